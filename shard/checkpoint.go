@@ -1,0 +1,87 @@
+package shard
+
+import (
+	"cmp"
+	"time"
+)
+
+// State is where a shard stands.
+type State string
+
+// The states of a shard. Suspect: done, but the check found rows missing, so that it is walked once more.
+const (
+	Pending State = "pending"
+	Running State = "running"
+	Done    State = "done"
+	Failed  State = "failed"
+	Suspect State = "suspect"
+)
+
+// Counts is what became of the records of a shard. The database holds the law: Received is the sum of the four after it.
+type Counts struct {
+	Received    int64
+	Events      int64 // rows that this shard stored
+	Duplicates  int64 // records that were stored or dead-lettered already
+	OutOfWindow int64 // belong to a neighbour, which has them
+	DeadLetters int64
+	OutOfOrder  int64 // not part of the law: stored, but where the API's order does not allow them
+}
+
+// Add returns the sum of both.
+func (c Counts) Add(d Counts) Counts {
+	c.Received += d.Received
+	c.Events += d.Events
+	c.Duplicates += d.Duplicates
+	c.OutOfWindow += d.OutOfWindow
+	c.DeadLetters += d.DeadLetters
+	c.OutOfOrder += d.OutOfOrder
+	return c
+}
+
+// Proof tells how the end of a shard was proven; empty while it is not.
+type Proof string
+
+// The proofs of an end.
+const (
+	ProofOlder     Proof = "older"     // records older than the window were seen, in order
+	ProofConfirmed Proof = "confirmed" // the API said that there is no more, twice, to different requests
+)
+
+// Checkpoint is the durable state of a shard: its row in ingestion_shards, the only truth about progress.
+type Checkpoint struct {
+	ID            int64 // of the row
+	Shard         int   // number in the round, 1 is the oldest window
+	Window        Window
+	Seq           int64 // batches committed: the fence of Commit
+	Cursor        string
+	CursorExpires time.Time
+	Resume        Key
+	Counts        Counts
+	Proof         Proof
+	State         State
+	Attempts      int
+	LastError     string
+}
+
+// Place returns where reading goes on. A walk that got beyond the window's end asks from there.
+func (c *Checkpoint) Place() Place {
+	return Place{End: c.Window.End, Resume: c.Resume, Cursor: c.Cursor, CursorExpires: c.CursorExpires}
+}
+
+// Compare orders checkpoints newest window first, the order in which they are started.
+func Compare(a, b Checkpoint) int { return cmp.Compare(b.Shard, a.Shard) }
+
+// Batch is consecutive pages of a shard that are committed together.
+type Batch struct {
+	From    Checkpoint // what they start from; only From.ID and From.Seq are compared with the row
+	Events  []Event    // may be sorted by the Sink
+	Rejects []Reject
+	// Seen is what the shard counted itself: Received, OutOfWindow, OutOfOrder. The Sink finds out the rest.
+	Seen Counts
+
+	// What the row says after the batch.
+	Cursor        string
+	CursorExpires time.Time
+	Resume        Key
+	Proof         Proof // not empty: the shard is done
+}

@@ -1,0 +1,29 @@
+package shard
+
+import (
+	"errors"
+	"time"
+)
+
+// ErrStale: the shard's row has moved on without us. This attempt is over; the row says where to go on.
+var ErrStale = errors.New("the checkpoint moved on without this attempt")
+
+// TransientError is a fault that passes: the attempt ends, and the shard is run again from its checkpoint. It is the only
+// question that is asked above the edge; every other error fails the shard.
+type TransientError struct {
+	Err   error
+	After time.Duration // wait at least this long; 0: no hint
+}
+
+func (e *TransientError) Error() string { return e.Err.Error() }
+func (e *TransientError) Unwrap() error { return e.Err }
+
+// StopError ends the whole run, not only the shard: the key was refused, a limit holds longer than the run may wait.
+type StopError struct {
+	Err  error
+	Hint string // what the operator should do
+	Exit int    // the exit code that the run ends with
+}
+
+func (e *StopError) Error() string { return e.Err.Error() }
+func (e *StopError) Unwrap() error { return e.Err }

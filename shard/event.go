@@ -1,0 +1,49 @@
+package shard
+
+import (
+	"bytes"
+
+	"github.com/google/uuid"
+)
+
+// Event is a decoded record, valid for every column of ingested_events: nothing in it can abort a COPY.
+type Event struct {
+	ID, Session, User uuid.UUID
+	At                Instant
+	Type              string // at most 50 characters
+	Name              string // at most 100 characters
+	Properties        string // JSON that jsonb accepts
+	Device            string // at most 20 characters
+	Browser           string // at most 50 characters
+}
+
+// Key returns the event's place in the API's order.
+func (e *Event) Key() Key { return Key{At: e.At, ID: e.ID} }
+
+// Key is a place in the API's order, newest first: by timestamp, then by id, both descending.
+type Key struct {
+	At Instant
+	ID uuid.UUID
+}
+
+// IsZero tells whether k names no record.
+func (k Key) IsZero() bool { return k == Key{} }
+
+// Before tells whether the API lists k before l, which is to say that k is the newer one.
+func (k Key) Before(l Key) bool {
+	if k.At != l.At {
+		return k.At > l.At
+	}
+	return bytes.Compare(k.ID[:], l.ID[:]) > 0
+}
+
+// Reject is a record that could not become an Event.
+type Reject struct {
+	Raw      []byte // exactly as received; the first MiB of a larger one
+	RawBytes int    // its whole length
+	SHA256   [32]byte
+	EventID  string // the id as received, where one was readable; empty otherwise
+	Reason   string // one of a small closed set of words, see fetch.Reasons
+	Detail   string // what exactly was wrong, for people
+	Endpoint Endpoint
+}
