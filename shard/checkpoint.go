@@ -74,9 +74,10 @@ func Compare(a, b Checkpoint) int { return cmp.Compare(b.Shard, a.Shard) }
 // Batch is consecutive pages of a shard that are committed together.
 type Batch struct {
 	From    Checkpoint // what they start from; only From.ID and From.Seq are compared with the row
-	Events  []Event    // may be sorted by the Sink
+	Events  []Event    // in the API's order; the Sink may sort them
 	Rejects []Reject
-	// Seen is what the shard counted itself: Received, OutOfWindow, OutOfOrder. The Sink finds out the rest.
+	// Seen is what the shard counted itself: Received, OutOfWindow, OutOfOrder, and as Duplicates the records it dropped
+	// because it had them. What became of Events and Rejects the Sink adds to that.
 	Seen Counts
 
 	// What the row says after the batch.
@@ -84,4 +85,15 @@ type Batch struct {
 	CursorExpires time.Time
 	Resume        Key
 	Proof         Proof // not empty: the shard is done
+
+	grant int64 // bytes of the memory budget that its pages hold
+}
+
+// join appends the pages of next, which follow b's.
+func (b *Batch) join(next Batch) {
+	b.Events = append(b.Events, next.Events...)
+	b.Rejects = append(b.Rejects, next.Rejects...)
+	b.Seen = b.Seen.Add(next.Seen)
+	b.Cursor, b.CursorExpires, b.Resume, b.Proof = next.Cursor, next.CursorExpires, next.Resume, next.Proof
+	b.grant += next.grant
 }

@@ -8,7 +8,10 @@ import (
 // ErrStale: the shard's row has moved on without us. This attempt is over; the row says where to go on.
 var ErrStale = errors.New("the checkpoint moved on without this attempt")
 
-// TransientError is a fault that passes: the attempt ends, and the shard is run again from its checkpoint. It is the only
+// ErrCursorDead: the cursor of the place is too old or was refused. Reading goes on from the resume point.
+var ErrCursorDead = errors.New("the cursor is dead")
+
+// TransientError is a fault that passes: the attempt ends, and the shard is run again from its checkpoint. It is the
 // question that is asked above the edge; every other error fails the shard.
 type TransientError struct {
 	Err   error
@@ -17,6 +20,16 @@ type TransientError struct {
 
 func (e *TransientError) Error() string { return e.Err.Error() }
 func (e *TransientError) Unwrap() error { return e.Err }
+
+// StuckError is a fault that a retry may mend, but that comes from the data and not from the weather: after Limit attempts
+// in a row that ended so, without a commit in between, the shard fails.
+type StuckError struct {
+	Err   error
+	Limit int
+}
+
+func (e *StuckError) Error() string { return e.Err.Error() }
+func (e *StuckError) Unwrap() error { return e.Err }
 
 // StopError ends the whole run, not only the shard: the key was refused, a limit holds longer than the run may wait.
 type StopError struct {

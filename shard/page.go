@@ -21,9 +21,22 @@ type Place struct {
 	Resume        Key     // read what comes after this record; zero: nothing was read yet
 	Cursor        string  // the API's own continuation, empty if there is none
 	CursorExpires time.Time
+	// Lead is the cursor that led to the page before the place. It is set to read an end again where neither a timestamp nor
+	// anything else leads there.
+	Lead        string
+	LeadExpires time.Time
 	// Vary makes the request differ from an earlier one for the same place, because the API caches its answers, bad ones
 	// too: the page asked for is Vary records shorter, and an odd one goes to the other endpoint where that is possible.
 	Vary int
+}
+
+// Until returns the place as epoch milliseconds, for endpoints that can be asked by timestamp; false if it is open to the
+// future. It is rounded up so far that nothing is lost whether the API takes `until` as inclusive or not.
+func (p Place) Until() (int64, bool) {
+	if !p.Resume.IsZero() && p.Resume.At < p.End {
+		return p.Resume.At.NextMilli(), true
+	}
+	return p.End.CeilMilli(), p.End != Future
 }
 
 // Start tells how the API was asked for a page, and so what may stand before the place in it.

@@ -1,0 +1,88 @@
+package shard
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// Limits bound what a shard holds. The zero value means the defaults.
+type Limits struct {
+	QueuePages int // pages that wait between the halves; default 2
+	BatchRows  int // rows that are committed together at most, beyond the first page; default 20,000
+}
+
+func (l Limits) withDefaults() Limits {
+	return Limits{QueuePages: cmp.Or(l.QueuePages, 2), BatchRows: cmp.Or(l.BatchRows, 20_000)}
+}
+
+// Attempt is one run of one shard from its checkpoint.
+type Attempt struct {
+	Source Source
+	Sink   Sink
+	From   Checkpoint
+	Limits Limits
+	Budget *Budget // shared by all shards
+	Meter  *Meter
+	Log    *slog.Logger
+}
+
+// Run walks the shard's window until its end is proven. Cancelling ctx means "take no more": what was fetched is still
+// committed, under work. Cancelling work means "drop it now".
+//
+// A nil error means that the shard is done and its row says so. ErrStale, TransientError, StuckError and StopError say what
+// to do about theirs; any other error fails the shard.
+func (a *Attempt) Run(ctx, work context.Context) error {
+	a.Limits = a.Limits.withDefaults()
+	defer a.Meter.enter(Idle)
+	queue := make(chan Batch, a.Limits.QueuePages)
+	defer func() {
+		for b := range queue {
+			a.Budget.give(b.grant)
+		}
+	}()
+	halves, alive := errgroup.WithContext(work)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer context.AfterFunc(alive, func() { cancel(context.Cause(alive)) })()
+	halves.Go(func() error {
+		defer close(queue)
+		return newWalk(a, queue).run(ctx, alive)
+	})
+	halves.Go(func() error { return a.push(work, queue) })
+	return halves.Wait()
+}
+
+// push commits what the pull half queued, each batch as large as what is already waiting.
+func (a *Attempt) push(work context.Context, queue <-chan Batch) error {
+	at := a.From
+	for b := range queue {
+		a.fill(&b, queue)
+		b.From = at
+		counts, err := a.Sink.Commit(work, b)
+		a.Budget.give(b.grant)
+		if err != nil {
+			return err
+		}
+		at.Seq++
+		a.Meter.committed(counts, &b)
+	}
+	return nil
+}
+
+// fill adds to b what is waiting already. It never waits itself: with a fast sink a batch is one page, with a slow one
+// batches grow, and no timer is needed.
+func (a *Attempt) fill(b *Batch, queue <-chan Batch) {
+	for len(b.Events) < a.Limits.BatchRows {
+		select {
+		case next, ok := <-queue:
+			if !ok {
+				return
+			}
+			b.join(next)
+		default:
+			return
+		}
+	}
+}
