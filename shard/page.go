@@ -26,7 +26,7 @@ type Place struct {
 	Lead        string
 	LeadExpires time.Time
 	// Vary makes the request differ from an earlier one for the same place, because the API caches its answers, bad ones
-	// too: the page asked for is Vary records shorter, and an odd one goes to the other endpoint where that is possible.
+	// too: the first page asked for is Vary records shorter.
 	Vary int
 }
 
@@ -60,9 +60,9 @@ type Page struct {
 	Cursor        string // after the page; empty if the API gave none
 	CursorExpires time.Time
 	More          bool // the API promises more
-	Partial       bool // another piece of the same response follows
+	Rest          int  // pieces of the same response that follow this one
 	Cached        bool // the API answered from its cache
 	Endpoint      Endpoint
-	Bytes         int           // length of the body, after decompression
+	Bytes         int           // length of the whole response, after decompression
 	Took          time.Duration // from the request to the last byte
 }

@@ -36,7 +36,7 @@ func (w *walk) enter(p *Page) error {
 	if w.pages == 1 {
 		w.open(p.Start)
 	}
-	if !p.Partial {
+	if p.Rest == 0 {
 		w.lead.here, w.lead.hereExpires = w.lead.next, w.lead.nextExpires
 		w.lead.next, w.lead.nextExpires = p.Cursor, p.CursorExpires
 	}
@@ -134,11 +134,11 @@ func (w *walk) close(b *Batch, p *Page) {
 		b.Proof = ProofOlder
 		// The older neighbour may have to begin where this page began.
 		w.place.Cursor, w.place.CursorExpires = w.lead.here, w.lead.hereExpires
-	case !p.More && !p.Partial && !p.Cached && w.confirms > 0 && !w.fresh && w.seek.IsZero():
+	case !p.More && p.Rest == 0 && !p.Cached && w.confirms > 0 && !w.fresh && w.seek.IsZero():
 		b.Proof = ProofConfirmed
 	}
 	b.Cursor, b.CursorExpires, b.Resume = w.place.Cursor, w.place.CursorExpires, w.place.Resume
-	if !p.More && !p.Partial {
+	if !p.More && p.Rest == 0 {
 		b.Cursor = "" // nothing to go on with: a rerun reads the end again
 	}
 }

@@ -98,15 +98,18 @@ func (w *walk) once(ctx, alive context.Context) (Proof, error) {
 		if err != nil {
 			return "", err
 		}
-		b.grant, grant = grant, 0
+		b.grant = grant / int64(page.Rest+1)
+		grant -= b.grant
 		if err := w.emit(alive, b); err != nil {
 			return "", err
 		}
-		if b.Proof != "" || !page.More && !page.Partial {
+		switch {
+		case b.Proof != "", !page.More && page.Rest == 0:
 			return b.Proof, nil
-		}
-		if grant, err = w.room(ctx); err != nil {
-			return "", err
+		case page.Rest == 0:
+			if grant, err = w.room(ctx); err != nil {
+				return "", err
+			}
 		}
 	}
 	return "", &TransientError{Err: fmt.Errorf("walk from %s: %w", w.place.Resume.At, io.ErrUnexpectedEOF)}
