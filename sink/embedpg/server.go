@@ -1,0 +1,197 @@
+package embedpg
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+)
+
+// Config says which server is meant. The zero value means that of the checkout around the current directory.
+type Config struct {
+	// Checkout is the directory whose .sluice the server belongs to. Default: the nearest directory, from the current one
+	// upwards, that has a .sluice or a go.mod, else the current one.
+	Checkout string
+	// Say is told, one line each, what takes a while or changes the system: a package or a cluster that is made. Default:
+	// nobody is told.
+	Say func(line string)
+
+	settings settings
+}
+
+// ErrNone says that the checkout has no server yet.
+var ErrNone = errors.New("there is no private PostgreSQL server here yet; `sluice run` or `sluice db start` makes one")
+
+// startTimeout bounds a start, recovery after a crash included; Stop has as long for its last checkpoint.
+const startTimeout = 2 * time.Minute
+
+// Server is a private PostgreSQL server, running or not. Its methods may be called by several goroutines and processes at
+// once: whoever changes something holds the home's lock.
+type Server struct {
+	home     home
+	checkout string // "" for the servers of tests, which belong to none
+	say      func(string)
+	settings settings
+	booted   func(context.Context) error // called after a start that was no adoption, with the lock held
+	addr     atomic.Pointer[address]
+}
+
+// Start returns the checkout's server, running: it is made on first use, adopted where it runs, and started where it does
+// not, after a crash too. The server outlives the caller.
+func Start(ctx context.Context, cfg Config) (*Server, error) {
+	s, err := locate(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return s, s.start(ctx)
+}
+
+// Find returns the checkout's server, which may be stopped, or [ErrNone]. It changes nothing.
+func Find(cfg Config) (*Server, error) {
+	s, err := locate(cfg)
+	if err != nil {
+		return nil, err
+	}
+	switch made, err := s.home.initialised(); {
+	case err != nil:
+		return nil, err
+	case !made:
+		return nil, ErrNone
+	}
+	return s, s.load()
+}
+
+func locate(cfg Config) (*Server, error) {
+	checkout := cfg.Checkout
+	if checkout == "" {
+		wd, err := os.Getwd()
+		if err != nil {
+			return nil, fmt.Errorf("find the checkout: %w", err)
+		}
+		checkout = checkoutAround(wd)
+	}
+	checkout, err := filepath.Abs(checkout)
+	if err != nil {
+		return nil, fmt.Errorf("find the checkout: %w", err)
+	}
+	h, err := homeOf(checkout)
+	if err != nil {
+		return nil, err
+	}
+	return newServer(h, checkout, cfg), nil
+}
+
+func newServer(h home, checkout string, cfg Config) *Server {
+	s := &Server{home: h, checkout: checkout, say: cfg.Say, settings: cfg.settings}
+	if s.say == nil {
+		s.say = func(string) {}
+	}
+	s.addr.Store(&address{})
+	return s
+}
+
+// Start starts a server that exists, if it does not run. (The function of the same name also makes one.)
+func (s *Server) Start(ctx context.Context) error { return s.start(ctx) }
+
+func (s *Server) start(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout, fmt.Errorf("it took longer than %v", startTimeout))
+	defer cancel()
+	if err := s.home.create(); err != nil {
+		return err
+	}
+	held, err := s.home.take(ctx, s.home.lock())
+	if err != nil {
+		return err
+	}
+	defer held.Close()
+	if s.adopt(ctx) {
+		return nil
+	}
+	if err := s.bringUp(ctx); err != nil || s.booted == nil {
+		return err
+	}
+	return s.booted(ctx)
+}
+
+// adopt waits while the server's processes live, until one answers. False means that none does and one may be started.
+func (s *Server) adopt(ctx context.Context) bool {
+	if s.load() != nil {
+		return false
+	}
+	answers := false
+	err := until(ctx, func() (bool, error) {
+		answers = s.ping(ctx) == nil
+		return answers || !locked(s.home.alive()), nil
+	})
+	return err == nil && answers
+}
+
+// bringUp makes the cluster if there is none, and starts it.
+func (s *Server) bringUp(ctx context.Context) error {
+	all, err := ensurePrograms(ctx, s.say)
+	if err != nil {
+		return err
+	}
+	bin, err := choose(all, s.home)
+	if err != nil {
+		return err
+	}
+	run, err := accountFor(ctx, s.home)
+	if err != nil {
+		return err
+	}
+	made, err := s.home.initialised()
+	if err == nil && !made {
+		err = s.initialise(ctx, bin, run)
+	}
+	if err != nil {
+		return err
+	}
+	if s.checkout != "" {
+		point(s.checkout, s.home)
+	}
+	return s.boot(ctx, bin, run)
+}
+
+// load takes the address from its file.
+func (s *Server) load() error {
+	a, err := s.home.readAddress()
+	if err == nil {
+		s.addr.Store(&a)
+	}
+	return err
+}
+
+// URL is the connection string of a database on the server, with the password in it. It holds until the next start, which
+// may have to take another port.
+func (s *Server) URL(database string) string { return s.addr.Load().url(database) }
+
+// PSQL is a psql on a database of the server, without the password on its command line. The caller gives it a terminal.
+func (s *Server) PSQL(database string) *exec.Cmd {
+	name := "psql"
+	if all := findPrograms(context.Background(), "/"); len(all) > 0 {
+		if path := all[0].path(name); executable(path) {
+			name = path
+		}
+	}
+	cmd := exec.Command(name, s.psqlArgs(database)...)
+	cmd.Env = append(os.Environ(), "PGPASSFILE="+s.home.pgpass())
+	return cmd
+}
+
+// PSQLLine is what a person types in a shell to look into a database of the server. It holds no secret.
+func (s *Server) PSQLLine(database string) string {
+	line := "PGPASSFILE=" + quote(s.home.pgpass()) + " psql"
+	for _, arg := range s.psqlArgs(database) {
+		line += " " + quote(arg)
+	}
+	return line
+}
+
+func (s *Server) psqlArgs(database string) []string {
+	return []string{"-h", "127.0.0.1", "-p", fmt.Sprint(s.addr.Load().port), "-U", superuser, database}
+}

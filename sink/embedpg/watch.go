@@ -1,0 +1,93 @@
+package embedpg
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgproto3"
+)
+
+// Advisory locks of database postgres on the servers of tests, which tell whether anybody needs them.
+const (
+	usersLock = 0x736c7501 // shared, held by a session of each running test
+	watchLock = 0x736c7502 // held by the watch: there is one
+)
+
+// testPrefix begins the name of every test's database. One that is there while no test runs is that of a failed test.
+const testPrefix = "test_"
+
+// watchScript ends a server that nobody uses: no test's lock and no other session for 20 s, or for 15 minutes while the
+// database of a failed test is there for people to look at. It runs inside the server, in a session whose client has hung up
+// at once: a busy session never looks at its client, so the watch outlives every test, however it ends, and ends with the
+// server. It must therefore never send anything, not even a notice.
+//
+// A test that comes at the very moment of the end waits for usersLock, which the watch keeps, loses its connection, and
+// starts the server again.
+const watchScript = `do $watch$
+declare
+	idle integer := 0;
+	enough integer;
+begin
+	if not pg_try_advisory_lock(%[2]d) then
+		return;
+	end if;
+	loop
+		commit;
+		perform pg_sleep(1);
+		select case when exists (select from pg_database where datname like '%[3]s%%') then 900 else 20 end into enough;
+		if pg_try_advisory_lock(%[1]d) then
+			if exists (select from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()) then
+				idle := 0;
+			else
+				idle := idle + 1;
+			end if;
+			exit when idle >= enough;
+			perform pg_advisory_unlock(%[1]d);
+		else
+			idle := 0;
+		end if;
+	end loop;
+	copy (select 1) to program 'kill -INT $(head -n 1 postmaster.pid)';
+end
+$watch$`
+
+// watch leaves the watch in the server, if there is none.
+func (s *Server) watch(ctx context.Context) error {
+	conn, err := s.connect(ctx, "postgres")
+	if err != nil {
+		return fmt.Errorf("watch the test server: %w", err)
+	}
+	pg := conn.PgConn()
+	pg.Frontend().SendQuery(&pgproto3.Query{String: fmt.Sprintf(watchScript, usersLock, watchLock, testPrefix)})
+	if err := pg.Frontend().Flush(); err != nil {
+		return fmt.Errorf("watch the test server: %w", err)
+	}
+	return pg.Conn().Close() // not the protocol's goodbye: the server shall not wait for its answer
+}
+
+const (
+	lockUsers     = `select pg_advisory_lock_shared($1)`
+	selectWatched = `select exists (select from pg_locks where locktype = 'advisory' and objid = $1 and granted)`
+)
+
+// use opens a session that keeps the watch from ending the server, and sees that there is a watch.
+func (s *Server) use(ctx context.Context) (*pgx.Conn, error) {
+	conn, err := s.connect(ctx, "postgres")
+	if err != nil {
+		return nil, err
+	}
+	var watched bool
+	_, err = conn.Exec(ctx, lockUsers, usersLock)
+	if err == nil {
+		err = conn.QueryRow(ctx, selectWatched, watchLock).Scan(&watched)
+	}
+	if err == nil && !watched {
+		err = s.watch(ctx)
+	}
+	if err != nil {
+		conn.Close(ctx)
+		return nil, fmt.Errorf("use the test server: %w", err)
+	}
+	return conn, nil
+}
