@@ -1,0 +1,110 @@
+package sink
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"log/slog"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// Config says where the database is and on whose behalf it is written to. Zero values mean the defaults.
+type Config struct {
+	URL     string        // of PostgreSQL, with the password
+	Job     string        // name of the job; default "default"
+	Run     uuid.UUID     // of this run of the program; default: a new one
+	Writers int           // commits at a time; default 2: more are no faster on two cores
+	Timeout time.Duration // of one attempt of a commit; default 60 s
+	Log     *slog.Logger  // default: slog.Default
+}
+
+func (c Config) withDefaults() Config {
+	c.Job = cmp.Or(c.Job, "default")
+	if c.Run == uuid.Nil {
+		c.Run = uuid.New()
+	}
+	c.Writers = cmp.Or(c.Writers, 2)
+	c.Timeout = cmp.Or(c.Timeout, time.Minute)
+	c.Log = cmp.Or(c.Log, slog.Default())
+	return c
+}
+
+func (c Config) validate() error {
+	var faults []error
+	if c.URL == "" {
+		faults = append(faults, errors.New("Config.URL is empty: it must lead to a PostgreSQL database"))
+	}
+	if c.Writers < 1 {
+		faults = append(faults, fmt.Errorf("Config.Writers is %d: at least 1", c.Writers))
+	}
+	if c.Timeout < time.Second {
+		faults = append(faults, fmt.Errorf("Config.Timeout is %v: at least 1s", c.Timeout))
+	}
+	return errors.Join(faults...)
+}
+
+// spare connections beside those of the writers: ledger, quotas, status.
+const spareConns = 3
+
+// pool returns the settings of the connection pool. Those of the session travel in the startup packet, so that no connection
+// is ever without them.
+func (c Config) pool() (*pgxpool.Config, error) {
+	pool, err := pgxpool.ParseConfig(c.URL)
+	if err != nil {
+		return nil, fmt.Errorf("read DATABASE_URL: %w", err)
+	}
+	pool.MaxConns = int32(c.Writers) + spareConns
+	conn := pool.ConnConfig
+	conn.ConnectTimeout = cmp.Or(conn.ConnectTimeout, 5*time.Second)
+	conn.DialFunc = (&net.Dialer{KeepAliveConfig: net.KeepAliveConfig{
+		Enable: true, Idle: 10 * time.Second, Interval: 5 * time.Second, Count: 3,
+	}}).DialContext
+	for name, value := range c.session() {
+		conn.RuntimeParams[name] = value
+	}
+	return pool, nil
+}
+
+// session returns the server's settings of every connection: what waits for us or for a lock may not wait for ever, and a
+// connection whose other end is gone is noticed within half a minute.
+func (c Config) session() map[string]string {
+	return map[string]string{
+		"application_name":                    applicationName(c.Job, c.Run.String()[:8]),
+		"search_path":                         "public",
+		"client_encoding":                     "UTF8",
+		"timezone":                            "UTC",
+		"lock_timeout":                        "5s",
+		"statement_timeout":                   "30s",
+		"idle_in_transaction_session_timeout": "15s",
+		"tcp_keepalives_idle":                 "10",
+		"tcp_keepalives_interval":             "5",
+		"tcp_keepalives_count":                "3",
+		"tcp_user_timeout":                    "20s",
+	}
+}
+
+// applicationName is sluice/<job>/<run>, as pg_stat_activity shows it. PostgreSQL cuts it after 63 bytes and replaces what is
+// not ASCII, so a long or foreign job name is shortened here, with a hash that keeps it apart from others.
+func applicationName(job, run string) string { return jobPrefix(job) + run }
+
+func jobPrefix(job string) string {
+	const longest = 40
+	name := strings.Map(func(r rune) rune {
+		if r <= ' ' || r > '~' || r == '/' {
+			return '_'
+		}
+		return r
+	}, job)
+	if name != job || len(name) > longest {
+		hash := fnv.New32a()
+		hash.Write([]byte(job))
+		name = fmt.Sprintf("%.30s~%08x", name, hash.Sum32())
+	}
+	return "sluice/" + name + "/"
+}

@@ -1,0 +1,123 @@
+package sink
+
+import (
+	"encoding/binary"
+	"io"
+
+	"github.com/google/uuid"
+
+	"sluice/shard"
+)
+
+// copyStream is events as PostgreSQL's binary COPY format (PostgreSQL manual, "COPY", section "Binary Format"). It is an
+// io.Reader that encodes as it is read, so that a batch needs no second copy in memory. Encoding cannot fail: whatever an
+// Event holds has a form, and it is the server that refuses it. (An error inside a COPY would reach us as 57014, the code of a
+// timeout.) A stream is read once, and never used again: where a connection breaks, pgx may still be reading from it for a
+// while after CopyFrom has returned.
+type copyStream struct {
+	events []shard.Event
+	order  []int32 // which events, in the order of the rows
+	staged bool    // for the staging table: row number in front, properties as text
+
+	next    int
+	buf     []byte // encoded and not yet read: buf[off:]
+	off     int
+	started bool
+	ended   bool
+}
+
+// copyChunk is encoded at a time; pgx reads 64 KiB at a time.
+const copyChunk = 64 << 10
+
+var copyHeader = []byte("PGCOPY\n\xff\r\n\x00" + "\x00\x00\x00\x00" + "\x00\x00\x00\x00")
+
+func (s *copyStream) Read(p []byte) (n int, err error) {
+	for n < len(p) {
+		if s.off == len(s.buf) && !s.fill() {
+			break
+		}
+		moved := copy(p[n:], s.buf[s.off:])
+		s.off += moved
+		n += moved
+	}
+	if n == 0 && len(p) > 0 {
+		return 0, io.EOF
+	}
+	return n, nil
+}
+
+// fill encodes the next rows; false after the trailer.
+func (s *copyStream) fill() bool {
+	if s.ended {
+		return false
+	}
+	s.buf, s.off = s.buf[:0], 0
+	if !s.started {
+		s.started = true
+		s.buf = append(make([]byte, 0, copyChunk+copyChunk/4), copyHeader...)
+	}
+	for s.next < len(s.order) && len(s.buf) < copyChunk {
+		s.row(&s.events[s.order[s.next]])
+		s.next++
+	}
+	if s.next == len(s.order) {
+		s.ended = true
+		s.buf = append(s.buf, 0xff, 0xff)
+	}
+	return true
+}
+
+// row appends one tuple, in the order of copyColumns.
+func (s *copyStream) row(e *shard.Event) {
+	b := s.buf
+	if s.staged {
+		b = binary.BigEndian.AppendUint16(b, copyFields+1)
+		b = appendInt32(b, int32(s.next))
+	} else {
+		b = binary.BigEndian.AppendUint16(b, copyFields)
+	}
+	b = appendUUID(b, e.ID)
+	b = appendUUID(b, e.Session)
+	b = appendUUID(b, e.User)
+	b = appendText(b, e.Type)
+	b = appendText(b, e.Name)
+	if s.staged {
+		b = appendText(b, e.Properties)
+	} else {
+		b = appendJSONB(b, e.Properties)
+	}
+	b = appendInstant(b, e.At)
+	b = appendText(b, e.Device)
+	s.buf = appendText(b, e.Browser)
+}
+
+// copyColumns are the columns that a COPY fills; ingested_at is the server's.
+const (
+	copyColumns = `id, session_id, user_id, type, name, properties, "timestamp", device_type, browser`
+	copyFields  = 9
+)
+
+// postgresEpoch is 2000-01-01 UTC, from which PostgreSQL counts its microseconds.
+const postgresEpoch shard.Instant = 946_684_800_000_000
+
+func appendUUID(b []byte, id uuid.UUID) []byte {
+	return append(append(b, 0, 0, 0, 16), id[:]...)
+}
+
+func appendText(b []byte, s string) []byte {
+	return append(binary.BigEndian.AppendUint32(b, uint32(len(s))), s...)
+}
+
+// appendJSONB writes jsonb's binary form: a version byte and the text.
+func appendJSONB(b []byte, s string) []byte {
+	b = binary.BigEndian.AppendUint32(b, uint32(len(s)+1))
+	return append(append(b, 1), s...)
+}
+
+func appendInt32(b []byte, v int32) []byte {
+	return binary.BigEndian.AppendUint32(append(b, 0, 0, 0, 4), uint32(v))
+}
+
+func appendInstant(b []byte, i shard.Instant) []byte {
+	return binary.BigEndian.AppendUint64(append(b, 0, 0, 0, 8), uint64(i-postgresEpoch))
+}

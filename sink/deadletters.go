@@ -1,0 +1,118 @@
+package sink
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"sluice/shard"
+)
+
+// The reasons of dead letters that are found here; the others are fetch's.
+const (
+	ReasonConflict = "conflict" // the table has the id with other content
+	ReasonRefused  = "refused"  // the table does not take the row
+)
+
+// bury inserts rejects, which must be sorted by their hash. It returns how many were new, and how many of the known ones have
+// no readable id.
+func bury(ctx context.Context, tx pgx.Tx, shardID int64, rejects []shard.Reject) (fresh, knownBlind int64, err error) {
+	rows, _ := tx.Query(ctx, insertDeadLetters, append([]any{shardID}, columnsOf(rejects)...)...)
+	hashes, err := pgx.CollectRows(rows, pgx.RowTo[[]byte])
+	if err != nil {
+		return 0, 0, err
+	}
+	inserted := make(map[[32]byte]bool, len(hashes))
+	for _, hash := range hashes {
+		inserted[[32]byte(hash)] = true
+	}
+	for i := range rejects {
+		r := &rejects[i]
+		switch {
+		case inserted[r.SHA256]:
+			delete(inserted, r.SHA256) // the same bytes once more in this batch are known
+		case r.EventID == "":
+			knownBlind++
+		}
+	}
+	return int64(len(hashes)), knownBlind, nil
+}
+
+// A known one is skipped and not an error: reading a page again must not abort the batch.
+const insertDeadLetters = `
+insert into public.dead_letters (job_id, shard_id, seq, sha256, raw, raw_bytes, event_id, reason, detail, endpoint)
+select s.job_id, s.id, s.seq, r.sha256, r.raw, r.raw_bytes, nullif(r.event_id, ''), r.reason, r.detail, r.endpoint
+from public.ingestion_shards s,
+     unnest($2::bytea[], $3::bytea[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[])
+     with ordinality as r(sha256, raw, raw_bytes, event_id, reason, detail, endpoint, n)
+where s.id = $1
+order by r.n
+on conflict (job_id, sha256) do nothing
+returning sha256`
+
+func columnsOf(rejects []shard.Reject) []any {
+	n := len(rejects)
+	hashes, raws, sizes := make([][]byte, n), make([][]byte, n), make([]int64, n)
+	ids, reasons, details, endpoints := make([]string, n), make([]string, n), make([]string, n), make([]string, n)
+	for i := range rejects {
+		r := &rejects[i]
+		hashes[i], raws[i], sizes[i] = r.SHA256[:], nonNil(r.Raw), int64(r.RawBytes)
+		ids[i], reasons[i], details[i], endpoints[i] = printable(r.EventID), printable(r.Reason), printable(r.Detail), r.Endpoint.String()
+	}
+	return []any{hashes, raws, sizes, ids, reasons, details, endpoints}
+}
+
+func nonNil(raw []byte) []byte {
+	if raw == nil {
+		return []byte{}
+	}
+	return raw
+}
+
+// printable makes text of a malformed record one that PostgreSQL takes: the exact bytes are in raw.
+func printable(s string) string {
+	const longest = 4 << 10
+	if len(s) > longest {
+		s = s[:longest]
+	}
+	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
+}
+
+// letter makes a dead letter of an event that was decoded well but cannot become a row. The bytes in which it was received are
+// gone by then, so raw is the event written again, in the API's form and always the same, and detail says so.
+func letter(e *shard.Event, reason, detail string) shard.Reject {
+	properties := json.RawMessage(e.Properties)
+	if !json.Valid(properties) {
+		properties, _ = json.Marshal(e.Properties) // a string has no way to fail
+	}
+	raw, _ := json.Marshal(received{
+		ID: e.ID.String(), SessionID: e.Session.String(), UserID: e.User.String(), Type: e.Type, Name: e.Name,
+		Properties: properties, Timestamp: e.At.String(),
+		Session: receivedSession{ID: e.Session.String(), DeviceType: e.Device, Browser: e.Browser},
+	})
+	return shard.Reject{
+		Raw: raw, RawBytes: len(raw), SHA256: sha256.Sum256(raw), EventID: e.ID.String(), Reason: reason,
+		Detail: detail + " (raw is the decoded event, written again)",
+	}
+}
+
+// received is an event in the form in which the API sends it.
+type received struct {
+	ID         string          `json:"id"`
+	SessionID  string          `json:"sessionId"`
+	UserID     string          `json:"userId"`
+	Type       string          `json:"type"`
+	Name       string          `json:"name"`
+	Properties json.RawMessage `json:"properties"`
+	Timestamp  string          `json:"timestamp"`
+	Session    receivedSession `json:"session"`
+}
+
+type receivedSession struct {
+	ID         string `json:"id"`
+	DeviceType string `json:"deviceType"`
+	Browser    string `json:"browser"`
+}

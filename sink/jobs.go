@@ -1,0 +1,140 @@
+package sink
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"sluice/shard"
+)
+
+// Job is one source and one span, and what is known of it as a whole.
+type Job struct {
+	ID           int64
+	Name         string
+	Source       string
+	Span         shard.Window
+	Shards       int             // windows of round 1
+	Capabilities json.RawMessage // what the API was found to do; {} at first
+	APITotal     int64           // events that the API counted at the start; 0: it told no number
+	RowsBefore   int64           // rows of ingested_events when the job was made
+	Round        int
+	VerifiedAt   time.Time // zero: not verified
+	Verdict      string
+	CreatedAt    time.Time
+}
+
+// Job returns the job of that name; found is false where there is none.
+func (p *Postgres) Job(ctx context.Context, name string) (job *Job, found bool, err error) {
+	job, err = scanJob(p.pool.QueryRow(ctx, selectJob, name))
+	if errors.Is(err, pgx.ErrNoRows) || hasCode(err, undefinedTable) {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, fmt.Errorf("read job %s: %w", name, err)
+	}
+	return job, true, nil
+}
+
+const jobColumns = `id, name, source, span_start, span_end, shards, capabilities, coalesce(api_total, 0), rows_before, round,
+       verified_at, coalesce(verdict, ''), created_at`
+
+const selectJob = `select ` + jobColumns + ` from public.ingestion_jobs where name = $1`
+
+func scanJob(row pgx.Row) (*Job, error) {
+	var j Job
+	var start, end pgtype.Timestamptz
+	var verified *time.Time
+	err := row.Scan(&j.ID, &j.Name, &j.Source, &start, &end, &j.Shards, &j.Capabilities, &j.APITotal, &j.RowsBefore, &j.Round,
+		&verified, &j.Verdict, &j.CreatedAt)
+	j.Span, j.VerifiedAt = shard.Window{Start: instant(start), End: instant(end)}, orZero(verified)
+	return &j, err
+}
+
+// CreateJob writes a job and the windows of its first round, oldest first, in one transaction. It counts the rows that the
+// table has before the first of ours. The ID, the number of shards and the times in j need not be set.
+func (p *Postgres) CreateJob(ctx context.Context, j Job, windows []shard.Window) (job *Job, err error) {
+	err = pgx.BeginFunc(ctx, p.pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, liftTimeout); err != nil {
+			return err
+		}
+		row := tx.QueryRow(ctx, insertJob, j.Name, j.Source, timestamptz(j.Span.Start), timestamptz(j.Span.End), len(windows),
+			orEmpty(j.Capabilities), orNull(j.APITotal))
+		if job, err = scanJob(row); err != nil {
+			return err
+		}
+		starts, ends := edges(windows)
+		_, err := tx.Exec(ctx, insertShards, job.ID, starts, ends)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("create job %s: %w", j.Name, err)
+	}
+	return job, nil
+}
+
+// liftTimeout is for statements that read the whole table: they may take their time.
+const liftTimeout = `set local statement_timeout = 0`
+
+const insertJob = `
+insert into public.ingestion_jobs (name, source, span_start, span_end, shards, capabilities, api_total, rows_before)
+values ($1, $2, $3, $4, $5, $6, $7, (select count(*) from public.ingested_events))
+returning ` + jobColumns
+
+const insertShards = `
+insert into public.ingestion_shards (job_id, round, shard, window_start, window_end)
+select $1, 1, n, w.s, w.e from unnest($2::timestamptz[], $3::timestamptz[]) with ordinality as w(s, e, n)`
+
+func edges(windows []shard.Window) (starts, ends []pgtype.Timestamptz) {
+	for _, w := range windows {
+		starts, ends = append(starts, timestamptz(w.Start)), append(ends, timestamptz(w.End))
+	}
+	return starts, ends
+}
+
+func orEmpty(raw json.RawMessage) json.RawMessage {
+	if len(raw) == 0 {
+		return json.RawMessage(`{}`)
+	}
+	return raw
+}
+
+// SetCapabilities keeps what the API was found to do, as JSON.
+func (p *Postgres) SetCapabilities(ctx context.Context, jobID int64, capabilities json.RawMessage) error {
+	return p.setJob(ctx, "capabilities", updateCapabilities, jobID, orEmpty(capabilities))
+}
+
+const updateCapabilities = `update public.ingestion_jobs set capabilities = $2, updated_at = now() where id = $1`
+
+// SetVerdict keeps what the check found. The time of the verification is set only where verified, and cleared otherwise.
+func (p *Postgres) SetVerdict(ctx context.Context, jobID int64, verdict string, verified bool) error {
+	return p.setJob(ctx, "verdict", updateVerdict, jobID, verdict, verified)
+}
+
+const updateVerdict = `
+update public.ingestion_jobs
+set verdict = $2, verified_at = case when $3 then clock_timestamp() end, updated_at = now()
+where id = $1`
+
+// SetSource gives the job another source: the same data at a new address.
+func (p *Postgres) SetSource(ctx context.Context, jobID int64, source string) error {
+	return p.setJob(ctx, "source", updateSource, jobID, source)
+}
+
+const updateSource = `update public.ingestion_jobs set source = $2, updated_at = now() where id = $1`
+
+func (p *Postgres) setJob(ctx context.Context, what, sql string, args ...any) error {
+	tag, err := p.pool.Exec(ctx, sql, args...)
+	if err == nil && tag.RowsAffected() == 0 {
+		err = pgx.ErrNoRows
+	}
+	if err != nil {
+		return fmt.Errorf("set the %s of job %d: %w", what, args[0], err)
+	}
+	return nil
+}

@@ -1,0 +1,106 @@
+package sink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"sluice/shard"
+)
+
+// Load returns the checkpoints of a job's current round, oldest window first.
+func (p *Postgres) Load(ctx context.Context, jobID int64) ([]shard.Checkpoint, error) {
+	rows, _ := p.pool.Query(ctx, selectShards, jobID)
+	all, err := pgx.CollectRows(rows, scanCheckpoint)
+	if err != nil {
+		return nil, fmt.Errorf("read the shards of job %d: %w", jobID, err)
+	}
+	return all, nil
+}
+
+const shardColumns = `s.id, s.shard, s.window_start, s.window_end, s.seq, coalesce(s.cursor, ''), s.cursor_expires_at, s.resume_at,
+       s.resume_id, s.received, s.events, s.duplicates, s.out_of_window, s.dead_letters, s.out_of_order,
+       coalesce(s.end_proof, ''), s.state, s.attempts, coalesce(s.last_error, '')`
+
+const selectShards = `
+select ` + shardColumns + `
+from public.ingestion_shards s join public.ingestion_jobs j on j.id = s.job_id and j.round = s.round
+where s.job_id = $1
+order by s.shard`
+
+func scanCheckpoint(row pgx.CollectableRow) (c shard.Checkpoint, err error) {
+	var start, end, resumeAt pgtype.Timestamptz
+	var resumeID pgtype.UUID
+	var expires *time.Time
+	n := &c.Counts
+	err = row.Scan(&c.ID, &c.Shard, &start, &end, &c.Seq, &c.Cursor, &expires, &resumeAt, &resumeID,
+		&n.Received, &n.Events, &n.Duplicates, &n.OutOfWindow, &n.DeadLetters, &n.OutOfOrder,
+		&c.Proof, &c.State, &c.Attempts, &c.LastError)
+	c.Window = shard.Window{Start: instant(start), End: instant(end)}
+	c.Resume, c.CursorExpires = keyOf(resumeAt, resumeID), orZero(expires)
+	return c, err
+}
+
+// Begin takes a shard for this run and returns where it stands. From here on an older run can commit nothing to it. A session
+// of a dead run that still holds the row is ended. A shard that is done cannot be begun: shard.ErrStale.
+func (p *Postgres) Begin(ctx context.Context, id int64) (shard.Checkpoint, error) {
+	c, err := p.begin(ctx, id)
+	if hasCode(err, lockNotAvailable) {
+		p.evict(ctx, id)
+		c, err = p.begin(ctx, id)
+	}
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return c, fmt.Errorf("begin shard row %d: %w", id, shard.ErrStale)
+	case err != nil && transient(err):
+		return c, &shard.TransientError{Err: fmt.Errorf("begin shard row %d: %w", id, err)}
+	case err != nil:
+		return c, fmt.Errorf("begin shard row %d: %w", id, err)
+	}
+	return c, nil
+}
+
+func (p *Postgres) begin(ctx context.Context, id int64) (shard.Checkpoint, error) {
+	rows, _ := p.pool.Query(ctx, beginShard, id, p.config.Run)
+	return pgx.CollectExactlyOneRow(rows, scanCheckpoint)
+}
+
+const beginShard = `
+update public.ingestion_shards s
+set state = 'running', attempts = attempts + 1, run_id = $2, started_at = coalesce(started_at, now()), updated_at = now()
+where s.id = $1 and s.state <> 'done'
+returning ` + shardColumns
+
+// Fail notes why a shard is not going on: pending where it will be tried again, failed where a retry cannot mend it. A shard
+// that another run has taken, or that is done, is left alone.
+func (p *Postgres) Fail(ctx context.Context, id int64, state shard.State, msg string) error {
+	if _, err := p.pool.Exec(ctx, failShard, id, p.config.Run, string(state), printable(msg)); err != nil {
+		return fmt.Errorf("note the fault of shard row %d: %w", id, err)
+	}
+	return nil
+}
+
+const failShard = `
+update public.ingestion_shards
+set state = $3, last_error = nullif($4, ''), updated_at = now()
+where id = $1 and run_id = $2 and state <> 'done'`
+
+// Reopen makes shards suspect, so that their windows are walked once more from the end. Their counts stay: what is read again
+// counts as duplicates.
+func (p *Postgres) Reopen(ctx context.Context, ids []int64) error {
+	if _, err := p.pool.Exec(ctx, reopenShards, ids); err != nil {
+		return fmt.Errorf("reopen %d shards: %w", len(ids), err)
+	}
+	return nil
+}
+
+// The seq moves, so that a commit from before, which may still be under way, finds the row gone on.
+const reopenShards = `
+update public.ingestion_shards
+set state = 'suspect', seq = seq + 1, cursor = null, cursor_expires_at = null, resume_at = null, resume_id = null,
+    end_proof = null, updated_at = now()
+where id = any($1)`

@@ -1,0 +1,121 @@
+package sink
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"sluice/shard"
+	"sluice/sink/embedpg"
+)
+
+// bench is a fresh migrated database with one job of one window, opened by one run.
+type bench struct {
+	*Postgres
+	url string
+	job *Job
+}
+
+func open(tb testing.TB, url string) *Postgres {
+	tb.Helper()
+	p, err := Open(tb.Context(), Config{URL: url, Job: "test", Log: slog.New(slog.NewTextHandler(tb.Output(), nil))})
+	must(tb, err)
+	tb.Cleanup(p.Close)
+	return p
+}
+
+func newBench(tb testing.TB, windows ...shard.Window) *bench {
+	tb.Helper()
+	url := embedpg.Test(tb)
+	p := open(tb, url)
+	must(tb, p.Migrate(tb.Context()))
+	if len(windows) == 0 {
+		windows = []shard.Window{{Start: shard.Past, End: shard.Future}}
+	}
+	span := shard.Window{Start: windows[0].Start, End: windows[len(windows)-1].End}
+	job, err := p.CreateJob(tb.Context(), Job{Name: "test", Source: "simulator:seed=1", Span: span}, windows)
+	must(tb, err)
+	return &bench{Postgres: p, url: url, job: job}
+}
+
+// begin takes the n-th shard, counted from 1.
+func (b *bench) begin(tb testing.TB, n int) shard.Checkpoint {
+	tb.Helper()
+	c, err := b.Begin(tb.Context(), b.shard(tb, n).ID)
+	must(tb, err)
+	return c
+}
+
+func (b *bench) shard(tb testing.TB, n int) shard.Checkpoint {
+	tb.Helper()
+	all, err := b.Load(tb.Context(), b.job.ID)
+	must(tb, err)
+	return all[n-1]
+}
+
+// count returns a number that SQL asks for.
+func (b *bench) count(tb testing.TB, sql string, args ...any) (n int64) {
+	tb.Helper()
+	must(tb, b.pool.QueryRow(tb.Context(), sql, args...).Scan(&n))
+	return n
+}
+
+// usable fails the test if the pool is not good any more after an accident.
+func (b *bench) usable(tb testing.TB) {
+	tb.Helper()
+	must(tb, b.pool.Ping(context.WithoutCancel(tb.Context())))
+	if n := b.pool.Stat().AcquiredConns(); n != 0 {
+		tb.Errorf("%d connections were not given back", n)
+	}
+}
+
+// event returns the n-th event: always the same, ids in no order, newest first.
+func event(n int) shard.Event {
+	id := uuid.NewSHA1(uuid.Nil, fmt.Append(nil, n))
+	return shard.Event{
+		ID: id, Session: uuid.NewSHA1(id, []byte("session")), User: uuid.NewSHA1(id, []byte("user")),
+		At: shard.Instant(1_769_541_612_369_123 - 1000*int64(n)), Type: "click", Name: fmt.Sprintf("event_%d", n),
+		Properties: `{"page":"/home"}`, Device: "tablet", Browser: "Edge",
+	}
+}
+
+func events(first, n int) []shard.Event {
+	all := make([]shard.Event, n)
+	for i := range all {
+		all[i] = event(first + i)
+	}
+	return all
+}
+
+// batch returns one of these events and rejects that follows from.
+func batch(from shard.Checkpoint, events []shard.Event, rejects ...shard.Reject) shard.Batch {
+	b := shard.Batch{From: from, Events: events, Rejects: rejects, Cursor: "next"}
+	b.Seen.Received = int64(len(events) + len(rejects))
+	if len(events) > 0 {
+		b.Resume = events[len(events)-1].Key()
+	}
+	return b
+}
+
+func must(tb testing.TB, err error) {
+	tb.Helper()
+	if err != nil {
+		tb.Fatal(err)
+	}
+}
+
+func equal[T comparable](tb testing.TB, what string, got, want T) {
+	tb.Helper()
+	if got != want {
+		tb.Errorf("%s: got %v, want %v", what, got, want)
+	}
+}
+
+// keyAt returns the place of the n-th event.
+func keyAt(n int) shard.Key {
+	e := event(n)
+	return e.Key()
+}
