@@ -1,0 +1,184 @@
+package coordinator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"sluice/shard"
+)
+
+// The pause after a fault: a random time up to a bound that doubles from the first to the longest.
+const (
+	firstPause   = 500 * time.Millisecond
+	longestPause = 30 * time.Second
+)
+
+// unfinishedError: the run ended before the shard did.
+type unfinishedError struct{ cause error }
+
+func (e *unfinishedError) Error() string { return e.cause.Error() }
+func (e *unfinishedError) Unwrap() error { return e.cause }
+
+// attempts is what the loop over a shard's attempts remembers.
+type attempts struct {
+	seq    int64         // of the checkpoint at the last attempt
+	faults int           // in a row, without a commit in between
+	stuck  int           // how many of them came from the data
+	after  time.Duration // that the API asked to wait
+}
+
+// finish gives a shard attempts until it is done. Each starts from the row: the way after a fault is the way after kill -9.
+func (c *Coordinator) finish(ctx, work context.Context, cp shard.Checkpoint) error {
+	var a attempts
+	for {
+		at, err := c.attempt(ctx, work, cp)
+		if err == nil {
+			return nil
+		}
+		if at.Seq != a.seq {
+			a = attempts{seq: at.Seq}
+		}
+		if ctx.Err() != nil {
+			return c.leave(work, cp, context.Cause(ctx))
+		}
+		if err = c.judge(&a, err); err != nil {
+			return c.fail(ctx, work, cp, err)
+		}
+		if pause(ctx, a.pause()) != nil {
+			return c.leave(work, cp, context.Cause(ctx))
+		}
+	}
+}
+
+// attempt runs a shard once, in a fetcher's place.
+func (c *Coordinator) attempt(ctx, work context.Context, cp shard.Checkpoint) (shard.Checkpoint, error) {
+	if err := c.places.Acquire(ctx, 1); err != nil {
+		return cp, context.Cause(ctx)
+	}
+	defer c.places.Release(1)
+	at, err := c.store.Begin(ctx, cp.ID)
+	if err != nil {
+		return cp, fmt.Errorf("begin an attempt: %w", err)
+	}
+	if at.State == shard.Done {
+		return at, nil
+	}
+	if c.config.Sequential {
+		if err := c.handOver(ctx, &at); err != nil {
+			return at, err
+		}
+	}
+	log := c.config.Log.With("shard", at.Shard)
+	log.Debug("attempt", "window", at.Window, "seq", at.Seq, "attempt", at.Attempts)
+	meter := c.progress.begin(&at)
+	attempt := shard.Attempt{
+		Source: c.source, Sink: &counted{c}, From: at, Limits: c.config.Limits,
+		Budget: c.budget, Meter: meter, Log: log,
+	}
+	if err = attempt.Run(ctx, work); err != nil {
+		c.progress.set(at.Shard, shard.Pending)
+		return at, err
+	}
+	c.progress.set(at.Shard, shard.Done)
+	return at, nil
+}
+
+// handOver lets a window that was not begun start where its newer neighbour ended.
+func (c *Coordinator) handOver(ctx context.Context, at *shard.Checkpoint) error {
+	if at.Seq > 0 || at.Cursor != "" {
+		return nil
+	}
+	all, err := c.store.Load(ctx)
+	if err != nil {
+		return fmt.Errorf("load the newer neighbour: %w", err)
+	}
+	for _, cp := range all {
+		if cp.Shard == at.Shard+1 && cp.State == shard.Done {
+			at.Cursor, at.CursorExpires = cp.Cursor, cp.CursorExpires
+		}
+	}
+	return nil
+}
+
+// judge decides what a fault means: nil if the shard is to be run again.
+func (c *Coordinator) judge(a *attempts, err error) error {
+	var stop *shard.StopError
+	var stuck *shard.StuckError
+	var transient *shard.TransientError
+	switch {
+	case errors.As(err, &stop):
+		c.stop(err)
+		return &unfinishedError{err}
+	case errors.Is(err, shard.ErrStale):
+		return nil
+	case errors.As(err, &stuck):
+		a.faults++
+		if a.stuck++; a.stuck >= stuck.Limit {
+			return err
+		}
+		return nil
+	case errors.As(err, &transient):
+		a.faults++
+		a.after = transient.After
+		return nil
+	}
+	return err
+}
+
+// fail records why a shard failed, in its row too.
+func (c *Coordinator) fail(ctx, work context.Context, cp shard.Checkpoint, err error) error {
+	var left *unfinishedError
+	if errors.As(err, &left) {
+		return c.leave(work, cp, left.cause)
+	}
+	c.config.Log.Warn("shard failed, the others go on", "shard", cp.Shard, "window", cp.Window, "err", err)
+	c.progress.set(cp.Shard, shard.Failed)
+	if recordErr := c.store.Fail(work, cp.ID, shard.Failed, err.Error()); recordErr != nil {
+		c.config.Log.Warn("the failure is not in the shard's row", "shard", cp.Shard, "err", recordErr)
+	}
+	return err
+}
+
+// leave notes in the row that the shard waits for the next run.
+func (c *Coordinator) leave(work context.Context, cp shard.Checkpoint, cause error) error {
+	if err := c.store.Fail(work, cp.ID, shard.Pending, cause.Error()); err != nil {
+		c.config.Log.Debug("the stop is not in the shard's row", "shard", cp.Shard, "err", err)
+	}
+	return &unfinishedError{cause}
+}
+
+// pause returns how long to wait before the next attempt: full jitter, so that shards that failed together do not come back
+// together.
+func (a *attempts) pause() time.Duration {
+	bound := firstPause << min(a.faults, 10)
+	jitter := time.Duration(rand.Int64N(int64(min(bound, longestPause)))) + time.Millisecond
+	after := a.after
+	a.after = 0
+	return max(after, jitter)
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// counted is the store, with an eye on its commits.
+type counted struct{ *Coordinator }
+
+// Commit commits, and holds the watchdog off.
+func (c *counted) Commit(ctx context.Context, b shard.Batch) (shard.Counts, error) {
+	counts, err := c.store.Commit(ctx, b)
+	if err == nil {
+		c.watchdog.Reset(c.config.GiveUpAfter)
+	}
+	return counts, err
+}

@@ -1,0 +1,121 @@
+package coordinator
+
+import (
+	"sync"
+	"time"
+
+	"sluice/shard"
+)
+
+// Progress holds the live state of all shards, for the screen. It is pulled, never pushed; the truth is the ledger.
+type Progress struct {
+	started time.Time
+
+	mu     sync.Mutex
+	shards map[int]*track
+	order  []int
+}
+
+type track struct {
+	window shard.Window
+	before shard.Counts // committed by earlier runs
+	meter  shard.Meter
+	state  shard.State
+}
+
+// ShardProgress is where one shard stands.
+type ShardProgress struct {
+	Shard      int
+	Window     shard.Window
+	State      shard.State
+	Before     shard.Counts // committed before this run
+	Events     int64        // committed by this run
+	Received   int64
+	Rejected   int64
+	Pages      int64
+	OldestSeen shard.Instant
+	Phase      shard.Phase
+}
+
+// Snapshot is the progress at one moment.
+type Snapshot struct {
+	Since  time.Time
+	Shards []ShardProgress
+	// Sums over all shards.
+	Before   int64 // events committed by earlier runs
+	Events   int64 // events committed by this run
+	Received int64
+	Rejected int64
+	Done     int
+	Failed   int
+	Active   int
+	Queueing int // of the active ones: their queue is full, so the database or the memory holds them
+}
+
+func newProgress(checkpoints []shard.Checkpoint) *Progress {
+	p := &Progress{started: time.Now(), shards: make(map[int]*track)}
+	for i := range checkpoints {
+		cp := &checkpoints[i]
+		p.shards[cp.Shard] = &track{window: cp.Window, before: cp.Counts, state: cp.State}
+		p.order = append(p.order, cp.Shard)
+	}
+	return p
+}
+
+func (p *Progress) begin(cp *shard.Checkpoint) *shard.Meter {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	t := p.shards[cp.Shard]
+	if t == nil {
+		t = &track{window: cp.Window, before: cp.Counts}
+		p.shards[cp.Shard] = t
+		p.order = append(p.order, cp.Shard)
+	}
+	t.state = shard.Running
+	return &t.meter
+}
+
+func (p *Progress) set(number int, state shard.State) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if t := p.shards[number]; t != nil {
+		t.state = state
+	}
+}
+
+// Progress returns where all shards stand.
+func (c *Coordinator) Progress() Snapshot {
+	p := c.progress
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := Snapshot{Since: p.started}
+	for _, number := range p.order {
+		one := p.shards[number].read(number)
+		s.Shards = append(s.Shards, one)
+		s.Before += one.Before.Events
+		s.Events += one.Events
+		s.Received += one.Received
+		s.Rejected += one.Rejected
+		switch one.State {
+		case shard.Done:
+			s.Done++
+		case shard.Failed:
+			s.Failed++
+		case shard.Running:
+			s.Active++
+			if one.Phase == shard.Queueing {
+				s.Queueing++
+			}
+		}
+	}
+	return s
+}
+
+func (t *track) read(number int) ShardProgress {
+	return ShardProgress{
+		Shard: number, Window: t.window, State: t.state, Before: t.before,
+		Events: t.meter.Events.Load(), Received: t.meter.Received.Load(), Rejected: t.meter.Rejected.Load(),
+		Pages: t.meter.Pages.Load(), OldestSeen: shard.Instant(t.meter.OldestSeen.Load()),
+		Phase: shard.Phase(t.meter.Phase.Load()),
+	}
+}
