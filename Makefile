@@ -1,0 +1,64 @@
+# `make` alone prints what there is.
+SHELL   := /bin/sh
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -X main.version=$(VERSION)
+FUZZTIME ?= 20s
+# The race detector needs a C compiler; without one the tests run all the same.
+RACE    := $(if $(shell command -v $$(go env CC 2>/dev/null) 2>/dev/null),-race)
+
+.DEFAULT_GOAL := help
+.PHONY: help build run demo simulate db-stop test fmt vet lint layers race fuzz bench bench-once check clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## bin/sluice
+	go build -ldflags '$(LDFLAGS)' -o bin/sluice ./cmd/sluice
+
+run: ## ingest: make run ARGS=--shards=8
+	./run-ingestion.sh $(ARGS)
+
+demo: ## 3,000,000 events of the simulator into a private PostgreSQL, without Docker
+	env -u API_BASE_URL -u DATABASE_URL ./run-ingestion.sh --no-docker --shards=8
+
+simulate: build ## the simulated API on 127.0.0.1:8080
+	bin/sluice simulate --listen 127.0.0.1:8080 --profile demo
+
+db-stop: build ## stop the private PostgreSQL; its data stay
+	bin/sluice db stop
+
+test: fmt vet race ## what a change must pass: gofmt, vet, all tests, with the race detector
+
+check: test lint fuzz bench-once ## all of it: test, staticcheck, each fuzzer for 20 s, each benchmark once
+
+fmt:
+	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "not gofmt-ed:"; echo "$$unformatted"; exit 1; }
+
+vet:
+	go vet ./...
+
+race:
+	go test $(RACE) ./...
+
+lint: ## staticcheck
+	go tool staticcheck ./...
+
+layers: ## who may import whom
+	go test -run Layers ./...
+
+fuzz: ## each fuzzer for 20 s (FUZZTIME=5m)
+	@for pkg in $$(go list ./...); do \
+		for fuzzer in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
+			echo "$$pkg $$fuzzer"; \
+			go test -run '^$$' -fuzz "^$$fuzzer\$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
+		done; \
+	done
+
+bench: ## the parts and the whole, beside their floors
+	go test -run '^$$' -bench . -benchmem ./...
+
+bench-once:
+	go test -run '^$$' -bench . -benchtime 1x ./...
+
+clean: ## remove what was built; data stay
+	rm -rf bin .sluice/bin

@@ -1,0 +1,186 @@
+package main
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/compose-spec/compose-go/v2/cli"
+	"github.com/compose-spec/compose-go/v2/types"
+)
+
+// compose loads docker-compose.yml as `docker compose` does, strictly, with these variables and profiles.
+func compose(t *testing.T, env []string, profiles ...string) *types.Project {
+	t.Helper()
+	options, err := cli.NewProjectOptions([]string{"../../docker-compose.yml"}, cli.WithEnv(env), cli.WithProfiles(profiles))
+	if err != nil {
+		t.Fatal(err)
+	}
+	project, err := options.LoadProject(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return project
+}
+
+const everything = "*" // all profiles
+
+func TestComposeProfiles(t *testing.T) {
+	t.Parallel()
+	for profile, want := range map[string][]string{
+		"":          {"postgres"}, // what `docker compose up` starts
+		"simulator": {"postgres", "simulator"},
+		"run":       {"postgres", "sluice"},
+		everything:  {"postgres", "simulator", "sluice"},
+	} {
+		if got := slices.Sorted(maps.Keys(compose(t, nil, profile).Services)); !slices.Equal(got, want) {
+			t.Errorf("profile %q: services %q, want %q", profile, got, want)
+		}
+	}
+}
+
+func TestComposePostgres(t *testing.T) {
+	t.Parallel()
+	pg := compose(t, nil).Services["postgres"]
+	if pg.Image != "postgres:16" {
+		t.Errorf("image %q", pg.Image)
+	}
+	if len(pg.Ports) != 1 || pg.Ports[0].HostIP != "127.0.0.1" || pg.Ports[0].Published != "55432" || pg.Ports[0].Target != 5432 {
+		t.Errorf("ports %+v: want the loopback's 55432 only", pg.Ports)
+	}
+	if other := compose(t, []string{"SLUICE_PG_PORT=6000"}).Services["postgres"].Ports[0]; other.Published != "6000" || other.HostIP != "127.0.0.1" {
+		t.Errorf("with SLUICE_PG_PORT=6000: %+v", other)
+	}
+	test := strings.Join(pg.HealthCheck.Test, " ")
+	for _, word := range []string{"pg_isready", "--username=" + *pg.Environment["POSTGRES_USER"], "--host=127.0.0.1"} {
+		if !strings.Contains(test, word) {
+			t.Errorf("health check %q without %q", test, word)
+		}
+	}
+	if len(pg.Volumes) != 1 || pg.Volumes[0].Type != types.VolumeTypeVolume {
+		t.Errorf("volumes %+v: the data shall survive", pg.Volumes)
+	}
+	for _, word := range pg.Command {
+		if strings.HasPrefix(word, "fsync") || strings.HasPrefix(word, "full_page_writes") || strings.HasPrefix(word, "synchronous_commit") {
+			t.Errorf("setting %s: durability is not to be touched", word)
+		}
+	}
+}
+
+// The two databases: one is made by the image, the other by a script; the program connects to either.
+func TestComposeDatabases(t *testing.T) {
+	t.Parallel()
+	project := compose(t, nil)
+	pg := project.Services["postgres"]
+	if *pg.Environment["POSTGRES_DB"] != "sluice" || project.Configs["databases"].Content != "create database sluice_demo;" {
+		t.Error("not both databases are made")
+	}
+	if target := pg.Configs[0].Target; !strings.HasPrefix(target, "/docker-entrypoint-initdb.d/") || !strings.HasSuffix(target, ".sql") {
+		t.Errorf("the image does not run %q", target)
+	}
+}
+
+func TestComposeSluice(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		env                   []string
+		api, database, source string
+	}{
+		"nothing set: the demo": {
+			nil, "http://simulator:8080", "postgres://sluice:sluice@postgres:5432/sluice_demo?sslmode=disable", "simulator:seed=1,n=3000000",
+		},
+		"as run-ingestion.sh calls it for a real API": {
+			[]string{"API_BASE_URL=http://api", "SLUICE_DATABASE=sluice"},
+			"http://api", "postgres://sluice:sluice@postgres:5432/sluice?sslmode=disable", "http://api",
+		},
+		"a database of one's own": {
+			[]string{"API_BASE_URL=http://api", "DATABASE_URL=postgres://db/x", "SLUICE_SOURCE=mine"}, "http://api", "postgres://db/x", "mine",
+		},
+	} {
+		env := compose(t, c.env, everything).Services["sluice"].Environment
+		for key, want := range map[string]string{"API_BASE_URL": c.api, "DATABASE_URL": c.database, "SLUICE_SOURCE": c.source} {
+			if got := env[key]; got == nil || *got != want {
+				t.Errorf("%s: %s is %v, want %q", name, key, got, want)
+			}
+		}
+	}
+}
+
+// The demo's source is named by its data, so the name must agree with what the simulator is told to serve.
+func TestComposeSimulatorServesItsSource(t *testing.T) {
+	t.Parallel()
+	services := compose(t, nil, everything).Services
+	command := strings.Join(services["simulator"].Command, " ")
+	for _, flag := range []string{"simulate ", "--listen=0.0.0.0:8080", "--seed=1", "--events=3000000"} {
+		if !strings.Contains(command, flag) {
+			t.Errorf("command %q without %s", command, flag)
+		}
+	}
+	if source := *services["sluice"].Environment["SLUICE_SOURCE"]; source != "simulator:seed=1,n=3000000" {
+		t.Errorf("source %q", source)
+	}
+	if test := services["simulator"].HealthCheck.Test; !strings.HasSuffix(test[len(test)-1], ":8080/health") {
+		t.Errorf("health check %q", test)
+	}
+}
+
+// What the file hands to the program is what the program reads, all of it.
+func TestComposeSettings(t *testing.T) {
+	t.Parallel()
+	var env []string
+	for _, name := range settingNames() {
+		env = append(env, name+"=given")
+	}
+	given := compose(t, env, everything).Services["sluice"].Environment
+	for _, name := range settingNames() {
+		if value := given[name]; value == nil || *value != "given" {
+			t.Errorf("%s is not handed on", name)
+		}
+	}
+	for name := range given {
+		if !slices.Contains(settingNames(), name) {
+			t.Errorf("%s is no setting of the program", name)
+		}
+	}
+	for name, value := range compose(t, nil, everything).Services["sluice"].Environment {
+		if value != nil && *value == "" {
+			t.Errorf("%s is handed on empty where it is not set", name)
+		}
+	}
+}
+
+func TestComposeStopsGently(t *testing.T) {
+	t.Parallel()
+	services := compose(t, nil, everything).Services
+	sluice := services["sluice"]
+	if grace := sluice.StopGracePeriod; grace == nil || time.Duration(*grace) <= 10*time.Second {
+		t.Errorf("stop grace %v: a stop may take 10 s", grace)
+	}
+	if sluice.Init == nil || !*sluice.Init {
+		t.Error("without an init the program is process 1, which no signal ends by default")
+	}
+	if on := sluice.DependsOn["postgres"]; on.Condition != types.ServiceConditionHealthy {
+		t.Errorf("depends on postgres: %+v", on)
+	}
+	for _, name := range []string{"postgres", "simulator"} {
+		if check := services[name].HealthCheck; check == nil || check.Disable || len(check.Test) == 0 {
+			t.Errorf("%s has no health check: `up --wait` would not wait for it", name)
+		}
+	}
+	if hosts := sluice.ExtraHosts["host.docker.internal"]; !slices.Equal(hosts, []string{"host-gateway"}) {
+		t.Errorf("extra hosts %v: an API on this machine cannot be reached", sluice.ExtraHosts)
+	}
+}
+
+// settingNames until the command exports its own.
+func settingNames() []string {
+	return []string{
+		"API_BASE_URL", "TARGET_API_KEY", "DATABASE_URL",
+		"SLUICE_BATCH_ROWS", "SLUICE_FETCHERS", "SLUICE_FROM", "SLUICE_GIVE_UP_AFTER", "SLUICE_JOB", "SLUICE_JSON", "SLUICE_LIST_LIMIT",
+		"SLUICE_LOG_LEVEL", "SLUICE_MADE_CURSORS", "SLUICE_MAX_DEAD_LETTERS", "SLUICE_MAX_WAIT", "SLUICE_MEMORY", "SLUICE_PAGE_SIZE", "SLUICE_QUEUE_PAGES", "SLUICE_REQUIRE_TLS",
+		"SLUICE_SHARDS", "SLUICE_SOURCE", "SLUICE_SOURCE_MOVED", "SLUICE_STREAM_LIMIT", "SLUICE_TO", "SLUICE_WRITERS",
+	}
+}

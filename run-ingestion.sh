@@ -1,0 +1,127 @@
+#!/bin/sh
+# Ingests all events: ./run-ingestion.sh --shards=8
+#
+# With a Docker engine everything runs in containers (docker-compose.yml). Without one, or with DATABASE_URL set, the program
+# is built with Go and brings its own PostgreSQL if DATABASE_URL is not set. Without API_BASE_URL it ingests 3,000,000 events
+# from the simulator. --docker and --no-docker decide instead; every other flag is handed on to `sluice run`, and its exit
+# code is handed back.
+set -eu
+
+say() { printf 'run-ingestion: %s\n' "$*" >&2; }
+
+die() {
+	say "$*"
+	exit 3 # could not start work, as in the program's own table of exit codes
+}
+
+self=$(readlink -f -- "$0" 2>/dev/null) || self=$0
+root=$(CDPATH='' cd -- "$(dirname -- "$self")" && pwd -P)
+
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# The engine, not only its client, and with the compose plugin.
+engine_answers() {
+	have docker && docker version >/dev/null 2>&1 && docker compose version >/dev/null 2>&1
+}
+
+# from_container URL: prints the URL with the host's gateway in place of a loopback host.
+from_container() {
+	case $1 in
+	*://*) scheme=${1%%://*}:// ;;
+	*) scheme= ;;
+	esac
+	rest=${1#"$scheme"}
+	authority=${rest%%[/?]*}
+	address=${authority##*@}
+	user=${authority%"$address"}
+	case $address in
+	'[::1]'*) host='[::1]' ;;
+	*) host=${address%%:*} ;;
+	esac
+	case $host in
+	localhost | 127.* | 0.0.0.0 | '[::1]')
+		printf '%s%shost.docker.internal%s%s\n' "$scheme" "$user" "${address#"$host"}" "${rest#"$authority"}"
+		;;
+	*) printf '%s\n' "$1" ;;
+	esac
+}
+
+# Sets the environment that docker-compose.yml reads, and services: what must be up before the run.
+choose_api() {
+	if [ -z "${API_BASE_URL:-}" ]; then
+		say 'API_BASE_URL is not set: ingesting from the simulator'
+		unset API_BASE_URL
+		export SLUICE_DATABASE=sluice_demo TARGET_API_KEY="${TARGET_API_KEY:-demo}"
+		services=simulator
+		return
+	fi
+	url=$(from_container "$API_BASE_URL")
+	if [ "$url" != "$API_BASE_URL" ]; then
+		say "the API is on this machine: containers reach it at $url (--no-docker if it listens on 127.0.0.1 only)"
+	fi
+	export API_BASE_URL="$url" SLUICE_DATABASE=sluice
+	services=
+}
+
+choose_database() {
+	if [ -z "${DATABASE_URL:-}" ]; then
+		say "PostgreSQL 16 in a container, on 127.0.0.1:${SLUICE_PG_PORT:-55432}; it stays up afterwards (docker compose stop)"
+		services="postgres $services"
+		return
+	fi
+	DATABASE_URL=$(from_container "$DATABASE_URL") # never printed: it holds a password
+	export DATABASE_URL
+	alone=--no-deps # no server of ours beside it
+}
+
+run_in_docker() {
+	cd "$root"
+	alone=
+	choose_api
+	choose_database
+	if [ -n "$services" ]; then
+		# shellcheck disable=SC2086 # a list of words
+		docker compose up -d --wait --build $services >&2 || die 'docker compose could not start the services (see above)'
+	fi
+	# shellcheck disable=SC2086 # a word or none
+	exec docker compose run --rm --build $alone sluice run "$@"
+}
+
+run_here() {
+	binary=$root/.sluice/bin/sluice
+	mkdir -p "$root/.sluice/bin"
+	(cd "$root" && go build -o "$binary" ./cmd/sluice) || {
+		say 'the program could not be built (see above)'
+		exit 1
+	}
+	# The private PostgreSQL belongs to the checkout, wherever this is called from.
+	SLUICE_HOME=${SLUICE_HOME:-$root}
+	export SLUICE_HOME
+	exec "$binary" run "$@"
+}
+
+way=auto
+for flag do
+	shift
+	case $flag in
+	--docker) way=docker ;;
+	--no-docker) way=here ;;
+	*) set -- "$@" "$flag" ;;
+	esac
+done
+
+case $way in
+auto)
+	way=here
+	if [ -z "${DATABASE_URL:-}" ] || ! have go; then
+		if engine_answers; then way=docker; fi
+	fi
+	;;
+docker)
+	engine_answers || die '--docker: no Docker engine with the compose plugin answers; start Docker, or leave the flag out'
+	;;
+esac
+
+if [ "$way" = docker ]; then run_in_docker "$@"; fi
+have go || die 'neither a Docker engine nor Go is here: install Docker (https://docs.docker.com/get-docker) or Go 1.26 (https://go.dev/dl), then run this again'
+run_here "$@"
