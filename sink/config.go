@@ -75,7 +75,7 @@ func (c Config) pool() (*pgxpool.Config, error) {
 // connection whose other end is gone is noticed within half a minute.
 func (c Config) session() map[string]string {
 	return map[string]string{
-		"application_name":                    applicationName(c.Job, c.Run.String()[:8]),
+		"application_name":                    c.applicationName(),
 		"search_path":                         "public",
 		"client_encoding":                     "UTF8",
 		"timezone":                            "UTC",
@@ -90,8 +90,8 @@ func (c Config) session() map[string]string {
 }
 
 // applicationName is sluice/<job>/<run>, as pg_stat_activity shows it. PostgreSQL cuts it after 63 bytes and replaces what is
-// not ASCII, so a long or foreign job name is shortened here, with a hash that keeps it apart from others.
-func applicationName(job, run string) string { return jobPrefix(job) + run }
+// not ASCII, so a long or foreign job name is shortened, with a hash that keeps it apart from others, and so is the run.
+func (c Config) applicationName() string { return jobPrefix(c.Job) + c.Run.String()[:8] }
 
 func jobPrefix(job string) string {
 	const longest = 40

@@ -56,14 +56,7 @@ func (p *Postgres) ride(ctx context.Context, shardID int64, try int, err error) 
 	if hasCode(err, lockNotAvailable) {
 		p.evict(ctx, shardID)
 	}
-	timer := time.NewTimer(backoff(try, err))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
+	return sleep(ctx, backoff(try, err))
 }
 
 const (
@@ -91,7 +84,7 @@ func backoff(try int, err error) time.Duration {
 func (p *Postgres) evict(ctx context.Context, shardID int64) {
 	ctx, cancel := context.WithTimeout(ctx, longestWait)
 	defer cancel()
-	tag, err := p.pool.Exec(ctx, terminateHolders, shardID, jobPrefix(p.config.Job), applicationName(p.config.Job, p.config.Run.String()[:8]))
+	tag, err := p.pool.Exec(ctx, terminateHolders, shardID, jobPrefix(p.config.Job), p.name())
 	if err != nil {
 		p.log.Warn("cannot look for the session that holds a shard", "err", err)
 		return

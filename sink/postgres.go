@@ -86,6 +86,9 @@ func (p *Postgres) Close() { p.pool.Close() }
 // Run returns the id under which this run takes shards.
 func (p *Postgres) Run() uuid.UUID { return p.config.Run }
 
+// name is how our sessions appear in pg_stat_activity.
+func (p *Postgres) name() string { return p.config.applicationName() }
+
 // Migrate brings the tables up to date, see [migrations.Up].
 func (p *Postgres) Migrate(ctx context.Context) error {
 	return migrations.Up(ctx, p.pool.Config().ConnConfig, p.log)

@@ -43,7 +43,7 @@ func (p *Postgres) salvage(ctx context.Context, tx pgx.Tx, l *load) (findings, e
 // The staging table of one transaction. Its types are wide: what the real column refuses is found row by row, not in a COPY.
 const createStaging = `
 create temporary table staging (
-  ord integer, id uuid, session_id uuid, user_id uuid, type text, name text, properties text, "timestamp" timestamptz,
+  ord integer primary key, id uuid, session_id uuid, user_id uuid, type text, name text, properties text, "timestamp" timestamptz,
   device_type text, browser text
 ) on commit drop`
 
@@ -73,7 +73,7 @@ func storable(texts ...string) bool {
 }
 
 // maxRefused rows of one batch may be refused. More are not bad rows but a table that does not want them.
-const maxRefused = 1000
+const maxRefused = 500
 
 // sift stores the staged rows first to last. Where the table refuses one of them, halves are tried, down to the row itself.
 func (r *rescue) sift(ctx context.Context, first, last int) error {

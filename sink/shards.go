@@ -17,7 +17,7 @@ func (p *Postgres) Load(ctx context.Context, jobID int64) ([]shard.Checkpoint, e
 	rows, _ := p.pool.Query(ctx, selectShards, jobID)
 	all, err := pgx.CollectRows(rows, scanCheckpoint)
 	if err != nil {
-		return nil, fmt.Errorf("read the shards of job %d: %w", jobID, err)
+		return nil, ledgerError(err, "read the shards of job %d", jobID)
 	}
 	return all, nil
 }
@@ -53,13 +53,11 @@ func (p *Postgres) Begin(ctx context.Context, id int64) (shard.Checkpoint, error
 		p.evict(ctx, id)
 		c, err = p.begin(ctx, id)
 	}
-	switch {
-	case errors.Is(err, pgx.ErrNoRows):
+	if errors.Is(err, pgx.ErrNoRows) {
 		return c, fmt.Errorf("begin shard row %d: %w", id, shard.ErrStale)
-	case err != nil && transient(err):
-		return c, &shard.TransientError{Err: fmt.Errorf("begin shard row %d: %w", id, err)}
-	case err != nil:
-		return c, fmt.Errorf("begin shard row %d: %w", id, err)
+	}
+	if err != nil {
+		return c, ledgerError(err, "begin shard row %d", id)
 	}
 	return c, nil
 }
@@ -79,7 +77,7 @@ returning ` + shardColumns
 // that another run has taken, or that is done, is left alone.
 func (p *Postgres) Fail(ctx context.Context, id int64, state shard.State, msg string) error {
 	if _, err := p.pool.Exec(ctx, failShard, id, p.config.Run, string(state), printable(msg)); err != nil {
-		return fmt.Errorf("note the fault of shard row %d: %w", id, err)
+		return ledgerError(err, "note the fault of shard row %d", id)
 	}
 	return nil
 }
@@ -93,7 +91,7 @@ where id = $1 and run_id = $2 and state <> 'done'`
 // counts as duplicates.
 func (p *Postgres) Reopen(ctx context.Context, ids []int64) error {
 	if _, err := p.pool.Exec(ctx, reopenShards, ids); err != nil {
-		return fmt.Errorf("reopen %d shards: %w", len(ids), err)
+		return ledgerError(err, "reopen %d shards", len(ids))
 	}
 	return nil
 }

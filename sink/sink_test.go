@@ -2,6 +2,7 @@ package sink
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"log/slog"
 	"testing"
@@ -118,4 +119,10 @@ func equal[T comparable](tb testing.TB, what string, got, want T) {
 func keyAt(n int) shard.Key {
 	e := event(n)
 	return e.Key()
+}
+
+// reject returns a record that could not become an event.
+func reject(raw, id string) shard.Reject {
+	return shard.Reject{Raw: []byte(raw), RawBytes: len(raw), SHA256: sha256.Sum256([]byte(raw)), EventID: id, Reason: "json",
+		Detail: "not JSON", Endpoint: shard.List}
 }

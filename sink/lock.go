@@ -1,0 +1,174 @@
+package sink
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"sluice/shard"
+)
+
+// ErrJobLocked: another run holds the job. The error in hand is a *LockedError, which says who.
+var ErrJobLocked = errors.New("another run holds the job")
+
+// LockedError tells which session holds a job, as far as the server shows it.
+type LockedError struct {
+	Job         string
+	PID         int32 // of the server's process for that session
+	Application string
+	Since       time.Time // start of the session
+}
+
+func (e *LockedError) Error() string {
+	if e.PID == 0 {
+		return fmt.Sprintf("another run holds job %s", e.Job)
+	}
+	return fmt.Sprintf("another run holds job %s: %s, connected since %s (server process %d)", e.Job, e.Application, e.Since.Format(time.RFC3339), e.PID)
+}
+
+// Is makes every LockedError an ErrJobLocked.
+func (e *LockedError) Is(target error) bool { return target == ErrJobLocked }
+
+// JobLock keeps every other run away from a job. It is an advisory lock on a connection of its own: it ends with the process,
+// however that ends.
+type JobLock struct {
+	p    *Postgres
+	conn *pgx.Conn
+}
+
+const (
+	lockPatience = 10 * time.Second // the session of a killed run may live on for some milliseconds, or a timeout
+	lockRetry    = 200 * time.Millisecond
+	lockPing     = 3 * time.Second
+)
+
+// Lock takes the job for this run. It tries for ten seconds.
+func (p *Postgres) Lock(ctx context.Context) (*JobLock, error) {
+	l := &JobLock{p: p}
+	deadline := time.Now().Add(lockPatience)
+	for {
+		err := l.take(ctx)
+		if err == nil {
+			return l, nil
+		}
+		if !errors.Is(err, ErrJobLocked) || time.Now().After(deadline) {
+			return nil, err
+		}
+		if err := sleep(ctx, lockRetry); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// Watch blocks while the lock is held, and returns why it is not held any more: ErrJobLocked where another run has it. After
+// a lost connection it takes the lock again, so that a restart of the server does not end the run. Until it could, two runs
+// may believe that the job is theirs; the shards' rows know better. nil: ctx has ended.
+func (l *JobLock) Watch(ctx context.Context) error {
+	for sleep(ctx, lockPing) == nil {
+		if l.ping(ctx) == nil {
+			continue
+		}
+		if err := l.retake(ctx); err != nil && ctx.Err() == nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Close gives the job back.
+func (l *JobLock) Close(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	_ = l.conn.Close(ctx) // a connection that cannot even be closed holds no lock for long
+}
+
+func (l *JobLock) ping(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, lockPing)
+	defer cancel()
+	return l.conn.Ping(ctx)
+}
+
+func (l *JobLock) retake(ctx context.Context) error {
+	l.Close(ctx)
+	return l.again(ctx)
+}
+
+// again tries until the lock is taken or another run is found to hold it.
+func (l *JobLock) again(ctx context.Context) error {
+	for try := 0; ; try++ {
+		err := l.take(ctx)
+		var own *shard.TransientError
+		if err == nil || !errors.As(err, &own) && !transient(err) {
+			return err
+		}
+		if err := sleep(ctx, backoff(try, err)); err != nil {
+			return err
+		}
+	}
+}
+
+// take connects and tries to get the lock.
+func (l *JobLock) take(ctx context.Context) error {
+	conn, err := pgx.ConnectConfig(ctx, l.p.pool.Config().ConnConfig)
+	if err != nil {
+		return fmt.Errorf("connect for the lock of job %s: %w", l.p.config.Job, err)
+	}
+	var got bool
+	if err = conn.QueryRow(ctx, tryLock, lockKey(l.p.config.Job)).Scan(&got); err == nil && got {
+		l.conn = conn
+		return nil
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	if err != nil {
+		return fmt.Errorf("lock job %s: %w", l.p.config.Job, err)
+	}
+	return l.refused(ctx, conn)
+}
+
+const tryLock = `select pg_catalog.pg_try_advisory_lock($1)`
+
+// refused tells who has the lock. If that is a lost connection of this very run, which the server has not yet given up, it is
+// ended; the next try will succeed.
+func (l *JobLock) refused(ctx context.Context, conn *pgx.Conn) error {
+	key := lockKey(l.p.config.Job)
+	other := &LockedError{Job: l.p.config.Job}
+	err := conn.QueryRow(ctx, selectHolder, uint32(key>>32), uint32(key)).Scan(&other.PID, &other.Application, &other.Since)
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return fmt.Errorf("look who holds job %s: %w", l.p.config.Job, err)
+	}
+	if other.Application == l.p.name() {
+		_, err := conn.Exec(ctx, terminateHolder, other.PID)
+		return &shard.TransientError{Err: cmp.Or(err, error(other))}
+	}
+	return other
+}
+
+const selectHolder = `
+select a.pid, coalesce(a.application_name, ''), coalesce(a.backend_start, now())
+from pg_catalog.pg_locks l join pg_catalog.pg_stat_activity a on a.pid = l.pid
+where l.locktype = 'advisory' and l.granted and l.objsubid = 1 and l.classid = $1 and l.objid = $2
+  and l.database = (select oid from pg_catalog.pg_database where datname = current_database())`
+
+const terminateHolder = `select pg_catalog.pg_terminate_backend($1)`
+
+func lockKey(job string) int64 {
+	hash := fnv.New64a()
+	hash.Write([]byte("sluice job " + job))
+	return int64(hash.Sum64())
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
