@@ -30,7 +30,11 @@ func open(tb testing.TB, url string) *Postgres {
 
 func newBench(tb testing.TB, windows ...shard.Window) *bench {
 	tb.Helper()
-	url := embedpg.Test(tb)
+	return newBenchAt(tb, embedpg.Test(tb), windows...)
+}
+
+func newBenchAt(tb testing.TB, url string, windows ...shard.Window) *bench {
+	tb.Helper()
 	p := open(tb, url)
 	must(tb, p.Migrate(tb.Context()))
 	if len(windows) == 0 {

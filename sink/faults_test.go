@@ -1,0 +1,271 @@
+package sink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"sluice/shard"
+	"sluice/sink/embedpg"
+	"sluice/sink/pgproxy"
+)
+
+// behind returns a bench whose commits go through a proxy, and the proxy.
+func behind(t *testing.T) (*bench, *Postgres, *pgproxy.Proxy) {
+	t.Helper()
+	b := newBench(t)
+	proxy := pgproxy.Start(t, b.url)
+	return b, open(t, proxy.URL()), proxy
+}
+
+func TestALineCutAtCommit(t *testing.T) {
+	for name, at := range map[string]pgproxy.Break{
+		"before the COMMIT":         pgproxy.BeforeCommit,
+		"after it":                  pgproxy.AfterCommit,
+		"in the middle of the COPY": pgproxy.InCopy,
+	} {
+		for path, twice := range map[string]bool{"straight": false, "salvage": true} {
+			t.Run(name+", "+path, func(t *testing.T) {
+				b, p, proxy := behind(t)
+				from, err := p.Begin(t.Context(), b.shard(t, 1).ID)
+				must(t, err)
+				in := events(0, 2000)
+				if twice {
+					in[7] = in[8]
+					in[7].Name = "a twin"
+				}
+				proxy.Cut(at)
+				counts, err := p.Commit(t.Context(), batch(from, in))
+				must(t, err)
+				equal(t, "cuts", proxy.Cuts(), 1)
+				after := b.shard(t, 1)
+				equal(t, "seq", after.Seq, from.Seq+1)
+				equal(t, "counts", counts, after.Counts)
+				equal(t, "rows", b.count(t, `select count(*) from ingested_events`), counts.Events)
+				since, _ := p.Waiting()
+				equal(t, "waiting is over", since.IsZero(), true)
+				for i := range 3 { // the pool still works
+					from.Seq++
+					_, err := p.Commit(t.Context(), batch(from, events(10_000+i*100, 100)))
+					must(t, err)
+				}
+			})
+		}
+	}
+}
+
+// The transaction is still under way when the same batch comes again. A plain read of the row would say that it had not
+// landed, and a second copy of its rows would be counted as duplicates.
+func TestACommitThatLandsLate(t *testing.T) {
+	b, p, proxy := behind(t)
+	from, err := p.Begin(t.Context(), b.shard(t, 1).ID)
+	must(t, err)
+	proxy.Cut(pgproxy.LateCommit)
+	var counts shard.Counts
+	var wg sync.WaitGroup
+	wg.Go(func() { counts, err = p.Commit(t.Context(), batch(from, events(0, 100))) })
+	b.await(t, `select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`)
+	proxy.Release()
+	wg.Wait()
+	must(t, err)
+	equal(t, "counts", counts, shard.Counts{Received: 100, Events: 100})
+	equal(t, "counts of the checkpoint", b.shard(t, 1).Counts, counts)
+	equal(t, "seq", b.shard(t, 1).Seq, from.Seq+1)
+}
+
+// await asks until the answer is not 0. The server's state is no channel that one could wait on.
+func (b *bench) await(t *testing.T, sql string) {
+	t.Helper()
+	for b.count(t, sql) == 0 {
+		if t.Context().Err() != nil {
+			t.Fatal("waited in vain for", sql)
+		}
+	}
+}
+
+// A row held by a dead connection: a process that was stopped inside its transaction is beyond all timeouts of the server.
+func TestADeadSessionThatHoldsTheRowIsEnded(t *testing.T) {
+	b := newBench(t)
+	dead := open(t, b.url)
+	from, err := dead.Begin(t.Context(), b.shard(t, 1).ID)
+	must(t, err)
+	conn, err := dead.pool.Acquire(t.Context())
+	must(t, err)
+	defer conn.Release()
+	_, err = conn.Exec(t.Context(), `begin`)
+	must(t, err)
+	_, err = conn.Exec(t.Context(), `update ingestion_shards set seq = seq + 1`)
+	must(t, err)
+
+	c, err := b.Begin(t.Context(), from.ID) // waits for lock_timeout, 5 s
+	must(t, err)
+	equal(t, "seq", c.Seq, from.Seq)
+	_, err = b.Commit(t.Context(), batch(c, events(0, 10)))
+	must(t, err)
+}
+
+func TestABackendKilledInTheMiddleOfACopy(t *testing.T) {
+	b := newBench(t)
+	from := b.begin(t, 1)
+	_, err := b.pool.Exec(t.Context(), `
+create sequence kills; -- counts on through a rollback
+create function kill() returns trigger language plpgsql as $$
+begin
+  if new.name = 'event_500' and nextval('kills') = 1 then perform pg_terminate_backend(pg_backend_pid()); end if;
+  return new;
+end $$;
+create trigger kill before insert on ingested_events for each row execute function kill()`)
+	must(t, err)
+	counts, err := b.Commit(t.Context(), batch(from, events(0, 1000)))
+	must(t, err)
+	equal(t, "tries", b.count(t, `select last_value from kills`), 2)
+	equal(t, "counts", counts, shard.Counts{Received: 1000, Events: 1000})
+	equal(t, "rows", b.count(t, `select count(*) from ingested_events`), 1000)
+	b.usable(t)
+}
+
+func TestTheServerIsStoppedAndStarted(t *testing.T) {
+	server := embedpg.TestServer(t, embedpg.TestOptions{Sync: true})
+	b := newBenchAt(t, server.URL("postgres"))
+	from := b.begin(t, 1)
+	const batches = 30
+	committed := make(chan int, batches)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		defer close(committed)
+		for i := range batches {
+			at := from
+			at.Seq += int64(i)
+			if _, err := b.Commit(t.Context(), batch(at, events(i*500, 500))); err != nil {
+				t.Errorf("batch %d: %v", i, err)
+				return
+			}
+			committed <- i
+		}
+	})
+	for i := range committed {
+		if i == 3 || i == 12 {
+			must(t, server.Crash(t.Context()))
+			must(t, server.Start(t.Context()))
+		}
+	}
+	wg.Wait()
+	equal(t, "rows", b.count(t, `select count(*) from ingested_events`), batches*500)
+	equal(t, "counts", b.shard(t, 1).Counts, shard.Counts{Received: batches * 500, Events: batches * 500})
+	b.usable(t)
+}
+
+func TestAnOutageIsSeenAndLoggedOnce(t *testing.T) {
+	b, p, proxy := behind(t)
+	from, err := p.Begin(t.Context(), b.shard(t, 1).ID)
+	must(t, err)
+	proxy.Down()
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		_, err := p.Commit(t.Context(), batch(from, events(0, 10)))
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	for since, _ := p.Waiting(); since.IsZero(); since, _ = p.Waiting() {
+		if t.Context().Err() != nil {
+			t.Fatal("the outage does not show")
+		}
+	}
+	proxy.Up()
+	wg.Wait()
+	since, fault := p.Waiting()
+	equal(t, "still waiting", since.IsZero(), true)
+	equal(t, "fault", fault, nil)
+}
+
+func TestAStopEndsTheWaitForTheDatabase(t *testing.T) {
+	b, p, proxy := behind(t)
+	from, err := p.Begin(t.Context(), b.shard(t, 1).ID)
+	must(t, err)
+	proxy.Down()
+	why := errors.New("stopped by signal")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	var wg sync.WaitGroup
+	wg.Go(func() { _, err = p.Commit(ctx, batch(from, events(0, 10))) })
+	for since, _ := p.Waiting(); since.IsZero(); since, _ = p.Waiting() {
+		if t.Context().Err() != nil {
+			t.Fatal("the outage does not show")
+		}
+	}
+	cancel(why)
+	wg.Wait()
+	if !errors.Is(err, why) {
+		t.Errorf("got %v, want the cause", err)
+	}
+	equal(t, "checkpoint", b.shard(t, 1).Seq, from.Seq)
+}
+
+func TestOverlappingBatchesDoNotDeadlock(t *testing.T) {
+	b := newBench(t, threeWindows...)
+	before := b.count(t, `select deadlocks from pg_stat_database where datname = current_database()`)
+	in := events(0, 3000)
+	var sum [3]shard.Counts
+	var wg sync.WaitGroup
+	for n := range 3 {
+		wg.Go(func() {
+			from := b.begin(t, n+1)
+			for i := range 3 {
+				part := append([]shard.Event(nil), in[i*1000:(i+1)*1000]...)
+				counts, err := b.Commit(t.Context(), batch(from, part))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				sum[n] = sum[n].Add(counts)
+				from.Seq++
+			}
+		})
+	}
+	wg.Wait()
+	total := sum[0].Add(sum[1]).Add(sum[2])
+	equal(t, "counts", total, shard.Counts{Received: 9000, Events: 3000, Duplicates: 6000})
+	equal(t, "rows", b.count(t, `select count(*) from ingested_events`), 3000)
+	equal(t, "deadlocks", b.count(t, `select deadlocks from pg_stat_database where datname = current_database()`), before)
+}
+
+func TestTransient(t *testing.T) {
+	code := func(c string) error { return fmt.Errorf("copy: %w", &pgconn.PgError{Code: c}) }
+	for _, err := range []error{
+		code("57P01"), code("57P03"), code("53100"), code("53300"), code("40001"), code("40P01"), code("55P03"), code("57014"),
+		code("25006"), code("08006"), io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, context.DeadlineExceeded,
+		&net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}, fmt.Errorf("write: %w", syscall.EPIPE),
+	} {
+		if !transient(err) {
+			t.Errorf("%v passes by itself", err)
+		}
+	}
+	for _, err := range []error{
+		code("23505"), code("22P02"), code("42P01"), code("42501"), code("28P01"), code("3D000"), code("08P01"), code("57P04"),
+		context.Canceled, errors.New("something new"),
+	} {
+		if transient(err) {
+			t.Errorf("%v does not pass by itself", err)
+		}
+	}
+}
+
+func TestBackoff(t *testing.T) {
+	for try := range 40 {
+		wait := backoff(try, io.EOF)
+		if wait < shortestWait/2 || wait > longestWait {
+			t.Errorf("try %d waits %v", try, wait)
+		}
+	}
+	if wait := backoff(0, &pgconn.PgError{Code: diskFull}); wait < 30*time.Second {
+		t.Errorf("a full disk is tried again after %v", wait)
+	}
+}
