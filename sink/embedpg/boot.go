@@ -15,7 +15,7 @@ import (
 func (s *Server) boot(ctx context.Context, bin programs, run account) error {
 	addr, err := s.home.readAddress()
 	if err != nil {
-		return err
+		return fmt.Errorf("%w; without them the data cannot be reached: remove %s to begin with an empty database", err, s.home)
 	}
 	for range 3 {
 		if addr.port, err = choosePort(addr.port); err != nil {

@@ -57,7 +57,7 @@ const showVersion = `show server_version`
 // Status looks at the server.
 func (s *Server) Status(ctx context.Context) Status {
 	st := Status{Dir: string(s.home), Log: s.home.log(), Port: s.addr.Load().port}
-	if s.ping(ctx) != nil {
+	if !s.lives() || s.ping(ctx) != nil {
 		return st
 	}
 	st.Running, st.PID = true, s.PID()

@@ -42,13 +42,16 @@ func (s *Server) end(ctx context.Context, how syscall.Signal) error {
 	}
 	err = until(ctx, func() (bool, error) {
 		reap(pid)
-		return !locked(s.home.alive()) && !runs(pid), nil
+		return !s.lives() && !runs(pid), nil
 	})
 	if err != nil {
 		return fmt.Errorf("stop PostgreSQL (pid %d): %w; its log is %s", pid, err, s.home.log())
 	}
 	return nil
 }
+
+// lives reports whether any process of the server does; the pid is that of one which people started with pg_ctl.
+func (s *Server) lives() bool { return locked(s.home.alive()) || s.PID() != 0 }
 
 // PID is the postmaster's process, 0 if there is none.
 func (s *Server) PID() int {

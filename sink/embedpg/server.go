@@ -117,15 +117,18 @@ func (s *Server) start(ctx context.Context) error {
 	return s.booted(ctx)
 }
 
-// adopt waits while the server's processes live, until one answers. False means that none does and one may be started.
+// adopt waits while the server lives, until it answers. False means that it does not live and may be started.
 func (s *Server) adopt(ctx context.Context) bool {
 	if s.load() != nil {
 		return false
 	}
 	answers := false
 	err := until(ctx, func() (bool, error) {
+		if !s.lives() {
+			return true, nil // and nobody asks a port that may be somebody else's by now
+		}
 		answers = s.ping(ctx) == nil
-		return answers || !locked(s.home.alive()), nil
+		return answers, nil
 	})
 	return err == nil && answers
 }

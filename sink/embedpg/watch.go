@@ -17,8 +17,13 @@ const (
 // testPrefix begins the name of every test's database. One that is there while no test runs is that of a failed test.
 const testPrefix = "test_"
 
-// watchScript ends a server that nobody uses: no test's lock and no other session for 20 s, or for 15 minutes while the
-// database of a failed test is there for people to look at. It runs inside the server, in a session whose client has hung up
+// grace is how long the watch lets a server live that nobody uses, in seconds.
+type grace struct {
+	idle int // as a rule
+	kept int // while the database of a failed test is there for people to look at
+}
+
+// watchScript ends a server that nobody uses: no test's lock, and no other session. It runs inside the server, in a session whose client has hung up
 // at once: a busy session never looks at its client, so the watch outlives every test, however it ends, and ends with the
 // server. It must therefore never send anything, not even a notice.
 //
@@ -35,7 +40,7 @@ begin
 	loop
 		commit;
 		perform pg_sleep(1);
-		select case when exists (select from pg_database where datname like '%[3]s%%') then 900 else 20 end into enough;
+		select case when exists (select from pg_database where datname like '%[3]s%%') then %[5]d else %[4]d end into enough;
 		if pg_try_advisory_lock(%[1]d) then
 			if exists (select from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()) then
 				idle := 0;
@@ -52,14 +57,19 @@ begin
 end
 $watch$`
 
-// watch leaves the watch in the server, if there is none.
+// watch leaves the watch in the server, if there is none. The packages of one `go test ./...` follow each other within 20 s.
 func (s *Server) watch(ctx context.Context) error {
+	return s.watchFor(ctx, grace{idle: 20, kept: 15 * 60})
+}
+
+func (s *Server) watchFor(ctx context.Context, g grace) error {
 	conn, err := s.connect(ctx, "postgres")
 	if err != nil {
 		return fmt.Errorf("watch the test server: %w", err)
 	}
 	pg := conn.PgConn()
-	pg.Frontend().SendQuery(&pgproto3.Query{String: fmt.Sprintf(watchScript, usersLock, watchLock, testPrefix)})
+	script := fmt.Sprintf(watchScript, usersLock, watchLock, testPrefix, g.idle, g.kept)
+	pg.Frontend().SendQuery(&pgproto3.Query{String: script})
 	if err := pg.Frontend().Flush(); err != nil {
 		return fmt.Errorf("watch the test server: %w", err)
 	}

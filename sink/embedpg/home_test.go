@@ -1,0 +1,102 @@
+package embedpg
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestCheckoutAround(t *testing.T) {
+	t.Parallel()
+	top := t.TempDir()
+	deep := filepath.Join(top, "a", "b", "c")
+	if err := os.MkdirAll(deep, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if got := checkoutAround(deep); got != deep {
+		t.Errorf("without a mark: %s", got)
+	}
+	if err := os.WriteFile(filepath.Join(top, "go.mod"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if got := checkoutAround(deep); got != top {
+		t.Errorf("below a go.mod: %s", got)
+	}
+	if err := os.Mkdir(filepath.Join(top, "a", ".sluice"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := checkoutAround(deep), filepath.Join(top, "a"); got != want {
+		t.Errorf("below a .sluice: %s", got)
+	}
+}
+
+func TestHomeOf(t *testing.T) {
+	t.Parallel()
+	dir := checkout(t)
+	h, err := homeOf(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	link := filepath.Join(dir, ".sluice", "pg")
+	if os.Geteuid() != 0 {
+		if string(h) != link {
+			t.Errorf("home %s, want %s", h, link)
+		}
+		return
+	}
+	if filepath.Dir(string(h)) != rootBase {
+		t.Errorf("home %s, want one in %s", h, rootBase)
+	}
+	// The link leads back to the home, also from a checkout that was moved, and is no loss if it is removed.
+	elsewhere := home(t.TempDir())
+	point(dir, elsewhere)
+	moved := dir + " moved"
+	if err := os.Rename(dir, moved); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := homeOf(moved); err != nil || got != elsewhere {
+		t.Errorf("moved: %s, want %s; error %v", got, elsewhere, err)
+	}
+	point(moved, h)
+	if got, err := os.Readlink(filepath.Join(moved, ".sluice", "pg")); err != nil || got != string(h) {
+		t.Errorf("the link leads to %s, want %s; error %v", got, h, err)
+	}
+}
+
+func TestAddress(t *testing.T) {
+	t.Parallel()
+	h := home(t.TempDir())
+	want := newAddress()
+	want.port = 50123
+	if err := h.writeAddress(want); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := h.readAddress(); err != nil || got != want {
+		t.Errorf("read %+v, want %+v; error %v", got, want, err)
+	}
+	if newAddress().password == want.password || len(want.password) < 20 {
+		t.Error("the password can be guessed")
+	}
+	for _, bad := range []string{"", "127.0.0.1:x:*:sluice:y\n", "other:1:*:sluice:y\n"} {
+		if err := os.WriteFile(h.pgpass(), []byte(bad), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if a, err := h.readAddress(); err == nil {
+			t.Errorf("%q was read as %+v", bad, a)
+		} else if bad != "" && strings.Contains(err.Error(), bad) {
+			t.Errorf("the error shows the file: %v", err)
+		}
+	}
+}
+
+func TestQuote(t *testing.T) {
+	t.Parallel()
+	for word, want := range map[string]string{
+		"/a/b-c_d.e": "/a/b-c_d.e", "": "''", "a b": "'a b'", "it's": `'it'\''s'`, "$HOME": "'$HOME'", "é": "'é'",
+	} {
+		if got := quote(word); got != want {
+			t.Errorf("quote(%q) = %s, want %s", word, got, want)
+		}
+	}
+}
