@@ -1,0 +1,208 @@
+package fetch
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"sluice/shard"
+)
+
+// PacerConfig is what is known beforehand.
+type PacerConfig struct {
+	List, Stream Limit         // zero: found out from headers and refusals
+	MaxWait      time.Duration // a Retry-After beyond it ends the run; default 15 minutes
+	Log          *slog.Logger  // refusals, and what is learned from them; default slog.Default
+}
+
+func (c PacerConfig) withDefaults() PacerConfig {
+	c.MaxWait = cmp.Or(c.MaxWait, longestPause)
+	c.Log = cmp.Or(c.Log, slog.Default())
+	return c
+}
+
+func (c PacerConfig) validate() error {
+	var errs []error
+	for _, l := range []struct {
+		field string
+		limit Limit
+	}{{"List", c.List}, {"Stream", c.Stream}} {
+		if err := l.limit.validate(); err != nil {
+			errs = append(errs, fmt.Errorf("PacerConfig.%s: %w", l.field, err))
+		}
+	}
+	if c.MaxWait < time.Second {
+		errs = append(errs, fmt.Errorf("PacerConfig.MaxWait: %s is less than 1s", c.MaxWait))
+	}
+	return errors.Join(errs...)
+}
+
+// Pacer lets requests through as fast as both quotas allow, and no faster. All fetchers of a run share one. It has no goroutine and
+// no clock of its own.
+type Pacer struct {
+	PacerConfig
+
+	// One mutex over both quotas: choosing the endpoint and taking its slot must be one step.
+	mu     sync.Mutex
+	quotas [2]*quota // in order of preference
+	line   quotaLine
+}
+
+// NewPacer returns a Pacer with both quotas unspent; Restore tells it otherwise.
+func NewPacer(c PacerConfig) (*Pacer, error) {
+	c = c.withDefaults()
+	if err := c.validate(); err != nil {
+		return nil, err
+	}
+	p := &Pacer{PacerConfig: c}
+	p.quotas = [...]*quota{newQuota(shard.List, c.List), newQuota(shard.Stream, c.Stream)}
+	return p, nil
+}
+
+// Call is one request that was let through. It must be given to Observe or to Return, whatever becomes of it: after a refusal
+// the quota waits for the answer to a single request. Only the first of them counts, so that a deferred Return is harmless.
+type Call struct {
+	Endpoint shard.Endpoint
+	At       time.Time // when it was let through
+	request  *quotaRequest
+}
+
+// Answer is what a reply said about the quota; the zero Answer where there was none. The server counts a request that was cut off
+// as well.
+type Answer struct {
+	Refused    bool          // status 429
+	RetryAfter time.Duration // 0: not said
+	Limit      int           // requests per window, from the headers; 0: there were none
+	Remaining  int
+	Reset      time.Duration // until the oldest request that the server remembers is forgotten
+	Free       bool          // known not to have been counted
+}
+
+// ErrNoEndpoint: Take was called for a request that no endpoint can serve.
+var ErrNoEndpoint = errors.New("no endpoint is usable for this request")
+
+// Take waits until an endpoint for which usable is true has a free slot, and takes it. The list is preferred: whatever it serves is
+// left for the stream. usable is asked before every choice, outside of any lock. When ctx ends, so does the wait, and nothing is taken.
+//
+// Callers are served in the order in which they came. With more fetchers than requests a minute, a cursor that lives 120 s
+// would else die in the hands of the unlucky ones.
+//
+// Where every usable endpoint has told us to wait for longer than MaxWait, the error is a *shard.StopError.
+func (p *Pacer) Take(ctx context.Context, usable func(shard.Endpoint) bool) (Call, error) {
+	w := new(quotaWaiter)
+	defer p.leave(w)
+	for ctx.Err() == nil {
+		wants := [2]bool{usable(p.quotas[0].endpoint), usable(p.quotas[1].endpoint)}
+		if wants == [2]bool{} {
+			return Call{}, ErrNoEndpoint
+		}
+		call, err := p.tryTake(w, wants)
+		if err != nil || call.request != nil {
+			return call, err
+		}
+		select {
+		case <-w.timer.C:
+		case <-ctx.Done():
+		}
+	}
+	return Call{}, context.Cause(ctx)
+}
+
+// tryTake takes a slot for w, or puts it in line with its timer set.
+func (p *Pacer) tryTake(w *quotaWaiter, wants [2]bool) (Call, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	if err := p.barred(now, wants); err != nil {
+		return Call{}, err
+	}
+	wait := time.Duration(untilReply)
+	for i, q := range p.quotas {
+		if !wants[i] || p.line.ahead(w, i) {
+			continue
+		}
+		r, free := q.take(now)
+		if r != nil {
+			return Call{Endpoint: q.endpoint, At: now, request: r}, nil
+		}
+		wait = min(wait, free)
+	}
+	p.line.wait(w, wants, wait)
+	return Call{}, nil
+}
+
+// barred returns an error if all that is wanted has to wait beyond MaxWait.
+func (p *Pacer) barred(now time.Time, wants [2]bool) error {
+	var back time.Time
+	for i, q := range p.quotas {
+		switch {
+		case !wants[i]:
+		case !q.pause.After(now.Add(p.MaxWait)):
+			return nil
+		case back.IsZero() || q.pause.Before(back):
+			back = q.pause
+		}
+	}
+	return &shard.StopError{
+		Err:  fmt.Errorf("wait for quota: the API wants no request before %s, in %s", back.Format(time.RFC3339), back.Sub(now).Round(time.Second)),
+		Hint: "run the same command again after " + back.Format(time.RFC3339) + ": it resumes",
+		Exit: 4,
+	}
+}
+
+// leave takes w out of the line, if it still stands there.
+func (p *Pacer) leave(w *quotaWaiter) {
+	if w.timer == nil { // never stood in it, and nobody else could have put it there
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.line.leave(w)
+}
+
+// Sent tells that the request of c was written just now (httptrace.WroteRequest). Without it the time of Take counts, which
+// differs by what it takes to connect. Written twice it counts twice.
+func (p *Pacer) Sent(c Call) {
+	p.change(c, func(q *quota, now time.Time) { q.restamp(now, c.request) })
+}
+
+// Return gives back a call that was never sent: its slot is free again.
+func (p *Pacer) Return(c Call) {
+	p.change(c, func(q *quota, _ time.Time) { q.release(c.request) })
+}
+
+// Observe takes note of the answer to c.
+func (p *Pacer) Observe(c Call, a Answer) {
+	p.change(c, func(q *quota, now time.Time) { q.observe(now, c.request, a) })
+}
+
+// change does something to the quota of c and tells those who wait. What came of it is logged after the lock was released:
+// a log may block.
+func (p *Pacer) change(c Call, do func(q *quota, now time.Time)) {
+	if c.request == nil {
+		return
+	}
+	p.mu.Lock()
+	now := time.Now()
+	q := p.quotas[c.Endpoint-shard.List]
+	before := q.status(now)
+	do(q, now)
+	after := q.status(now)
+	p.line.wake()
+	p.mu.Unlock()
+	p.report(before, after)
+}
+
+// report logs a refusal, and a limit that is no longer what it was.
+func (p *Pacer) report(before, after QuotaStatus) {
+	if after.Refusals > before.Refusals {
+		p.Log.Warn("quota refused", "endpoint", after.Endpoint, "paused_until", after.PausedUntil, "requests", after.Recent)
+	}
+	if after.Limit != before.Limit {
+		p.Log.Info("quota changed", "endpoint", after.Endpoint, "limit", after.Limit, "was", before.Limit, "known", after.Known)
+	}
+}

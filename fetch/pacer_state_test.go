@@ -1,0 +1,74 @@
+package fetch
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"sluice/shard"
+)
+
+func TestStateKeepsWhatTheServerMayStillCount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, start := newTestPacer(t, PacerConfig{}), time.Now()
+		p.Observe(takeCall(t, p, onlyList), Answer{Limit: 10, Remaining: 9, Reset: time.Minute})
+		time.Sleep(50 * time.Second)
+		p.Observe(takeCall(t, p, onlyList), Answer{Limit: 10, Remaining: 8, Reset: 10 * time.Second})
+		time.Sleep(20 * time.Second)
+
+		list, stream := p.State()[0], p.State()[1]
+		if list.Endpoint != shard.List || list.Limit != (Limit{10, time.Minute}) || !list.NotBefore.IsZero() {
+			t.Errorf("list: %+v", list)
+		}
+		if len(list.Sent) != 1 || !list.Sent[0].Equal(start.Add(50*time.Second)) {
+			t.Errorf("sent %v, want only the second: the first was forgotten", list.Sent)
+		}
+		if stream.Endpoint != shard.Stream || stream.Limit != (Limit{}) || stream.Sent != nil {
+			t.Errorf("stream: %+v, want nothing", stream)
+		}
+	})
+}
+
+// A limit that the operator gave may have been meant for one run; what an earlier run has learned must survive it.
+func TestStateDoesNotKeepWhatItWasTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		learned := Limit{50, time.Minute}
+		gentle := newTestPacer(t, PacerConfig{Stream: Limit{5, time.Minute}})
+		gentle.Restore([]QuotaState{{Endpoint: shard.Stream, Limit: learned}})
+		if s := gentle.Status()[1]; s.Limit.N != 5 || s.Known != LimitTold {
+			t.Errorf("%s (%s), want what was told", s.Limit, s.Known)
+		}
+		if s := gentle.State()[1]; s.Limit != learned {
+			t.Errorf("%s is kept, want %s", s.Limit, learned)
+		}
+	})
+}
+
+func TestRestoreKeepsThePause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, start := newTestPacer(t, PacerConfig{}), time.Now()
+		p.Restore([]QuotaState{{Endpoint: shard.Stream, NotBefore: start.Add(40 * time.Second)}})
+		if c := takeCall(t, p, onlyStream); c.At.Sub(start) != 40*time.Second {
+			t.Errorf("call after %v, want 40s", c.At.Sub(start))
+		}
+	})
+}
+
+// A clock that was set back makes requests of the future; unknown endpoints and impossible limits come from a newer version.
+func TestRestoreSurvivesNonsense(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, start := newTestPacer(t, PacerConfig{}), time.Now()
+		p.Restore([]QuotaState{
+			{Endpoint: shard.None, Limit: Limit{1, time.Minute}},
+			{Endpoint: 7, Limit: Limit{1, time.Minute}},
+			{Endpoint: shard.List, Limit: Limit{1, time.Nanosecond}},
+			{Endpoint: shard.Stream, Limit: Limit{1, time.Minute}, Sent: []time.Time{start.Add(time.Hour)}},
+		})
+		if s := p.Status()[0]; s.Known != LimitUnknown {
+			t.Errorf("list: %s (%s), want unknown", s.Limit, s.Known)
+		}
+		if c := takeCall(t, p, onlyStream); c.At.Sub(start) != slot {
+			t.Errorf("call after %v, want %v", c.At.Sub(start), slot)
+		}
+	})
+}

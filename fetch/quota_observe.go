@@ -1,0 +1,99 @@
+package fetch
+
+import "time"
+
+// observe takes note of what became of a request. Only the first time counts for each.
+func (q *quota) observe(now time.Time, r *quotaRequest, a Answer) {
+	if !r.open {
+		return
+	}
+	r.open = false
+	q.flying--
+	if a.Limit > 0 {
+		q.obey(r, a)
+	}
+	if a.Free && !a.Refused {
+		q.log.remove(r)
+	}
+	switch {
+	case a.Refused:
+		q.refuse(now, r, a)
+	case r.at.After(q.refusedAt):
+		q.accept()
+	}
+	q.bucket.SetLimitAt(now, q.speed(now))
+}
+
+// accept ends the caution after a refusal, and that of the very first request: with its reply, the list says what its limit is.
+func (q *quota) accept() {
+	q.strikes = 0
+	q.headerless = max(0, q.headerless-1)
+	q.proven = q.limit != 0 || q.headerless == 0
+}
+
+// release takes back a request that was never sent.
+func (q *quota) release(r *quotaRequest) {
+	if !r.open {
+		return
+	}
+	r.open = false
+	q.flying--
+	q.log.remove(r)
+}
+
+// restamp moves r to the moment when it was written. Written a second time it is a second request: http.Transport sends a GET
+// again by itself when a kept connection turns out to be dead.
+func (q *quota) restamp(now time.Time, r *quotaRequest) {
+	if q.limit == Unlimited {
+		return
+	}
+	if r.written {
+		q.log.add(&quotaRequest{at: now})
+		return
+	}
+	r.written = true
+	if r.open {
+		q.log.remove(r)
+		r.at = now
+		q.log.add(r)
+	}
+}
+
+// shortestReset is the least that is believed of a window. On a server with fixed windows the first reset is what is left of
+// the window that is just running.
+const shortestReset = 10 * time.Second
+
+// obey follows the server's headers.
+func (q *quota) obey(r *quotaRequest, a Answer) {
+	switch alone := a.Remaining == a.Limit-1; {
+	case alone && a.Reset > 0 && q.known == LimitUnknown:
+		q.window = max(a.Reset, shortestReset) // ours is the only request in there: its time is the whole window
+	default:
+		q.window = max(q.window, a.Reset)
+	}
+	q.sure = true
+	if q.known != LimitAnnounced || q.ceiling != a.Limit {
+		q.settle(a.Limit)
+		q.known = LimitAnnounced
+	}
+	q.book(r, a.Limit-a.Remaining)
+}
+
+// book enters into the log what the server has counted and we did not send. It is compared with what was ours at the time of
+// r, because the reply is seconds old; and requests sent just after r may have overtaken it.
+func (q *quota) book(r *quotaRequest, used int) {
+	end := r.at.Add(min(time.Second, q.window/marginShare))
+	for n := len(q.recent(r.at).upTo(end)); n < used; n++ {
+		other := &quotaRequest{origin: ofOthers}
+		// What a later request has shown of others was there already, when this one shows it too.
+		for _, later := range q.log.after(end) {
+			if later.origin == ofOthers {
+				other = later
+				q.log.remove(later)
+				break
+			}
+		}
+		other.at = r.at
+		q.log.add(other)
+	}
+}

@@ -1,0 +1,96 @@
+package fetch
+
+import (
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// untilReply is the wait for something that only a reply can bring.
+const untilReply = 1<<63 - 1
+
+// take lets one request through, or says how long to wait before it is worth asking again. Nothing is reserved in the
+// future, so that a pause, a limit just learned and a stop take effect at once.
+func (q *quota) take(now time.Time) (*quotaRequest, time.Duration) {
+	if wait := q.wait(now); wait > 0 {
+		return nil, wait
+	}
+	r := &quotaRequest{at: now, open: true}
+	q.flying++
+	if q.limit != Unlimited {
+		q.meter.read(now, q.full(), q.log)
+		q.log.forget(now.Add(-max(longestPause, 2*q.window)))
+		q.log.add(r)
+		q.bucket.SetLimitAt(now, q.speed(now))
+	}
+	return r, 0
+}
+
+// wait returns how long to wait before the next request may go. Zero spends a token of the bucket.
+func (q *quota) wait(now time.Time) time.Duration {
+	switch {
+	case now.Before(q.pause):
+		return q.pause.Sub(now)
+	case q.limit == Unlimited:
+		return 0
+	case !q.proven && q.flying > 0:
+		return untilReply
+	}
+	q.raise(now)
+	if wait := q.untilFree(now); wait > 0 {
+		return wait
+	}
+	if !q.bucket.AllowN(now, 1) {
+		return q.untilToken(now)
+	}
+	return 0
+}
+
+// raise asks back half of what was yielded to others.
+func (q *quota) raise(now time.Time) {
+	if q.limit == 0 || q.limit == q.ceiling || now.Before(q.raiseAt) {
+		return
+	}
+	q.low = q.limit
+	if q.ceiling > 0 {
+		q.limit += (q.ceiling - q.limit + 1) / 2
+	} else {
+		q.limit += (q.limit + 1) / 2
+	}
+	q.raiseAt = now.Add(time.Duration(q.patience) * q.window)
+}
+
+// untilFree returns the time until the requests that stand in the way have left the server's log: of all that are known there may be
+// as many as the server allows, of ours as many as we allow ourselves.
+func (q *quota) untilFree(now time.Time) time.Duration {
+	if q.limit == 0 {
+		return 0
+	}
+	var blocking time.Time
+	if r := q.log.ours(q.limit); r != nil {
+		blocking = r.at
+	}
+	if i := len(q.log) - q.ceiling; q.ceiling > 0 && i >= 0 {
+		blocking = laterOf(blocking, q.log[i].at)
+	}
+	return blocking.Add(q.window + q.margin()).Sub(now)
+}
+
+// untilToken returns the time until the bucket has a whole token. Rounding may leave it a nanosecond short of one, hence the
+// millisecond: without it, a waiter could turn in a circle.
+func (q *quota) untilToken(now time.Time) time.Duration {
+	missing := 1 - q.bucket.TokensAt(now)
+	return time.Duration(missing/float64(q.bucket.Limit())*float64(time.Second)) + time.Millisecond
+}
+
+// speed returns how fast requests may follow one another.
+func (q *quota) speed(now time.Time) rate.Limit {
+	if q.limit > 0 {
+		return max(quotaSpeed, rate.Limit(6*float64(q.limit)/q.window.Seconds()))
+	}
+	n := len(q.log.after(now.Add(-q.window)))
+	if n < slowStart {
+		return quotaSpeed
+	}
+	return min(quotaSpeed, max(slowStartFloor, rate.Limit(n)/slowStart))
+}
