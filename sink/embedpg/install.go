@@ -75,15 +75,19 @@ func (p packager) run(ctx context.Context) error {
 		}
 		defer undo()
 	}
+	var failed error
 	for _, line := range p.install {
 		words := strings.Fields(line)
 		cmd := exec.CommandContext(ctx, words[0], words[1:]...)
 		cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("install PostgreSQL with %q: %w\n%s", line, err, lastLines(string(out), 10))
+		out, err := cmd.CombinedOutput()
+		if err == nil {
+			failed = nil // an `update` may fail because of some other source that the installation does not need
+			continue
 		}
+		failed = errors.Join(failed, fmt.Errorf("install PostgreSQL with %q: %w\n%s", line, err, lastLines(string(out), 10)))
 	}
-	return nil
+	return failed
 }
 
 // createClusterDir is read by the scripts of Debian's packages, where createcluster.conf includes it (postgresql-common 173
@@ -110,6 +114,19 @@ func noMainCluster(dir string) (undo func(), err error) {
 func ensurePrograms(ctx context.Context, say func(string)) ([]programs, error) {
 	if all := findPrograms(ctx, "/"); len(all) > 0 {
 		return all, nil
+	}
+	if os.Geteuid() == 0 { // two installations at once would fail, and take each other's settings away
+		if err := os.MkdirAll(rootBase, 0o755); err != nil {
+			return nil, fmt.Errorf("install PostgreSQL: %w", err)
+		}
+		held, err := take(ctx, filepath.Join(rootBase, "install.lock"))
+		if err != nil {
+			return nil, err
+		}
+		defer held.Close()
+		if all := findPrograms(ctx, "/"); len(all) > 0 {
+			return all, nil
+		}
 	}
 	if err := installServer(ctx, say); err != nil {
 		return nil, err

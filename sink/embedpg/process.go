@@ -26,7 +26,7 @@ func (s *Server) Crash(ctx context.Context) error { return s.end(ctx, syscall.SI
 
 // end signals the postmaster and waits for the last of its processes.
 func (s *Server) end(ctx context.Context, how syscall.Signal) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout, fmt.Errorf("it took longer than %v", startTimeout))
+	ctx, cancel := context.WithTimeoutCause(ctx, stopTimeout, fmt.Errorf("it took longer than %v", stopTimeout))
 	defer cancel()
 	held, err := s.home.take(ctx, s.home.lock())
 	if err != nil {

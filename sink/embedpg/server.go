@@ -26,8 +26,11 @@ type Config struct {
 // ErrNone says that the checkout has no server yet.
 var ErrNone = errors.New("there is no private PostgreSQL server here yet; `sluice run` or `sluice db start` makes one")
 
-// startTimeout bounds a start, recovery after a crash included; Stop has as long for its last checkpoint.
-const startTimeout = 2 * time.Minute
+// What a start may take, with a package to install or a crash to recover from, and what a stop may, with its last checkpoint.
+const (
+	startTimeout = 10 * time.Minute
+	stopTimeout  = 2 * time.Minute
+)
 
 // Server is a private PostgreSQL server, running or not. Its methods may be called by several goroutines and processes at
 // once: whoever changes something holds the home's lock.

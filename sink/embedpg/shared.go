@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -25,9 +24,6 @@ type T interface {
 	Fatalf(format string, args ...any)
 }
 
-// testTimeout bounds what a test needs of this package: on a bare machine that is the installation of a package.
-const testTimeout = 10 * time.Minute
-
 // Test returns the URL of an empty database for one test, on a server that all test processes of this user share. It is
 // dropped after the test; that of a failed test stays for a while, and its URL is printed.
 //
@@ -35,7 +31,7 @@ const testTimeout = 10 * time.Minute
 // environment has REQUIRE_PG.
 func Test(tb T) string {
 	tb.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), testTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
 	s, conn, err := sharedServer(ctx)
 	unless(tb, err)
@@ -52,7 +48,7 @@ const dropDatabase = `drop database if exists %s with (force)`
 
 // leave drops the database of a test that passed and gives the server back.
 func leave(tb T, conn *pgx.Conn, name, url string) {
-	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
 	defer conn.Close(ctx)
 	if tb.Failed() {

@@ -16,7 +16,7 @@ type TestOptions struct {
 // test; after a failed one its directory stays and is printed.
 func TestServer(tb T, o TestOptions) *Server {
 	tb.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), testTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
 	dir, err := testHome()
 	if err != nil {
@@ -39,7 +39,7 @@ func testHome() (string, error) {
 }
 
 func (s *Server) remove(tb T) {
-	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
 	if err := s.Crash(ctx); err != nil {
 		tb.Logf("%v", err)
