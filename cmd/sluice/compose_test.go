@@ -112,18 +112,31 @@ func TestComposeSluice(t *testing.T) {
 // The demo's source is named by its data, so the name must agree with what the simulator is told to serve.
 func TestComposeSimulatorServesItsSource(t *testing.T) {
 	t.Parallel()
-	services := compose(t, nil, everything).Services
-	command := strings.Join(services["simulator"].Command, " ")
-	for _, flag := range []string{"simulate ", "--listen=0.0.0.0:8080", "--seed=1", "--events=3000000"} {
-		if !strings.Contains(command, flag) {
-			t.Errorf("command %q without %s", command, flag)
+	for _, c := range []struct {
+		env                           []string
+		seed, events, profile, source string
+	}{
+		{nil, "1", "3000000", "demo", "simulator:seed=1,n=3000000"},
+		{[]string{"SLUICE_DEMO_SEED=7", "SLUICE_DEMO_EVENTS=5000", "SLUICE_DEMO_PROFILE=challenge"}, "7", "5000", "challenge", "simulator:seed=7,n=5000"},
+	} {
+		services := compose(t, c.env, everything).Services
+		command := strings.Join(services["simulator"].Command, " ")
+		want := "simulate --listen=0.0.0.0:8080 --profile=" + c.profile + " --events=" + c.events + " --seed=" + c.seed
+		if source := *services["sluice"].Environment["SLUICE_SOURCE"]; command != want || source != c.source {
+			t.Errorf("env %q: command %q, want %q; source %q, want %q", c.env, command, want, source, c.source)
 		}
 	}
-	if source := *services["sluice"].Environment["SLUICE_SOURCE"]; source != "simulator:seed=1,n=3000000" {
-		t.Errorf("source %q", source)
-	}
-	if test := services["simulator"].HealthCheck.Test; !strings.HasSuffix(test[len(test)-1], ":8080/health") {
+}
+
+// The health check asks the port that the simulator listens on, with the wget of the image's system.
+func TestComposeSimulatorHealth(t *testing.T) {
+	t.Parallel()
+	test := compose(t, nil, everything).Services["simulator"].HealthCheck.Test
+	if test[1] != "wget" || test[len(test)-1] != "http://127.0.0.1:8080/health" {
 		t.Errorf("health check %q", test)
+	}
+	if dockerfile := read(t, "../../Dockerfile"); !strings.Contains(dockerfile, "\nFROM alpine:") || !strings.Contains(dockerfile, "\nUSER 65534") {
+		t.Error("the image has no wget, or runs as root")
 	}
 }
 
@@ -179,7 +192,7 @@ func TestComposeStopsGently(t *testing.T) {
 func settingNames() []string {
 	return []string{
 		"API_BASE_URL", "TARGET_API_KEY", "DATABASE_URL",
-		"SLUICE_BATCH_ROWS", "SLUICE_FETCHERS", "SLUICE_FROM", "SLUICE_GIVE_UP_AFTER", "SLUICE_JOB", "SLUICE_JSON", "SLUICE_LIST_LIMIT",
+		"SLUICE_BATCH_ROWS", "SLUICE_DEMO_EVENTS", "SLUICE_DEMO_PROFILE", "SLUICE_DEMO_SEED", "SLUICE_FETCHERS", "SLUICE_FROM", "SLUICE_GIVE_UP_AFTER", "SLUICE_JOB", "SLUICE_JSON", "SLUICE_LIST_LIMIT",
 		"SLUICE_LOG_LEVEL", "SLUICE_MADE_CURSORS", "SLUICE_MAX_DEAD_LETTERS", "SLUICE_MAX_WAIT", "SLUICE_MEMORY", "SLUICE_PAGE_SIZE", "SLUICE_QUEUE_PAGES", "SLUICE_REQUIRE_TLS",
 		"SLUICE_SHARDS", "SLUICE_SOURCE", "SLUICE_SOURCE_MOVED", "SLUICE_STREAM_LIMIT", "SLUICE_TO", "SLUICE_WRITERS",
 	}
