@@ -27,6 +27,7 @@ const (
 	query           = 'Q'
 	copyData        = 'd'
 	commandComplete = 'C'
+	backendKeyData  = 'K'
 )
 
 // The first message of a connection has no type. These two ask for encryption and are answered with one byte.
@@ -112,6 +113,9 @@ func (l *line) downward() {
 		kind, message, err := read(l.server)
 		if err != nil || kind == commandComplete && l.mute.Load() {
 			return
+		}
+		if pid, set := l.proxy.pretended(); set && kind == backendKeyData {
+			binary.BigEndian.PutUint32(message[5:], pid)
 		}
 		if _, err := l.client.Write(message); err != nil {
 			return

@@ -39,6 +39,7 @@ type Proxy struct {
 	down    bool
 	open    map[*line]struct{}
 	cuts    int
+	pid     uint32
 }
 
 // Start returns a proxy for the server that databaseURL leads to. It ends with the test.
@@ -156,4 +157,17 @@ func (p *Proxy) close() {
 	p.listener.Close()
 	p.Down()
 	p.lines.Wait()
+}
+
+// PretendPID makes the proxy tell clients another process id than the server's, as a pooler does.
+func (p *Proxy) PretendPID(pid uint32) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.pid = pid
+}
+
+func (p *Proxy) pretended() (pid uint32, set bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.pid, p.pid != 0
 }

@@ -1,0 +1,107 @@
+package sink
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"sluice/shard"
+)
+
+// Audit is what table and ledger say of a job at one moment: the figures that [Judge] compares.
+type Audit struct {
+	Span       shard.Window
+	Windows    []AuditWindow // oldest first
+	Rows       int64         // of ingested_events, whoever wrote them
+	RowsBefore int64         // of them, those that were there before the job
+	ByOthers   int64         // events that other jobs stored
+	// Dead letters that no row of ingested_events stands for: ids that were readable, each once; records without one; and how
+	// often such a record came again, which may be another record with the same bytes, or the same one read twice.
+	DeadNamed, DeadBlind, DeadDuplicates int64
+}
+
+// AuditWindow is one window: what its shard counted, and what lies in it.
+type AuditWindow struct {
+	shard.Checkpoint
+	Rows int64
+}
+
+// Audit counts the rows of every window, in one pass over the table and one snapshot with the ledger.
+func (p *Postgres) Audit(ctx context.Context, jobID int64) (a Audit, err error) {
+	snapshot := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
+	err = pgx.BeginTxFunc(ctx, p.pool, snapshot, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, liftTimeout); err != nil {
+			return err
+		}
+		if err := a.readLedger(ctx, tx, jobID); err != nil {
+			return err
+		}
+		return a.countRows(ctx, tx)
+	})
+	if err != nil {
+		return a, ledgerError(err, "audit job %d", jobID)
+	}
+	return a, nil
+}
+
+func (a *Audit) readLedger(ctx context.Context, tx pgx.Tx, jobID int64) error {
+	var start, end pgtype.Timestamptz
+	err := tx.QueryRow(ctx, selectAudit, jobID).Scan(&start, &end, &a.RowsBefore, &a.ByOthers, &a.DeadNamed, &a.DeadBlind, &a.DeadDuplicates)
+	if err != nil {
+		return err
+	}
+	a.Span = shard.Window{Start: instant(start), End: instant(end)}
+	rows, _ := tx.Query(ctx, selectShards, jobID)
+	checkpoints, err := pgx.CollectRows(rows, scanCheckpoint)
+	for _, c := range checkpoints {
+		a.Windows = append(a.Windows, AuditWindow{Checkpoint: c})
+	}
+	return err
+}
+
+// The same record may lie there twice, written in two ways by the two endpoints; its id tells. An id is looked up only if it
+// is one: the case keeps the cast away from the others.
+const selectAudit = `
+select j.span_start, j.span_end, j.rows_before,
+  (select coalesce(sum(events), 0)::bigint from public.ingestion_shards where job_id <> j.id),
+  (select count(distinct lower(d.event_id)) from public.dead_letters d
+   where d.job_id = j.id and d.event_id is not null and d.replayed_at is null and not exists (
+     select from public.ingested_events e
+     where e.id = case when d.event_id ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then d.event_id::uuid end)),
+  (select count(*) from public.dead_letters where job_id = j.id and event_id is null and replayed_at is null),
+  (select coalesce(sum(dead_duplicates), 0)::bigint from public.ingestion_shards where job_id = j.id)
+from public.ingestion_jobs j where j.id = $1`
+
+func (a *Audit) countRows(ctx context.Context, tx pgx.Tx) error {
+	rows, _ := tx.Query(ctx, countByWindow, a.edges())
+	var bucket int
+	var n int64
+	_, err := pgx.ForEachRow(rows, []any{&bucket, &n}, func() error {
+		a.Rows += n
+		if bucket >= 1 && bucket <= len(a.Windows) {
+			a.Windows[bucket-1].Rows = n
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("count the rows of ingested_events: %w", err)
+	}
+	return nil
+}
+
+const countByWindow = `
+select width_bucket("timestamp", $1::timestamptz[]), count(*) from public.ingested_events group by 1`
+
+// edges are the starts of all windows and the end of the last: bucket n lies between edges n and n+1.
+func (a *Audit) edges() []pgtype.Timestamptz {
+	edges := make([]pgtype.Timestamptz, 0, len(a.Windows)+1)
+	for _, w := range a.Windows {
+		edges = append(edges, timestamptz(w.Window.Start))
+	}
+	if n := len(a.Windows); n > 0 {
+		edges = append(edges, timestamptz(a.Windows[n-1].Window.End))
+	}
+	return edges
+}

@@ -1,0 +1,168 @@
+package sink
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+
+	"sluice/shard"
+)
+
+// walked is a bench whose three windows were walked to their ends: 30, 20 and 10 events of microseconds 500, 1500 and 2500.
+func walked(t *testing.T) *bench {
+	t.Helper()
+	b := newBench(t, threeWindows...)
+	for n, at := range []shard.Instant{500, 1500, 2500} {
+		in := events(1000*n, 30-10*n)
+		for i := range in {
+			in[i].At = at
+		}
+		whole := batch(b.begin(t, n+1), in)
+		whole.Proof = shard.ProofOlder
+		if n == 0 {
+			whole.Proof = shard.ProofConfirmed
+		}
+		_, err := b.Commit(t.Context(), whole)
+		must(t, err)
+	}
+	return b
+}
+
+func (b *bench) judge(t *testing.T, atStart, atEnd int64) Verdict {
+	t.Helper()
+	a, err := b.Audit(t.Context(), b.job.ID)
+	must(t, err)
+	return Judge(a, atStart, atEnd)
+}
+
+func TestAuditCountsByWindow(t *testing.T) {
+	b := walked(t)
+	a, err := b.Audit(t.Context(), b.job.ID)
+	must(t, err)
+	var rows []int64
+	for _, w := range a.Windows {
+		rows = append(rows, w.Rows)
+	}
+	if want := []int64{30, 20, 10}; !reflect.DeepEqual(rows, want) {
+		t.Errorf("rows %v, want %v", rows, want)
+	}
+	v := Judge(a, 60, 60)
+	if !v.OK || len(v.NotApplied) > 0 {
+		t.Errorf("a complete job: %+v", v)
+	}
+}
+
+func TestAuditOfASpanSeesRowsOutsideToo(t *testing.T) {
+	b := newBench(t, shard.Window{Start: 1000, End: 2000})
+	in := events(0, 3)
+	in[0].At, in[1].At, in[2].At = 1999, 1000, 3000 // the last one a stray
+	whole := batch(b.begin(t, 1), in)
+	whole.Seen.OutOfOrder, whole.Proof = 1, shard.ProofOlder
+	_, err := b.Commit(t.Context(), whole)
+	must(t, err)
+	v := b.judge(t, 100, 100)
+	if !v.OK || len(v.NotApplied) != 1 {
+		t.Errorf("a part of the API has no total: %+v", v)
+	}
+}
+
+func TestJudge(t *testing.T) {
+	tests := map[string]struct {
+		setup    string
+		from, to int64
+		finding  string  // words of the first finding; empty: all is well
+		reopen   []int64 // shards
+		skipped  int
+	}{
+		"complete":                        {``, 60, 60, "", nil, 0},
+		"the source grew":                 {``, 55, 70, "", nil, 0},
+		"no totals":                       {``, 0, 0, "", nil, 2},
+		"rows lost in a window":           {`delete from ingested_events where "timestamp" = '1970-01-01 00:00:00.001500Z'`, 60, 60, "shard 2", []int64{2}, 0},
+		"the source had more":             {``, 61, 61, "1 are missing", []int64{1}, 0},
+		"more, and all ends were seen":    {`update ingestion_shards set end_proof = 'older'`, 61, 61, "1 are missing", []int64{1, 2, 3}, 0},
+		"a dead letter stands for it":     {letterSQL("'{}'", "'x'"), 61, 61, "", nil, 0},
+		"one without an id too":           {letterSQL("'{}'", "null"), 61, 61, "", nil, 0},
+		"one known byte for byte":         {`update ingestion_shards set duplicates = 1, received = received + 1, dead_duplicates = 1 where shard = 1`, 61, 61, "", nil, 0},
+		"but not one that is a row":       {letterSQL("'{}'", "(select id::text from ingested_events limit 1)"), 61, 61, "1 are missing", []int64{1}, 0},
+		"two letters of one record":       {letterSQL("'{}'", "'x'") + ";" + letterSQL("'{ }'", "'x'"), 62, 62, "1 are missing", []int64{1}, 0},
+		"the source has less":             {``, 0, 59, "60 rows", nil, 1},
+		"somebody else writes":            {`insert into ingested_events select gen_random_uuid(), session_id, user_id, type, name, properties, "timestamp", device_type, browser from ingested_events limit 1`, 0, 0, "1 more than were stored", nil, 2},
+		"a shard is not done":             {`update ingestion_shards set state = 'failed' where shard = 2`, 99, 99, "shard 2", nil, 1},
+		"rows were there before":          {`update ingestion_jobs set rows_before = 1; insert into ingested_events select gen_random_uuid(), session_id, user_id, type, name, properties, "timestamp", device_type, browser from ingested_events limit 1`, 60, 60, "", nil, 2},
+		"rows from before have gone":      {`update ingestion_jobs set rows_before = 1`, 0, 0, "1 rows were there before", []int64{1}, 2},
+		"strays may lie in other windows": {`update ingestion_shards set out_of_order = 20 where shard = 2; update ingested_events set "timestamp" = '1970-01-01 00:00:00.000500Z' where "timestamp" = '1970-01-01 00:00:00.001500Z'`, 60, 60, "", nil, 0},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			b := walked(t)
+			_, err := b.pool.Exec(t.Context(), test.setup)
+			must(t, err)
+			v := b.judge(t, test.from, test.to)
+			equal(t, "OK", v.OK, test.finding == "")
+			if !v.OK && !strings.Contains(v.Findings[0], test.finding) {
+				t.Errorf("finding %q does not say %q", v.Findings[0], test.finding)
+			}
+			if v.Summary() == "" {
+				t.Error("no summary")
+			}
+			if !reflect.DeepEqual(v.Reopen, test.reopen) {
+				t.Errorf("reopen %v, want %v", v.Reopen, test.reopen)
+			}
+			equal(t, "checks not applied", len(v.NotApplied), test.skipped)
+		})
+	}
+}
+
+func letterSQL(raw, id string) string {
+	return `insert into dead_letters (job_id, shard_id, seq, sha256, raw, raw_bytes, event_id, reason, detail, endpoint)
+values (1, 1, 1, sha256(` + raw + `), ` + raw + `, 2, ` + id + `, 'json', '', 'list');
+update ingestion_shards set received = received + 1, dead_letters = dead_letters + 1 where shard = 1`
+}
+
+func TestDeadLettersAreListedInPages(t *testing.T) {
+	b := newBench(t)
+	long := strings.Repeat("x", 1000)
+	_, err := b.Commit(t.Context(), batch(b.begin(t, 1), nil, reject("a", "1"), reject("b", ""), reject(long, "")))
+	must(t, err)
+	first, err := b.DeadLetters(t.Context(), DeadLetterQuery{JobID: b.job.ID, Limit: 2})
+	must(t, err)
+	equal(t, "length of the first page", len(first), 2)
+	second, err := b.DeadLetters(t.Context(), DeadLetterQuery{JobID: b.job.ID, Limit: 2, AfterID: first[1].ID})
+	must(t, err)
+	equal(t, "length of the second page", len(second), 1)
+	none, err := b.DeadLetters(t.Context(), DeadLetterQuery{JobID: b.job.ID, Reason: "conflict"})
+	must(t, err)
+	equal(t, "another reason", len(none), 0)
+	for _, l := range append(first, second...) {
+		whole, err := b.DeadLetter(t.Context(), b.job.ID, l.ID)
+		must(t, err)
+		equal(t, "bytes", int64(len(whole.Raw)), whole.RawBytes)
+		equal(t, "beginning", string(whole.Raw[:len(l.Raw)]), string(l.Raw))
+		equal(t, "shard", whole.Shard, 1)
+		equal(t, "replayed", whole.ReplayedAt.IsZero(), true)
+	}
+	gone, err := b.DeadLetter(t.Context(), b.job.ID, 4711)
+	must(t, err)
+	equal(t, "no such letter", gone, nil)
+	reasons, err := b.DeadLetterReasons(t.Context(), b.job.ID)
+	must(t, err)
+	equal(t, "reasons", reasons[0], ReasonCount{"json", 3})
+}
+
+func TestStatus(t *testing.T) {
+	b := walked(t)
+	lock, err := b.Lock(t.Context())
+	must(t, err)
+	defer lock.Close(t.Context())
+	s, err := b.Status(t.Context(), "test")
+	must(t, err)
+	equal(t, "shards", len(s.Shards), 3)
+	equal(t, "started", s.Shards[2].StartedAt.IsZero(), false)
+	equal(t, "holder", s.Holder.Application, b.name())
+	none, err := b.Status(t.Context(), "another")
+	must(t, err)
+	equal(t, "another job", none, nil)
+	names, err := b.Jobs(t.Context())
+	must(t, err)
+	equal(t, "jobs", strings.Join(names, " "), "test")
+}

@@ -1,0 +1,92 @@
+package sink
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// DeadLetter is a record that could not become a row, as it lies in its table.
+type DeadLetter struct {
+	ID         int64
+	Shard      int
+	Seq        int64 // the batch that brought it
+	SHA256     []byte
+	Raw        []byte // exactly as received; of a long one in a list, and beyond 1 MiB, only the beginning
+	RawBytes   int64  // its whole length
+	EventID    string // as received; empty where none was readable
+	Reason     string
+	Detail     string
+	Endpoint   string
+	ReceivedAt time.Time
+	ReplayedAt time.Time // zero: not replayed
+}
+
+// DeadLetterQuery chooses dead letters of one job.
+type DeadLetterQuery struct {
+	JobID   int64
+	Reason  string // empty: any
+	AfterID int64  // for the next page: the last ID of the one before
+	Limit   int    // 0: 100
+}
+
+// listedRaw bytes of a record are shown in a list.
+const listedRaw = 200
+
+const deadLetterColumns = `d.id, s.shard, d.seq, d.sha256, substring(d.raw for $2), d.raw_bytes, coalesce(d.event_id, ''), d.reason, d.detail,
+       d.endpoint, d.received_at, coalesce(d.replayed_at, '0001-01-01 00:00:00+00')
+from public.dead_letters d join public.ingestion_shards s on s.id = d.shard_id`
+
+// DeadLetters returns a page of the job's dead letters, oldest first, with the beginning of their bytes.
+func (p *Postgres) DeadLetters(ctx context.Context, q DeadLetterQuery) ([]DeadLetter, error) {
+	if q.Limit <= 0 {
+		q.Limit = 100
+	}
+	rows, _ := p.pool.Query(ctx, selectDeadLetters, q.JobID, listedRaw, q.Reason, q.AfterID, q.Limit)
+	letters, err := pgx.CollectRows(rows, pgx.RowToStructByPos[DeadLetter])
+	if err != nil {
+		return nil, ledgerError(err, "list the dead letters")
+	}
+	return letters, nil
+}
+
+const selectDeadLetters = `
+select ` + deadLetterColumns + `
+where d.job_id = $1 and ($3 = '' or d.reason = $3) and d.id > $4
+order by d.id limit $5`
+
+// DeadLetter returns one dead letter of the job with all its bytes; nil if there is none of that id.
+func (p *Postgres) DeadLetter(ctx context.Context, jobID, id int64) (*DeadLetter, error) {
+	rows, _ := p.pool.Query(ctx, selectDeadLetter, jobID, 1<<30, id)
+	letter, err := pgx.CollectExactlyOneRow(rows, pgx.RowToAddrOfStructByPos[DeadLetter])
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, ledgerError(err, "read dead letter %d", id)
+	}
+	return letter, nil
+}
+
+const selectDeadLetter = `select ` + deadLetterColumns + ` where d.job_id = $1 and d.id = $3`
+
+// ReasonCount is how many dead letters have a reason.
+type ReasonCount struct {
+	Reason string
+	Count  int64
+}
+
+// DeadLetterReasons counts the job's dead letters by reason, the most frequent first.
+func (p *Postgres) DeadLetterReasons(ctx context.Context, jobID int64) ([]ReasonCount, error) {
+	rows, _ := p.pool.Query(ctx, countReasons, jobID)
+	counts, err := pgx.CollectRows(rows, pgx.RowToStructByPos[ReasonCount])
+	if err != nil {
+		return nil, ledgerError(err, "count the dead letters")
+	}
+	return counts, nil
+}
+
+const countReasons = `
+select reason, count(*) from public.dead_letters where job_id = $1 group by reason order by count(*) desc, reason`

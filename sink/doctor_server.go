@@ -1,0 +1,85 @@
+package sink
+
+import (
+	"context"
+	"fmt"
+	"syscall"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// probeConnections makes sure that there is room for the connections of a run.
+func probeConnections(needed int) func(context.Context, *pgx.Conn) (Level, string, string, error) {
+	return func(ctx context.Context, conn *pgx.Conn) (Level, string, string, error) {
+		var free int
+		if err := conn.QueryRow(ctx, selectFreeConnections).Scan(&free); err != nil {
+			return OK, "", "", err
+		}
+		detail := fmt.Sprintf("%d free, a run takes up to %d", free, needed)
+		if free < needed {
+			return Fail, detail, "raise max_connections or the role's connection limit, or close other clients", nil
+		}
+		return OK, detail, "", nil
+	}
+}
+
+// The session of the doctor itself will be free again. A limit of -1 is none.
+const selectFreeConnections = `
+select least(
+  current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
+    - (select count(*) from pg_catalog.pg_stat_activity where backend_type = 'client backend'),
+  (select case when d.datconnlimit < 0 then 1000000 else d.datconnlimit - (select count(*) from pg_catalog.pg_stat_activity where datname = d.datname) end
+   from pg_catalog.pg_database d where d.datname = current_database()),
+  (select case when r.rolconnlimit < 0 then 1000000 else r.rolconnlimit - (select count(*) from pg_catalog.pg_stat_activity where usename = r.rolname) end
+   from pg_catalog.pg_roles r where r.rolname = current_user)
+) + 1`
+
+// allowedOffset between our clock and the server's is not worth a warning.
+const allowedOffset = 5 * time.Second
+
+func probeClock(ctx context.Context, conn *pgx.Conn) (Level, string, string, error) {
+	var theirs time.Time
+	before := time.Now()
+	if err := conn.QueryRow(ctx, selectClock).Scan(&theirs); err != nil {
+		return OK, "", "", err
+	}
+	after := time.Now()
+	offset := theirs.Sub(before.Add(after.Sub(before) / 2)).Round(time.Millisecond)
+	if offset.Abs() > allowedOffset {
+		return Warn, fmt.Sprintf("the server's clock is %v off ours", offset), "set both by NTP: expiry times of cursors and quotas are kept in the database", nil
+	}
+	return OK, fmt.Sprintf("%v off ours", offset), "", nil
+}
+
+const selectClock = `select clock_timestamp()`
+
+// littleSpace is what three million events with their index and their WAL need, and some air.
+const littleSpace = 5 << 30
+
+// probeDisk can look only where the server runs on this machine and tells us its directory.
+func probeDisk(ctx context.Context, conn *pgx.Conn) (Level, string, string, error) {
+	var dir string
+	var local bool
+	err := conn.QueryRow(ctx, selectDirectory).Scan(&dir, &local)
+	if hasCode(err, notPermitted) || err == nil && (!local || dir == "") {
+		return OK, "cannot be seen from here", "", nil
+	}
+	if err != nil {
+		return OK, "", "", err
+	}
+	var fs syscall.Statfs_t
+	if err := syscall.Statfs(dir, &fs); err != nil {
+		return OK, "cannot be seen from here", "", nil
+	}
+	free := uint64(fs.Bavail) * uint64(fs.Bsize)
+	detail := fmt.Sprintf("%.1f GiB free", float64(free)/(1<<30))
+	if free < littleSpace {
+		return Warn, detail, "three million events take about 2 GiB, with index and write-ahead log more", nil
+	}
+	return OK, detail, "", nil
+}
+
+const selectDirectory = `
+select coalesce((select setting from pg_catalog.pg_settings where name = 'data_directory'), ''),
+       inet_server_addr() is not distinct from inet_client_addr()`

@@ -1,0 +1,107 @@
+package sink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"sluice/migrations"
+)
+
+func probeSchema(ctx context.Context, conn *pgx.Conn) (Level, string, string, error) {
+	version, err := migrations.Version(ctx, conn)
+	switch {
+	case err == nil && version > migrations.Newest():
+		newer := migrations.NewerError{Have: version, Want: migrations.Newest()}
+		return Fail, newer.Error(), "use a newer sluice", nil
+	case err == nil && version < migrations.Newest():
+		return OK, fmt.Sprintf("version %d, the next run makes it %d", version, migrations.Newest()), "", nil
+	}
+	return OK, fmt.Sprintf("version %d", version), "", err
+}
+
+func probeEvents(ctx context.Context, conn *pgx.Conn) (Level, string, string, error) {
+	err := migrations.CompareEvents(ctx, conn)
+	var fault *migrations.IncompatibleError
+	if errors.As(err, &fault) {
+		return Fail, strings.Join(fault.Faults, "; "), strings.Join(fault.Alter, " "), nil
+	}
+	return OK, "fits, or is not there yet", "", err
+}
+
+func probeLogged(ctx context.Context, conn *pgx.Conn) (Level, string, string, error) {
+	rows, _ := conn.Query(ctx, selectUnlogged)
+	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if len(names) > 0 {
+		return Fail, "not logged: " + strings.Join(names, ", "),
+			fmt.Sprintf("a crash of the server empties them: alter table public.%s set logged;", names[0]), nil
+	}
+	return OK, "a crash empties none of them", "", err
+}
+
+const selectUnlogged = `
+select relname::text from pg_catalog.pg_class
+where relnamespace = 'public'::regnamespace and relkind = 'r' and relpersistence <> 'p' and relname = any('{` + tableNames + `}')
+order by 1`
+
+const tableNames = `ingested_events,ingestion_jobs,ingestion_shards,dead_letters,api_quotas`
+
+func probePrivileges(ctx context.Context, conn *pgx.Conn) (Level, string, string, error) {
+	var role string
+	var temp, create bool
+	var missing []string
+	if err := conn.QueryRow(ctx, selectPrivileges).Scan(&role, &temp, &create, &missing); err != nil {
+		return OK, "", "", err
+	}
+	grantee := pgx.Identifier{role}.Sanitize()
+	version, err := migrations.Version(ctx, conn)
+	switch {
+	case err == nil && !create && version < migrations.Newest():
+		return Fail, role + " may not create tables in schema public", "grant create on schema public to " + grantee + ";", nil
+	case err == nil && len(missing) > 0:
+		return Fail, fmt.Sprintf("%s may not %s", role, strings.Join(missing, ", ")), "as the owner of the tables: grant what is missing to " + grantee, nil
+	case err == nil && !temp:
+		return Fail, role + " may not make temporary tables, which salvage needs",
+			fmt.Sprintf("grant temporary on database %s to %s;", pgx.Identifier{conn.Config().Database}.Sanitize(), grantee), nil
+	}
+	return OK, role + " may do all that a run needs", "", err
+}
+
+const selectPrivileges = `
+select current_user::text, has_database_privilege(current_database(), 'temporary'), has_schema_privilege('public', 'create'),
+  array(select lower(p.privilege) || ' on ' || c.relname
+        from pg_catalog.pg_class c, unnest('{SELECT,INSERT,UPDATE}'::text[]) as p(privilege)
+        where c.relnamespace = 'public'::regnamespace and c.relname = any('{` + tableNames + `}')
+          and not (c.relname = 'ingested_events' and p.privilege = 'UPDATE')
+          and not has_table_privilege(c.oid, p.privilege)
+        order by 1)`
+
+func probeTriggers(ctx context.Context, conn *pgx.Conn) (Level, string, string, error) {
+	rows, _ := conn.Query(ctx, selectTriggers)
+	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if len(names) > 0 {
+		return Warn, "on ingested_events: " + strings.Join(names, ", "), "each of them runs for every row, and may refuse or swallow some", nil
+	}
+	return OK, "none on ingested_events", "", err
+}
+
+const selectTriggers = `
+select tgname::text from pg_catalog.pg_trigger
+where tgrelid = to_regclass('public.ingested_events') and not tgisinternal and tgenabled <> 'D'
+order by 1`
+
+func probeRowSecurity(ctx context.Context, conn *pgx.Conn) (Level, string, string, error) {
+	var active bool
+	err := conn.QueryRow(ctx, selectRowSecurity).Scan(&active)
+	if err == nil && active {
+		return Fail, "applies to ingested_events", "a COPY refuses such a table: use its owner, or a role with bypassrls", nil
+	}
+	return OK, "not in the way", "", err
+}
+
+const selectRowSecurity = `
+select coalesce(bool_or(row_security_active(oid)), false) from pg_catalog.pg_class
+where oid = to_regclass('public.ingested_events')`

@@ -1,0 +1,173 @@
+package sink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"sluice/sink/embedpg"
+	"sluice/sink/pgproxy"
+)
+
+func diagnose(t *testing.T, url string) map[string]Finding {
+	t.Helper()
+	byName := map[string]Finding{}
+	for _, f := range Diagnose(t.Context(), Config{URL: url}) {
+		byName[f.Name] = f
+		if strings.HasPrefix(f.Detail, "could not be asked") {
+			t.Errorf("%s: %s", f.Name, f.Detail)
+		}
+		if f.Level != OK && f.Hint == "" {
+			t.Errorf("%s: %s, but no hint", f.Name, f.Detail)
+		}
+	}
+	return byName
+}
+
+func TestDoctorOnASoundDatabase(t *testing.T) {
+	for name, url := range map[string]string{"empty": embedpg.Test(t), "migrated": newBench(t).url} {
+		t.Run(name, func(t *testing.T) {
+			for _, f := range diagnose(t, url) {
+				if f.Level == Fail {
+					t.Errorf("%s: %s", f.Name, f.Detail)
+				}
+			}
+		})
+	}
+}
+
+func TestDoctorFinds(t *testing.T) {
+	for _, test := range []struct {
+		probe, setup string
+		level        Level
+	}{
+		{"triggers", `create function f() returns trigger language plpgsql as 'begin return new; end'; create trigger mine before insert on ingested_events for each row execute function f()`, Warn},
+		{"logged tables", `alter table dead_letters set unlogged`, Fail},
+		{"schema", `insert into sluice_migrations (version_id, is_applied) values (9999, true)`, Fail},
+		{"events table", `alter table ingested_events drop column browser`, Fail},
+		{"row security", `alter table ingested_events enable row level security, force row level security`, Fail},
+		{"writable", `do $$ begin execute format('alter database %I set default_transaction_read_only = on', current_database()); end $$`, Fail},
+		{"durability", `do $$ begin execute format('alter database %I set synchronous_commit = off', current_database()); end $$`, Warn},
+		{"connections", `do $$ begin execute format('alter database %I connection limit 2', current_database()); end $$`, Fail},
+	} {
+		t.Run(test.probe, func(t *testing.T) {
+			b := newBench(t)
+			_, err := b.pool.Exec(t.Context(), test.setup)
+			must(t, err)
+			role := b.ordinaryRole(t)
+			f := diagnose(t, role)[test.probe]
+			equal(t, test.probe, f.Level, test.level)
+		})
+	}
+}
+
+func TestDoctorFindsMissingPrivileges(t *testing.T) {
+	b := newBench(t)
+	url := b.ordinaryRole(t)
+	equal(t, "all granted", diagnose(t, url)["privileges"].Level, OK)
+	_, err := b.pool.Exec(t.Context(), `revoke update on ingestion_shards from public`)
+	must(t, err)
+	f := diagnose(t, url)["privileges"]
+	equal(t, "one revoked", f.Level, Fail)
+	if !strings.Contains(f.Detail, "update on ingestion_shards") {
+		t.Errorf("%q does not name it", f.Detail)
+	}
+}
+
+// ordinaryRole returns the URL of a role that is not the tables' owner and no superuser, and may do what a run needs.
+func (b *bench) ordinaryRole(t *testing.T) string {
+	t.Helper()
+	role := "r" + strings.ReplaceAll(uuid.NewString(), "-", "")
+	_, err := b.pool.Exec(t.Context(), fmt.Sprintf(`create role %s login password 'canary'; grant select, insert, update on all tables in schema public to public`, role))
+	must(t, err)
+	t.Cleanup(func() {
+		if _, err := b.pool.Exec(context.WithoutCancel(t.Context()), `drop role `+role); err != nil {
+			t.Error(err)
+		}
+	})
+	u, err := url.Parse(b.url)
+	must(t, err)
+	u.User = url.UserPassword(role, "canary")
+	return u.String()
+}
+
+func TestThePasswordIsInNoError(t *testing.T) {
+	proxy := pgproxy.Start(t, embedpg.Test(t))
+	right, err := url.Parse(proxy.URL())
+	must(t, err)
+	wrong := *right
+	wrong.User = url.UserPassword("sluice", "canary")
+	nowhere := *right
+	nowhere.Host, nowhere.User = "127.0.0.1:1", wrong.User
+	for _, address := range []string{
+		wrong.String(), nowhere.String(), "postgres://sluice:canary@127.0.0.1:port/x", "postgres://sluice:canary@[::1/x",
+		"host=127.0.0.1 port=1 user=sluice password=canary", "postgres://sluice:canary@127.0.0.1/x?sslmode=perhaps",
+	} {
+		_, err := Open(t.Context(), Config{URL: address})
+		if err == nil {
+			t.Errorf("opened %s", address)
+			continue
+		}
+		if strings.Contains(err.Error(), "canary") {
+			t.Errorf("the error tells the password: %v", err)
+		}
+		for _, f := range Diagnose(t.Context(), Config{URL: address}) {
+			if strings.Contains(f.Detail+f.Hint, "canary") {
+				t.Errorf("the doctor tells the password: %+v", f)
+			}
+		}
+	}
+}
+
+func TestSessionSettings(t *testing.T) {
+	b := newBench(t)
+	for name, want := range map[string]string{
+		"application_name": b.name(), "lock_timeout": "5s", "statement_timeout": "30s", "search_path": "public",
+		"idle_in_transaction_session_timeout": "15s", "tcp_keepalives_idle": "10", "tcp_user_timeout": "20s",
+	} {
+		var got string
+		must(t, b.pool.QueryRow(t.Context(), `select current_setting($1)`, name).Scan(&got))
+		if name == "tcp_user_timeout" {
+			got = strings.Replace(got, "20000", "20s", 1) // as the kernel tells it
+		}
+		equal(t, name, got, want)
+	}
+}
+
+func TestApplicationNamesStayApartAndShort(t *testing.T) {
+	seen := map[string]string{}
+	long := strings.Repeat("job", 30)
+	for _, job := range []string{"default", "a/b", "a_b", "день", "ночь", long, long + "x", "a b", strings.Repeat("я", 50)} {
+		name := Config{Job: job}.withDefaults().applicationName()
+		if len(name) > 63 {
+			t.Errorf("%q has %d bytes, PostgreSQL would cut it", name, len(name))
+		}
+		if prefix := jobPrefix(job); seen[prefix] != "" {
+			t.Errorf("jobs %q and %q look the same", job, seen[prefix])
+		} else {
+			seen[prefix] = job
+		}
+	}
+}
+
+func TestConfigTellsAllItsFaults(t *testing.T) {
+	err := Config{Writers: -1, Timeout: 1}.withDefaults().validate()
+	for _, field := range []string{"URL", "Writers", "Timeout"} {
+		if err == nil || !strings.Contains(err.Error(), "Config."+field) {
+			t.Errorf("%v does not name %s", err, field)
+		}
+	}
+}
+
+func TestAPoolerIsRefused(t *testing.T) {
+	proxy := pgproxy.Start(t, embedpg.Test(t))
+	proxy.PretendPID(4711)
+	if _, err := Open(t.Context(), Config{URL: proxy.URL()}); !errors.Is(err, ErrPooler) {
+		t.Errorf("got %v, want ErrPooler", err)
+	}
+}
