@@ -37,8 +37,8 @@ func (h home) initialised() (bool, error) {
 	return err == nil, err
 }
 
-// create makes the directory, open to the server's user where that is not us, and takes none that somebody else has
-// prepared (the tests' home has a name that can be foreseen, in a directory that all may write).
+// create makes the directory, open to the server's user where that is not us. One that is there must be ours; root may work on
+// a user's, whose checkout it is.
 func (h home) create() error {
 	mode := fs.FileMode(0o700)
 	if os.Geteuid() == 0 {
@@ -53,12 +53,20 @@ func (h home) create() error {
 	case !errors.Is(err, fs.ErrExist):
 		return fmt.Errorf("make the server's directory: %w", err)
 	}
+	if os.Geteuid() == 0 {
+		return nil
+	}
+	return h.checkOwner()
+}
+
+// checkOwner refuses a directory that somebody else has made.
+func (h home) checkOwner() error {
 	uid, _, err := owner(string(h))
-	if err == nil && os.Geteuid() != 0 && int(uid) != os.Geteuid() {
-		err = fmt.Errorf("it belongs to another user (uid %d)", uid)
+	if err == nil && int(uid) != os.Geteuid() {
+		err = fmt.Errorf("it belongs to another user (uid %d): run as that user, or set DATABASE_URL", uid)
 	}
 	if err != nil {
-		return fmt.Errorf("use %s: %w", h, err)
+		return fmt.Errorf("use the server in %s: %w", h, err)
 	}
 	return nil
 }

@@ -90,6 +90,31 @@ func TestAddress(t *testing.T) {
 	}
 }
 
+// A directory in /tmp that somebody else has prepared is not used, by root neither.
+func TestCheckOwner(t *testing.T) {
+	t.Parallel()
+	ours := home(t.TempDir())
+	if err := ours.checkOwner(); err != nil {
+		t.Error(err)
+	}
+	other := home("/") // root's
+	if os.Geteuid() == 0 {
+		other = home(t.TempDir())
+		if err := os.Chown(string(other), 65534, 65534); err != nil {
+			t.Fatal(err)
+		}
+	}
+	link := home(filepath.Join(t.TempDir(), "link"))
+	if err := os.Symlink(string(ours), string(link)); err != nil {
+		t.Fatal(err)
+	}
+	for _, h := range []home{other, link} {
+		if h.checkOwner() == nil {
+			t.Errorf("%s is taken for ours", h)
+		}
+	}
+}
+
 func TestQuote(t *testing.T) {
 	t.Parallel()
 	for word, want := range map[string]string{

@@ -178,24 +178,31 @@ func (s *Server) URL(database string) string { return s.addr.Load().url(database
 
 // PSQL is a psql on a database of the server, without the password on its command line. The caller gives it a terminal.
 func (s *Server) PSQL(database string) *exec.Cmd {
-	name := "psql"
-	if all := findPrograms(context.Background(), "/"); len(all) > 0 {
-		if path := all[0].path(name); executable(path) {
-			name = path
-		}
-	}
-	cmd := exec.Command(name, s.psqlArgs(database)...)
+	cmd := exec.Command(psqlProgram(), s.psqlArgs(database)...)
 	cmd.Env = append(os.Environ(), "PGPASSFILE="+s.home.pgpass())
 	return cmd
 }
 
 // PSQLLine is what a person types in a shell to look into a database of the server. It holds no secret.
 func (s *Server) PSQLLine(database string) string {
-	line := "PGPASSFILE=" + quote(s.home.pgpass()) + " psql"
-	for _, arg := range s.psqlArgs(database) {
-		line += " " + quote(arg)
+	line := "PGPASSFILE=" + quote(s.home.pgpass())
+	for _, word := range append([]string{psqlProgram()}, s.psqlArgs(database)...) {
+		line += " " + quote(word)
 	}
 	return line
+}
+
+// psqlProgram is psql itself where PATH has it, else that of the server's installation.
+func psqlProgram() string {
+	if _, err := exec.LookPath("psql"); err == nil {
+		return "psql"
+	}
+	for _, p := range findPrograms(context.Background(), "/") {
+		if path := p.path("psql"); executable(path) {
+			return path
+		}
+	}
+	return "psql"
 }
 
 func (s *Server) psqlArgs(database string) []string {

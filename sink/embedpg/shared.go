@@ -77,7 +77,14 @@ func databaseName(test string) string {
 func sharedServer(ctx context.Context) (*Server, *pgx.Conn, error) {
 	s := newServer(sharedHome(), "", Config{settings: settings{noSync: true}})
 	s.booted = s.dropKept
-	var err error
+	// Its name can be foreseen and all may write beside it, so not even root may use what somebody else has put there.
+	err := s.home.create()
+	if err == nil {
+		err = s.home.checkOwner()
+	}
+	if err != nil {
+		return nil, nil, err
+	}
 	for range 5 {
 		if err = s.start(ctx); err != nil {
 			if errors.As(err, new(*MissingError)) {
