@@ -65,7 +65,8 @@ choose_api() {
 
 choose_database() {
 	if [ -z "${DATABASE_URL:-}" ]; then
-		say "PostgreSQL 16 in a container, on 127.0.0.1:${SLUICE_PG_PORT:-55432}; it stays up afterwards (docker compose stop)"
+		say "PostgreSQL 16 in a container, on 127.0.0.1:${SLUICE_PG_PORT:-55432}; it stays up afterwards:"
+		say "  docker compose exec postgres psql -U sluice $SLUICE_DATABASE   (looks inside; docker compose stop ends it)"
 		services="postgres $services"
 		return
 	fi
