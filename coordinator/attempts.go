@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"sluice/shard"
@@ -61,10 +62,10 @@ func (c *Coordinator) attempt(ctx, work context.Context, cp shard.Checkpoint) (s
 	defer c.places.Release(1)
 	at, err := c.store.Begin(ctx, cp.ID)
 	if err != nil {
+		if errors.Is(err, shard.ErrStale) && c.isDone(ctx, cp.ID) {
+			return cp, nil
+		}
 		return cp, fmt.Errorf("begin an attempt: %w", err)
-	}
-	if at.State == shard.Done {
-		return at, nil
 	}
 	if c.config.Sequential {
 		if err := c.handOver(ctx, &at); err != nil {
@@ -84,6 +85,12 @@ func (c *Coordinator) attempt(ctx, work context.Context, cp shard.Checkpoint) (s
 	}
 	c.progress.set(at.Shard, shard.Done)
 	return at, nil
+}
+
+// isDone tells whether the ledger has the shard as done: its last commit may have landed although nobody heard of it.
+func (c *Coordinator) isDone(ctx context.Context, id int64) bool {
+	all, err := c.store.Load(ctx)
+	return err == nil && slices.ContainsFunc(all, func(cp shard.Checkpoint) bool { return cp.ID == id && cp.State == shard.Done })
 }
 
 // handOver lets a window that was not begun start where its newer neighbour ended.
@@ -174,11 +181,16 @@ func pause(ctx context.Context, d time.Duration) error {
 // counted is the store, with an eye on its commits.
 type counted struct{ *Coordinator }
 
-// Commit commits, and holds the watchdog off.
+// Commit commits, holds the watchdog off, and stops the run when the budget of dead letters is used up.
 func (c *counted) Commit(ctx context.Context, b shard.Batch) (shard.Counts, error) {
 	counts, err := c.store.Commit(ctx, b)
-	if err == nil {
-		c.watchdog.Reset(c.config.GiveUpAfter)
+	if err != nil {
+		return counts, err
 	}
-	return counts, err
+	c.watchdog.Reset(c.config.GiveUpAfter)
+	received, dead := c.received.Add(counts.Received), c.deadLetters.Add(counts.DeadLetters)
+	if tolerate := c.config.Tolerate; tolerate != nil && dead > tolerate(received) {
+		c.stop(fmt.Errorf("%w: %d of %d records", ErrBudget, dead, received))
+	}
+	return counts, nil
 }

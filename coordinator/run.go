@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sourcegraph/conc/panics"
@@ -22,7 +23,8 @@ type Store interface {
 	shard.Sink
 	// Load returns the checkpoints of the job's current round.
 	Load(ctx context.Context) ([]shard.Checkpoint, error)
-	// Begin starts an attempt: the row is ours from here on, and older attempts of it are stale. It returns the row.
+	// Begin starts an attempt: the row is ours from here on, and older attempts of it are stale. It returns the row, or
+	// shard.ErrStale for a shard that is done.
 	Begin(ctx context.Context, id int64) (shard.Checkpoint, error)
 	// Fail records how an attempt ended that did not finish its shard.
 	Fail(ctx context.Context, id int64, state shard.State, message string) error
@@ -35,6 +37,8 @@ type Config struct {
 	Limits      shard.Limits  // of each shard
 	GiveUpAfter time.Duration // without a committed page of any shard; default 15 min
 	Drain       time.Duration // that the remaining commits share after a stop; default 8 s
+	// Tolerate says how many dead letters a run may have once it has received so many records. Nil: any number.
+	Tolerate func(received int64) int64
 	// Sequential walks the windows one after another, newest first, each from where its newer neighbour ended: for an API
 	// that cannot be asked by timestamp.
 	Sequential bool
@@ -70,6 +74,9 @@ func (c Config) validate() error {
 // ErrGaveUp: no shard has committed anything for so long that the run stops and leaves the rest to the next.
 var ErrGaveUp = errors.New("no page was committed for too long")
 
+// ErrBudget: more records could not become rows than the operator tolerates.
+var ErrBudget = errors.New("too many dead letters")
+
 // Failure is a shard that a retry cannot mend.
 type Failure struct {
 	Shard  int
@@ -96,6 +103,8 @@ type Coordinator struct {
 	stop     context.CancelCauseFunc
 	watchdog *time.Timer
 	progress *Progress
+
+	received, deadLetters atomic.Int64 // committed, of all runs of the job
 
 	mu      sync.Mutex
 	outcome Outcome
@@ -136,7 +145,10 @@ func (c *Coordinator) Run(ctx context.Context) (Outcome, error) {
 		c.stop(fmt.Errorf("%w: nothing for %s", ErrGaveUp, c.config.GiveUpAfter))
 	})
 	defer c.watchdog.Stop()
-	c.outcome = Outcome{}
+	for _, cp := range checkpoints {
+		c.received.Add(cp.Counts.Received)
+		c.deadLetters.Add(cp.Counts.DeadLetters)
+	}
 	c.runAll(ctx, work, checkpoints)
 	if ctx.Err() != nil {
 		c.outcome.Cause = context.Cause(ctx)

@@ -19,12 +19,12 @@ const (
 
 // Counts is what became of the records of a shard. The database holds the law: Received is the sum of the four after it.
 type Counts struct {
-	Received    int64
-	Events      int64 // rows that this shard stored
-	Duplicates  int64 // records that were stored or dead-lettered already
-	OutOfWindow int64 // belong to a neighbour, which has them
-	DeadLetters int64
-	OutOfOrder  int64 // not part of the law: stored, but where the API's order does not allow them
+	Received    int64 `json:"received"`
+	Events      int64 `json:"events"`        // rows that this shard stored
+	Duplicates  int64 `json:"duplicates"`    // records that were stored or dead-lettered already
+	OutOfWindow int64 `json:"out_of_window"` // belong to a neighbour, which has them
+	DeadLetters int64 `json:"dead_letters"`
+	OutOfOrder  int64 `json:"out_of_order"` // not part of the law: stored, but where the API's order does not allow them
 }
 
 // Add returns the sum of both.

@@ -25,6 +25,12 @@ func orderOf(events []Event, after Key) order {
 	return o
 }
 
+// OldestInOrder returns the timestamp of the last event that the API's order shows to be right.
+func OldestInOrder(events []Event) Instant {
+	o := orderOf(events, Key{})
+	return o.last.At
+}
+
 // trusted tells whether the page is in order for the most part. One that is not moves nothing and proves nothing.
 func (o *order) trusted() bool { return o.all || 2*len(o.chain) > len(o.events) }
 

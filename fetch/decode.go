@@ -1,0 +1,208 @@
+package fetch
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"sluice/shard"
+)
+
+// maxCursor is the longest cursor that is believed, in bytes. The API's own have 120.
+const maxCursor = 8 << 10
+
+// body is a decoded answer of either endpoint.
+type body struct {
+	events   []shard.Event
+	rejects  []shard.Reject
+	envelope envelope
+	unknown  map[string]int // top-level fields of records that Sluice does not store
+}
+
+func (b *body) received() int { return len(b.events) + len(b.rejects) }
+
+// envelope is what surrounds the records. Both shapes of the API are accepted: nested as served, flat as documented.
+type envelope struct {
+	More       *bool   `json:"hasMore"`
+	Cursor     *string `json:"nextCursor"`
+	Pagination *struct {
+		Limit      int      `json:"limit"`
+		More       *bool    `json:"hasMore"`
+		Cursor     *string  `json:"nextCursor"`
+		ExpiresInS *float64 `json:"cursorExpiresIn"`
+	} `json:"pagination"`
+	Meta struct {
+		Total    *int64 `json:"total"`
+		Returned *int   `json:"returned"`
+	} `json:"meta"`
+	Error jsontext.Value `json:"error"`
+}
+
+// errNoPage: the answer is not a page at all, such as null or a balancer's HTML with status 200.
+var errNoPage = errors.New("the answer is not a page of events")
+
+// decoder turns answers into events. It is reused from page to page, for its memory and for its interned strings, and is
+// not safe for concurrent use.
+type decoder struct {
+	json     jsontext.Decoder
+	strings  map[string]string // values that come again and again, such as types and browsers
+	sound    map[string]string // properties that come again and again, and that jsonb holds
+	unquoted []byte
+	unknown  map[string]int
+	envelope []byte
+}
+
+func newDecoder() *decoder {
+	return &decoder{strings: make(map[string]string), sound: make(map[string]string)}
+}
+
+// maxInterned strings are kept; more would mean that they do not come again.
+const maxInterned = 4096
+
+// intern returns b as a string, the same one for the same bytes.
+func intern(strings map[string]string, b []byte) string {
+	if s, ok := strings[string(b)]; ok {
+		return s
+	}
+	if len(strings) >= maxInterned {
+		clear(strings)
+	}
+	s := string(b)
+	strings[s] = s
+	return s
+}
+
+// page decodes a whole body. One bad record is one reject: the fast path reads everything in one strict pass; a body that it
+// cannot read to the end is split into records first, each of which is then read by itself.
+func (d *decoder) page(raw []byte, from shard.Endpoint) (*body, error) {
+	raw = bytes.TrimPrefix(raw, []byte("\xef\xbb\xbf"))
+	d.unknown = nil
+	b, err := d.straight(raw)
+	if err != nil {
+		if b, err = d.split(raw); err != nil {
+			return nil, err
+		}
+	}
+	for i := range b.rejects {
+		b.rejects[i].Endpoint = from
+	}
+	b.unknown = d.unknown
+	return b, b.envelope.check(b.received())
+}
+
+// straight decodes a body in one pass. It fails on the first syntactic fault, also inside a record.
+func (d *decoder) straight(raw []byte) (*body, error) {
+	d.json.Reset(bytes.NewBuffer(raw))
+	b := &body{}
+	first, err := d.seekRecords()
+	if err != nil {
+		return nil, err
+	}
+	b.events = make([]shard.Event, 0, min(len(raw)/300+1, 100_000))
+	for d.json.PeekKind() != ']' {
+		if err := d.record(b, raw); err != nil {
+			return nil, err
+		}
+	}
+	if _, err := d.json.ReadToken(); err != nil {
+		return nil, err
+	}
+	last := d.json.InputOffset()
+	for d.json.PeekKind() != '}' {
+		if err := d.json.SkipValue(); err != nil {
+			return nil, err
+		}
+	}
+	if err := d.finish(); err != nil {
+		return nil, err
+	}
+	return b, d.readEnvelope(&b.envelope, raw, first, last)
+}
+
+// seekRecords reads up to the array of records, and returns the offset after its bracket.
+func (d *decoder) seekRecords() (first int64, err error) {
+	if kind := d.json.PeekKind(); kind != '{' {
+		return 0, fmt.Errorf("%w: it begins with %q", errNoPage, kind)
+	}
+	if _, err := d.json.ReadToken(); err != nil {
+		return 0, err
+	}
+	for d.json.PeekKind() == '"' {
+		name, err := d.json.ReadValue()
+		if err != nil {
+			return 0, err
+		}
+		if string(name) != `"data"` {
+			if err := d.json.SkipValue(); err != nil {
+				return 0, err
+			}
+			continue
+		}
+		if kind := d.json.PeekKind(); kind != '[' {
+			return 0, fmt.Errorf("%w: data is %q, not an array", errNoPage, kind)
+		}
+		_, err = d.json.ReadToken()
+		return d.json.InputOffset(), err
+	}
+	return 0, fmt.Errorf("%w: it has no data", errNoPage)
+}
+
+// finish reads the closing brace and on to the clean end of the body: a decoder that stops at the last brace accepts a body
+// with something behind it.
+func (d *decoder) finish() error {
+	if _, err := d.json.ReadToken(); err != nil {
+		return err
+	}
+	if _, err := d.json.ReadToken(); err != io.EOF {
+		return fmt.Errorf("%w: something follows it", errNoPage)
+	}
+	return nil
+}
+
+// readEnvelope decodes what surrounds the records, which stand at raw[first:last], bracket included.
+func (d *decoder) readEnvelope(e *envelope, raw []byte, first, last int64) error {
+	d.envelope = append(d.envelope[:0], raw[:first]...)
+	d.envelope = append(d.envelope, ']')
+	d.envelope = append(d.envelope, raw[last:]...)
+	if err := json.Unmarshal(d.envelope, e); err != nil {
+		return fmt.Errorf("read the envelope: %w", err)
+	}
+	return nil
+}
+
+// check looks at what an answer says about itself.
+func (e *envelope) check(received int) error {
+	switch {
+	case len(e.Error) > 0:
+		return fmt.Errorf("%w: it carries the error %.200q", errNoPage, string(e.Error))
+	case e.more() == nil:
+		return fmt.Errorf("%w: hasMore is missing", errNoPage)
+	case len(e.cursor()) > maxCursor:
+		return fmt.Errorf("%w: its cursor has %d bytes", errNoPage, len(e.cursor()))
+	case e.Meta.Returned != nil && *e.Meta.Returned != received:
+		return fmt.Errorf("%w: it announces %d records and has %d", errNoPage, *e.Meta.Returned, received)
+	}
+	return nil
+}
+
+func (e *envelope) more() *bool {
+	if e.Pagination != nil {
+		return e.Pagination.More
+	}
+	return e.More
+}
+
+func (e *envelope) cursor() string {
+	next := e.Cursor
+	if e.Pagination != nil {
+		next = e.Pagination.Cursor
+	}
+	if next == nil {
+		return ""
+	}
+	return *next
+}

@@ -1,0 +1,110 @@
+package fetch
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"sluice/shard"
+)
+
+// poisonLimit is how often in a row a page may be unreadable in the same way before its shard fails.
+const poisonLimit = 5
+
+// pages decodes an answer and cuts it into pages.
+func (c *Client) pages(a *answer, q *question, endpoint shard.Endpoint) ([]shard.Page, error) {
+	d := c.decoded.Get().(*decoder)
+	b, err := d.page(a.raw.Bytes(), endpoint)
+	c.decoded.Put(d)
+	if err != nil {
+		return nil, unreadable(a, endpoint, err)
+	}
+	if q.made && !b.follows(q.after) {
+		err := errors.New("the page that came back lies elsewhere")
+		c.dropMadeCursors(err)
+		return nil, fmt.Errorf("%w: %w", shard.ErrCursorDead, err)
+	}
+	c.note(b, a)
+	whole := shard.Page{
+		Events: b.events, Rejects: b.rejects, Received: b.received(),
+		Start: q.start, Endpoint: endpoint, Cached: a.header.Get("X-Cache") == "HIT",
+		More: *b.envelope.more(), Cursor: b.envelope.cursor(), CursorExpires: b.envelope.expires(a.took),
+		Bytes: a.raw.Len(), Took: a.took,
+	}
+	return pieces(whole), nil
+}
+
+// unreadable judges a body that is no page. What is no JSON of the API's (null, a balancer's HTML, a body cut at a bracket)
+// passes; a page whose records cannot be told apart would be the same again.
+func unreadable(a *answer, endpoint shard.Endpoint, err error) error {
+	err = fmt.Errorf("%s: decode a body of %d bytes: %w", endpoint, a.raw.Len(), err)
+	if errors.Is(err, errUnbalanced) && bytes.Contains(a.raw.Bytes(), []byte(`"pagination"`)) {
+		return &shard.StuckError{Err: err, Limit: poisonLimit}
+	}
+	return &shard.TransientError{Err: err}
+}
+
+// follows tells whether the body begins after a record, as the answer to a cursor must.
+func (b *body) follows(after shard.Key) bool {
+	return len(b.events) == 0 || after.Before(b.events[0].Key())
+}
+
+// note remembers what the answer tells beside its records.
+func (c *Client) note(b *body, a *answer) {
+	if p := b.envelope.Pagination; p != nil && p.Limit > 0 && int64(p.Limit) > c.granted.Load() {
+		c.granted.Store(int64(p.Limit))
+	}
+	if total := b.envelope.Meta.Total; total != nil && *total >= 0 {
+		c.total.Store(*total)
+	}
+	if a.header.Get("X-Cache") == "HIT" {
+		c.count.cached.Add(1)
+	}
+	if date, err := http.ParseTime(a.header.Get("Date")); err == nil {
+		offset := time.Until(date)
+		c.offset.Store(&offset)
+	}
+	for name, n := range b.unknown {
+		if _, known := c.unknown.LoadOrStore(name, true); !known {
+			c.config.Log.Warn("records have a field that is not stored", "field", fmt.Sprintf("%.100q", name), "in_this_page", n)
+		}
+	}
+}
+
+// expires returns when the cursor dies: so many seconds after the API said so, less what the answer took to come, because
+// nobody knows when on the way it was said.
+func (e *envelope) expires(took time.Duration) time.Time {
+	if e.Pagination == nil || e.Pagination.ExpiresInS == nil {
+		return time.Time{}
+	}
+	const longest = 24 * 3600
+	seconds := min(max(*e.Pagination.ExpiresInS, 0), longest)
+	return time.Now().Add(time.Duration(seconds*float64(time.Second)) - min(took, time.Second))
+}
+
+// pieces cuts a large response into pages of at most pieceEvents events. Only the last has the cursor.
+func pieces(whole shard.Page) []shard.Page {
+	if len(whole.Events) <= pieceEvents {
+		return []shard.Page{whole}
+	}
+	var cut []shard.Page
+	for from := 0; from < len(whole.Events); from += pieceEvents {
+		piece := whole
+		piece.Events = whole.Events[from:min(from+pieceEvents, len(whole.Events))]
+		piece.Rejects, piece.Received = nil, len(piece.Events)
+		piece.Cursor, piece.CursorExpires, piece.More = "", time.Time{}, true
+		if from > 0 {
+			piece.Start = shard.ByCursor
+		}
+		cut = append(cut, piece)
+	}
+	last := &cut[len(cut)-1]
+	last.Rejects, last.Received = whole.Rejects, len(last.Events)+len(whole.Rejects)
+	last.Cursor, last.CursorExpires, last.More = whole.Cursor, whole.CursorExpires, whole.More
+	for i := range cut {
+		cut[i].Rest = len(cut) - 1 - i
+	}
+	return cut
+}

@@ -1,0 +1,241 @@
+package fetch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"sluice/shard"
+)
+
+// pieceEvents is how many events of a large response make one Page.
+const pieceEvents = 5000
+
+// Pages walks from a place towards the past. See shard.Source.
+func (c *Client) Pages(ctx context.Context, from shard.Place) iter.Seq2[shard.Page, error] {
+	return func(yield func(shard.Page, error) bool) {
+		q := c.ask(from)
+		for {
+			pages, err := c.fetch(ctx, q)
+			if err != nil {
+				yield(shard.Page{}, err)
+				return
+			}
+			for _, page := range pages {
+				if !yield(page, nil) {
+					return
+				}
+			}
+			last := pages[len(pages)-1]
+			switch {
+			case !last.More:
+				return
+			case last.Cursor == "":
+				yield(shard.Page{}, fmt.Errorf("%w: the API promises more and gives no cursor", shard.ErrCursorDead))
+				return
+			}
+			q = question{start: shard.ByCursor, cursor: last.Cursor, expires: last.CursorExpires}
+		}
+	}
+}
+
+// fetch gets one page, trying again what is worth it. Reading and decoding are part of a try.
+func (c *Client) fetch(ctx context.Context, q question) ([]shard.Page, error) {
+	for try := 1; ; try++ {
+		pages, err := c.try(ctx, q)
+		var transient *shard.TransientError
+		if err == nil || !errors.As(err, &transient) || try >= c.config.Tries || transient.After > 0 {
+			return pages, err
+		}
+		c.count.retries.Add(1)
+		c.config.Log.Debug("page request failed, trying again", "try", try, "err", err)
+		if err := pause(ctx, backoff(try)); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func backoff(try int) time.Duration {
+	return time.Duration((0.5 + rand.Float64()) * float64(100*time.Millisecond) * float64(int(1)<<try))
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// try puts a question once. Refusals for want of quota do not count: they are waited out, and the question is put again.
+func (c *Client) try(ctx context.Context, q question) ([]shard.Page, error) {
+	renewed := false
+	for {
+		call, access, err := c.admit(ctx, &q)
+		if err != nil {
+			return nil, err
+		}
+		a, err := c.send(ctx, &q, call, access)
+		if err != nil {
+			return nil, err
+		}
+		switch {
+		case a.status == http.StatusOK:
+			pages, err := c.pages(a, &q, call.Endpoint)
+			a.free()
+			return pages, err
+		case a.status == http.StatusTooManyRequests:
+			c.count.refused[call.Endpoint].Add(1)
+			c.config.Log.Debug("refused for want of quota", "endpoint", call.Endpoint, "retry_after", a.retryAfter())
+		case a.status == http.StatusForbidden && call.Endpoint == shard.Stream && !renewed:
+			renewed = true
+			c.tokens.drop(access)
+		default:
+			return nil, c.refusal(a, &q, call.Endpoint)
+		}
+		a.free()
+	}
+}
+
+// refusal returns what a status means that no waiting mends, and remembers what it tells of the API.
+func (c *Client) refusal(a *answer, q *question, endpoint shard.Endpoint) error {
+	defer a.free()
+	err := a.fault(q.cursor != "")
+	switch {
+	case a.status == http.StatusForbidden && endpoint == shard.List:
+		return refusedKey(err)
+	case q.made && a.status >= 400 && a.status < 500:
+		c.dropMadeCursors(err)
+		return fmt.Errorf("%w: %w", shard.ErrCursorDead, err)
+	}
+	return fmt.Errorf("%s: %w", endpoint, err)
+}
+
+func (c *Client) dropMadeCursors(why error) {
+	c.config.Log.Warn("the API does not take a cursor that we made", "why", why)
+	c.ladder.set(func(caps *Capabilities) { caps.MadeCursors = false })
+}
+
+// admit waits until the question may be put to an endpoint, and takes the quota for it.
+func (c *Client) admit(ctx context.Context, q *question) (Call, *access, error) {
+	for {
+		caps := c.ladder.get()
+		access, streamErr := c.openStream(ctx, caps)
+		usable := func(e shard.Endpoint) bool {
+			return q.usable(e, caps) && (e != shard.Stream || access != nil)
+		}
+		if !usable(shard.List) && !usable(shard.Stream) {
+			return Call{}, nil, c.noDoor(q, streamErr)
+		}
+		if q.dead() {
+			return Call{}, nil, shard.ErrCursorDead
+		}
+		call, err := c.pacer.Take(ctx, usable)
+		if err != nil {
+			return Call{}, nil, err
+		}
+		switch {
+		case q.dead():
+			c.pacer.Return(call)
+			return Call{}, nil, shard.ErrCursorDead
+		case call.Endpoint == shard.Stream && time.Now().After(access.renew):
+			c.pacer.Return(call)
+		default:
+			return call, access, nil
+		}
+	}
+}
+
+// openStream returns the access to the stream, or nil and why there is none now.
+func (c *Client) openStream(ctx context.Context, caps Capabilities) (*access, error) {
+	if !caps.StreamAccess {
+		return nil, errStreamRefused
+	}
+	access, err := c.tokens.get(ctx)
+	if errors.Is(err, errStreamRefused) {
+		c.config.Log.Warn("the stream is out of reach, the list goes on alone", "why", err)
+		c.ladder.set(func(caps *Capabilities) { caps.StreamAccess, caps.UntilStream = false, false })
+	}
+	return access, err
+}
+
+// noDoor says why no endpoint can be asked.
+func (c *Client) noDoor(q *question, streamErr error) error {
+	var transient *shard.TransientError
+	var stop *shard.StopError
+	switch {
+	case errors.As(streamErr, &transient), errors.As(streamErr, &stop):
+		return streamErr
+	case streamErr != nil && !errors.Is(streamErr, errStreamRefused):
+		return streamErr
+	}
+	return fmt.Errorf("no endpoint can be asked for what is older than %s: %w",
+		time.UnixMilli(q.until).UTC().Format(time.RFC3339Nano), errStreamRefused)
+}
+
+// send makes the request of a call and tells the pacer what came of it, exactly once.
+func (c *Client) send(ctx context.Context, q *question, call Call, access *access) (*answer, error) {
+	req, err := c.request(ctx, q, call.Endpoint, access)
+	if err != nil {
+		c.pacer.Return(call)
+		return nil, err
+	}
+	c.count.requests[call.Endpoint].Add(1)
+	a, err := c.roundTrip(req, c.bodyLimit())
+	if err != nil {
+		c.pacer.Observe(call, Answer{})
+		return nil, err
+	}
+	c.pacer.Observe(call, a.quota())
+	c.count.bytes.Add(int64(a.raw.Len()))
+	c.count.busy.Add(int64(a.took))
+	return a, nil
+}
+
+func (c *Client) request(ctx context.Context, q *question, e shard.Endpoint, access *access) (*http.Request, error) {
+	u := c.origin.JoinPath(listPath)
+	if e == shard.Stream {
+		u = access.endpoint.JoinPath()
+	}
+	params := url.Values{"limit": {strconv.Itoa(c.limit(q.vary))}}
+	if q.cursor != "" {
+		params.Set("cursor", q.cursor)
+	}
+	if q.start == shard.ByUntil {
+		params.Set("until", strconv.FormatInt(q.until, 10))
+	}
+	u.RawQuery = params.Encode()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+	c.identify(req)
+	if e == shard.Stream {
+		req.Header.Set(access.header, access.token.Reveal())
+	}
+	return req, nil
+}
+
+// limit returns how many records to ask for.
+func (c *Client) limit(vary int) int {
+	size := c.config.PageSize
+	if granted := int(c.granted.Load()); granted > 0 {
+		size = min(size, granted)
+	}
+	return max(1, size-vary)
+}
+
+// bodyLimit is what a body may have at most, after decompression, in bytes.
+func (c *Client) bodyLimit() int64 {
+	const smallest, perRecord = 16 << 20, 4 << 10
+	return min(max(smallest, perRecord*int64(c.limit(0))), max(smallest, c.config.MaxBody))
+}

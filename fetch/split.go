@@ -1,0 +1,112 @@
+package fetch
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// split decodes a body whose records are not all sound JSON. The envelope is still read strictly; the records are told apart
+// by brackets and strings alone, and each is read by itself: what cannot be read is a reject, with its bytes.
+func (d *decoder) split(raw []byte) (*body, error) {
+	d.json.Reset(bytes.NewBuffer(raw), jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true))
+	first, err := d.seekRecords()
+	if err != nil {
+		return nil, err
+	}
+	records, last, err := spans(raw, int(first))
+	if err != nil {
+		return nil, err
+	}
+	b := &body{}
+	for _, record := range records {
+		d.single(b, record)
+	}
+	return b, d.readEnvelope(&b.envelope, raw, first, int64(last))
+}
+
+// single decodes one record that stands alone.
+func (d *decoder) single(b *body, raw []byte) {
+	d.json.Reset(bytes.NewBuffer(raw))
+	before := len(b.events)
+	err := d.record(b, raw)
+	if err == nil && d.json.PeekKind() != 0 {
+		err = errors.New("something follows the record")
+	}
+	if err == nil {
+		return
+	}
+	b.events = b.events[:before]
+	b.rejects = append(b.rejects, reject(raw, "", syntaxReason(raw, err), err))
+}
+
+// syntaxReason finds the word for a record that is not sound JSON.
+func syntaxReason(raw []byte, err error) Reason {
+	switch {
+	case !utf8.Valid(raw):
+		return ReasonUTF8
+	case errors.Is(err, jsontext.ErrDuplicateName):
+		return ReasonDuplicateName
+	case depth(raw) > maxDepth:
+		return ReasonDepth
+	case bytes.Contains(bytes.ToLower(raw), []byte(`\ud`)):
+		return ReasonSurrogate
+	}
+	return ReasonSyntax
+}
+
+var errUnbalanced = errors.New("its records are not balanced")
+
+// spans tells the records of an array apart, whose first byte after the bracket is at first, and returns the offset behind
+// the closing bracket. It knows strings and brackets and nothing else of JSON.
+func spans(raw []byte, first int) (records [][]byte, last int, err error) {
+	level, from, quoted := 0, first, false
+	for i := first; i < len(raw); i++ {
+		switch c := raw[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '{' || c == '[':
+			level++
+		case level > 0 && (c == '}' || c == ']'):
+			level--
+		case level == 0 && (c == ',' || c == ']'):
+			record := bytes.TrimSpace(raw[from:i])
+			if len(record) > 0 || c == ',' || len(records) > 0 {
+				records = append(records, record)
+			}
+			if c == ']' {
+				return records, i + 1, nil
+			}
+			from = i + 1
+		case c == '}':
+			return nil, 0, fmt.Errorf("%w: %w", errNoPage, errUnbalanced)
+		}
+	}
+	return nil, 0, fmt.Errorf("%w: %w", errNoPage, errUnbalanced)
+}
+
+// depth returns how deep the brackets of a record are nested.
+func depth(raw []byte) int {
+	level, deepest, quoted := 0, 0, false
+	for i := 0; i < len(raw); i++ {
+		switch c := raw[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '{' || c == '[':
+			level++
+			deepest = max(deepest, level)
+		case c == '}' || c == ']':
+			level--
+		}
+	}
+	return deepest
+}

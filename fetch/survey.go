@@ -1,0 +1,241 @@
+package fetch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"sluice/shard"
+)
+
+// maxProbes is how many requests the search for the oldest event may take.
+const maxProbes = 12
+
+// nearEnough is the share of all events that may lie beyond the oldest one found. The oldest window is open to the past, so
+// that only the balance of the windows depends on it.
+const nearEnough = 0.01
+
+// Survey is what was learned of the API before the first window was planned.
+type Survey struct {
+	Newest   shard.Instant
+	Oldest   shard.Instant // of all events, nearly: see nearEnough
+	Total    int64         // events there are, as the API said; -1: it did not say
+	Empty    bool          // there are no events
+	Requests int           // page requests it took
+	Samples  []Sample      // newest first
+}
+
+// Sample is the density of the events around one instant: a full page spans From to To.
+type Sample struct {
+	From, To shard.Instant
+	Events   int
+}
+
+// density returns events per microsecond.
+func (s Sample) density() float64 {
+	return float64(s.Events) / float64(max(1, s.To-s.From))
+}
+
+// survey is a search under way.
+type survey struct {
+	*Client
+	found   Survey
+	inside  shard.Instant // there are events up to here
+	outside shard.Instant // there are none at and before this
+}
+
+// Survey finds out what the API can do and which span its events fill, with at most 14 page requests.
+func (c *Client) Survey(ctx context.Context) (Survey, error) {
+	s := &survey{Client: c, found: Survey{Total: -1}, outside: shard.Past}
+	_, err := c.tokens.get(ctx)
+	var stop *shard.StopError
+	if errors.As(err, &stop) {
+		return s.found, err
+	}
+	refused := errors.Is(err, errStreamRefused)
+	c.ladder.set(func(caps *Capabilities) { caps.StreamAccess, caps.MadeCursors = !refused, c.ladder.made })
+	if refused {
+		c.config.Log.Warn("the stream is out of reach, the list goes on alone", "why", err)
+	}
+	if err := s.top(ctx); err != nil || s.found.Empty {
+		return s.found, err
+	}
+	if err := s.findUntil(ctx); err != nil {
+		return s.found, err
+	}
+	err = s.findOldest(ctx)
+	c.ladder.set(func(caps *Capabilities) { caps.PageSize = int(c.granted.Load()) })
+	return s.found, err
+}
+
+// top reads the newest page.
+func (s *survey) top(ctx context.Context) error {
+	events, more, err := s.probe(ctx, question{start: shard.FromTop})
+	if err != nil {
+		return err
+	}
+	s.found.Total = s.total.Load()
+	if len(events) == 0 {
+		s.found.Empty = !more
+		if more {
+			return errors.New("the newest page has no readable event: the span cannot be found, give --from and --to")
+		}
+		return nil
+	}
+	s.found.Newest = events[0].At
+	s.inside = s.found.Newest
+	s.reach(events, more)
+	return nil
+}
+
+// reach notes a page with events.
+func (s *survey) reach(events []shard.Event, more bool) {
+	oldest := shard.OldestInOrder(events)
+	s.found.Samples = append(s.found.Samples, Sample{From: oldest, To: events[0].At, Events: len(events)})
+	s.inside = min(s.inside, oldest)
+	if !more {
+		s.outside = s.inside
+	}
+}
+
+// findUntil finds out which endpoint can be asked by timestamp: the list only where the stream cannot, which would be the
+// better door for it.
+func (s *survey) findUntil(ctx context.Context) error {
+	if s.ladder.get().StreamAccess {
+		ok, err := s.honours(ctx, func(caps *Capabilities, yes bool) { caps.UntilStream = yes })
+		if err != nil || ok {
+			return err
+		}
+	}
+	_, err := s.honours(ctx, func(caps *Capabilities, yes bool) { caps.UntilList = yes })
+	return err
+}
+
+// honours asks by timestamp and looks whether the answer lies there. set switches the capability that is tried.
+func (s *survey) honours(ctx context.Context, set func(*Capabilities, bool)) (bool, error) {
+	s.ladder.set(func(caps *Capabilities) { set(caps, true) })
+	at := s.guess()
+	events, more, err := s.probe(ctx, question{start: shard.ByUntil, until: at.CeilMilli()})
+	if err != nil && ctx.Err() == nil && !transient(err) {
+		s.config.Log.Debug("asked by timestamp and refused", "err", err)
+		events = nil
+	} else if err != nil {
+		return false, err
+	}
+	newer := 0
+	for i := range events {
+		if events[i].At > at.Add(time.Millisecond) {
+			newer++
+		}
+	}
+	ok := err == nil && 2*newer <= len(events)
+	s.ladder.set(func(caps *Capabilities) { set(caps, ok) })
+	if ok {
+		s.learn(at, events, more)
+	}
+	return ok, nil
+}
+
+func transient(err error) bool {
+	var t *shard.TransientError
+	return errors.As(err, &t)
+}
+
+// learn narrows the search by what was found at an instant.
+func (s *survey) learn(at shard.Instant, events []shard.Event, more bool) {
+	if len(events) > 0 {
+		s.reach(events, more)
+		return
+	}
+	s.outside = max(s.outside, at)
+}
+
+// findOldest narrows the oldest event down, by density: events that are missing from the total must lie further back.
+func (s *survey) findOldest(ctx context.Context) error {
+	for s.found.Requests < maxProbes && s.ladder.get().Windows() && !s.near() {
+		at := s.guess()
+		events, more, err := s.probe(ctx, question{start: shard.ByUntil, until: at.CeilMilli()})
+		if err != nil {
+			return err
+		}
+		s.learn(at, events, more)
+	}
+	s.found.Oldest = s.inside
+	if left := s.left(); left > 0 && s.inside > s.outside {
+		s.found.Oldest = max(s.outside, s.inside.Add(-s.stretch(left)))
+	}
+	return nil
+}
+
+// near tells whether the oldest event is known well enough.
+func (s *survey) near() bool {
+	width := float64(s.found.Newest - s.inside)
+	return s.inside <= s.outside ||
+		s.outside.Finite() && float64(s.inside-s.outside) < nearEnough*width ||
+		s.found.Total >= 0 && s.outside.Finite() && s.left() < nearEnough*float64(s.found.Total)
+}
+
+// guess is where to look next: near the end that the density foretells, else twice as far back as before, and between what is
+// known in any case.
+func (s *survey) guess() shard.Instant {
+	back := 2*s.found.Newest.Sub(s.inside) + time.Second
+	if left := s.left(); left > 0 {
+		back = time.Duration(0.97 * float64(s.stretch(left)))
+	}
+	at := s.inside.Add(-back)
+	if s.outside.Finite() && at <= s.outside {
+		at = s.outside + (s.inside-s.outside)/2
+	}
+	return max(at, earliest+1000)
+}
+
+// left estimates how many events lie beyond the oldest instant reached.
+func (s *survey) left() float64 {
+	if s.found.Total < 0 {
+		return 0
+	}
+	known, upper := 0.0, s.found.Newest
+	for _, sample := range s.found.Samples {
+		known += sample.density() * float64(max(0, upper-sample.From))
+		upper = min(upper, sample.From)
+	}
+	return max(0, float64(s.found.Total)-known)
+}
+
+// stretch returns how long so many events last at the density of the oldest sample.
+func (s *survey) stretch(events float64) time.Duration {
+	last := s.found.Samples[len(s.found.Samples)-1]
+	const longest = 100 * 365 * 24 * float64(time.Hour)
+	return time.Duration(min(longest, events/last.density()*float64(time.Microsecond)))
+}
+
+// probe asks for one page, stubbornly: at the start there is no checkpoint to come back to.
+func (s *survey) probe(ctx context.Context, q question) (events []shard.Event, more bool, err error) {
+	const stubborn = 5
+	for try := 1; ; try++ {
+		s.found.Requests++
+		pages, err := s.fetch(ctx, q)
+		if err == nil {
+			for _, page := range pages {
+				events = append(events, page.Events...)
+			}
+			return events, pages[len(pages)-1].More, nil
+		}
+		if !transient(err) || try == stubborn {
+			return nil, false, fmt.Errorf("look at the API: %w", err)
+		}
+		if err := pause(ctx, backoff(try+2)); err != nil {
+			return nil, false, err
+		}
+	}
+}
+
+// AskTotal asks the API how many events there are, with one page request. 0: it does not say.
+func (c *Client) AskTotal(ctx context.Context) (int64, error) {
+	if _, err := c.fetch(ctx, question{start: shard.FromTop}); err != nil {
+		return 0, fmt.Errorf("ask for the total: %w", err)
+	}
+	n, _ := c.Total()
+	return max(0, n), nil
+}
