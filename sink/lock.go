@@ -80,15 +80,17 @@ func (l *JobLock) Watch(ctx context.Context) error {
 	return nil
 }
 
-// Close gives the job back.
+// Close gives the job back. Watch must have returned.
 func (l *JobLock) Close(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
 	_ = l.conn.Close(ctx) // a connection that cannot even be closed holds no lock for long
 }
 
+// ping is not broken off by the end of ctx: that would close the connection, and give the job back while its last commits are
+// under way.
 func (l *JobLock) ping(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, lockPing)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lockPing)
 	defer cancel()
 	return l.conn.Ping(ctx)
 }

@@ -2,7 +2,6 @@ package sink
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -29,7 +28,7 @@ func (p *Postgres) SaveQuotas(ctx context.Context, source string, quotas []Quota
 		batch.Queue(upsertQuota, source, q.Endpoint, q.Limit, q.Window.Milliseconds(), timeOrNull(q.NotBefore), sent)
 	}
 	if err := p.pool.SendBatch(ctx, batch).Close(); err != nil {
-		return fmt.Errorf("save the quotas of %s: %w", source, err)
+		return ledgerError(err, "save the quotas of %s", source)
 	}
 	return nil
 }
@@ -51,7 +50,7 @@ func (p *Postgres) LoadQuotas(ctx context.Context, source string) ([]Quota, erro
 		return q, err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("load the quotas of %s: %w", source, err)
+		return nil, ledgerError(err, "load the quotas of %s", source)
 	}
 	return quotas, nil
 }
