@@ -44,7 +44,7 @@ lint: ## staticcheck
 	go tool staticcheck ./...
 
 layers: ## who may import whom
-	go test -run Layers ./...
+	go test -run 'Rooms|Goroutines|Channel' ./cmd/sluice
 
 fuzz: ## each fuzzer for 20 s (FUZZTIME=5m)
 	@for pkg in $$(go list ./...); do \
