@@ -15,7 +15,7 @@ import (
 // PacerConfig is what is known beforehand.
 type PacerConfig struct {
 	List, Stream Limit         // zero: found out from headers and refusals
-	MaxWait      time.Duration // a Retry-After beyond it ends the run; default 15 minutes
+	MaxWait      time.Duration // a longer wait, such as a Retry-After, ends the run; default 15 minutes
 	Log          *slog.Logger  // refusals, and what is learned from them; default slog.Default
 }
 
@@ -41,8 +41,8 @@ func (c PacerConfig) validate() error {
 	return errors.Join(errs...)
 }
 
-// Pacer lets requests through as fast as both quotas allow, and no faster. All fetchers of a run share one. It has no goroutine and
-// no clock of its own.
+// Pacer lets requests through as fast as both quotas allow, and no faster. All fetchers of a run share one. It has no
+// goroutine and no clock of its own.
 type Pacer struct {
 	PacerConfig
 
@@ -63,16 +63,17 @@ func NewPacer(c PacerConfig) (*Pacer, error) {
 	return p, nil
 }
 
-// Call is one request that was let through. It must be given to Observe or to Return, whatever becomes of it: after a refusal
-// the quota waits for the answer to a single request. Only the first of them counts, so that a deferred Return is harmless.
+// Call is one request that was let through. It must be given to Observe or to Return, whatever becomes of it: after a
+// refusal the quota waits for the answer to a single request. Only the first of them counts, so that a deferred
+// Return is harmless.
 type Call struct {
 	Endpoint shard.Endpoint
 	At       time.Time // when it was let through
 	request  *quotaRequest
 }
 
-// Answer is what a reply said about the quota; the zero Answer where there was none. The server counts a request that was cut off
-// as well.
+// Answer is what a reply said about the quota; the zero Answer where there was none. The server counts a request that
+// was cut off as well.
 type Answer struct {
 	Refused    bool          // status 429
 	RetryAfter time.Duration // 0: not said
@@ -85,13 +86,14 @@ type Answer struct {
 // ErrNoEndpoint: Take was called for a request that no endpoint can serve.
 var ErrNoEndpoint = errors.New("no endpoint is usable for this request")
 
-// Take waits until an endpoint for which usable is true has a free slot, and takes it. The list is preferred: whatever it serves is
-// left for the stream. usable is asked before every choice, outside of any lock. When ctx ends, so does the wait, and nothing is taken.
+// Take waits until an endpoint for which usable is true has a free slot, and takes it. The list is preferred:
+// whatever it serves is left for the stream. usable is asked before every choice, outside of any lock. When ctx ends,
+// so does the wait, and nothing is taken.
 //
-// Callers are served in the order in which they came. With more fetchers than requests a minute, a cursor that lives 120 s
-// would else die in the hands of the unlucky ones.
+// Callers are served in the order in which they came. With more fetchers than requests a minute, a cursor that lives
+// 120 s would else die in the hands of the unlucky ones.
 //
-// Where every usable endpoint has told us to wait for longer than MaxWait, the error is a *shard.StopError.
+// Where every usable endpoint lets nothing through for longer than MaxWait, the error is a *shard.StopError.
 func (p *Pacer) Take(ctx context.Context, usable func(shard.Endpoint) bool) (Call, error) {
 	w := new(quotaWaiter)
 	defer p.leave(w)
@@ -100,63 +102,59 @@ func (p *Pacer) Take(ctx context.Context, usable func(shard.Endpoint) bool) (Cal
 		if wants == [2]bool{} {
 			return Call{}, ErrNoEndpoint
 		}
-		call, err := p.tryTake(w, wants)
+		call, wait, err := p.tryTake(w, wants)
 		if err != nil || call.request != nil {
 			return call, err
 		}
 		select {
-		case <-w.timer.C:
+		case <-w.again:
+		case <-time.After(wait):
 		case <-ctx.Done():
 		}
 	}
 	return Call{}, context.Cause(ctx)
 }
 
-// tryTake takes a slot for w, or puts it in line with its timer set.
-func (p *Pacer) tryTake(w *quotaWaiter, wants [2]bool) (Call, error) {
+// tryTake takes a slot for w, or puts it in line and says how long to wait there unless something changes.
+func (p *Pacer) tryTake(w *quotaWaiter, wants [2]bool) (Call, time.Duration, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
-	if err := p.barred(now, wants); err != nil {
-		return Call{}, err
-	}
-	wait := time.Duration(untilReply)
+	wait, near := time.Duration(untilReply), false
 	for i, q := range p.quotas {
-		if !wants[i] || p.line.ahead(w, i) {
+		if !wants[i] {
+			continue
+		}
+		if p.line.ahead(w, i) {
+			near = true
 			continue
 		}
 		r, free := q.take(now)
 		if r != nil {
-			return Call{Endpoint: q.endpoint, At: now, request: r}, nil
+			return Call{Endpoint: q.endpoint, At: now, request: r}, 0, nil
 		}
-		wait = min(wait, free)
+		wait, near = min(wait, free), near || free <= p.MaxWait || free == untilReply
 	}
-	p.line.wait(w, wants, wait)
-	return Call{}, nil
+	if !near {
+		return Call{}, 0, tooLong(now, wait)
+	}
+	p.line.join(w, wants)
+	return Call{}, wait, nil
 }
 
-// barred returns an error if all that is wanted has to wait beyond MaxWait.
-func (p *Pacer) barred(now time.Time, wants [2]bool) error {
-	var back time.Time
-	for i, q := range p.quotas {
-		switch {
-		case !wants[i]:
-		case !q.pause.After(now.Add(p.MaxWait)):
-			return nil
-		case back.IsZero() || q.pause.Before(back):
-			back = q.pause
-		}
-	}
+// tooLong is the error for a wait beyond MaxWait.
+func tooLong(now time.Time, wait time.Duration) error {
+	back := now.Add(wait).Format(time.RFC3339)
 	return &shard.StopError{
-		Err:  fmt.Errorf("wait for quota: the API wants no request before %s, in %s", back.Format(time.RFC3339), back.Sub(now).Round(time.Second)),
-		Hint: "run the same command again after " + back.Format(time.RFC3339) + ": it resumes",
+		Err:  fmt.Errorf("wait for quota: the API wants no request before %s, in %s", back, wait.Round(time.Second)),
+		Hint: "run the same command again after " + back + ": it resumes",
 		Exit: 4,
 	}
 }
 
 // leave takes w out of the line, if it still stands there.
 func (p *Pacer) leave(w *quotaWaiter) {
-	if w.timer == nil { // never stood in it, and nobody else could have put it there
+	if w.again == nil { // never stood in it
 		return
 	}
 	p.mu.Lock()
@@ -164,8 +162,8 @@ func (p *Pacer) leave(w *quotaWaiter) {
 	p.line.leave(w)
 }
 
-// Sent tells that the request of c was written just now (httptrace.WroteRequest). Without it the time of Take counts, which
-// differs by what it takes to connect. Written twice it counts twice.
+// Sent tells that the request of c was written just now (httptrace.WroteRequest). Without it the time of Take counts,
+// which differs by what it takes to connect. Written twice it counts twice.
 func (p *Pacer) Sent(c Call) {
 	p.change(c, func(q *quota, now time.Time) { q.restamp(now, c.request) })
 }
@@ -180,8 +178,8 @@ func (p *Pacer) Observe(c Call, a Answer) {
 	p.change(c, func(q *quota, now time.Time) { q.observe(now, c.request, a) })
 }
 
-// change does something to the quota of c and tells those who wait. What came of it is logged after the lock was released:
-// a log may block.
+// change does something to the quota of c and tells those who wait. What came of it is logged after the lock was
+// released: a log may block.
 func (p *Pacer) change(c Call, do func(q *quota, now time.Time)) {
 	if c.request == nil {
 		return

@@ -1,22 +1,22 @@
 package fetch
 
-import (
-	"slices"
-	"time"
-)
+import "slices"
 
-// quotaWaiter is a caller of Take that stands in line. Its timer goes off when a slot opens, and is set off by whoever changes
-// something: one timer does what a channel and a timer would, and no wake-up can be lost, because both are set under the
-// Pacer's mutex.
+// quotaWaiter is a caller of Take that stands in line.
+//
+// The channel carries no value, only the news that it is worth looking again. A sync.Cond cannot be waited for
+// together with a context and a timer. A timer that others set off with Reset(0) could, but go1.26's race detector
+// crashes over it in a synctest bubble: the runtime runs such a timer on the spot, beside those that are just due.
 type quotaWaiter struct {
-	timer *time.Timer
 	wants [2]bool
+	again chan struct{} // holds at most one piece of news
 }
 
 // quotaLine is who waits, in the order in which they came.
 type quotaLine []*quotaWaiter
 
-// ahead tells whether somebody before w waits for quota i. Then w must not take it, and is woken when that one leaves.
+// ahead tells whether somebody before w waits for quota i. Then w must not take it, and is woken when that one
+// leaves.
 func (l quotaLine) ahead(w *quotaWaiter, i int) bool {
 	for _, v := range l {
 		if v == w {
@@ -29,31 +29,41 @@ func (l quotaLine) ahead(w *quotaWaiter, i int) bool {
 	return false
 }
 
-// wait sets the timer of w, who joins at the end if he is new.
-func (l *quotaLine) wait(w *quotaWaiter, wants [2]bool, d time.Duration) {
-	if w.timer == nil {
-		w.timer, w.wants = time.NewTimer(d), wants
+// join notes what w wants, who stands at the end if he is new.
+func (l *quotaLine) join(w *quotaWaiter, wants [2]bool) {
+	switch {
+	case w.again == nil:
+		w.again = make(chan struct{}, 1)
 		*l = append(*l, w)
-		return
+	case w.wants != wants: // those behind may go now, if he wants less
+		defer l.wake()
 	}
-	if w.wants != wants { // those behind may go now, if he wants less
-		w.wants = wants
-		l.wake()
-	}
-	w.timer.Reset(d)
+	w.wants = wants
 }
 
 func (l *quotaLine) leave(w *quotaWaiter) {
 	if i := slices.Index(*l, w); i >= 0 {
-		w.timer.Stop()
 		*l = slices.Delete(*l, i, i+1)
 		l.wake()
 	}
 }
 
-// wake lets everybody look again.
+// wake lets those look again who are first in line for something. Behind them nobody may take anything before they
+// have left.
 func (l quotaLine) wake() {
+	var claimed [2]bool
 	for _, w := range l {
-		w.timer.Reset(0)
+		first := false
+		for i, wanted := range w.wants {
+			first = first || wanted && !claimed[i]
+			claimed[i] = claimed[i] || wanted
+		}
+		if !first {
+			continue
+		}
+		select {
+		case w.again <- struct{}{}:
+		default:
+		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -91,7 +92,8 @@ func (l *simLimiter) used(from, to time.Time) float64 {
 	return float64(n) / (float64(l.limit.N) * to.Sub(from).Seconds() / l.limit.Window.Seconds())
 }
 
-// simNetwork says how long things take. Request k takes the same time in every run with the same seed, whichever fetcher sends it.
+// simNetwork says how long things take. Request k takes the same time in every run with the same seed, whichever
+// fetcher sends it.
 type simNetwork struct {
 	seed    uint64
 	oneWay  func(r *rand.Rand) time.Duration
@@ -201,18 +203,11 @@ func (s *simAPI) read(t *testing.T, p *Pacer, fetchers, pages int, most time.Dur
 	start := time.Now()
 	ctx, cancel := context.WithTimeout(t.Context(), most)
 	defer cancel()
-	todo := make(chan struct{}, pages)
-	for range pages {
-		todo <- struct{}{}
-	}
-	close(todo)
 	var fetcher sync.WaitGroup
+	var begun atomic.Int64
 	for range fetchers {
 		fetcher.Go(func() {
-			for range todo {
-				if !s.page(ctx, t, p) {
-					return
-				}
+			for begun.Add(1) <= int64(pages) && s.page(ctx, t, p) {
 			}
 		})
 	}
@@ -240,7 +235,8 @@ func (s *simAPI) page(ctx context.Context, t *testing.T, p *Pacer) bool {
 
 func simBoth(shard.Endpoint) bool { return true }
 
-// intrude lets somebody else send a request to each endpoint in turn, one to the list for n-1 to the stream, until the test ends.
+// intrude lets somebody else send a request to each endpoint in turn, one to the list for n-1 to the stream, until
+// the test ends.
 func (s *simAPI) intrude(ctx context.Context, every time.Duration, n int) {
 	for i := 0; ; i++ {
 		select {

@@ -7,8 +7,8 @@ import (
 	"sluice/shard"
 )
 
-// QuotaState is what outlives the run: a row of table api_quotas. With it the next run, a probe and a backfill spend the same quota,
-// and nothing is learned twice.
+// QuotaState is what outlives the run: a row of table api_quotas. With it the next run, a probe and a backfill spend
+// the same quota, and nothing is learned twice.
 type QuotaState struct {
 	Endpoint  shard.Endpoint
 	Limit     Limit       // as announced or learned; zero: not known yet

@@ -54,7 +54,8 @@ func TestRestoreKeepsThePause(t *testing.T) {
 	})
 }
 
-// A clock that was set back makes requests of the future; unknown endpoints and impossible limits come from a newer version.
+// A clock that was set back makes requests of the future; unknown endpoints and impossible limits come from a newer
+// version.
 func TestRestoreSurvivesNonsense(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, start := newTestPacer(t, PacerConfig{}), time.Now()

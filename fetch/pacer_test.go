@@ -151,7 +151,8 @@ func TestReturnFreesTheSlotAtOnce(t *testing.T) {
 	})
 }
 
-// The first request on the list goes alone: its reply tells the limit. Three replies that tell nothing are enough to give up.
+// The first request on the list goes alone: its reply tells the limit. Three replies that tell nothing are enough to
+// give up.
 func TestListIsAskedOneByOneUntilItsLimitIsKnown(t *testing.T) {
 	for _, headers := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
@@ -210,6 +211,18 @@ func TestRetryAfterBeyondMaxWaitEndsTheRun(t *testing.T) {
 		time.Sleep(46 * time.Minute) // what is left is below MaxWait
 		if c := takeCall(t, p, onlyStream); c.At.Sub(start) != time.Hour {
 			t.Errorf("next call after %v, want %v", c.At.Sub(start), time.Hour)
+		}
+	})
+}
+
+// The same for a window that is so long: waiting it out is not for a run to do.
+func TestLongWindowEndsTheRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newTestPacer(t, PacerConfig{Stream: Limit{1, time.Hour}})
+		p.Observe(takeCall(t, p, onlyStream), Answer{})
+		var stop *shard.StopError
+		if _, err := p.Take(t.Context(), onlyStream); !errors.As(err, &stop) {
+			t.Errorf("got %v, want a StopError", err)
 		}
 	})
 }

@@ -8,31 +8,33 @@ import (
 	"sluice/shard"
 )
 
-// What is taken for granted as long as an endpoint has not said otherwise. Where a number comes from simulation, the tests of
-// pacer_sim_test.go repeat it.
+// What is taken for granted as long as an endpoint has not said otherwise. Where a number comes from simulation, the
+// tests of pacer_sim_test.go repeat it.
 const (
 	// Every limit this API was ever seen to have is one per minute.
 	guessWindow = 60 * time.Second
-	// A server that gives no Retry-After could have a longer window; it is looked for up to here, and no log need be older.
+	// A server that gives no Retry-After could have a longer window; it is looked for up to here, and no log need be
+	// older.
 	longestPause = 15 * time.Minute
-	// Requests per second with nothing else in the way. It empties a quota of 50 in ten seconds, and two more requests at most
-	// are under way when the first refusal comes back.
+	// Requests per second with nothing else in the way. It empties a quota of 50 in ten seconds, and two more
+	// requests at most are under way when the first refusal comes back.
 	quotaSpeed = 5
-	// Where the limit is not known, full speed ends after this many requests a window: fewer than any guess at the stream's
-	// limit. From there on the speed is n/32 a second, at least the floor: of the requests that go beyond an unknown limit of 50 one is
-	// refused, if refusals come back within 0.6 s.
+	// Where the limit is not known, full speed ends after this many requests a window: fewer than any guess at the
+	// stream's limit. From there on the speed is n/32 a second, at least the floor: of the requests that go beyond an
+	// unknown limit of 50 one is refused, if refusals come back within 0.6 s.
 	slowStart      = 32
 	slowStartFloor = 1.5
-	// The share of a window that is added to it, because the server counts a request when it arrives: by up to so much may one
-	// request be slower on its way than a later one. 1 s of 60 s costs 1.6 % of the quota.
+	// The share of a window that is added to it, because the server counts a request when it arrives: by up to so
+	// much may one request be slower on its way than a later one. 1 s of 60 s costs 1.6 % of the quota.
 	marginShare   = 60
 	marginAtLeast = 150 * time.Millisecond
 )
 
-// quota is what is known of one endpoint's limit, and what was spent of it. The token bucket says how fast requests may follow
-// one another; the log of our own requests says how many: request i may go when request i-limit has left the server's
-// sliding log for certain. That is the earliest time that is safe, for each single request, and no bucket alone can find it: with a burst of the
-// whole limit it lets through twice the limit in the first window, with a burst of one it ends a window later.
+// quota is what is known of one endpoint's limit, and what was spent of it. The token bucket says how fast requests
+// may follow one another; the log of our own requests says how many: request i may go when request i-limit has left
+// the server's sliding log for certain. That is the earliest time that is safe, for each single request, and no
+// bucket alone can find it: with a burst of the whole limit it lets through twice the limit in the first window, with
+// a burst of one it ends a window later.
 //
 // quota is not safe for concurrent use (the Pacer is), and has no clock: time is passed in.
 type quota struct {

@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// Limit is a known limit: N requests in any stretch of time as long as Window. The zero Limit is not known and will be learned.
+// Limit is a known limit: N requests in any stretch of time as long as Window. The zero Limit is not known and will
+// be learned.
 type Limit struct {
 	N      int
 	Window time.Duration
@@ -23,8 +24,8 @@ const (
 	longestWindow  = 24 * time.Hour
 )
 
-// ParseLimit reads what String writes: "50/60s", "200/5m"; a window without a unit is in seconds. "none" is the Limit of an unlimited endpoint, and
-// "auto" or an empty text the zero Limit.
+// ParseLimit reads what String writes: "50/60s", "200/5m"; a window without a unit is in seconds. "none" is the Limit
+// of an unlimited endpoint, and "auto" or an empty text the zero Limit.
 func ParseLimit(s string) (Limit, error) {
 	switch s {
 	case "none":

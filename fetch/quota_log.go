@@ -24,10 +24,12 @@ const (
 	ofOthers                 // never seen, but the server has counted it
 )
 
-// quotaLog is our copy of the server's log, by time of sending. Refused requests are in it: the server counts them too.
+// quotaLog is our copy of the server's log, by time of sending. Refused requests are in it: the server counts them
+// too.
 type quotaLog []*quotaRequest
 
-// add enters r at its time. That is the end, except for requests of others and those written later than they were decided.
+// add enters r at its time. That is the end, except for requests of others and those written later than they were
+// decided.
 func (l *quotaLog) add(r *quotaRequest) {
 	i := len(*l)
 	for i > 0 && (*l)[i-1].at.After(r.at) {
@@ -57,8 +59,8 @@ func (l quotaLog) after(t time.Time) quotaLog {
 // upTo returns the requests sent at t or before.
 func (l quotaLog) upTo(t time.Time) quotaLog { return l[:len(l)-len(l.after(t))] }
 
-// counted counts what we sent, without the refusals of the overshoot that began at the given time. Requests without an answer yet
-// count as accepted.
+// counted counts what we sent, without the refusals of the overshoot that began at the given time. Requests without
+// an answer yet count as accepted.
 func (l quotaLog) counted(overshotAt time.Time) int {
 	n := 0
 	for _, r := range l {

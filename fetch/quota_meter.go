@@ -2,17 +2,18 @@ package fetch
 
 import "time"
 
-// quotaMeter measures how much of a quota is used. A request occupies one of the limit's places for a window, so the use is the
-// time for which places were occupied by us, as a share of all places and all the time. (Requests come in bursts: counting them would
-// swing between half and twice the truth.) It starts one window after the limit became known: until then places are empty
-// that nobody could have filled.
+// quotaMeter measures how much of a quota is used. A request occupies one of the limit's places for a window, so the
+// use is the time for which places were occupied by us, as a share of all places and all the time. (Requests come in
+// bursts: counting them would swing between half and twice the truth.) It starts one window after the limit became
+// known: until then places are empty that nobody could have filled.
 type quotaMeter struct {
 	limit    Limit // that the figures below belong to
 	from, to time.Time
 	occupied time.Duration // sum over the places
 }
 
-// read brings the meter up to now. l is the limit, and log holds at least what was sent since the last reading and the window before.
+// read brings the meter up to now. l is the limit, and log holds at least what was sent since the last reading and
+// the window before.
 func (m *quotaMeter) read(now time.Time, l Limit, log quotaLog) {
 	if m.limit != l {
 		start := now.Add(l.Window)

@@ -24,7 +24,8 @@ func (q *quota) observe(now time.Time, r *quotaRequest, a Answer) {
 	q.bucket.SetLimitAt(now, q.speed(now))
 }
 
-// accept ends the caution after a refusal, and that of the very first request: with its reply, the list says what its limit is.
+// accept ends the caution after a refusal, and that of the very first request: with its reply, the list says what its
+// limit is.
 func (q *quota) accept() {
 	q.strikes = 0
 	q.headerless = max(0, q.headerless-1)
@@ -41,8 +42,8 @@ func (q *quota) release(r *quotaRequest) {
 	q.log.remove(r)
 }
 
-// restamp moves r to the moment when it was written. Written a second time it is a second request: http.Transport sends a GET
-// again by itself when a kept connection turns out to be dead.
+// restamp moves r to the moment when it was written. Written a second time it is a second request: http.Transport
+// sends a GET again by itself when a kept connection turns out to be dead.
 func (q *quota) restamp(now time.Time, r *quotaRequest) {
 	if q.limit == Unlimited {
 		return
@@ -59,17 +60,17 @@ func (q *quota) restamp(now time.Time, r *quotaRequest) {
 	}
 }
 
-// shortestReset is the least that is believed of a window. On a server with fixed windows the first reset is what is left of
-// the window that is just running.
+// shortestReset is the least that is believed of a window. On a server with fixed windows the first reset is what is
+// left of the window that is just running.
 const shortestReset = 10 * time.Second
 
 // obey follows the server's headers.
 func (q *quota) obey(r *quotaRequest, a Answer) {
-	switch alone := a.Remaining == a.Limit-1; {
-	case alone && a.Reset > 0 && q.known == LimitUnknown:
-		q.window = max(a.Reset, shortestReset) // ours is the only request in there: its time is the whole window
-	default:
-		q.window = max(q.window, a.Reset)
+	reset := min(a.Reset, longestWindow)
+	if alone := a.Remaining == a.Limit-1; alone && reset > 0 && q.known == LimitUnknown {
+		q.window = max(reset, shortestReset) // ours is the only request in there: its time is the whole window
+	} else {
+		q.window = max(q.window, reset)
 	}
 	q.sure = true
 	if q.known != LimitAnnounced || q.ceiling != a.Limit {
@@ -79,11 +80,16 @@ func (q *quota) obey(r *quotaRequest, a Answer) {
 	q.book(r, a.Limit-a.Remaining)
 }
 
-// book enters into the log what the server has counted and we did not send. It is compared with what was ours at the time of
-// r, because the reply is seconds old; and requests sent just after r may have overtaken it.
+// mostOthers is how many requests of others are booked at once. A server that allows thousands and has given them to
+// others says so by refusing.
+const mostOthers = 1000
+
+// book enters into the log what the server has counted and we did not send. It is compared with what was ours at the
+// time of r, because the reply is seconds old; and requests sent just after r may have overtaken it.
 func (q *quota) book(r *quotaRequest, used int) {
 	end := r.at.Add(min(time.Second, q.window/marginShare))
-	for n := len(q.recent(r.at).upTo(end)); n < used; n++ {
+	n := len(q.recent(r.at).upTo(end))
+	for range min(used-n, mostOthers) {
 		other := &quotaRequest{origin: ofOthers}
 		// What a later request has shown of others was there already, when this one shows it too.
 		for _, later := range q.log.after(end) {

@@ -2,11 +2,12 @@ package fetch
 
 import "time"
 
-// refuse draws the consequences of a refusal: everybody pauses, then one request goes alone, and the limit is judged anew.
+// refuse draws the consequences of a refusal: everybody pauses, then one request goes alone, and the limit is judged
+// anew.
 //
-// The requests that were under way when the first refusal came back are refused as well. They are one overshoot: each of them lowers
-// the number of requests that were accepted, so each is judged from what was believed before it, and the order in
-// which they come back makes no difference.
+// The requests that were under way when the first refusal came back are refused as well. They are one overshoot: each
+// of them lowers the number of requests that were accepted, so each is judged from what was believed before it, and
+// the order in which they come back makes no difference.
 func (q *quota) refuse(now time.Time, r *quotaRequest, a Answer) {
 	r.refused = true
 	q.refusals++
@@ -56,8 +57,9 @@ func (q *quota) reconsider(r *quotaRequest) {
 // counted returns how many requests of ours the server had counted when it began to refuse.
 func (q *quota) counted() int { return q.recent(q.overshotAt).counted(q.overshotAt) }
 
-// hold makes everybody wait: as long as told, counted from the reply, which is the safe side. If that did not help before, or
-// nothing was told, until the whole log has drained: our own refused requests are in it, and one too early would keep it full for ever.
+// hold makes everybody wait: as long as told, counted from the reply, which is the safe side. If that did not help
+// before, or nothing was told, until the whole log has drained: our own refused requests are in it, and one too early
+// would keep it full for ever.
 func (q *quota) hold(now time.Time, told time.Duration) {
 	wait := told
 	if q.strikes > 1 || told == 0 {
@@ -72,8 +74,9 @@ func (q *quota) holdFor(now time.Time, d time.Duration) {
 	}
 }
 
-// findWindow learns how long the server's log reaches back, where headers do not say it. A server that gives no Retry-After is
-// believed to count by the minute, and to reach back twice as far as was thought when it refuses though nothing of ours can be in its log.
+// findWindow learns how long the server's log reaches back, where headers do not say it. A server that gives no
+// Retry-After is believed to count by the minute, and to reach back twice as far as was thought when it refuses
+// though nothing of ours can be in its log.
 func (q *quota) findWindow(r *quotaRequest, retryAfter time.Duration, first bool) {
 	switch {
 	case retryAfter > 0 && !q.sure && q.strikes < 2:

@@ -19,11 +19,20 @@ func (q *quota) take(now time.Time) (*quotaRequest, time.Duration) {
 	q.flying++
 	if q.limit != Unlimited {
 		q.meter.read(now, q.full(), q.log)
-		q.log.forget(now.Add(-max(longestPause, 2*q.window)))
+		q.log.forget(now.Add(-q.memory()))
 		q.log.add(r)
 		q.bucket.SetLimitAt(now, q.speed(now))
 	}
 	return r, 0
+}
+
+// memory is how far back the log is needed: to learn a window, as far as the longest reaches; for one that is known,
+// far enough to see that it is twice as long.
+func (q *quota) memory() time.Duration {
+	if q.sure {
+		return 3 * q.window
+	}
+	return max(3*q.window, longestPause)
 }
 
 // wait returns how long to wait before the next request may go. Zero spends a token of the bucket.
@@ -60,8 +69,8 @@ func (q *quota) raise(now time.Time) {
 	q.raiseAt = now.Add(time.Duration(q.patience) * q.window)
 }
 
-// untilFree returns the time until the requests that stand in the way have left the server's log: of all that are known there may be
-// as many as the server allows, of ours as many as we allow ourselves.
+// untilFree returns the time until the requests that stand in the way have left the server's log: of all that are
+// known there may be as many as the server allows, of ours as many as we allow ourselves.
 func (q *quota) untilFree(now time.Time) time.Duration {
 	if q.limit == 0 {
 		return 0
@@ -76,8 +85,8 @@ func (q *quota) untilFree(now time.Time) time.Duration {
 	return blocking.Add(q.window + q.margin()).Sub(now)
 }
 
-// untilToken returns the time until the bucket has a whole token. Rounding may leave it a nanosecond short of one, hence the
-// millisecond: without it, a waiter could turn in a circle.
+// untilToken returns the time until the bucket has a whole token. Rounding may leave it a nanosecond short of one,
+// hence the millisecond: without it, a waiter could turn in a circle.
 func (q *quota) untilToken(now time.Time) time.Duration {
 	missing := 1 - q.bucket.TokensAt(now)
 	return time.Duration(missing/float64(q.bucket.Limit())*float64(time.Second)) + time.Millisecond

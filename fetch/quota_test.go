@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -22,7 +23,8 @@ func mustTakeAt(tb rapid.TB, q *quota, now time.Time) *quotaRequest {
 	return r
 }
 
-// The property on which all the rest stands: whatever callers do, no stretch of a window and its margin holds more than the limit.
+// The property on which all the rest stands: whatever callers do, no stretch of a window and its margin holds more
+// than the limit.
 func TestQuotaNeverExceedsItsLimit(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		limit := Limit{rapid.IntRange(1, 60).Draw(t, "n"), time.Duration(rapid.IntRange(1, 300).Draw(t, "seconds")) * time.Second}
@@ -67,6 +69,56 @@ func TestQuotaIsFreeAfterTheWaitItNames(t *testing.T) {
 			q.observe(now, r, Answer{})
 		}
 	})
+}
+
+// Whatever a server answers, in whatever order: the quota stays sound, and lets through again once the server is
+// sane.
+func TestQuotaSurvivesAnyServer(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		limit := rapid.SampledFrom([]Limit{{}, {N: Unlimited}, {1, time.Second}, {50, time.Minute}}).Draw(t, "limit")
+		q := newQuota(rapid.SampledFrom([]shard.Endpoint{shard.List, shard.Stream}).Draw(t, "endpoint"), limit)
+		now, flying := at(0), []*quotaRequest(nil)
+		for range rapid.IntRange(0, 60).Draw(t, "steps") {
+			now = now.Add(time.Duration(rapid.Int64Range(0, int64(2*time.Minute)).Draw(t, "pass")))
+			if r, _ := q.take(now); r != nil {
+				flying = append(flying, r)
+			}
+			if len(flying) > 0 && rapid.Bool().Draw(t, "reply") {
+				i := rapid.IntRange(0, len(flying)-1).Draw(t, "which")
+				q.observe(now, flying[i], anyAnswer(t))
+				flying = slices.Delete(flying, i, i+1)
+			}
+			checkSound(t, q, len(flying))
+		}
+		for _, r := range flying {
+			q.observe(now, r, Answer{})
+		}
+		later := now.Add(2 * 365 * 24 * time.Hour)
+		q.observe(later, mustTakeAt(t, q, later), Answer{})
+	})
+}
+
+func anyAnswer(t *rapid.T) Answer {
+	duration := rapid.OneOf(rapid.Just(time.Duration(0)), rapid.Map(rapid.Int64Range(0, 400), func(s int64) time.Duration { return time.Duration(s) * time.Second }),
+		rapid.Just(longestRetryAfter))
+	return Answer{
+		Refused:    rapid.Bool().Draw(t, "refused"),
+		RetryAfter: duration.Draw(t, "retry after"),
+		Limit:      rapid.SampledFrom([]int{0, 0, 0, 1, 10, 1 << 31}).Draw(t, "limit"),
+		Remaining:  rapid.SampledFrom([]int{0, 5, 9, 1 << 30}).Draw(t, "remaining"),
+		Reset:      duration.Draw(t, "reset"),
+		Free:       rapid.Bool().Draw(t, "free"),
+	}
+}
+
+func checkSound(t *rapid.T, q *quota, flying int) {
+	t.Helper()
+	if !slices.IsSortedFunc(q.log, func(a, b *quotaRequest) int { return a.at.Compare(b.at) }) {
+		t.Fatal("the log is out of order")
+	}
+	if q.flying != flying || q.limit < Unlimited || q.low < Unlimited || q.window <= 0 || q.patience < 1 {
+		t.Fatalf("unsound: %+v, want %d under way", q.quotaTerms, flying)
+	}
 }
 
 // Requests that were under way when the limit was hit come back in any order; what is learned is the same.
@@ -146,8 +198,8 @@ func TestOvertakingIsNotTakenForOthers(t *testing.T) {
 	}
 }
 
-// On a server with fixed windows, a reset is what is left of the window: it must neither shrink a known window nor be believed
-// below ten seconds.
+// On a server with fixed windows, a reset is what is left of the window: it must neither shrink a known window nor be
+// believed below ten seconds.
 func TestWindowNeverShrinks(t *testing.T) {
 	for _, c := range []struct {
 		known  Limit

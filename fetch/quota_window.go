@@ -2,7 +2,8 @@ package fetch
 
 import "time"
 
-// How the window is read from a Retry-After: the server rounds it up to whole seconds, and the network adds its jitter.
+// How the window is read from a Retry-After: the server rounds it up to whole seconds, and the network adds its
+// jitter.
 const (
 	windowGrain   = 5 * time.Second         // windows are multiples of it
 	windowAbove   = 1900 * time.Millisecond // so much may be read too much
@@ -11,10 +12,10 @@ const (
 	gapSlack      = 1900 * time.Millisecond
 )
 
-// window finds the length of the server's sliding log from a refusal of a request sent at the given time. Retry-After is the time until the
-// oldest request in the server's log leaves it, and the one before that has left it already: so the oldest is preceded
-// by a gap as long as the Retry-After, or it is our first. Each such request is a candidate; the one that gives the window nearest
-// to the guess is taken. The second result tells whether one was found.
+// window finds the length of the server's sliding log from a refusal of a request sent at the given time. Retry-After
+// is the time until the oldest request in the server's log leaves it, and the one before that has left it already: so
+// the oldest is preceded by a gap as long as the Retry-After, or it is our first. Each such request is a candidate;
+// the one that gives the window nearest to the guess is taken. The second result tells whether one was found.
 func (l quotaLog) window(refused time.Time, retryAfter time.Duration) (time.Duration, bool) {
 	best, found := guessWindow, false
 	for i, r := range l.upTo(refused) {
