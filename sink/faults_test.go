@@ -91,25 +91,68 @@ func (b *bench) await(t *testing.T, sql string) {
 	}
 }
 
-// A row held by a dead connection: a process that was stopped inside its transaction is beyond all timeouts of the server.
-func TestADeadSessionThatHoldsTheRowIsEnded(t *testing.T) {
-	b := newBench(t)
-	dead := open(t, b.url)
-	from, err := dead.Begin(t.Context(), b.shard(t, 1).ID)
+// The COMMIT was lost, and before it could be repeated another run took the shard and got on with it.
+func TestALostCommitThatAnotherRunOvertook(t *testing.T) {
+	b, p, proxy := behind(t)
+	from, err := p.Begin(t.Context(), b.shard(t, 1).ID)
 	must(t, err)
+	proxy.CutAndStayDown(pgproxy.BeforeCommit)
+	var wg sync.WaitGroup
+	wg.Go(func() { _, err = p.Commit(t.Context(), batch(from, events(0, 100))) })
+	awaitOutage(t, p)
+	_, theirs := b.Commit(t.Context(), batch(b.begin(t, 1), events(100, 50)))
+	must(t, theirs)
+	proxy.Up()
+	wg.Wait()
+	if !errors.Is(err, shard.ErrStale) {
+		t.Errorf("got %v, want ErrStale", err)
+	}
+	equal(t, "rows", b.count(t, `select count(*) from ingested_events`), 50)
+}
+
+func awaitOutage(t *testing.T, p *Postgres) {
+	t.Helper()
+	for since, _ := p.Waiting(); since.IsZero(); since, _ = p.Waiting() {
+		if t.Context().Err() != nil {
+			t.Fatal("the outage does not show")
+		}
+	}
+}
+
+// A row held by a dead connection: a process that was stopped inside its transaction is beyond all timeouts of the server.
+// Both cases wait for lock_timeout, 5 s, and so they wait together.
+func TestADeadSessionThatHoldsTheRowIsEnded(t *testing.T) {
+	for name, taken := range map[string]bool{"when the shard is begun": false, "when a batch is committed": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			c := b.shard(t, 1)
+			if taken {
+				c = b.begin(t, 1)
+			}
+			holdRow(t, open(t, b.url))
+			if !taken {
+				var err error
+				c, err = b.Begin(t.Context(), c.ID)
+				must(t, err)
+			}
+			_, err := b.Commit(t.Context(), batch(c, events(0, 10)))
+			must(t, err)
+			equal(t, "seq", b.shard(t, 1).Seq, c.Seq+1)
+		})
+	}
+}
+
+// holdRow updates the shards in a transaction that is never ended.
+func holdRow(t *testing.T, dead *Postgres) {
+	t.Helper()
 	conn, err := dead.pool.Acquire(t.Context())
 	must(t, err)
-	defer conn.Release()
-	_, err = conn.Exec(t.Context(), `begin`)
-	must(t, err)
-	_, err = conn.Exec(t.Context(), `update ingestion_shards set seq = seq + 1`)
-	must(t, err)
-
-	c, err := b.Begin(t.Context(), from.ID) // waits for lock_timeout, 5 s
-	must(t, err)
-	equal(t, "seq", c.Seq, from.Seq)
-	_, err = b.Commit(t.Context(), batch(c, events(0, 10)))
-	must(t, err)
+	t.Cleanup(conn.Release)
+	for _, sql := range []string{`begin`, `update ingestion_shards set seq = seq + 1`} {
+		_, err = conn.Exec(t.Context(), sql)
+		must(t, err)
+	}
 }
 
 func TestABackendKilledInTheMiddleOfACopy(t *testing.T) {
@@ -175,11 +218,7 @@ func TestAnOutageIsSeenAndLoggedOnce(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	for since, _ := p.Waiting(); since.IsZero(); since, _ = p.Waiting() {
-		if t.Context().Err() != nil {
-			t.Fatal("the outage does not show")
-		}
-	}
+	awaitOutage(t, p)
 	proxy.Up()
 	wg.Wait()
 	since, fault := p.Waiting()
@@ -196,11 +235,7 @@ func TestAStopEndsTheWaitForTheDatabase(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	var wg sync.WaitGroup
 	wg.Go(func() { _, err = p.Commit(ctx, batch(from, events(0, 10))) })
-	for since, _ := p.Waiting(); since.IsZero(); since, _ = p.Waiting() {
-		if t.Context().Err() != nil {
-			t.Fatal("the outage does not show")
-		}
-	}
+	awaitOutage(t, p)
 	cancel(why)
 	wg.Wait()
 	if !errors.Is(err, why) {

@@ -81,8 +81,9 @@ func TestReopenWalksTheWindowOnceMore(t *testing.T) {
 	equal(t, "proof", c.Proof, "")
 	equal(t, "place", c.Place(), shard.Place{End: shard.Future})
 	equal(t, "counts stay", c.Counts, counts)
+	from.Seq++
 	if _, err := b.Commit(t.Context(), batch(from, events(10, 10))); !errors.Is(err, shard.ErrStale) {
-		t.Errorf("a commit from before: %v", err)
+		t.Errorf("a commit that goes on from before: %v", err)
 	}
 }
 

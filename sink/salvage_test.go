@@ -71,6 +71,26 @@ func TestConflictKeepsTheFirst(t *testing.T) {
 	}
 }
 
+func TestEveryColumnCounts(t *testing.T) {
+	b := newBench(t)
+	from := b.begin(t, 1)
+	_, err := b.Commit(t.Context(), batch(from, events(0, 1)))
+	must(t, err)
+	for column, change := range map[string]func(e *shard.Event){
+		"session": func(e *shard.Event) { e.Session[0]++ }, "user": func(e *shard.Event) { e.User[0]++ },
+		"type": func(e *shard.Event) { e.Type += "x" }, "name": func(e *shard.Event) { e.Name += "x" },
+		"properties": func(e *shard.Event) { e.Properties = `{}` }, "timestamp": func(e *shard.Event) { e.At++ },
+		"device": func(e *shard.Event) { e.Device += "x" }, "browser": func(e *shard.Event) { e.Browser += "x" },
+	} {
+		from.Seq++
+		other := event(0)
+		change(&other)
+		counts, err := b.Commit(t.Context(), batch(from, []shard.Event{other}))
+		must(t, err)
+		equal(t, "conflicts in "+column, counts, shard.Counts{Received: 1, DeadLetters: 1})
+	}
+}
+
 func (b *bench) commitAll(t *testing.T, batches [][]shard.Event) (sum shard.Counts) {
 	t.Helper()
 	from := b.begin(t, 1)

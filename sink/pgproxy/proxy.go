@@ -32,14 +32,15 @@ type Proxy struct {
 	listener net.Listener
 	lines    sync.WaitGroup
 
-	mu      sync.Mutex
-	next    Break
-	release chan struct{}
-	ended   chan struct{}
-	down    bool
-	open    map[*line]struct{}
-	cuts    int
-	pid     uint32
+	mu       sync.Mutex
+	next     Break
+	release  chan struct{}
+	ended    chan struct{}
+	down     bool
+	stayDown bool
+	open     map[*line]struct{}
+	cuts     int
+	pid      uint32
 }
 
 // Start returns a proxy for the server that databaseURL leads to. It ends with the test.
@@ -69,6 +70,13 @@ func (p *Proxy) Cut(at Break) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.next = at
+}
+
+// CutAndStayDown arms a break after which the proxy is down until Up.
+func (p *Proxy) CutAndStayDown(at Break) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.next, p.stayDown = at, true
 }
 
 // Release lets the COMMIT of a LateCommit go on to the server.
@@ -114,6 +122,8 @@ func (p *Proxy) take(at Break) bool {
 	}
 	p.next = None
 	p.cuts++
+	p.down = p.down || p.stayDown
+	p.stayDown = false
 	return true
 }
 
