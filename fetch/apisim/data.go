@@ -1,0 +1,174 @@
+package apisim
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// The shape of the recorded data (api.md, section 6).
+const (
+	perSession = 50 // events of a session, on average
+	perUser    = 20 // sessions of a user, on average
+	concurrent = 43 // sessions at a time: 60,000 of 31 minutes on average, in 30 days
+)
+
+// share is a value, and how many of the 3,000,000 recorded events (or 60,000 sessions) have it.
+type share struct {
+	value  string
+	events uint64
+}
+
+var (
+	types = []share{{"page_view", 1050459}, {"click", 749415}, {"api_call", 300487}, {"form_submit", 299557},
+		{"scroll", 150594}, {"purchase", 150087}, {"error", 149884}, {"video_play", 149517}}
+	devices  = []share{{"mobile", 20159}, {"tablet", 20042}, {"desktop", 19799}}
+	browsers = []share{{"Chrome", 1}, {"Firefox", 1}, {"Safari", 1}, {"Edge", 1}}
+)
+
+// pick chooses one of the values, each as often as its share says. r is uniformly drawn from 32 bits.
+func pick(shares []share, total uint64, r uint32) string {
+	place := uint64(r) * total >> 32
+	for i := range shares {
+		if place < shares[i].events {
+			return shares[i].value
+		}
+		place -= shares[i].events
+	}
+	return shares[len(shares)-1].value
+}
+
+// Data is a data set. An event is named by its serial, a number from 0 to Events()-1, of which everything in it is a pure
+// function; the position of an event in the order of time, oldest first, is its serial too, except among the events of one
+// millisecond, which the API orders by id. Nothing in Data grows with the number of events.
+type Data struct {
+	config                  Config
+	timeline                timeline
+	events, sessions, users namespace
+	keys                    keys
+	sessionCount, userCount int64
+	types                   uint64 // what the shares of types add up to
+	ties                    ties
+}
+
+// keys of the draws, one for every purpose.
+type keys struct{ event, name, session, wrong, malformed uint64 }
+
+// Event is one event, as the API serves it.
+type Event struct {
+	ID, Session, User uuid.UUID
+	Type, Name        string
+	Device, Browser   string
+	AtMS              int64 // the timestamp as served, in epoch milliseconds
+	OrderMS           int64 // the one that decides its place in the order; another one only in a record with a wrong timestamp
+}
+
+// NewData makes the data set that c describes; what c says on how it is served does not matter.
+func NewData(c Config) (*Data, error) {
+	c = c.withDefaults()
+	if err := c.validate(); err != nil {
+		return nil, fmt.Errorf("configure the simulator: %w", err)
+	}
+	d := &Data{config: c, timeline: newTimeline(&c),
+		events: newNamespace(c.Seed, "event"), sessions: newNamespace(c.Seed, "session"), users: newNamespace(c.Seed, "user"),
+		keys: keys{event: keyOf(c.Seed, "attributes"), name: keyOf(c.Seed, "name"), session: keyOf(c.Seed, "session attributes"),
+			wrong: keyOf(c.Seed, "wrong"), malformed: keyOf(c.Seed, "malformed")}}
+	d.sessionCount = max(d.Events()/perSession, concurrent)
+	d.userCount = max(d.sessionCount/perUser, 1)
+	for _, t := range types {
+		d.types += t.events
+	}
+	return d, nil
+}
+
+// Events returns how many events there are, malformed ones included.
+func (d *Data) Events() int64 { return d.timeline.events() }
+
+// Source names the data: see Config.Source.
+func (d *Data) Source() string { return d.config.Source() }
+
+// Event returns the event of a serial, from 0 to Events()-1. If its record is malformed, this is what it would be.
+func (d *Data) Event(serial int64) Event {
+	f, s := d.fields(serial), d.session(d.sessionOf(serial))
+	at := d.timeline.at(serial)
+	return Event{
+		ID: d.events.uuid(serial), Session: s.id, User: s.user,
+		Type: f.kind, Name: string(f.appendName(nil)), Device: s.device, Browser: s.browser,
+		AtMS: d.served(serial, at), OrderMS: at,
+	}
+}
+
+// Find returns the serial of the event with an id.
+func (d *Data) Find(id uuid.UUID) (serial int64, ok bool) { return d.events.serial(id, d.Events()) }
+
+// fields are what an event has of its own, beside its id and its time.
+type fields struct {
+	kind string
+	name uint64 // six digits of base 36
+}
+
+func (d *Data) fields(serial int64) fields {
+	return fields{
+		kind: pick(types, d.types, uint32(draw(d.keys.event, serial))),
+		name: draw(d.keys.name, serial),
+	}
+}
+
+const base36 = "0123456789abcdefghijklmnopqrstuvwxyz"
+
+func (f *fields) appendName(b []byte) []byte {
+	b = append(b, "event_"...)
+	for rest, i := uint32(f.name), 0; i < 6; i++ {
+		// A digit is the whole part of a fraction times 36.
+		wide := uint64(rest) * 36
+		b, rest = append(b, base36[wide>>32]), uint32(wide)
+	}
+	return b
+}
+
+// sessionOf returns the session of an event: one of those that are under way at its position, drawn.
+func (d *Data) sessionOf(serial int64) int64 {
+	oldest := int64(float64(serial) * float64(d.sessionCount-concurrent+1) / float64(d.Events()))
+	return oldest + int64(draw(d.keys.event, serial)>>32*concurrent>>32)
+}
+
+// session is what all events of a session share.
+type session struct {
+	id, user        uuid.UUID
+	device, browser string
+}
+
+func (d *Data) session(index int64) session {
+	r := draw(d.keys.session, index)
+	return session{
+		id:      d.sessions.uuid(index),
+		user:    d.users.uuid(int64(r >> 40 % uint64(d.userCount))),
+		device:  pick(devices, 60000, uint32(r>>8)),
+		browser: browsers[r%4].value,
+	}
+}
+
+// The range of timestamps that every reader takes, in epoch milliseconds: 1970 to 2200.
+var lastYear = time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC).UnixMilli()
+
+// served returns the timestamp that an event is served with: at, or for a share of them hours or days beside it, sometimes
+// in another century.
+func (d *Data) served(serial, at int64) int64 {
+	if d.config.WrongShare == 0 {
+		return at
+	}
+	r := draw(d.keys.wrong, serial)
+	if r >= threshold(d.config.WrongShare) {
+		return at
+	}
+	r = mix(r)
+	if r%16 == 0 {
+		return int64(r >> 4 % uint64(lastYear))
+	}
+	off := time.Hour.Milliseconds() + int64(r>>8%uint64((10*24*time.Hour).Milliseconds()))
+	if r>>4%2 == 0 {
+		off = -off
+	}
+	return max(0, min(at+off, lastYear-1))
+}

@@ -1,0 +1,145 @@
+package apisim
+
+import (
+	"maps"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Request is what is remembered of one request.
+type Request struct {
+	Endpoint  Endpoint
+	Method    string
+	Path      string
+	Query     string // without the key
+	RequestID string
+	At        time.Time // of its arrival
+	Took      time.Duration
+	Status    int    // 0: the connection was closed without an answer
+	Events    int    // in the answer
+	Bytes     int    // of the answer's body, as promised
+	Cache     string // HIT, MISS or empty
+	Fault     string // that was applied; empty: none
+}
+
+// Counts is what is remembered of all requests to one endpoint.
+type Counts struct {
+	Requests    int64 // in all
+	OK          int64 // answered 200
+	Limited     int64 // answered 429
+	Failed      int64 // anything else
+	Hits        int64 // answered 200 from the cache
+	Events      int64 // in all answers
+	Bytes       int64 // of all bodies
+	Peak        int   // the most requests within any window of the endpoint's limit (a minute, if it has none)
+	First, Last time.Time
+}
+
+// journal remembers requests: the counts of all, the particulars of the latest.
+type journal struct {
+	mu     sync.Mutex
+	counts map[Endpoint]*tallied
+	latest []Request // a ring
+	next   int
+}
+
+type tallied struct {
+	Counts
+	recent []time.Time // arrivals within the window
+}
+
+const (
+	mostRequests = 1 << 14 // whose particulars are kept
+	mostRecent   = 1 << 16 // arrivals that Peak is counted from
+)
+
+// begin counts an arrival and returns its number at the endpoint, from 1.
+func (j *journal) begin(e Endpoint, now time.Time, window time.Duration) int64 {
+	if window <= 0 {
+		window = time.Minute
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	t := j.tallied(e)
+	t.Requests, t.Last = t.Requests+1, now
+	if t.First.IsZero() {
+		t.First = now
+	}
+	gone := max(0, len(t.recent)-mostRecent)
+	for gone < len(t.recent) && now.Sub(t.recent[gone]) >= window {
+		gone++
+	}
+	t.recent = append(t.recent[gone:], now)
+	t.Peak = max(t.Peak, len(t.recent))
+	return t.Requests
+}
+
+func (j *journal) tallied(e Endpoint) *tallied {
+	if j.counts == nil {
+		j.counts = make(map[Endpoint]*tallied)
+	}
+	if j.counts[e] == nil {
+		j.counts[e] = new(tallied)
+	}
+	return j.counts[e]
+}
+
+func (j *journal) end(r Request) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	t := j.tallied(r.Endpoint)
+	switch {
+	case r.Status == 200:
+		t.OK++
+	case r.Status == 429:
+		t.Limited++
+	default:
+		t.Failed++
+	}
+	if r.Cache == "HIT" {
+		t.Hits++
+	}
+	t.Events, t.Bytes = t.Events+int64(r.Events), t.Bytes+int64(r.Bytes)
+	if len(j.latest) < mostRequests {
+		j.latest = append(j.latest, r)
+		return
+	}
+	j.latest[j.next] = r
+	j.next = (j.next + 1) % mostRequests
+}
+
+// Requests returns the latest requests, 16,384 at most, in the order in which their answers ended.
+func (s *Server) Requests() []Request {
+	s.journal.mu.Lock()
+	defer s.journal.mu.Unlock()
+	return slices.Concat(s.journal.latest[s.journal.next:], s.journal.latest[:s.journal.next])
+}
+
+// Counts returns what came to an endpoint so far.
+func (s *Server) Counts(e Endpoint) Counts {
+	s.journal.mu.Lock()
+	defer s.journal.mu.Unlock()
+	return s.journal.tallied(e).Counts
+}
+
+// AllCounts returns what came to each endpoint that was called so far.
+func (s *Server) AllCounts() map[Endpoint]Counts {
+	s.journal.mu.Lock()
+	defer s.journal.mu.Unlock()
+	all := make(map[Endpoint]Counts)
+	for e := range maps.Keys(s.journal.counts) {
+		all[e] = s.journal.counts[e].Counts
+	}
+	return all
+}
+
+// finish writes the journal's entry.
+func (x *exchange) finish() {
+	query := x.r.URL.Query()
+	query.Del("api_key")
+	query.Del("apiKey")
+	x.log.Endpoint, x.log.Method, x.log.Path, x.log.Query = x.endpoint, x.r.Method, x.r.URL.Path, query.Encode()
+	x.log.At, x.log.Took, x.log.Fault = x.arrived, time.Since(x.arrived), x.fault.name
+	x.journal.end(x.log)
+}

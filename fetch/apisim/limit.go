@@ -1,0 +1,113 @@
+package apisim
+
+import (
+	"sync"
+	"time"
+)
+
+// bucket counts the requests of one key against one limit.
+type bucket struct {
+	algorithm Algorithm
+	window    time.Duration
+	log       []time.Time // of the requests that count, oldest first
+	opened    time.Time   // of the fixed window
+}
+
+// verdict is what a limit says to one request, and what the headers tell of it.
+type verdict struct {
+	allowed          bool
+	limit, remaining int
+	reset            time.Duration // until the oldest request leaves the window
+}
+
+// mostLogged bounds the log of a client that hammers: above it the oldest entry is forgotten early.
+const mostLogged = 1 << 14
+
+// take counts a request. In the real API's log a rejected request takes a place like an accepted one: a client that comes
+// back exactly when it was told to finds the place that became free taken by its own rejected request.
+func (b *bucket) take(limit int, now time.Time) verdict {
+	if b.algorithm == FixedWindow {
+		return b.takeFixed(limit, now)
+	}
+	b.forget(now)
+	allowed := len(b.log) < limit
+	if allowed || b.algorithm == SlidingAll {
+		b.log = append(b.log, now)
+	}
+	reset := b.window
+	if len(b.log) > 0 {
+		reset = b.log[0].Add(b.window).Sub(now)
+	}
+	return verdict{allowed, limit, max(0, limit-len(b.log)), reset}
+}
+
+func (b *bucket) forget(now time.Time) {
+	gone := max(0, len(b.log)-mostLogged)
+	for gone < len(b.log) && now.Sub(b.log[gone]) >= b.window {
+		gone++
+	}
+	b.log = b.log[:copy(b.log, b.log[gone:])]
+}
+
+func (b *bucket) takeFixed(limit int, now time.Time) verdict {
+	if b.opened.IsZero() || now.Sub(b.opened) >= b.window {
+		b.opened, b.log = now, b.log[:0]
+	}
+	allowed := len(b.log) < limit
+	if allowed {
+		b.log = append(b.log, now)
+	}
+	return verdict{allowed, limit, limit - len(b.log), b.opened.Add(b.window).Sub(now)}
+}
+
+// idle tells whether the bucket holds nothing that still counts.
+func (b *bucket) idle(now time.Time) bool {
+	return len(b.log) == 0 || now.Sub(b.log[len(b.log)-1]) >= b.window
+}
+
+// buckets holds one bucket for every key and limit.
+type buckets struct {
+	mu        sync.Mutex
+	algorithm Algorithm
+	of        map[bucketName]*bucket
+}
+
+type bucketName struct {
+	endpoint Endpoint
+	key      string
+	inQuery  bool // the separate bucket of a key in the URL
+}
+
+// mostBuckets are kept before those that have become idle are dropped.
+const mostBuckets = 4096
+
+func (bs *buckets) take(name bucketName, limit Limit, now time.Time) verdict {
+	bs.mu.Lock()
+	defer bs.mu.Unlock()
+	b := bs.of[name]
+	if b == nil {
+		bs.sweep(now)
+		b = &bucket{algorithm: bs.algorithm, window: limit.Window}
+		bs.of[name] = b
+	}
+	return b.take(limit.Requests, now)
+}
+
+func (bs *buckets) sweep(now time.Time) {
+	if bs.of == nil {
+		bs.of = make(map[bucketName]*bucket)
+	}
+	if len(bs.of) < mostBuckets {
+		return
+	}
+	for name, b := range bs.of {
+		if b.idle(now) {
+			delete(bs.of, name)
+		}
+	}
+}
+
+// seconds rounds up, as the API does.
+func seconds(d time.Duration) int {
+	return int((d + time.Second - 1) / time.Second)
+}

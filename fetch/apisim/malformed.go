@@ -1,0 +1,126 @@
+package apisim
+
+import (
+	"fmt"
+	"iter"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// spoiled is a record as a row of JSON texts, in the order of the wire. An empty one is left out; whole replaces them all.
+type spoiled struct {
+	id, sessionID, userID, kind, name, properties, timestamp, session, whole string
+}
+
+// A Malformation is one way in which a record can be malformed. Whatever it spoils, the record names its own serial or id,
+// so that no two are alike; its brackets and quotes are balanced, so that the records around it can be told apart.
+type Malformation struct {
+	Name  string
+	spoil func(r *spoiled, serial int64)
+}
+
+const isoMillis = "2006-01-02T15:04:05.000Z"
+
+// Malformations are all the ways. None of these records can become a row of ingested_events.
+var Malformations = []Malformation{
+	{"number", func(r *spoiled, n int64) { r.whole = strconv.FormatInt(n, 10) }},
+	{"string", func(r *spoiled, n int64) { r.whole = fmt.Sprintf(`"event %d"`, n) }},
+	{"array", func(r *spoiled, n int64) { r.whole = fmt.Sprintf(`[%d,null]`, n) }},
+	{"id missing", func(r *spoiled, _ int64) { r.id = "" }},
+	{"id not a uuid", func(r *spoiled, n int64) { r.id = fmt.Sprintf(`"not-a-uuid-%d"`, n) }},
+	{"session id cut", func(r *spoiled, _ int64) { r.sessionID = r.sessionID[:36] + `"` }},
+	{"user id null", func(r *spoiled, _ int64) { r.userID = "null" }},
+	{"type a number", func(r *spoiled, n int64) { r.kind = strconv.FormatInt(n, 10) }},
+	{"type too long", func(r *spoiled, _ int64) { r.kind = quoted(strings.Repeat("t", 51)) }},
+	{"name too long", func(r *spoiled, n int64) { r.name = fmt.Sprintf(`"event_%0100d"`, n) }},
+	{"name twice", func(r *spoiled, n int64) { r.name += fmt.Sprintf(`,"name":"event_%d"`, n) }},
+	{"name with a bad escape", func(r *spoiled, n int64) { r.name = fmt.Sprintf(`"event_\q%d"`, n) }},
+	{"invalid utf-8", func(r *spoiled, n int64) { r.name = fmt.Sprintf("\"event_\xff%d\"", n) }},
+	{"nul", func(r *spoiled, n int64) { r.properties = fmt.Sprintf(`{"page":"/home\u0000%d"}`, n) }},
+	{"lone surrogate", func(r *spoiled, n int64) { r.properties = fmt.Sprintf(`{"page":"/home\ud800%d"}`, n) }},
+	{"number too large", func(r *spoiled, n int64) { r.properties = fmt.Sprintf(`{"page":"/home","record":%d,"n":1e999999}`, n) }},
+	{"nested too deep", func(r *spoiled, n int64) { r.properties = nested(n) }},
+	{"timestamp missing", func(r *spoiled, _ int64) { r.timestamp = "" }},
+	{"timestamp null", func(r *spoiled, _ int64) { r.timestamp = "null" }},
+	{"timestamp unreadable", func(r *spoiled, n int64) { r.timestamp = fmt.Sprintf(`"day %d"`, n) }},
+	{"timestamp not json", func(r *spoiled, _ int64) { r.timestamp = "NaN" }},
+	{"timestamp out of range", func(r *spoiled, n int64) { r.timestamp = strconv.FormatInt(lastYear+n, 10) }},
+	{"session missing", func(r *spoiled, _ int64) { r.session = "" }},
+	{"session a string", func(r *spoiled, n int64) { r.session = fmt.Sprintf(`"session %d"`, n) }},
+}
+
+func quoted(s string) string { return `"` + s + `"` }
+
+// tooDeep is more than json/v2 (10,000) and PostgreSQL (between 12,000 and 20,000, with its stack's usual size) read.
+const tooDeep = 20_000
+
+func nested(n int64) string {
+	return fmt.Sprintf(`{"page":"/home","deep":%s%d%s}`, strings.Repeat("[", tooDeep), n, strings.Repeat("]", tooDeep))
+}
+
+// Malformed returns in which way the record of a serial is malformed, if it is.
+func (d *Data) Malformed(serial int64) (how Malformation, ok bool) {
+	if d.config.MalformedShare == 0 {
+		return how, false
+	}
+	r := draw(d.keys.malformed, serial)
+	if r >= threshold(d.config.MalformedShare) {
+		return how, false
+	}
+	return Malformations[mix(r)%uint64(len(Malformations))], true
+}
+
+// MalformedRecord returns the bytes of a malformed record, the same at every endpoint and place of a page; nil for a sound one.
+func (d *Data) MalformedRecord(serial int64) []byte {
+	how, ok := d.Malformed(serial)
+	if !ok {
+		return nil
+	}
+	return how.record(d.Event(serial), serial)
+}
+
+// MalformedRecords returns the malformed records of a window [start, end), in microseconds since 1970 like Truth, by serial.
+// A record belongs to the window of its place in the order, whatever timestamp it is served with.
+func (d *Data) MalformedRecords(start, end int64) iter.Seq2[int64, []byte] {
+	return func(yield func(int64, []byte) bool) {
+		first, last := d.timeline.before(ceilMilli(start)), d.timeline.before(ceilMilli(end))
+		for serial := first; serial < last; serial++ {
+			if raw := d.MalformedRecord(serial); raw != nil && !yield(serial, raw) {
+				return
+			}
+		}
+	}
+}
+
+func (m *Malformation) record(e Event, serial int64) []byte {
+	r := spoiled{
+		id: quoted(e.ID.String()), sessionID: quoted(e.Session.String()), userID: quoted(e.User.String()),
+		kind: quoted(e.Type), name: quoted(e.Name), properties: fmt.Sprintf(`{"page":"/home","record":%d}`, serial),
+		timestamp: quoted(time.UnixMilli(e.AtMS).UTC().Format(isoMillis)),
+		session:   fmt.Sprintf(`{"id":"%s","deviceType":"%s","browser":"%s"}`, e.Session, e.Device, e.Browser),
+	}
+	m.spoil(&r, serial)
+	if r.whole != "" {
+		return []byte(r.whole)
+	}
+	return r.join()
+}
+
+// join writes the fields as an object.
+func (r *spoiled) join() []byte {
+	b := []byte("{")
+	for _, f := range [...]struct{ name, value string }{
+		{"id", r.id}, {"sessionId", r.sessionID}, {"userId", r.userID}, {"type", r.kind}, {"name", r.name},
+		{"properties", r.properties}, {"timestamp", r.timestamp}, {"session", r.session},
+	} {
+		if f.value == "" {
+			continue
+		}
+		if len(b) > 1 {
+			b = append(b, ',')
+		}
+		b = append(b, `"`+f.name+`":`+f.value...)
+	}
+	return append(b, '}')
+}

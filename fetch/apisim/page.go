@@ -1,0 +1,215 @@
+package apisim
+
+import (
+	"math"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// page is how an answer is made: small, so that the cache can keep it, and complete, so that it is the same every time.
+type page struct {
+	selection
+	limit     int // as echoed
+	events    int // in it, each counted as often as it is there
+	twice     int // of its first events come twice
+	more      bool
+	cursor    string // empty at the end
+	expires   time.Time
+	expiresIn int // seconds, as told when the page was made
+	requestID string
+	broken    Fault // what is wrong with its text
+}
+
+// servePage answers for the list and for the feed.
+func (x *exchange) servePage() {
+	if !x.authorize() {
+		return
+	}
+	query := x.r.URL.Query()
+	name := cacheName(x.endpoint, query)
+	p, hit := x.cache.get(name, x.arrived)
+	if free := hit && x.config.FreeHits; !free && !x.limit() {
+		return
+	}
+	if x.disturb() || !x.hasToken() {
+		return
+	}
+	if hit && !x.fault.scripted {
+		if x.rest(x.config.Latency.scaled(x.config.Latency.Hit)) == nil {
+			x.sendPage(&p, "HIT")
+		}
+		return
+	}
+	x.serveFresh(query, name)
+}
+
+// serveFresh answers a query that the cache does not know.
+func (x *exchange) serveFresh(query url.Values, name string) {
+	sel, err := x.selects(query, x.endpoint, time.Now())
+	if err != nil {
+		x.refuseQuery(err)
+		return
+	}
+	otherwise := x.config.ListDefault
+	if x.endpoint == Feed {
+		otherwise = x.config.FeedDefault
+	}
+	p := x.plan(sel, x.pageLimit(query, otherwise))
+	if x.rest(x.pageLatency(p.events)) != nil {
+		return
+	}
+	p.expiresIn = max(0, int(math.Floor(time.Until(p.expires).Seconds())))
+	x.cache.put(name, p, time.Now())
+	x.sendPage(&p, "MISS")
+}
+
+// pageLatency is how long a page takes that is not in the cache.
+func (x *exchange) pageLatency(events int) time.Duration {
+	l := &x.config.Latency
+	return max(l.page(events, draw(keyOf(x.config.Seed, "latency"), x.number)),
+		x.ceiling.wait(events, l.Ceiling/l.Scale, x.arrived))
+}
+
+// rest takes the time that an answer takes, and the time that a fault adds to it.
+func (x *exchange) rest(d time.Duration) error { return sleep(x.r.Context(), d+x.fault.delay) }
+
+// plan lays out the page that a selection begins with. The cursor is stamped here: its life has begun when the answer,
+// some seconds later, leaves.
+func (x *exchange) plan(sel selection, limit int) page {
+	f := &x.fault
+	p := page{selection: sel, limit: limit, requestID: uuid.NewString(), broken: f.ofText()}
+	want := limit
+	if f.twice > 0 {
+		p.twice = min(f.twice, limit/2)
+		want = limit - p.twice
+	}
+	seen, last, lastAt, more := x.data.take(&p.selection, want)
+	p.twice = min(p.twice, seen)
+	p.events, p.more = seen+p.twice, more && !f.early
+	if p.more {
+		p.cursor, p.expires = x.cursors.encode(x.data.events.uuid(last), lastAt, time.Now())
+	}
+	return p
+}
+
+// take finds where a page of at most so many events ends: how many there are, the last of them, and whether more follow.
+func (d *Data) take(sel *selection, want int) (seen int, last, at int64, more bool) {
+	if !sel.filters() {
+		seen = int(min(int64(want), sel.below-sel.floor))
+		if seen > 0 {
+			end := d.walk(sel.below - int64(seen) + 1)
+			last, at = end.next()
+		}
+		return seen, last, at, sel.below-int64(seen) > sel.floor
+	}
+	w := d.walk(sel.below)
+	for w.left > sel.floor {
+		serial, ms := w.next()
+		if !d.passes(sel, serial) {
+			continue
+		}
+		if seen == want {
+			return seen, last, at, true
+		}
+		seen, last, at = seen+1, serial, ms
+	}
+	return seen, last, at, false
+}
+
+// sendPage writes the text of a page and sends it.
+func (x *exchange) sendPage(p *page, cached string) {
+	x.log.RequestID, x.log.Events, x.log.Cache = p.requestID, p.events, cached
+	if x.r.Method != http.MethodHead && x.config.CacheLife > 0 {
+		x.set("X-Cache", cached)
+		x.set("X-Cache-TTL", strconv.Itoa(seconds(x.config.CacheLife)))
+	}
+	if x.endpoint == Feed {
+		x.set("X-Chaos-Applied", "missingFields")
+		x.set("X-Chaos-Description", "Missing fields: none applicable")
+	}
+	buffer := x.bodies.Get().(*[]byte)
+	defer x.bodies.Put(buffer)
+	*buffer = x.appendPage((*buffer)[:0], p)
+	x.send(http.StatusOK, contentJSON, p.broken.spoil(*buffer))
+}
+
+// spoil returns the text of a page with what is wrong with it.
+func (f *Fault) spoil(body []byte) []byte {
+	switch {
+	case f.null:
+		return []byte("null")
+	case f.truncated:
+		return body[:int(f.share*float64(len(body)))]
+	}
+	return body
+}
+
+// appendPage writes the body of a page.
+func (x *exchange) appendPage(b []byte, p *page) []byte {
+	b = x.appendEvents(append(b, `{"data":[`...), p)
+	if x.config.Flat {
+		b = appendMore(append(b, `],`...), p)
+		return append(b, '}')
+	}
+	b = append(b, `],"pagination":{"limit":`...)
+	b = strconv.AppendInt(b, int64(p.limit), 10)
+	b = appendMore(append(b, ','), p)
+	b = append(b, `,"cursorExpiresIn":`...)
+	if p.cursor == "" {
+		b = append(b, `null`...)
+	} else {
+		b = strconv.AppendInt(b, int64(p.expiresIn), 10)
+	}
+	b = append(b, `},"meta":{"total":`...)
+	b = strconv.AppendInt(b, x.data.Events()+x.config.TotalError, 10)
+	b = append(b, `,"returned":`...)
+	b = strconv.AppendInt(b, int64(p.events), 10)
+	b = append(append(b, `,"requestId":"`...), p.requestID...)
+	return append(b, `"}}`...)
+}
+
+func appendMore(b []byte, p *page) []byte {
+	b = strconv.AppendBool(append(b, `"hasMore":`...), p.more)
+	if p.cursor == "" {
+		return append(b, `,"nextCursor":null`...)
+	}
+	b = append(append(b, `,"nextCursor":"`...), p.cursor...)
+	return append(b, '"')
+}
+
+// appendEvents writes the records. The form of a timestamp is a property of the place in the list's page, not of the event:
+// every third is a number. At the feed all are.
+func (x *exchange) appendEvents(b []byte, p *page) []byte {
+	r := x.renderers.Get().(*renderer)
+	defer x.renderers.Put(r)
+	w := x.data.walk(p.below)
+	for place := 0; place < p.events; {
+		serial, at := w.next()
+		if p.filters() && !x.data.passes(&p.selection, serial) {
+			continue
+		}
+		for range times(place < 2*p.twice) {
+			if place > 0 {
+				b = append(b, ',')
+			}
+			as := formISO
+			if x.endpoint == Feed || place%3 == 0 {
+				as = formNumber
+			}
+			b = r.append(b, serial, at, as)
+			place++
+		}
+	}
+	return b
+}
+
+func times(twice bool) int {
+	if twice {
+		return 2
+	}
+	return 1
+}

@@ -1,0 +1,198 @@
+package apisim
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Endpoint names a group of paths with a limit, a script and counters of its own.
+type Endpoint string
+
+// The endpoints.
+const (
+	List        Endpoint = "list"        // GET /api/v1/events
+	Feed        Endpoint = "feed"        // GET /api/v1/events/d4ta/x7k9/feed
+	Access      Endpoint = "access"      // POST /internal/dashboard/stream-access
+	Single      Endpoint = "single"      // GET /api/v1/events/:id, out of the list's bucket
+	Bulk        Endpoint = "bulk"        // POST /api/v1/events/bulk
+	Sessions    Endpoint = "sessions"    // GET /api/v1/sessions and /api/v1/sessions/:id
+	Metrics     Endpoint = "metrics"     // GET /api/v1/metrics
+	Submissions Endpoint = "submissions" // POST and GET /api/v1/submissions
+	Other       Endpoint = "other"       // all the rest
+)
+
+// feedPath is the stream's path, which the real API tells only to its dashboard.
+const feedPath = "/api/v1/events/d4ta/x7k9/feed"
+
+// Server is the simulated API, an http.Handler that is safe for concurrent use.
+type Server struct {
+	config    Config
+	data      *Data
+	cursors   cursors
+	buckets   buckets
+	keys      keyring
+	tokens    tokens
+	cache     cache
+	script    script
+	journal   journal
+	ceiling   ceiling
+	renderers *sync.Pool
+	bodies    sync.Pool
+}
+
+// New makes the API that c describes.
+func New(c Config) (*Server, error) {
+	data, err := NewData(c)
+	if err != nil {
+		return nil, err
+	}
+	c = data.config
+	cursors, err := newCursors(&c)
+	if err != nil {
+		return nil, fmt.Errorf("configure the simulator: opaque cursors: %w", err)
+	}
+	return &Server{
+		config: c, data: data, cursors: cursors,
+		buckets:   buckets{algorithm: c.Algorithm},
+		keys:      keyring{only: c.Key, life: c.KeyLife, revokeAfter: c.KeyRevokedAfter},
+		tokens:    tokens{life: c.TokenLife},
+		cache:     cache{life: c.CacheLife},
+		script:    script{shares: c.Faults, key: keyOf(c.Seed, "faults")},
+		renderers: newRenderers(data),
+		bodies:    sync.Pool{New: func() any { return new([]byte) }},
+	}, nil
+}
+
+// Data returns what is served.
+func (s *Server) Data() *Data { return s.data }
+
+// Config returns how it is served, with all defaults filled in.
+func (s *Server) Config() Config { return s.config }
+
+// exchange is one request and its answer.
+type exchange struct {
+	*Server
+	w        http.ResponseWriter
+	r        *http.Request
+	endpoint Endpoint
+	arrived  time.Time
+	number   int64 // of the request at its endpoint
+	key      string
+	inQuery  bool // the key came in the URL
+	fault    Fault
+	log      Request
+}
+
+// ServeHTTP answers a request.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	x := &exchange{Server: s, w: w, r: r, arrived: time.Now()}
+	endpoint, serve := route(r)
+	x.endpoint = endpoint
+	x.number = s.journal.begin(endpoint, x.arrived, s.limitOf(endpoint).Window)
+	// Deferred, because a cut answer ends in a panic, as net/http wants it.
+	defer x.finish()
+	serve(x)
+}
+
+// route finds what answers a request.
+func route(r *http.Request) (Endpoint, func(*exchange)) {
+	path := strings.TrimRight(r.URL.Path, "/")
+	read := r.Method == http.MethodGet || r.Method == http.MethodHead
+	id, byID := strings.CutPrefix(path, "/api/v1/events/")
+	switch {
+	case r.Method == http.MethodOptions:
+		return Other, (*exchange).serveOptions
+	case path == "/api/v1/events" && read:
+		return List, (*exchange).servePage
+	case path == feedPath && read:
+		return Feed, (*exchange).servePage
+	case path == "/internal/dashboard/stream-access" && r.Method == http.MethodPost:
+		return Access, (*exchange).serveAccess
+	case byID && read && !strings.Contains(id, "/"):
+		return Single, (*exchange).serveSingle
+	case path == "/api/v1" && read:
+		return Other, (*exchange).serveManifest
+	case path == "/api" || strings.HasPrefix(path, "/api/"):
+		return Other, (*exchange).serveUnknown
+	}
+	return Other, routeOutside(path)
+}
+
+// routeOutside finds what answers a request beside the API proper.
+func routeOutside(path string) func(*exchange) {
+	switch path {
+	case "/health":
+		return (*exchange).serveAlive
+	case "/internal/health":
+		return (*exchange).serveHealth
+	case "/internal/stats":
+		return (*exchange).serveStats
+	}
+	return (*exchange).serveDashboard
+}
+
+// admit does what stands before every answer of an endpoint: the key, the limit, the faults. If it returns false, the request
+// is answered.
+func (x *exchange) admit() bool {
+	return x.authorize() && x.limit() && !x.disturb()
+}
+
+// authorize asks for the key.
+func (x *exchange) authorize() bool {
+	x.key = x.r.Header.Get("X-API-Key")
+	if x.key == "" {
+		query := x.r.URL.Query()
+		x.key, x.inQuery = query.Get("api_key")+query.Get("apiKey"), true
+	}
+	if refused := x.keys.check(x.key, x.arrived); refused != nil {
+		x.refuse(*refused)
+		return false
+	}
+	return true
+}
+
+// limitOf returns the limit of an endpoint.
+func (s *Server) limitOf(e Endpoint) Limit {
+	switch e {
+	case List, Single:
+		return s.config.List
+	case Feed:
+		if s.config.FeedShared {
+			return Limit{s.config.List.Requests, s.config.List.Window, true}
+		}
+		return s.config.Feed
+	case Sessions:
+		return s.config.Sessions
+	case Metrics:
+		return s.config.Metrics
+	case Bulk:
+		return s.config.Bulk
+	}
+	return Limit{}
+}
+
+// limit counts the request against its endpoint's limit, and tells the count in the headers.
+func (x *exchange) limit() bool {
+	limit := x.limitOf(x.endpoint)
+	if limit.Requests == 0 {
+		return true
+	}
+	name := bucketName{endpoint: x.endpoint, key: x.key}
+	if x.endpoint == Single || x.endpoint == Feed && x.config.FeedShared {
+		name.endpoint = List
+	}
+	if x.inQuery && name.endpoint == List {
+		limit.Requests, name.inQuery = x.config.QueryLimit, x.config.QuerySeparate
+	}
+	v := x.buckets.take(name, limit, x.arrived)
+	if !limit.Hidden {
+		x.tellLimit(v)
+	}
+	if !v.allowed {
+		x.refuseForNow(v.limit, seconds(v.reset))
+	}
+	return v.allowed
+}
