@@ -121,6 +121,9 @@ func (w *walk) dropSuffix(events []Event, seen *Counts) []Event {
 	if n < len(events) {
 		w.older = 0
 	}
+	if w.older == 0 {
+		w.edge, w.edgeExpires = w.lead.here, w.lead.hereExpires
+	}
 	w.older += n
 	seen.OutOfWindow += int64(n)
 	return events[:len(events)-n]
@@ -132,8 +135,8 @@ func (w *walk) close(b *Batch, p *Page) {
 	switch {
 	case w.older >= proofRecords:
 		b.Proof = ProofOlder
-		// The older neighbour may have to begin where this page began.
-		w.place.Cursor, w.place.CursorExpires = w.lead.here, w.lead.hereExpires
+		// The older neighbour may have to begin with the page on which its first record stands.
+		w.place.Cursor, w.place.CursorExpires = w.edge, w.edgeExpires
 	case !p.More && p.Rest == 0 && !p.Cached && w.confirms > 0 && !w.fresh && w.seek.IsZero():
 		b.Proof = ProofConfirmed
 	}

@@ -1,6 +1,7 @@
 package shard
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -39,15 +40,17 @@ type walk struct {
 
 // trail is what one walk of pages has seen so far.
 type trail struct {
-	pages   int
-	skip    bool // what is newer than the place may still come
-	seek    Key  // the resume point, until it was seen
-	after   Key  // the last record that was in order
-	older   int  // records at its end that are older than the window
-	fresh   bool // it brought a record beyond the place where it began
-	empty   int  // empty pages in a row
-	lead    lead
-	visited map[[16]byte]struct{} // last records of its pages
+	pages       int
+	skip        bool   // what is newer than the place may still come
+	seek        Key    // the resume point, until it was seen
+	after       Key    // the last record that was in order
+	older       int    // records at its end that are older than the window
+	edge        string // the cursor that led to the page on which those begin
+	edgeExpires time.Time
+	fresh       bool // it brought a record beyond the place where it began
+	empty       int  // empty pages in a row
+	lead        lead
+	visited     map[[16]byte]struct{} // last records of its pages
 }
 
 // lead is the cursor that led to the page under way, and the one that leads on from it.
@@ -90,7 +93,7 @@ func (w *walk) once(ctx, alive context.Context) (Proof, error) {
 	defer func() { w.Budget.give(grant) }()
 	for page, err := range w.Source.Pages(ctx, w.place) {
 		if err != nil {
-			return "", err
+			return "", cmp.Or(context.Cause(ctx), err)
 		}
 		w.Budget.saw(page.Bytes)
 		w.Meter.read(&page)
