@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
 
 	"sluice/shard"
 	"sluice/sink/embedpg"
@@ -143,7 +144,7 @@ func TestADeadSessionThatHoldsTheRowIsEnded(t *testing.T) {
 	}
 }
 
-// holdRow updates the shards in a transaction that is never ended.
+// holdRow updates the shards in a transaction that is never ended, and stands still inside a COPY.
 func holdRow(t *testing.T, dead *Postgres) {
 	t.Helper()
 	conn, err := dead.pool.Acquire(t.Context())
@@ -153,6 +154,10 @@ func holdRow(t *testing.T, dead *Postgres) {
 		_, err = conn.Exec(t.Context(), sql)
 		must(t, err)
 	}
+	line := conn.Conn().PgConn()
+	t.Cleanup(func() { line.Conn().Close() })
+	line.Frontend().SendQuery(&pgproto3.Query{String: copyEvents})
+	must(t, line.Frontend().Flush())
 }
 
 func TestABackendKilledInTheMiddleOfACopy(t *testing.T) {
