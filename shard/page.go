@@ -66,3 +66,17 @@ type Page struct {
 	Bytes         int           // length of the whole response, after decompression
 	Took          time.Duration // from the request to the last byte
 }
+
+// ends tells whether the API promises no more after the page.
+func (p *Page) ends() bool { return !p.More && p.Rest == 0 }
+
+// markOf returns what a page is known again by: its last event, or, where all of its records are malformed, the last of them.
+func markOf(p *Page) (mark [16]byte) {
+	switch {
+	case len(p.Events) > 0:
+		return p.Events[len(p.Events)-1].ID
+	case len(p.Rejects) > 0:
+		copy(mark[:], p.Rejects[len(p.Rejects)-1].SHA256[:])
+	}
+	return mark
+}

@@ -1,6 +1,10 @@
 package shard
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/google/uuid"
+)
 
 // read trims a page to the window, counts its records, and judges whether it proves the end.
 func (w *walk) read(p *Page) (Batch, error) {
@@ -12,58 +16,55 @@ func (w *walk) read(p *Page) (Batch, error) {
 	if err != nil {
 		return b, err
 	}
-	events = w.dropResume(events, &b.Seen)
-	order := orderOf(events, w.after)
+	events = w.dropKnown(events, &b.Seen)
+	order := orderOf(events, w.tail)
 	switch {
-	case order.count() == 0 && len(events) > 1 && p.Start == ByCursor:
+	case order.torn && p.Start == ByCursor:
 		return b, errIgnore
 	case w.passed(&order):
 		return b, errLost
 	}
+	b.Events = w.dropSuffix(&order, p, &b.Seen)
 	w.advance(&order)
-	if order.trusted() {
-		events = w.dropSuffix(events, &b.Seen)
-	}
-	b.Seen.OutOfOrder = order.strays(len(events), w.From.Window)
-	b.Events = events
-	w.close(&b, p)
-	return b, nil
+	return b, w.close(&b, p)
 }
 
 // enter notes a page of the walk, and that it is not one of those before it.
 func (w *walk) enter(p *Page) error {
 	w.pages++
 	if w.pages == 1 {
+		w.cached = p.Cached
 		w.open(p.Start)
 	}
-	if p.Rest == 0 {
-		w.lead.here, w.lead.hereExpires = w.lead.next, w.lead.nextExpires
-		w.lead.next, w.lead.nextExpires = p.Cursor, p.CursorExpires
-	}
+	w.lead.move(p)
 	if p.Received > 0 {
 		w.empty = 0
 	} else if w.empty++; w.empty > maxEmpty && p.More {
 		return &StuckError{Err: fmt.Errorf("%d empty pages in a row at %s, each promising more", w.empty, w.at()), Limit: 3}
 	}
-	if len(p.Events) == 0 {
-		return nil
+	if len(p.Events) > 0 {
+		w.last = p.Events[len(p.Events)-1].ID
 	}
-	last := p.Events[len(p.Events)-1].ID
-	if _, again := w.visited[last]; again {
+	for i := range p.Rejects {
+		sum := p.Rejects[i].SHA256
+		_, known := w.rejected[sum]
+		w.rejected[sum], w.news = struct{}{}, w.news || !known
+	}
+	mark := markOf(p)
+	if _, again := w.visited[mark]; again && p.Received > 0 {
 		return errLoop
 	}
-	w.visited[last] = struct{}{}
+	w.visited[mark] = struct{}{}
 	return nil
 }
 
 // open fits the trail to the way in which its first page was asked for.
 func (w *walk) open(start Start) {
-	if start == ByCursor {
-		// Only a cursor handed over by the newer neighbour leads to a page that may begin before the window.
-		w.skip = w.place.Resume.IsZero()
-		return
+	// Of the cursors only one handed over by the newer neighbour leads to a page that may begin before the window.
+	w.skip = start != ByCursor || w.place.Resume.IsZero() && w.place.Cursor != ""
+	if start != ByCursor && w.place.Resume.At < w.place.End {
+		w.seek = w.place.Resume
 	}
-	w.skip, w.seek = true, w.place.Resume
 }
 
 // dropPrefix drops what stands before the place, for as long as nothing else came.
@@ -72,7 +73,7 @@ func (w *walk) dropPrefix(p *Page, seen *Counts) ([]Event, error) {
 		return p.Events, nil
 	}
 	until, bounded := w.place.Until()
-	if p.Start == ByUntil && bounded && len(p.Events) > 1 && p.Events[len(p.Events)-1].At > Instant(until*1000) {
+	if p.Start == ByUntil && bounded && mostlyAfter(p.Events, Instant(until*1000+1000)) {
 		return nil, errIgnore
 	}
 	drop, outside := prefix(p.Events, w.place)
@@ -82,66 +83,79 @@ func (w *walk) dropPrefix(p *Page, seen *Counts) ([]Event, error) {
 	return p.Events[drop:], nil
 }
 
-// dropResume drops the record to resume after.
-func (w *walk) dropResume(events []Event, seen *Counts) []Event {
-	if w.seek.IsZero() {
-		return events
+// dropKnown drops the record to resume after, or, when an end is read again, everything up to the last record that was read
+// before.
+func (w *walk) dropKnown(events []Event, seen *Counts) []Event {
+	n := len(events)
+	if w.claimed {
+		end := indexOf(events, w.end)
+		if indexOf(events[:end+1], w.seek.ID) >= 0 {
+			w.seek = Key{}
+		}
+		events = events[end+1:]
 	}
-	rest, found := without(events, w.seek)
-	if found {
-		w.seek = Key{}
-		seen.Duplicates++
+	if !w.seek.IsZero() {
+		if i := indexOf(events, w.seek.ID); i >= 0 {
+			w.seek = Key{}
+			events = append(events[:i:i], events[i+1:]...)
+		}
 	}
-	return rest
+	seen.Duplicates += int64(n - len(events))
+	return events
 }
 
-// passed tells whether the walk went by the record to resume after without meeting it.
+// passed tells whether the walk went by the record to resume after without meeting it. One older record alone may have a
+// wrong timestamp.
 func (w *walk) passed(o *order) bool {
-	return !w.seek.IsZero() && o.trusted() && !o.last.IsZero() && o.last.At < w.seek.At
+	key, ok := o.back(2)
+	return ok && !w.seek.IsZero() && o.trusted() && key.At < w.seek.At
 }
 
-// advance moves the resume point.
+// advance moves the resume point, within a walk in either direction: a later page may show that the last record of the one
+// before had a wrong timestamp. Before what is held back it stands still.
 func (w *walk) advance(o *order) {
 	if !o.trusted() {
-		w.fresh = true
 		return
 	}
-	if o.last.IsZero() {
-		return
-	}
-	w.after = o.last
-	if w.place.Resume.IsZero() || w.place.Resume.Before(o.last) {
-		w.place.Resume, w.fresh = o.last, true
+	w.tail = o.tail()
+	point := o.resumePoint()
+	if w.seek.IsZero() && len(w.held) == 0 && !point.IsZero() && (w.begun.IsZero() || w.begun.Before(point)) {
+		w.place.Resume = point
 	}
 }
 
-// dropSuffix drops what is older than the window, and counts how much of it the walk has seen in a row.
-func (w *walk) dropSuffix(events []Event, seen *Counts) []Event {
-	n := olderSuffix(events, w.From.Window.Start)
-	if n < len(events) {
-		w.older = 0
-	}
-	if w.older == 0 {
-		w.edge, w.edgeExpires = w.lead.here, w.lead.hereExpires
-	}
-	w.older += n
-	seen.OutOfWindow += int64(n)
-	return events[:len(events)-n]
-}
-
-// close says what the checkpoint will say after the page, and whether the page proves the end.
-func (w *walk) close(b *Batch, p *Page) {
-	w.place.Cursor, w.place.CursorExpires = p.Cursor, p.CursorExpires
+// close says whether the page proves the end, and what the checkpoint will say after it.
+func (w *walk) close(b *Batch, p *Page) error {
 	switch {
-	case w.older >= proofRecords:
+	case w.proven:
 		b.Proof = ProofOlder
-		// The older neighbour may have to begin with the page on which its first record stands.
-		w.place.Cursor, w.place.CursorExpires = w.edge, w.edgeExpires
-	case !p.More && p.Rest == 0 && !p.Cached && w.confirms > 0 && !w.fresh && w.seek.IsZero():
+	case p.ends() && !p.Cached && w.endsAgain():
+		if !w.seek.IsZero() {
+			return errLost
+		}
 		b.Proof = ProofConfirmed
 	}
-	b.Cursor, b.CursorExpires, b.Resume = w.place.Cursor, w.place.CursorExpires, w.place.Resume
-	if !p.More && p.Rest == 0 {
-		b.Cursor = "" // nothing to go on with: a rerun reads the end again
+	next := w.next(b.Proof, p)
+	w.place.Cursor, w.place.CursorExpires = next.cursor, next.expires
+	b.Cursor, b.CursorExpires, b.Resume = next.cursor, next.expires, w.place.Resume
+	return nil
+}
+
+// next returns the cursor with which reading may go on after the page: that of this shard, or, at its proven end, that of its
+// older neighbour, whose first record stands on this page or among those held back.
+func (w *walk) next(proof Proof, p *Page) link {
+	switch {
+	case len(w.held) > 0:
+		return w.anchor
+	case proof != "":
+		return w.lead.here
+	case !w.seek.IsZero(), p.ends():
+		return link{} // the walk may have begun far beyond the place; or its end has to be read again
 	}
+	return link{p.Cursor, p.CursorExpires}
+}
+
+// endsAgain tells whether the walk ended where the one before it did.
+func (w *walk) endsAgain() bool {
+	return w.claimed && !w.news && (w.last == w.end || w.last == uuid.Nil)
 }

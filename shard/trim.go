@@ -1,6 +1,10 @@
 package shard
 
-import "time"
+import (
+	"time"
+
+	"github.com/google/uuid"
+)
 
 const (
 	// widestStep is allowed from one record to the next whatever the page's own density: sparse hours are no wrong clocks.
@@ -45,12 +49,23 @@ func olderSuffix(events []Event, start Instant) int {
 	return n
 }
 
-// without returns events without the record of that key's id, and whether it was there.
-func without(events []Event, key Key) ([]Event, bool) {
+// indexOf returns where the record of that id stands, -1 if it is not there.
+func indexOf(events []Event, id uuid.UUID) int {
 	for i := range events {
-		if events[i].ID == key.ID {
-			return append(events[:i:i], events[i+1:]...), true
+		if events[i].ID == id {
+			return i
 		}
 	}
-	return events, false
+	return -1
+}
+
+// mostlyAfter tells whether more than half of the events are newer than an instant.
+func mostlyAfter(events []Event, i Instant) bool {
+	n := 0
+	for k := range events {
+		if events[k].At > i {
+			n++
+		}
+	}
+	return 2*n > len(events) && len(events) > 1
 }

@@ -6,14 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
+
+	"github.com/google/uuid"
 )
-
-// maxStrikes is how many walks may start at the same resume point and bring nothing before the shard gives up.
-const maxStrikes = 3
-
-// maxConfirms is how often an end is read again while the API keeps answering from its cache.
-const maxConfirms = 8
 
 // maxEmpty is how many empty pages in a row may promise more.
 const maxEmpty = 10
@@ -32,35 +27,19 @@ type walk struct {
 	place    Place // where reading goes on
 	begun    Key   // the resume point at which the last walk began
 	strikes  int   // walks that began there before, and brought nothing
-	confirms int   // repeated reads of what looks like the end
+	replays  int   // walks of those that began with an answer from the API's cache
 	rewound  bool
+	rejected map[[32]byte]struct{} // all rejects seen
+	claimed  bool                  // the walk before came to what looks like the end
+	end      uuid.UUID             // the last record before it
+	ended    Key                   // the resume point there
+	confirms int                   // repeated reads of ends at that point
 
 	trail // of the walk under way
 }
 
-// trail is what one walk of pages has seen so far.
-type trail struct {
-	pages       int
-	skip        bool   // what is newer than the place may still come
-	seek        Key    // the resume point, until it was seen
-	after       Key    // the last record that was in order
-	older       int    // records at its end that are older than the window
-	edge        string // the cursor that led to the page on which those begin
-	edgeExpires time.Time
-	fresh       bool // it brought a record beyond the place where it began
-	empty       int  // empty pages in a row
-	lead        lead
-	visited     map[[16]byte]struct{} // last records of its pages
-}
-
-// lead is the cursor that led to the page under way, and the one that leads on from it.
-type lead struct {
-	here, next               string
-	hereExpires, nextExpires time.Time
-}
-
 func newWalk(a *Attempt, queue chan<- Batch) *walk {
-	return &walk{Attempt: a, queue: queue, place: a.From.Place()}
+	return &walk{Attempt: a, queue: queue, place: a.From.Place(), rejected: map[[32]byte]struct{}{}}
 }
 
 // run walks until the end is proven. alive ends when the other half has failed or work is to be dropped.
@@ -107,7 +86,7 @@ func (w *walk) once(ctx, alive context.Context) (Proof, error) {
 			return "", err
 		}
 		switch {
-		case b.Proof != "", !page.More && page.Rest == 0:
+		case b.Proof != "", page.ends():
 			return b.Proof, nil
 		case page.Rest == 0:
 			if grant, err = w.room(ctx); err != nil {
@@ -120,10 +99,11 @@ func (w *walk) once(ctx, alive context.Context) (Proof, error) {
 
 func (w *walk) begin() {
 	w.begun = w.place.Resume
-	w.trail = trail{
-		visited: map[[16]byte]struct{}{},
-		lead:    lead{next: w.place.Cursor, nextExpires: w.place.CursorExpires},
+	next := link{w.place.Cursor, w.place.CursorExpires}
+	if next.cursor == "" {
+		next = link{w.place.Lead, w.place.LeadExpires}
 	}
+	w.trail = trail{visited: map[[16]byte]struct{}{}, lead: lead{next: next}}
 }
 
 // room takes memory for the next page.
@@ -143,67 +123,4 @@ func (w *walk) emit(alive context.Context, b Batch) error {
 		w.Budget.give(b.grant)
 		return context.Cause(alive)
 	}
-}
-
-// restart goes on from the resume point without the cursor, and with a request that no cached answer fits.
-func (w *walk) restart(why error) error {
-	led := w.place.Cursor != "" || w.place.Lead != ""
-	if w.begun == w.place.Resume && (w.pages > 0 || !led) {
-		w.strikes++
-	} else {
-		w.strikes = 0
-	}
-	if w.strikes >= maxStrikes {
-		return w.stuck(why)
-	}
-	w.place.Cursor, w.place.Lead = "", ""
-	if !errors.Is(why, ErrCursorDead) {
-		w.place.Vary++
-	}
-	w.Log.Debug("walk again from the resume point", "at", w.place.Resume.At, "why", why)
-	return nil
-}
-
-func (w *walk) stuck(why error) error {
-	err := fmt.Errorf("cannot advance beyond %s, %d walks from there brought nothing new: %w", w.at(), w.strikes, why)
-	if !w.place.Resume.IsZero() {
-		err = fmt.Errorf("cannot advance inside %s (record %s): %d walks from there died without getting further: %w",
-			w.place.Resume.At, w.place.Resume.ID, w.strikes, why)
-	}
-	return &StuckError{Err: err, Limit: 1}
-}
-
-func (w *walk) at() Instant {
-	if w.place.Resume.IsZero() {
-		return w.place.End
-	}
-	return w.place.Resume.At
-}
-
-// confirmNext prepares to read the end again: the API has been seen to say "no more" too early. A repeated read must differ
-// from the one before, because the API caches its answers.
-func (w *walk) confirmNext() error {
-	if w.fresh {
-		w.confirms = 0
-	}
-	w.confirms++
-	if w.confirms > maxConfirms {
-		return &StuckError{Err: fmt.Errorf("the end at %s was not confirmed in %d reads", w.at(), maxConfirms), Limit: 3}
-	}
-	w.place.Cursor = ""
-	w.place.Lead, w.place.LeadExpires = w.lead.here, w.lead.hereExpires
-	w.place.Vary++
-	return nil
-}
-
-// rewind begins the window anew, because the record to resume after is not there: its timestamp was wrong, or it is gone.
-// Everything before it is read once more, and the key in the table removes it.
-func (w *walk) rewind(alive context.Context) error {
-	if w.rewound {
-		return &StuckError{Err: fmt.Errorf("resume after %s at %s: %w", w.place.Resume.ID, w.place.Resume.At, errLost), Limit: maxStrikes}
-	}
-	w.Log.Warn("the record to resume after is gone: the window is read again", "window", w.From.Window, "at", w.place.Resume.At)
-	w.rewound, w.strikes = true, 0
-	w.place = Place{End: w.From.Window.End, Vary: w.place.Vary + 1}
-	return w.emit(alive, Batch{})
 }

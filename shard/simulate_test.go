@@ -1,0 +1,259 @@
+package shard
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+var (
+	errKilled  = errors.New("killed")
+	errStopped = errors.New("stopped")
+)
+
+// settings are how a world is walked.
+type settings struct {
+	Seed     uint64
+	Limit    int
+	Pieces   int
+	Until    untilMode
+	LeadWins bool
+	HandOver bool // a shard begins with the cursor of its newer neighbour
+	TTL      time.Duration
+	Limits   Limits
+	Budget   int64
+	PageSize int
+	API      apiFaults
+	Sink     sinkFaults
+	SinkTook time.Duration
+	Kills    float64 // per step, as all that follow
+	Stops    float64
+	Calm     int // after so many steps no more faults
+}
+
+// outcome is what a simulation has seen.
+type outcome struct {
+	*table
+	apis    []*api
+	steps   atomic.Int64
+	stuck   int // attempts that ended with a StuckError
+	blurred int
+	fooled  int // shards whose end was a lie, and its confirmation as well
+	took    time.Duration
+}
+
+// simulate walks all shards of a world to their ends, starting each again after every fault as a coordinator would, and holds
+// the result against what the API has.
+func simulate(t *testing.T, w world, s settings) (*outcome, error) {
+	var o *outcome
+	var err error
+	synctest.Test(t, func(*testing.T) {
+		began := time.Now()
+		sim := newSimulation(w, s)
+		o = &sim.outcome
+		err = sim.run()
+		o.took = time.Since(began)
+	})
+	return o, err
+}
+
+type simulation struct {
+	outcome
+	world
+	settings
+	budget *Budget
+	dice   *rand.Rand // of the driver
+	fooled map[Window]bool
+
+	kill, stop context.CancelCauseFunc // of the attempt under way
+	calmed     bool
+	fuse       atomic.Int64 // step of the attempt at which it is killed or stopped; 0: never
+	gentle     bool
+}
+
+func newSimulation(w world, s settings) *simulation {
+	sim := &simulation{world: w, settings: s, budget: NewBudget(cmp.Or(s.Budget, 1<<30)), fooled: map[Window]bool{}}
+	sim.dice = sim.random(0)
+	sim.table = newTable(w.checkpoints(), w.Records)
+	sim.table.Faults, sim.table.Rand, sim.table.Step, sim.table.Latency = s.Sink, sim.random(1), sim.step, s.SinkTook
+	return sim
+}
+
+func (s *simulation) random(n uint64) *rand.Rand { return rand.New(rand.NewPCG(s.Seed, n)) }
+
+// run walks the shards newest first, each to its end.
+func (s *simulation) run() error {
+	rows := s.checkpoints()
+	slices.SortFunc(rows, Compare)
+	for i, row := range rows {
+		a := s.api(row)
+		s.apis = append(s.apis, a)
+		if i > 0 && s.HandOver {
+			newer := s.Load(rows[i-1].ID)
+			s.shards[row.ID].Cursor, s.shards[row.ID].CursorExpires = newer.Cursor, newer.CursorExpires
+		}
+		s.table.Check = func(t *table, row *Checkpoint) error { return s.check(t, row, a) }
+		if err := s.finish(row.ID, a); err != nil {
+			return fmt.Errorf("shard %d %s: %w", row.Shard, row.Window, err)
+		}
+	}
+	s.outcome.fooled = len(s.fooled)
+	blurred, err := s.complete(s.table, func(w Window) bool { return s.fooled[w] })
+	s.blurred = blurred
+	return cmp.Or(s.wrong, err)
+}
+
+func (s *simulation) api(row Checkpoint) *api {
+	return &api{
+		Records: s.Records, Limit: s.Limit, Pieces: s.Pieces, Until: s.Until, LeadWins: s.LeadWins, Latency: 100 * time.Millisecond,
+		TTL: s.TTL, Faults: s.settings.API, Rand: s.random(uint64(row.ID) + 1), Step: s.step, PageSize: s.PageSize,
+	}
+}
+
+// finish runs a shard again and again until its row says that it is done.
+func (s *simulation) finish(id int64, a *api) error {
+	stuck := 0
+	for range 2000 {
+		if s.Load(id).Proof != "" {
+			return nil
+		}
+		s.calm(a)
+		err := s.attempt(s.Load(id), a)
+		if free := s.budget.left.TryAcquire(s.budget.total); !free {
+			return fmt.Errorf("the budget is not given back after: %w", err)
+		}
+		s.budget.left.Release(s.budget.total)
+		if err := s.classify(err, s.Load(id), &stuck); err != nil {
+			return err
+		}
+		time.Sleep(time.Duration(s.dice.Int64N(int64(40 * time.Second))))
+	}
+	return errors.New("2000 attempts did not bring the shard to its end")
+}
+
+// calm ends the faults when there were enough of them, so that the shard must come to its end.
+func (s *simulation) calm(a *api) {
+	if s.calmed = s.steps.Load() >= int64(s.Calm); s.calmed {
+		a.Faults, a.TTL, s.table.Faults, s.Kills, s.Stops = apiFaults{}, 0, sinkFaults{}, 0, 0
+	}
+}
+
+func (s *simulation) attempt(from Checkpoint, a *api) error {
+	work, kill := context.WithCancelCause(context.Background())
+	ctx, stop := context.WithCancelCause(work)
+	defer kill(nil)
+	defer stop(nil)
+	s.kill, s.stop, s.gentle = kill, stop, s.dice.Float64()*(s.Kills+s.Stops) > s.Kills
+	s.fuse.Store(0)
+	if p := s.Kills + s.Stops; p > 0 {
+		s.fuse.Store(1 + int64(s.dice.ExpFloat64()/p))
+	}
+	attempt := &Attempt{Source: a, Sink: s.table, From: from, Limits: s.Limits, Budget: s.budget, Meter: &Meter{},
+		Log: slog.New(slog.NewTextHandler(io.Discard, nil))}
+	return attempt.Run(ctx, work)
+}
+
+// step is called before each answer of the API and each commit.
+func (s *simulation) step() {
+	s.steps.Add(1)
+	if s.fuse.Add(-1) != 0 {
+		return
+	}
+	if s.gentle {
+		s.stop(errStopped)
+	} else {
+		s.kill(errKilled)
+	}
+}
+
+// classify does what a coordinator does with the end of an attempt. It returns an error if that is the end of all.
+func (s *simulation) classify(err error, row Checkpoint, stuck *int) error {
+	var transient *TransientError
+	var limit *StuckError
+	switch {
+	case err == nil && row.Proof == "":
+		return errors.New("the attempt is over without an error and without a proof")
+	case err == nil, errors.Is(err, errKilled), errors.Is(err, errStopped), errors.Is(err, ErrStale), errors.As(err, &transient):
+		*stuck = 0
+		return nil
+	case errors.As(err, &limit) && !s.calmed:
+		s.stuck++ // the weather may have done it
+		return nil
+	case errors.As(err, &limit):
+		s.stuck++
+		*stuck++
+		if *stuck < limit.Limit {
+			return nil
+		}
+	}
+	return err
+}
+
+// check holds after each commit: what lies before the place where the row says that reading goes on is stored.
+func (s *simulation) check(t *table, row *Checkpoint, a *api) error {
+	before := 0
+	if !row.Resume.IsZero() {
+		before = s.index(row.Resume.ID) + 1
+	}
+	if row.Cursor != "" {
+		before = max(before, parseCursor(row.Cursor).pos)
+	}
+	if row.Proof == ProofConfirmed && a.Lies > 1 {
+		s.fooled[row.Window] = true
+	} else if row.Proof != "" {
+		before = len(s.Records)
+	}
+	if err := s.covered(t, row.Window, before); err != nil {
+		return fmt.Errorf("after commit %d of shard %d (proof %q): %w", row.Seq, row.Shard, row.Proof, err)
+	}
+	return nil
+}
+
+// drawSettings draws everything but the faults.
+func drawSettings(t *rapid.T) settings {
+	s := settings{
+		Seed:     rapid.Uint64().Draw(t, "seed"),
+		Limit:    rapid.SampledFrom(append(upTo(50), upTo(10)...)).Draw(t, "limit"),
+		Pieces:   rapid.IntRange(1, 3).Draw(t, "pieces"),
+		Until:    rapid.SampledFrom([]untilMode{untilExclusive, untilInclusive, untilMillis, untilRefused}).Draw(t, "until"),
+		LeadWins: rapid.Bool().Draw(t, "lead wins"),
+		HandOver: rapid.Bool().Draw(t, "hand over"),
+		Limits: Limits{
+			QueuePages: rapid.IntRange(1, 3).Draw(t, "queue"),
+			BatchRows:  rapid.SampledFrom([]int{1, 10, 20_000}).Draw(t, "batch"),
+		},
+		PageSize: 1000,
+		Budget:   rapid.SampledFrom([]int64{1, 1500, 5000, 1 << 30}).Draw(t, "budget"),
+		SinkTook: rapid.SampledFrom([]time.Duration{0, 30 * time.Millisecond, 2 * time.Second}).Draw(t, "sink took"),
+	}
+	if s.Until == untilRefused {
+		s.HandOver = true
+	}
+	return s
+}
+
+// drawFaults draws the rates of a swarm: half of the kinds of fault are off.
+func drawFaults(t *rapid.T, s *settings) {
+	rate := func(name string, most int) float64 {
+		return float64(rapid.SampledFrom(append(make([]int, most), upTo(most)...)).Draw(t, name)) / 100
+	}
+	s.API = apiFaults{
+		Transient: rate("transient", 20), EarlyEnd: rate("early end", 20), EmptyMore: rate("empty", 30),
+		Duplicate: rate("duplicate", 20), Cycle: rate("cycle", 10), CursorDies: rate("cursor dies", 20), Ignore: rate("ignore", 5),
+	}
+	s.Sink = sinkFaults{Stale: rate("stale", 5), Before: rate("before", 10), Unknown: rate("unknown", 10)}
+	s.Kills, s.Stops = rate("kills", 10), rate("stops", 10)
+	s.TTL = rapid.SampledFrom([]time.Duration{0, time.Second, 5 * time.Second, 2 * time.Minute}).Draw(t, "ttl")
+	s.Calm = 600
+}

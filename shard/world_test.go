@@ -1,0 +1,183 @@
+package shard
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+	"pgregory.net/rapid"
+)
+
+// world is a history of events, and the windows that tile it. It is drawn by rapid, which makes it small when a run fails.
+type world struct {
+	Records []record
+	Windows []Window // oldest first
+}
+
+// epoch is where the drawn histories end.
+var epoch = InstantOf(time.Date(2024, 5, 1, 12, 0, 0, 0, time.UTC))
+
+// gaps are the steps from one record to the next older one. Ties come often.
+var gaps = []time.Duration{
+	0, 0, 0, time.Microsecond, 300 * time.Microsecond, time.Millisecond, time.Millisecond, 40 * time.Millisecond, time.Second,
+	time.Second, 17 * time.Second, time.Minute, 10 * time.Minute, 2 * time.Hour,
+}
+
+var skews = []time.Duration{-20 * time.Second, 20 * time.Second, -time.Hour, time.Hour, -5 * time.Hour, 5 * time.Hour,
+	-48 * time.Hour, 48 * time.Hour}
+
+// percent is 1 to 100. Other than from a range, which rapid draws near its ends, from a list all are drawn alike.
+var percent = upTo(100)
+
+func upTo(n int) []int {
+	all := make([]int, n)
+	for i := range all {
+		all[i] = i + 1
+	}
+	return all
+}
+
+// worldOptions bound what may be drawn.
+type worldOptions struct {
+	Max         int // records
+	Bad, Skewed int // of a hundred
+	Finite      bool
+}
+
+func drawWorld(t *rapid.T, o worldOptions) world {
+	at := epoch
+	least := rapid.SampledFrom([]int{0, 0, 1, 5, o.Max / 10, o.Max / 4, o.Max / 2, o.Max}).Draw(t, "least")
+	records := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) record {
+		r := record{Key: Key{At: Instant(rapid.SampledFrom(gaps).Draw(t, "gap").Microseconds())}}
+		r.Bad = rapid.SampledFrom(percent).Draw(t, "bad") > 100-o.Bad
+		if rapid.SampledFrom(percent).Draw(t, "skewed") > 100-o.Skewed {
+			r.Shown = Instant(rapid.SampledFrom(skews).Draw(t, "skew").Microseconds())
+		}
+		return r
+	}), least, o.Max).Draw(t, "records")
+	for i := range records {
+		r := &records[i]
+		at -= r.At
+		r.Key = Key{At: at, ID: idOf(i)}
+		if slices.ContainsFunc(records[max(0, i-7):i], func(p record) bool { return p.Shown != p.At }) {
+			r.Shown = 0 // wrong clocks are rare: one in eight records at most
+		}
+		r.Shown += at
+	}
+	w := world{Records: sorted(records)}
+	w.Windows = drawWindows(t, w.Records, o)
+	return w
+}
+
+// drawWindows cuts the history into one to six windows, with edges on records, beside them, and anywhere.
+func drawWindows(t *rapid.T, records []record, o worldOptions) []Window {
+	var edges []Instant
+	for range rapid.IntRange(0, 5).Draw(t, "edges") {
+		edge := epoch.Add(-rapid.SampledFrom(gaps).Draw(t, "edge gap") * 3)
+		if len(records) > 0 {
+			r := records[rapid.IntRange(0, len(records)-1).Draw(t, "edge record")]
+			edge = cmp.Or(r.At, r.Shown) + Instant(rapid.SampledFrom([]int{0, 0, 1, -1, 1000, 977}).Draw(t, "beside"))
+		}
+		edges = append(edges, edge)
+	}
+	slices.Sort(edges)
+	edges = slices.Compact(edges)
+	if !o.Finite || len(edges) < 2 {
+		edges = append(append([]Instant{Past}, edges...), Future)
+	}
+	var windows []Window
+	for i := 1; i < len(edges); i++ {
+		windows = append(windows, Window{edges[i-1], edges[i]})
+	}
+	return windows
+}
+
+// span is what the windows tile.
+func (w *world) span() Window {
+	return Window{w.Windows[0].Start, w.Windows[len(w.Windows)-1].End}
+}
+
+func (w *world) checkpoints() []Checkpoint {
+	var all []Checkpoint
+	for i, window := range w.Windows {
+		all = append(all, Checkpoint{ID: int64(i + 1), Shard: i + 1, Window: window})
+	}
+	return all
+}
+
+// index returns where in the API's order a record stands, -1 if it is unknown.
+func (w *world) index(id uuid.UUID) int {
+	return slices.IndexFunc(w.Records, func(r record) bool { return r.ID == id })
+}
+
+// covered checks that everything before a position in the API's order, as far as it belongs to the window, is stored. Records
+// that show a time of another window are left to the end of the run.
+func (w *world) covered(t *table, window Window, before int) error {
+	for i, r := range w.Records[:before] {
+		switch {
+		case !window.Contains(r.At):
+		case r.Bad && !t.dead[r.reject().SHA256]:
+			return fmt.Errorf("reject %d at %s is lost", i, r.At)
+		case !r.Bad && window.Contains(r.Shown) && !has(t.rows, r.ID):
+			return fmt.Errorf("record %d at %s is lost", i, r.At)
+		}
+	}
+	return nil
+}
+
+// complete checks the whole table after all shards are done. It returns how many records are missing that cannot be told from
+// records of the older neighbour, which was asked for by its end and so does not get them.
+func (w *world) complete(t *table, excused func(Window) bool) (blurred int, err error) {
+	for i, r := range w.Records {
+		window, inside := w.windowOf(r.At)
+		switch {
+		case !inside || excused(window):
+		case r.Bad && !t.dead[r.reject().SHA256]:
+			return blurred, fmt.Errorf("reject %d at %s is lost for ever", i, r.At)
+		case r.Bad || has(t.rows, r.ID):
+		case w.blurs(i, window):
+			blurred++
+		default:
+			return blurred, fmt.Errorf("record %d at %s, shown as %s, is lost for ever", i, r.At, r.Shown)
+		}
+	}
+	return blurred, nil
+}
+
+func (w *world) windowOf(i Instant) (Window, bool) {
+	n := slices.IndexFunc(w.Windows, func(w Window) bool { return w.Contains(i) })
+	if n < 0 {
+		return Window{}, false
+	}
+	return w.Windows[n], true
+}
+
+// blurs tells whether a record with a wrong timestamp stands at an edge such that nothing in the order shows it to be wrong:
+// it looks older than its window, and so does everything of the window after it; or it is the first of the whole span and
+// looks newer than that.
+func (w *world) blurs(i int, window Window) bool {
+	if w.Records[i].Shown < window.Start {
+		for _, r := range w.Records[i:] {
+			if !r.Bad && window.Contains(r.At) && r.Shown >= window.Start {
+				return false
+			}
+		}
+		return true
+	}
+	if w.Records[i].Shown >= w.span().End {
+		for _, r := range w.Records[:i] {
+			if !r.Bad && window.Contains(r.At) && r.Shown < w.span().End {
+				return false
+			}
+		}
+		return true
+	}
+	return false
+}
+
+func has[K comparable, V any](m map[K]V, k K) bool {
+	_, ok := m[k]
+	return ok
+}
