@@ -18,6 +18,7 @@ const (
 	lockNotAvailable  = "55P03"
 	uniqueViolation   = "23505"
 	undefinedTable    = "42P01"
+	readOnly          = "25006"
 	notPermitted      = "42501"
 )
 

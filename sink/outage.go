@@ -53,8 +53,11 @@ func (p *Postgres) ride(ctx context.Context, shardID int64, try int, err error) 
 		return err
 	}
 	p.outage.begin(err)
-	if hasCode(err, lockNotAvailable) {
+	switch {
+	case hasCode(err, lockNotAvailable):
 		p.evict(ctx, shardID)
+	case hasCode(err, readOnly):
+		p.pool.Reset() // after a failover, only new connections find the new primary
 	}
 	return sleep(ctx, backoff(try, err))
 }
