@@ -143,10 +143,15 @@ func (d *Data) session(index int64) session {
 	r := draw(d.keys.session, index)
 	return session{
 		id:      d.sessions.uuid(index),
-		user:    d.users.uuid(int64(r >> 40 % uint64(d.userCount))),
-		device:  pick(devices, 60000, uint32(r>>8)),
+		user:    d.users.uuid(d.userOf(index)),
+		device:  pick(devices, 60000, uint32(r>>2)),
 		browser: browsers[r%4].value,
 	}
+}
+
+// userOf returns the user of a session.
+func (d *Data) userOf(session int64) int64 {
+	return int64(draw(d.keys.session, session) >> 32 * uint64(d.userCount) >> 32)
 }
 
 // The range of timestamps that every reader takes, in epoch milliseconds: 1970 to 2200.

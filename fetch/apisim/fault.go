@@ -119,3 +119,11 @@ func (f *Fault) whole() bool {
 func (f *Fault) ofText() Fault {
 	return Fault{null: f.null, truncated: f.truncated, share: f.share}
 }
+
+// ofTransport returns what of the fault can happen to an answer from the cache.
+func (f *Fault) ofTransport() Fault {
+	if f.cut || f.delay > 0 {
+		return *f
+	}
+	return Fault{}
+}

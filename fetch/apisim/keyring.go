@@ -32,13 +32,21 @@ func (k *keyring) check(key string, now time.Time) *problem {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.uses++
+	first := k.begin(key, now)
 	switch {
 	case k.revokeAfter > 0 && k.uses > k.revokeAfter:
 		return &problem{http.StatusUnauthorized, "API key has been revoked", "API_KEY_REVOKED"}
-	case k.life > 0 && now.Sub(k.begin(key, now)) >= k.life:
+	case k.life > 0 && now.Sub(first) >= k.life:
 		return &problem{http.StatusUnauthorized, "API key has expired", "API_KEY_EXPIRED"}
 	}
 	return nil
+}
+
+// since returns how long a key has been in use.
+func (k *keyring) since(key string, now time.Time) time.Duration {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return now.Sub(k.begin(key, now))
 }
 
 // begin returns when a key was used first.

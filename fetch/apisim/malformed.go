@@ -52,8 +52,8 @@ var Malformations = []Malformation{
 
 func quoted(s string) string { return `"` + s + `"` }
 
-// tooDeep is more than json/v2 (10,000) and PostgreSQL (between 12,000 and 20,000, with its stack's usual size) read.
-const tooDeep = 20_000
+// tooDeep is more than json/v2 (10,000) and PostgreSQL (between 10,000 and 15,000, with its stack's usual size) read.
+const tooDeep = 16_000
 
 func nested(n int64) string {
 	return fmt.Sprintf(`{"page":"/home","deep":%s%d%s}`, strings.Repeat("[", tooDeep), n, strings.Repeat("]", tooDeep))

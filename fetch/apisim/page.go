@@ -1,7 +1,6 @@
 package apisim
 
 import (
-	"math"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -39,6 +38,7 @@ func (x *exchange) servePage() {
 		return
 	}
 	if hit && !x.fault.scripted {
+		x.fault = x.fault.ofTransport()
 		if x.rest(x.config.Latency.scaled(x.config.Latency.Hit)) == nil {
 			x.sendPage(&p, "HIT")
 		}
@@ -62,10 +62,13 @@ func (x *exchange) serveFresh(query url.Values, name string) {
 	if x.rest(x.pageLatency(p.events)) != nil {
 		return
 	}
-	p.expiresIn = max(0, int(math.Floor(time.Until(p.expires).Seconds())))
+	p.expiresIn = secondsLeft(p.expires)
 	x.cache.put(name, p, time.Now())
 	x.sendPage(&p, "MISS")
 }
+
+// secondsLeft rounds down, as the API does.
+func secondsLeft(expires time.Time) int { return max(0, int(time.Until(expires)/time.Second)) }
 
 // pageLatency is how long a page takes that is not in the cache.
 func (x *exchange) pageLatency(events int) time.Duration {
@@ -150,7 +153,11 @@ func (f *Fault) spoil(body []byte) []byte {
 
 // appendPage writes the body of a page.
 func (x *exchange) appendPage(b []byte, p *page) []byte {
-	b = x.appendEvents(append(b, `{"data":[`...), p)
+	return x.appendEnvelope(x.appendEvents(append(b, `{"data":[`...), p), p, x.data.Events()+x.config.TotalError)
+}
+
+// appendEnvelope writes what follows the records.
+func (x *exchange) appendEnvelope(b []byte, p *page, total int64) []byte {
 	if x.config.Flat {
 		b = appendMore(append(b, `],`...), p)
 		return append(b, '}')
@@ -165,7 +172,7 @@ func (x *exchange) appendPage(b []byte, p *page) []byte {
 		b = strconv.AppendInt(b, int64(p.expiresIn), 10)
 	}
 	b = append(b, `},"meta":{"total":`...)
-	b = strconv.AppendInt(b, x.data.Events()+x.config.TotalError, 10)
+	b = strconv.AppendInt(b, total, 10)
 	b = append(b, `,"returned":`...)
 	b = strconv.AppendInt(b, int64(p.events), 10)
 	b = append(append(b, `,"requestId":"`...), p.requestID...)

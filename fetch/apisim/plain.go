@@ -4,11 +4,13 @@ import (
 	"fmt"
 	"net/http"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 // serveManifest answers GET /api/v1.
 func (x *exchange) serveManifest() {
-	if !x.admit() {
+	if !x.open() {
 		return
 	}
 	x.send(http.StatusOK, contentJSON, []byte(`{"name":"DataSync Analytics API","version":"v1","endpoints":`+
@@ -18,7 +20,7 @@ func (x *exchange) serveManifest() {
 
 // serveUnknown answers for a path under /api that is none: it asks for the key, and takes no place in any limit.
 func (x *exchange) serveUnknown() {
-	if x.admit() {
+	if x.open() {
 		x.refuse(problem{http.StatusNotFound, "The requested endpoint does not exist", "ENDPOINT_NOT_FOUND"})
 	}
 }
@@ -34,7 +36,7 @@ func (x *exchange) serveHealth() {
 
 // serveStats answers GET /internal/stats.
 func (x *exchange) serveStats() {
-	if !x.config.OpenStats && !x.authorize() || x.disturb() {
+	if !x.config.OpenStats && !x.authorize() || x.disturb() || x.restOther() != nil {
 		return
 	}
 	d := x.data
@@ -67,6 +69,17 @@ func appendShares(b []byte, shares []share, total int64) []byte {
 	return b
 }
 
+// serveMetrics answers GET /api/v1/metrics: there are none.
+func (x *exchange) serveMetrics() {
+	if !x.open() {
+		return
+	}
+	x.log.RequestID = uuid.NewString()
+	x.send(http.StatusOK, contentJSON, fmt.Appendf(nil, `{"data":[],"pagination":{"limit":%d,"hasMore":false,"nextCursor":null,`+
+		`"cursorExpiresIn":null},"meta":{"total":0,"returned":0,"requestId":"%s"}}`,
+		x.pageLimit(x.r.URL.Query(), x.config.ListDefault), x.log.RequestID))
+}
+
 // serveOptions answers 504, as the balancer does to every OPTIONS.
 func (x *exchange) serveOptions() { x.sendBalancer(http.StatusGatewayTimeout) }
 
@@ -74,11 +87,4 @@ func (x *exchange) serveOptions() { x.sendBalancer(http.StatusGatewayTimeout) }
 func (x *exchange) serveDashboard() {
 	x.write(http.StatusOK, "text/html", []byte("<!doctype html><html><head><title>DataSync Analytics</title></head>"+
 		`<body><div id="root"></div></body></html>`))
-}
-
-// serveSingle answers GET /api/v1/events/:id, out of the list's limit.
-func (x *exchange) serveSingle() {
-	if x.admit() {
-		x.refuse(problem{http.StatusNotFound, "The requested endpoint does not exist", "ENDPOINT_NOT_FOUND"})
-	}
 }

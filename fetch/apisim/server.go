@@ -38,6 +38,7 @@ type Server struct {
 	cache     cache
 	script    script
 	journal   journal
+	handedIn  handedIn
 	ceiling   ceiling
 	renderers *sync.Pool
 	bodies    sync.Pool
@@ -111,14 +112,34 @@ func route(r *http.Request) (Endpoint, func(*exchange)) {
 		return Feed, (*exchange).servePage
 	case path == "/internal/dashboard/stream-access" && r.Method == http.MethodPost:
 		return Access, (*exchange).serveAccess
+	case path == "/api/v1/events/bulk" && r.Method == http.MethodPost:
+		return Bulk, (*exchange).serveBulk
 	case byID && read && !strings.Contains(id, "/"):
 		return Single, (*exchange).serveSingle
-	case path == "/api/v1" && read:
-		return Other, (*exchange).serveManifest
 	case path == "/api" || strings.HasPrefix(path, "/api/"):
-		return Other, (*exchange).serveUnknown
+		return routeBeside(path, read, r.Method == http.MethodPost)
 	}
 	return Other, routeOutside(path)
+}
+
+// routeBeside finds what answers a request of the API that is not for events.
+func routeBeside(path string, read, post bool) (Endpoint, func(*exchange)) {
+	id, byID := strings.CutPrefix(path, "/api/v1/sessions/")
+	switch {
+	case path == "/api/v1" && read:
+		return Other, (*exchange).serveManifest
+	case path == "/api/v1/sessions" && read:
+		return Sessions, (*exchange).serveSessions
+	case byID && read && !strings.Contains(id, "/"):
+		return Sessions, (*exchange).serveSession
+	case path == "/api/v1/metrics" && read:
+		return Metrics, (*exchange).serveMetrics
+	case path == "/api/v1/submissions" && read:
+		return Submissions, (*exchange).serveSubmitted
+	case path == "/api/v1/submissions" && post:
+		return Submissions, (*exchange).serveSubmit
+	}
+	return Other, (*exchange).serveUnknown
 }
 
 // routeOutside finds what answers a request beside the API proper.
@@ -132,67 +153,4 @@ func routeOutside(path string) func(*exchange) {
 		return (*exchange).serveStats
 	}
 	return (*exchange).serveDashboard
-}
-
-// admit does what stands before every answer of an endpoint: the key, the limit, the faults. If it returns false, the request
-// is answered.
-func (x *exchange) admit() bool {
-	return x.authorize() && x.limit() && !x.disturb()
-}
-
-// authorize asks for the key.
-func (x *exchange) authorize() bool {
-	x.key = x.r.Header.Get("X-API-Key")
-	if x.key == "" {
-		query := x.r.URL.Query()
-		x.key, x.inQuery = query.Get("api_key")+query.Get("apiKey"), true
-	}
-	if refused := x.keys.check(x.key, x.arrived); refused != nil {
-		x.refuse(*refused)
-		return false
-	}
-	return true
-}
-
-// limitOf returns the limit of an endpoint.
-func (s *Server) limitOf(e Endpoint) Limit {
-	switch e {
-	case List, Single:
-		return s.config.List
-	case Feed:
-		if s.config.FeedShared {
-			return Limit{s.config.List.Requests, s.config.List.Window, true}
-		}
-		return s.config.Feed
-	case Sessions:
-		return s.config.Sessions
-	case Metrics:
-		return s.config.Metrics
-	case Bulk:
-		return s.config.Bulk
-	}
-	return Limit{}
-}
-
-// limit counts the request against its endpoint's limit, and tells the count in the headers.
-func (x *exchange) limit() bool {
-	limit := x.limitOf(x.endpoint)
-	if limit.Requests == 0 {
-		return true
-	}
-	name := bucketName{endpoint: x.endpoint, key: x.key}
-	if x.endpoint == Single || x.endpoint == Feed && x.config.FeedShared {
-		name.endpoint = List
-	}
-	if x.inQuery && name.endpoint == List {
-		limit.Requests, name.inQuery = x.config.QueryLimit, x.config.QuerySeparate
-	}
-	v := x.buckets.take(name, limit, x.arrived)
-	if !limit.Hidden {
-		x.tellLimit(v)
-	}
-	if !v.allowed {
-		x.refuseForNow(v.limit, seconds(v.reset))
-	}
-	return v.allowed
 }
