@@ -94,6 +94,7 @@ func TestJudge(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			b := walked(t)
 			_, err := b.pool.Exec(t.Context(), test.setup)
 			must(t, err)
@@ -105,8 +106,12 @@ func TestJudge(t *testing.T) {
 			if v.Summary() == "" {
 				t.Error("no summary")
 			}
-			if !reflect.DeepEqual(v.Reopen, test.reopen) {
-				t.Errorf("reopen %v, want %v", v.Reopen, test.reopen)
+			var reopen []int64
+			for _, r := range v.Reopen {
+				reopen = append(reopen, r.ID)
+			}
+			if !reflect.DeepEqual(reopen, test.reopen) {
+				t.Errorf("reopen %v, want %v", reopen, test.reopen)
 			}
 			equal(t, "checks not applied", len(v.NotApplied), test.skipped)
 		})

@@ -76,7 +76,7 @@ func TestReopenWalksTheWindowOnceMore(t *testing.T) {
 	in.Proof = shard.ProofConfirmed
 	counts, err := b.Commit(t.Context(), in)
 	must(t, err)
-	must(t, b.Reopen(t.Context(), []int64{from.ID}))
+	must(t, b.Reopen(t.Context(), []Reopening{{ID: from.ID}}))
 	c := b.begin(t, 1)
 	equal(t, "proof", c.Proof, "")
 	equal(t, "place", c.Place(), shard.Place{End: shard.Future})
@@ -85,6 +85,26 @@ func TestReopenWalksTheWindowOnceMore(t *testing.T) {
 	if _, err := b.Commit(t.Context(), batch(from, events(10, 10))); !errors.Is(err, shard.ErrStale) {
 		t.Errorf("a commit that goes on from before: %v", err)
 	}
+}
+
+// TestRowsThatVanishedAreStoredASecondTime: the ledger must not count them twice.
+func TestRowsThatVanishedAreStoredASecondTime(t *testing.T) {
+	b := newBench(t)
+	from := b.begin(t, 1)
+	in := batch(from, events(0, 10))
+	in.Proof = shard.ProofConfirmed
+	_, err := b.Commit(t.Context(), in)
+	must(t, err)
+	_, err = b.pool.Exec(t.Context(), `delete from ingested_events where id in (select id from ingested_events limit 3)`)
+	must(t, err)
+	must(t, b.Reopen(t.Context(), []Reopening{{ID: from.ID, Gone: 3}}))
+	again := batch(b.begin(t, 1), events(0, 10))
+	_, err = b.Commit(t.Context(), again)
+	must(t, err)
+	counts := b.shard(t, 1).Counts
+	equal(t, "events", counts.Events, 10)
+	equal(t, "duplicates", counts.Duplicates, 7)
+	equal(t, "received", counts.Received, 17)
 }
 
 func TestQuotasAreReadAsTheyWereWritten(t *testing.T) {

@@ -87,18 +87,23 @@ update public.ingestion_shards
 set state = $3, last_error = nullif($4, ''), updated_at = now()
 where id = $1 and run_id = $2 and state <> 'done'`
 
-// Reopen makes shards suspect, so that their windows are walked once more from the end. Their counts stay: what is read again
-// counts as duplicates.
-func (p *Postgres) Reopen(ctx context.Context, ids []int64) error {
-	if _, err := p.pool.Exec(ctx, reopenShards, ids); err != nil {
-		return ledgerError(err, "reopen %d shards", len(ids))
+// Reopen makes shards suspect, so that their windows are walked once more from the end. Their counts stay, and what is read
+// again counts as duplicates; but rows that are gone were not received, because they will be stored a second time.
+func (p *Postgres) Reopen(ctx context.Context, shards []Reopening) error {
+	var ids, gone []int64
+	for _, r := range shards {
+		ids, gone = append(ids, r.ID), append(gone, r.Gone)
+	}
+	if _, err := p.pool.Exec(ctx, reopenShards, ids, gone); err != nil {
+		return fmt.Errorf("reopen %d shards: %w", len(ids), err)
 	}
 	return nil
 }
 
 // The seq moves, so that a commit from before, which may still be under way, finds the row gone on.
 const reopenShards = `
-update public.ingestion_shards
-set state = 'suspect', seq = seq + 1, cursor = null, cursor_expires_at = null, resume_at = null, resume_id = null,
-    end_proof = null, updated_at = now()
-where id = any($1)`
+update public.ingestion_shards s
+set state = 'suspect', seq = s.seq + 1, cursor = null, cursor_expires_at = null, resume_at = null, resume_id = null,
+    end_proof = null, received = s.received - r.gone, events = s.events - r.gone, updated_at = now()
+from unnest($1::bigint[], $2::bigint[]) r(id, gone)
+where s.id = r.id`

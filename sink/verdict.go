@@ -11,11 +11,17 @@ import (
 // Verdict says whether what is there is what should be there.
 type Verdict struct {
 	OK         bool
-	Findings   []string // what is wrong, or missing
-	NotApplied []string // which checks could not be made, and why
-	Reopen     []int64  // rows of ingestion_shards to walk once more: their windows may lack events
+	Findings   []string    // what is wrong, or missing
+	NotApplied []string    // which checks could not be made, and why
+	Reopen     []Reopening // shards to walk once more: their windows may lack events
 	rows       int64
 	checked    []string
+}
+
+// Reopening is a shard to walk once more.
+type Reopening struct {
+	ID   int64 // of its row in ingestion_shards
+	Gone int64 // rows that it stored and that are not there any more
 }
 
 // Summary is the verdict in one line.
@@ -74,7 +80,7 @@ func (v *Verdict) judgeWindows(a *Audit) {
 		if least := w.Counts.Events - w.Counts.OutOfOrder; w.Rows < least {
 			v.find("shard %d %s stored %d events, but %d rows lie in it", w.Shard, w.Window, least, w.Rows)
 			if w.State == shard.Done {
-				v.Reopen = append(v.Reopen, w.ID)
+				v.Reopen = append(v.Reopen, Reopening{w.ID, least - w.Rows})
 			}
 		}
 	}
@@ -138,7 +144,7 @@ func (v *Verdict) reopenSuspects(a *Audit) {
 		}
 		for i := range a.Windows {
 			if w := &a.Windows[i]; w.State == shard.Done && suspect(w) {
-				v.Reopen = append(v.Reopen, w.ID)
+				v.Reopen = append(v.Reopen, Reopening{ID: w.ID})
 			}
 		}
 	}

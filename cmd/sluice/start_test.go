@@ -19,7 +19,7 @@ const (
 {
 	printf '%s' "${0##*/}"
 	for arg; do printf ' [%s]' "$arg"; done
-	for name in API_BASE_URL DATABASE_URL SLUICE_DATABASE TARGET_API_KEY SLUICE_HOME; do
+	for name in API_BASE_URL DATABASE_URL SLUICE_DATABASE TARGET_API_KEY; do
 		eval "value=\${$name-unset}"
 		[ "$value" = unset ] || printf ' %s=%s' "$name" "$value"
 	done
@@ -138,16 +138,16 @@ func TestRunIngestion(t *testing.T) {
 		},
 		"a client without an engine: built here, flags and exit code handed on": {
 			start: start{tools: []string{"docker", "go"}, args: []string{"--shards=3", "a b"}, env: map[string]string{"ENGINE": "1", "RUN": "5"}},
-			want:  []string{askEngine, build, "sluice [run] [--shards=3] [a b] SLUICE_HOME=CHECKOUT"},
+			want:  []string{askEngine, build, "sluice [run] [--shards=3] [a b]"},
 			exit:  5,
 		},
 		"an engine without the compose plugin": {
 			start: start{tools: []string{"docker", "go"}, env: map[string]string{"COMPOSE": "1"}},
-			want:  []string{askEngine, askCompose, build, "sluice [run] SLUICE_HOME=CHECKOUT"},
+			want:  []string{askEngine, askCompose, build, "sluice [run]"},
 		},
 		"a database of one's own: docker is not even asked": {
 			start: start{tools: []string{"docker", "go"}, env: map[string]string{"DATABASE_URL": "postgres://db/x"}},
-			want:  []string{build + " DATABASE_URL=postgres://db/x", "sluice [run] DATABASE_URL=postgres://db/x SLUICE_HOME=CHECKOUT"},
+			want:  []string{build + " DATABASE_URL=postgres://db/x", "sluice [run] DATABASE_URL=postgres://db/x"},
 		},
 		"a database of one's own, and no go: in a container, without the server": {
 			start: start{tools: []string{"docker"}, env: map[string]string{"DATABASE_URL": "postgres://u:p@localhost:5432/x?a=b", "API_BASE_URL": "http://api"}},
@@ -169,7 +169,7 @@ func TestRunIngestion(t *testing.T) {
 		},
 		"--no-docker: not asked; the flag is not handed on": {
 			start: start{tools: []string{"docker", "go"}, args: []string{"--shards=2", "--no-docker"}},
-			want:  []string{build, "sluice [run] [--shards=2] SLUICE_HOME=CHECKOUT"},
+			want:  []string{build, "sluice [run] [--shards=2]"},
 		},
 		"neither docker nor go": {
 			exit: 3,
@@ -180,10 +180,6 @@ func TestRunIngestion(t *testing.T) {
 			want:  []string{build},
 			exit:  1,
 			says:  "could not be built",
-		},
-		"a home of one's own": {
-			start: start{tools: []string{"go"}, env: map[string]string{"SLUICE_HOME": "/elsewhere"}},
-			want:  []string{build + " SLUICE_HOME=/elsewhere", "sluice [run] SLUICE_HOME=/elsewhere"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -257,8 +253,8 @@ func TestRunIngestionThroughALink(t *testing.T) {
 	if _, stderr, exit := output(t, cmd); exit != 0 {
 		t.Fatalf("exit %d: %s", exit, stderr)
 	}
-	if got, want := read(t, calls), "SLUICE_HOME="+filepath.Join(dir, "far")+"\n"; !strings.HasSuffix(got, want) {
-		t.Errorf("calls %q, want %q at the end", got, want)
+	if got, want := read(t, calls), "[-o] ["+filepath.Join(dir, "far", ".sluice/bin/sluice")+"]"; !strings.Contains(got, want) {
+		t.Errorf("calls %q, want %q in it", got, want)
 	}
 }
 

@@ -1,0 +1,203 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"sluice/fetch/apisim"
+)
+
+// TestWrongUsageIsExplained: exit code 2, the setting is named, and nothing else happens.
+func TestWrongUsageIsExplained(t *testing.T) {
+	w := newWorld(t, 1000, nil)
+	for line, want := range map[string]string{
+		"run --shards=0":                        "--shards 0",
+		"run --shards=x":                        "--shards",
+		"run --memory=1KiB":                     "--memory",
+		"run --memory=lots":                     "not a size",
+		"run --from=yesterday":                  "--from",
+		"run --from=2026-01-02 --to=2026-01-01": "is not before",
+		"run --made-cursors=always":             "--made-cursors",
+		"run --list-limit=ten":                  "--list-limit",
+		"run --no-such-flag":                    "no-such-flag",
+		"run extra":                             "takes no argument",
+		"frobnicate":                            "no command",
+		"run --log-level=loud":                  "--log-level",
+		"dead-letters show":                     "one id",
+		"dead-letters list --limit=0":           "--limit",
+		"simulate --profile=fast":               "--profile",
+		"simulate --tie=many":                   "12000@",
+	} {
+		r := w.mustRun(exitUsage, strings.Fields(line)...)
+		if !contains(r.stderr, want) || !contains(r.stderr, "exit code 2") {
+			t.Errorf("sluice %s: %q is not in\n%s", line, want, r.stderr)
+		}
+	}
+	if w.pages() != 0 {
+		t.Errorf("%d pages were asked for", w.pages())
+	}
+}
+
+func TestWrongEnvironmentIsExplained(t *testing.T) {
+	for name, c := range map[string]struct{ variable, value, want string }{
+		"no key":         {envKey, "", "TARGET_API_KEY"},
+		"no URL":         {envAPI, "not a url", "API_BASE_URL"},
+		"secret in URL":  {envAPI, "https://user:" + canary + "@host", "API_BASE_URL"},
+		"bad shards":     {"SLUICE_SHARDS", "many", "SLUICE_SHARDS"},
+		"not a database": {envDatabase, "mysql://x:" + canary + "@h/d", "DATABASE_URL"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, 10, nil)
+			w.env[c.variable] = c.value
+			r := w.run("run")
+			if r.code != exitUsage && r.code != exitUnreachable || !contains(r.stderr, c.want) {
+				t.Errorf("exit code %d, %q is not in\n%s", r.code, c.want, r.stderr)
+			}
+		})
+	}
+}
+
+func TestUnreachableAPIOrDatabaseExits3(t *testing.T) {
+	w := newWorld(t, 10, nil)
+	w.env[envAPI] = "http://127.0.0.1:1"
+	w.mustRun(exitUnreachable, "run")
+	w = newWorld(t, 10, nil)
+	w.env[envDatabase] = "postgres://u:" + canary + "@127.0.0.1:1/x"
+	w.mustRun(exitUnreachable, "run")
+}
+
+func TestRefusedKeyExits3(t *testing.T) {
+	w := newWorld(t, 10_000, func(c *apisim.Config) { c.Key = "another" })
+	r := w.mustRun(exitUnreachable, "run")
+	if !contains(r.stderr, "refused the key") {
+		t.Error(r.stderr)
+	}
+}
+
+// TestRevokedKeyStopsAllFetchers: exit code 3, few requests after the first refusal, and a rerun with a good key resumes.
+func TestRevokedKeyStopsAllFetchers(t *testing.T) {
+	w := newWorld(t, 60_000, func(c *apisim.Config) { c.PageCap, c.KeyRevokedAfter = 500, 60 })
+	w.mustRun(exitUnreachable, "run", "--shards=4")
+	if asked := w.pages(); asked > 60+8 {
+		t.Errorf("%d page requests, the key was revoked after 60", asked)
+	}
+	w.env[envKey] = canary + "2"
+	w.mustRun(exitUnreachable, "run", "--shards=4")
+}
+
+// TestDeadLetterBudgetStopsTheRun: exit code 5 until more are allowed.
+func TestDeadLetterBudgetStopsTheRun(t *testing.T) {
+	w := newWorld(t, 20_000, func(c *apisim.Config) { c.PageCap, c.MalformedShare = 500, 0.05 })
+	r := w.mustRun(exitDoubt, "run", "--shards=4", "--max-dead-letters=50")
+	if !contains(r.stderr, "too many dead letters") {
+		t.Error(r.stderr)
+	}
+	w.mustRun(exitOK, "run", "--shards=4", "--max-dead-letters=5000")
+	w.exact()
+}
+
+// TestSourceThatCountsMoreThanItShowsIsInDoubt: the API's total is three more than the events it has.
+func TestSourceThatCountsMoreThanItShowsIsInDoubt(t *testing.T) {
+	w := newWorld(t, 20_000, func(c *apisim.Config) { c.TotalError = 3 })
+	r := w.mustRun(exitDoubt, "run", "--shards=4")
+	if contains(r.stdout, "ingestion complete") || !contains(r.stderr, "exit code 5") {
+		t.Errorf("%s%s", r.stdout, r.stderr)
+	}
+	w.exact()
+}
+
+// TestRowsThatVanishAreFoundAndRepaired: verify reports a deficit, --repair opens the window, and a run fills it.
+func TestRowsThatVanishAreFoundAndRepaired(t *testing.T) {
+	w := newWorld(t, 20_000, nil)
+	w.mustRun(exitOK, "run", "--shards=4")
+	w.mustRun(exitOK, "verify")
+	var gone int
+	w.query(`with gone as (delete from ingested_events where id in (select id from ingested_events order by timestamp limit 7) returning 1)
+		select count(*) from gone`, nil, &gone)
+	w.mustRun(exitDoubt, "verify")
+	w.mustRun(exitDoubt, "verify", "--repair")
+	w.mustRun(exitOK, "run", "--shards=4")
+	want := w.sim.Data().Truth(apisim.Past, apisim.Future)
+	var got apisim.Sum
+	w.query(apisim.TruthSQL, []any{nil, nil}, &got.Rows, &got.Hash)
+	if got != want {
+		t.Errorf("after the repair the table has %+v, want %+v", got, want)
+	}
+}
+
+// TestAnotherSourceUnderTheSameNameIsRefused unless it is said to be the same data at a new address.
+func TestAnotherSourceUnderTheSameNameIsRefused(t *testing.T) {
+	w := newWorld(t, 5000, nil)
+	w.mustRun(exitOK, "run")
+	w.env["SLUICE_SOURCE"] = "simulator:elsewhere"
+	r := w.mustRun(exitUsage, "run")
+	if !contains(r.stderr, "--source-moved") {
+		t.Error(r.stderr)
+	}
+	w.mustRun(exitOK, "run", "--source-moved")
+}
+
+// TestDemoDoesNotMixWithRealRows: neither way.
+func TestDemoDoesNotMixWithRealRows(t *testing.T) {
+	w := newWorld(t, 5000, nil)
+	w.mustRun(exitOK, "run")
+	w.env["SLUICE_SOURCE"] = "https://api.example.com"
+	if r := w.mustRun(exitUsage, "run", "--job=real"); !contains(r.stderr, "rows of the demo") {
+		t.Error(r.stderr)
+	}
+	w.env["SLUICE_SOURCE"] = "simulator:seed=9,n=1"
+	if r := w.mustRun(exitUsage, "run", "--job=other"); !contains(r.stderr, "would mix") {
+		t.Error(r.stderr)
+	}
+}
+
+// TestSpanOfAJob: --from and --to bound what is stored, exactly.
+func TestSpanOfAJob(t *testing.T) {
+	w := newWorld(t, 60_000, nil)
+	w.mustRun(exitOK, "run", "--shards=3", "--from=2026-01-05", "--to=2026-01-20T12:00:00Z")
+	start, end := mustInstant(t, "2026-01-05"), mustInstant(t, "2026-01-20T12:00:00Z")
+	want := w.sim.Data().Truth(int64(start.at), int64(end.at))
+	var got apisim.Sum
+	w.query(apisim.TruthSQL, []any{start.at.Time(), end.at.Time()}, &got.Rows, &got.Hash)
+	var all int64
+	w.query(`select count(*) from ingested_events`, nil, &all)
+	if got != want || all != want.Rows {
+		t.Errorf("the table has %+v in the span and %d rows in all, want %+v", got, all, want)
+	}
+}
+
+func mustInstant(t *testing.T, s string) (i instantFlag) {
+	t.Helper()
+	if err := i.Set(s); err != nil {
+		t.Fatal(err)
+	}
+	return i
+}
+
+// TestCommandsThatLook: status, verify, plan, doctor and dead-letters work after a run, as text and as JSON.
+func TestCommandsThatLook(t *testing.T) {
+	w := newWorld(t, 20_000, func(c *apisim.Config) { c.MalformedShare = 0.002 })
+	w.mustRun(exitUsage, "status")
+	w.mustRun(exitOK, "run", "--shards=4")
+	for line, want := range map[string]string{
+		"status":                                "complete and verified",
+		"status --json":                         `"state": "complete and verified"`,
+		"verify":                                "verified:",
+		"verify --json":                         `"ok": true`,
+		"plan --shards=4":                       "shard   4",
+		"plan --json":                           `"until_stream": true`,
+		"doctor":                                "ladder",
+		"doctor --no-api --json":                `"name": "connect"`,
+		"dead-letters list":                     "timestamp",
+		"dead-letters list --json":              `"sha256"`,
+		"dead-letters show 1":                   "reason",
+		"dead-letters show 1 --json":            `"raw_bytes"`,
+		"version":                               "sluice",
+		"--help":                                "dead-letters",
+		"simulate --truth --events=10 --seed=1": "10|",
+	} {
+		if r := w.mustRun(exitOK, strings.Fields(line)...); !contains(r.stdout, want) {
+			t.Errorf("sluice %s: %q is not in\n%s%s", line, want, r.stdout, r.stderr)
+		}
+	}
+}

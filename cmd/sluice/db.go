@@ -1,0 +1,90 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"sluice/sink/embedpg"
+)
+
+func (p *program) dbCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "db", Short: "Start, stop or enter the private PostgreSQL", Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(
+		&cobra.Command{Use: "start", Short: "Start it, and make it if there is none", Args: noArgs,
+			RunE: func(cmd *cobra.Command, _ []string) error { return p.dbStart(cmd.Context()) }},
+		&cobra.Command{Use: "stop", Short: "Stop it; its data stay", Args: noArgs,
+			RunE: func(cmd *cobra.Command, _ []string) error { return p.dbStop(cmd.Context()) }},
+		&cobra.Command{Use: "psql [argument]...", Short: "Look into it with psql", DisableFlagParsing: true,
+			Long: "Opens psql on the database of the last run. Arguments are handed on:\n\n" +
+				"  sluice db psql -c 'select count(*) from ingested_events'",
+			RunE: func(cmd *cobra.Command, args []string) error { return p.dbPSQL(cmd.Context(), args) }},
+	)
+	return cmd
+}
+
+func (p *program) dbStart(ctx context.Context) error {
+	server, err := embedpg.Start(ctx, embedpg.Config{Say: func(line string) { p.say("%s", line) }})
+	if err != nil {
+		return fail(exitUnreachable, "", err)
+	}
+	for _, name := range []string{databaseDemo, databaseReal} {
+		if err := server.EnsureDatabase(ctx, name); err != nil {
+			return fail(exitUnreachable, "", err)
+		}
+	}
+	status := server.Status(ctx)
+	out := &printer{w: p.stdout}
+	out.line("PostgreSQL %s on 127.0.0.1:%d, data in %s", status.Version, status.Port, status.Dir)
+	out.line("%s", server.PSQLLine(databaseDemo))
+	return out.err
+}
+
+func (p *program) dbStop(ctx context.Context) error {
+	server, err := findServer()
+	if err != nil {
+		return err
+	}
+	if err := server.Stop(ctx); err != nil {
+		return fail(exitUnexpected, "", err)
+	}
+	out := &printer{w: p.stdout}
+	out.line("stopped; the data stay in %s", server.Status(ctx).Dir)
+	return out.err
+}
+
+func (p *program) dbPSQL(ctx context.Context, args []string) error {
+	server, err := findServer()
+	if err != nil {
+		return err
+	}
+	if err := server.Start(ctx); err != nil {
+		return fail(exitUnreachable, "", err)
+	}
+	psql := server.PSQL(p.databaseName())
+	psql.Args = append(psql.Args, args...)
+	psql.Stdin, psql.Stdout, psql.Stderr = os.Stdin, p.stdout, p.stderr
+	return psql.Run()
+}
+
+// databaseName is the database of the private server that the current settings mean.
+func (p *program) databaseName() string {
+	if p.env(envAPI) == "" {
+		return databaseDemo
+	}
+	return databaseReal
+}
+
+// findServer finds the private server, and says what to do where there is none.
+func findServer() (*embedpg.Server, error) {
+	server, err := embedpg.Find(embedpg.Config{})
+	if errors.Is(err, embedpg.ErrNone) {
+		return nil, fail(exitUnreachable, "`sluice run` or `sluice db start` makes one", err)
+	}
+	return server, err
+}

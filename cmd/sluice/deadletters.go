@@ -1,0 +1,174 @@
+package main
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"strconv"
+	"time"
+	"unicode/utf8"
+
+	"github.com/spf13/cobra"
+
+	"sluice/cmd/sluice/internal/terminal"
+	"sluice/sink"
+)
+
+func (p *program) deadLettersCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "dead-letters", Short: "Look at the records that could not become rows", Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(p.deadLettersListCommand(), p.deadLettersShowCommand())
+	return cmd
+}
+
+func (p *program) deadLettersListCommand() *cobra.Command {
+	var c common
+	var q sink.DeadLetterQuery
+	cmd := &cobra.Command{
+		Use: "list", Short: "List them, oldest first", Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if q.Limit < 1 || q.Limit > 100_000 {
+				return usage("--limit %d: it must be from 1 to 100,000", q.Limit)
+			}
+			return p.listDeadLetters(cmd.Context(), &c, q)
+		},
+	}
+	c.bind(cmd.Flags())
+	cmd.Flags().StringVar(&q.Reason, "reason", "", "only those of this reason")
+	cmd.Flags().IntVar(&q.Limit, "limit", 100, "how many at most")
+	cmd.Flags().Int64Var(&q.AfterID, "after", 0, "only those after this id, for the next page")
+	return cmd
+}
+
+func (p *program) deadLettersShowCommand() *cobra.Command {
+	var c common
+	var raw bool
+	cmd := &cobra.Command{
+		Use: "show <id>", Short: "Show one, with its bytes",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return usage("sluice dead-letters show takes one id, from `sluice dead-letters list`")
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			id, err := strconv.ParseInt(args[0], 10, 64)
+			if err != nil {
+				return usage("%q is no id of a dead letter", args[0])
+			}
+			return p.showDeadLetter(cmd.Context(), &c, id, raw)
+		},
+	}
+	c.bind(cmd.Flags())
+	cmd.Flags().BoolVar(&raw, "raw", false, "print its bytes and nothing else")
+	return cmd
+}
+
+// deadLetter is a dead letter as JSON. Its bytes are text where they are UTF-8, base64 otherwise.
+type deadLetter struct {
+	ID         int64     `json:"id"`
+	Shard      int       `json:"shard"`
+	Reason     string    `json:"reason"`
+	Detail     string    `json:"detail"`
+	EventID    string    `json:"event_id,omitempty"`
+	Endpoint   string    `json:"endpoint"`
+	SHA256     string    `json:"sha256"`
+	RawBytes   int64     `json:"raw_bytes"`
+	ReceivedAt time.Time `json:"received_at"`
+	Raw        string    `json:"raw,omitempty"`
+	RawBase64  string    `json:"raw_base64,omitempty"`
+}
+
+func describeLetter(d *sink.DeadLetter) deadLetter {
+	shown := deadLetter{
+		ID: d.ID, Shard: d.Shard, Reason: d.Reason, Detail: d.Detail, EventID: d.EventID, Endpoint: d.Endpoint,
+		SHA256: hex.EncodeToString(d.SHA256), RawBytes: d.RawBytes, ReceivedAt: d.ReceivedAt,
+	}
+	if utf8.Valid(d.Raw) {
+		shown.Raw = string(d.Raw)
+	} else {
+		shown.RawBase64 = base64.StdEncoding.EncodeToString(d.Raw)
+	}
+	return shown
+}
+
+func (p *program) listDeadLetters(ctx context.Context, c *common, q sink.DeadLetterQuery) error {
+	r, err := p.openLedger(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer r.db.Close()
+	q.JobID = r.job.ID
+	letters, err := r.db.DeadLetters(ctx, q)
+	if err != nil {
+		return err
+	}
+	if c.json {
+		shown := make([]deadLetter, 0, len(letters))
+		for i := range letters {
+			shown = append(shown, describeLetter(&letters[i]))
+		}
+		return writeJSON(p.stdout, shown)
+	}
+	reasons, err := r.db.DeadLetterReasons(ctx, r.job.ID)
+	if err != nil {
+		return err
+	}
+	return p.printLetters(letters, reasons)
+}
+
+func (p *program) printLetters(letters []sink.DeadLetter, reasons []sink.ReasonCount) error {
+	out := &printer{w: p.stdout}
+	if len(reasons) == 0 {
+		out.line("there are none")
+	}
+	for _, r := range reasons {
+		out.line("%12s  %s", terminal.Number(r.Count), r.Reason)
+	}
+	for i := range letters {
+		d := &letters[i]
+		// %q: what an API sent must not reach a terminal as it is.
+		out.line("%8d  shard %d  %-15s %s  %s", d.ID, d.Shard, d.Reason, short(d.Detail, 60), short(string(d.Raw), 80))
+	}
+	return out.err
+}
+
+// short quotes a text and cuts it off.
+func short(s string, most int) string {
+	if len(s) > most {
+		s = s[:most] + "…"
+	}
+	return strconv.Quote(s)
+}
+
+func (p *program) showDeadLetter(ctx context.Context, c *common, id int64, raw bool) error {
+	r, err := p.openLedger(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer r.db.Close()
+	d, err := r.db.DeadLetter(ctx, r.job.ID, id)
+	switch {
+	case err != nil:
+		return err
+	case d == nil:
+		return usage("job %q has no dead letter %d", r.job.Name, id)
+	case raw:
+		_, err := p.stdout.Write(d.Raw)
+		return err
+	case c.json:
+		return writeJSON(p.stdout, describeLetter(d))
+	}
+	out := &printer{w: p.stdout}
+	out.line("id        %d (shard %d, batch %d)", d.ID, d.Shard, d.Seq)
+	out.line("reason    %s: %q", d.Reason, d.Detail)
+	out.line("event     %q", d.EventID)
+	out.line("received  %s from the %s", d.ReceivedAt.UTC().Format(time.RFC3339), d.Endpoint)
+	out.line("sha256    %x", d.SHA256)
+	out.line("bytes     %s (sluice dead-letters show %d --raw prints them as they are)", terminal.Number(d.RawBytes), d.ID)
+	out.line("%s", fmt.Sprintf("%q", d.Raw))
+	return out.err
+}

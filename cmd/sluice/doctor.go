@@ -1,0 +1,147 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"sluice/fetch"
+	"sluice/sink"
+)
+
+func (p *program) doctorCommand() *cobra.Command {
+	var s settings
+	var noAPI bool
+	cmd := &cobra.Command{
+		Use: "doctor", Short: "Look at the database and the API, and say how to mend what is wrong", Args: noArgs,
+		Long: "Looks at the database (connection, privileges, schema, settings, clock) and at the API (address, key, stream, limits,\n" +
+			"clock). It changes nothing. The API is asked a few questions: they count against its quota, and the life of the key\n" +
+			"may start with its first use; --no-api leaves it alone. Exit code 3: a run would not start.",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := s.load(p); err != nil {
+				return err
+			}
+			return p.doctor(cmd.Context(), &s, noAPI)
+		},
+	}
+	s.bind(cmd.Flags())
+	cmd.Flags().BoolVar(&noAPI, "no-api", false, "ask the API nothing")
+	return cmd
+}
+
+// diagnosis is one finding as JSON.
+type diagnosis struct {
+	Name   string `json:"name"`
+	Level  string `json:"level"`
+	Detail string `json:"detail"`
+	Hint   string `json:"hint,omitempty"`
+}
+
+func (p *program) doctor(ctx context.Context, s *settings, noAPI bool) error {
+	findings := p.examineDatabase(ctx, s)
+	if noAPI {
+		findings = append(findings, sink.Finding{Name: "api", Level: sink.Warn, Detail: "not asked (--no-api)"})
+	} else {
+		findings = append(findings, p.examineAPI(ctx, s)...)
+	}
+	if err := p.printFindings(findings, s.json); err != nil {
+		return err
+	}
+	for _, f := range findings {
+		if f.Level == sink.Fail {
+			return fail(exitUnreachable, "mend what is marked fail, then run `sluice doctor` again", errors.New("a run would not work"))
+		}
+	}
+	return nil
+}
+
+func (p *program) examineDatabase(ctx context.Context, s *settings) []sink.Finding {
+	where, err := p.existingDatabase(ctx)
+	if err != nil {
+		return []sink.Finding{{Name: "database", Level: sink.Warn, Detail: err.Error(), Hint: "`sluice run` makes a private PostgreSQL, or set DATABASE_URL"}}
+	}
+	return sink.Diagnose(ctx, sink.Config{URL: where.url, Job: s.job, Writers: s.writers})
+}
+
+// examineAPI asks the API what a run would ask first.
+func (p *program) examineAPI(ctx context.Context, s *settings) []sink.Finding {
+	if s.isDemo() {
+		return []sink.Finding{{Name: "api", Level: sink.OK, Detail: "API_BASE_URL is not set: a run would ingest the built-in simulator"}}
+	}
+	log, err := p.logger(s.logLevel)
+	if err != nil {
+		return []sink.Finding{{Name: "settings", Level: sink.Fail, Detail: err.Error()}}
+	}
+	src, err := p.findSource(s)
+	if err != nil {
+		return []sink.Finding{{Name: "api", Level: sink.Fail, Detail: err.Error(), Hint: "correct API_BASE_URL"}}
+	}
+	pacer, client, err := p.newClient(s, src, log)
+	if err != nil {
+		return []sink.Finding{{Name: "api", Level: sink.Fail, Detail: err.Error(), Hint: "correct API_BASE_URL"}}
+	}
+	defer client.Close()
+	began := time.Now()
+	found, err := client.Survey(ctx)
+	if err != nil {
+		return []sink.Finding{{Name: "api", Level: sink.Fail, Detail: err.Error(), Hint: "check API_BASE_URL and TARGET_API_KEY"}}
+	}
+	return describeAPI(client, pacer, found, time.Since(began))
+}
+
+func describeAPI(client *fetch.Client, pacer *fetch.Pacer, found fetch.Survey, took time.Duration) []sink.Finding {
+	caps := client.Capabilities()
+	findings := []sink.Finding{
+		{Name: "api", Level: sink.OK, Detail: fmt.Sprintf("%d events, newest %s; %d requests in %s (the key's life may have begun with them)",
+			found.Total, found.Newest, found.Requests, took.Round(time.Millisecond))},
+		{Name: "ladder", Level: sink.OK, Detail: caps.Step()},
+	}
+	if !caps.StreamAccess {
+		findings = append(findings, sink.Finding{Name: "stream", Level: sink.Warn, Detail: "the API refuses access to the stream",
+			Hint: "the list goes on alone, at its own quota"})
+	}
+	if !caps.Windows() {
+		findings[1].Level = sink.Warn
+		findings[1].Hint = "windows are walked one after another; more fetchers do not help"
+	}
+	for _, q := range pacer.Status() {
+		findings = append(findings, sink.Finding{Name: "quota " + q.Endpoint.String(), Level: sink.OK,
+			Detail: fmt.Sprintf("%s (%s), %d requests in the window now", q.Limit, q.Known, q.Recent)})
+	}
+	if offset, ok := client.ClockOffset(); ok {
+		findings = append(findings, clockFinding(offset))
+	}
+	return findings
+}
+
+// maxOffset is how far this machine's clock may be from the API's before timestamps mislead.
+const maxOffset = 5 * time.Second
+
+func clockFinding(offset time.Duration) sink.Finding {
+	f := sink.Finding{Name: "clock of the API", Level: sink.OK, Detail: fmt.Sprintf("%s ahead of this machine's", offset.Round(time.Second))}
+	if offset.Abs() > maxOffset {
+		f.Level, f.Hint = sink.Warn, "set this machine's clock by NTP; the lives of cursors are taken relatively, so a run works all the same"
+	}
+	return f
+}
+
+func (p *program) printFindings(findings []sink.Finding, asJSON bool) error {
+	if asJSON {
+		shown := make([]diagnosis, 0, len(findings))
+		for _, f := range findings {
+			shown = append(shown, diagnosis{f.Name, f.Level.String(), f.Detail, f.Hint})
+		}
+		return writeJSON(p.stdout, shown)
+	}
+	out := &printer{w: p.stdout}
+	for _, f := range findings {
+		out.line("%-4s  %-22s %s", f.Level, f.Name, f.Detail)
+		if f.Hint != "" && f.Level != sink.OK {
+			out.line("      %-22s → %s", "", f.Hint)
+		}
+	}
+	return out.err
+}

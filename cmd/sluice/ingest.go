@@ -1,0 +1,227 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/google/uuid"
+
+	"sluice/coordinator"
+	"sluice/fetch"
+	"sluice/shard"
+	"sluice/sink"
+)
+
+// ingest is one run of a job: what `sluice run` does, step by step.
+type ingest struct {
+	*program
+	*settings
+	log      *slog.Logger
+	database database
+	source   source
+	db       *sink.Postgres
+	lock     *sink.JobLock
+	client   *fetch.Client
+	pacer    *fetch.Pacer
+	job      *sink.Job
+	started  time.Time
+	before   int64 // events that earlier runs of the job stored
+	outcome  coordinator.Outcome
+}
+
+// ingest opens everything, walks what is unfinished, checks the result, and says how it went.
+func (p *program) ingest(ctx context.Context, s *settings) error {
+	log, err := p.logger(s.logLevel)
+	if err != nil {
+		return err
+	}
+	i := &ingest{program: p, settings: s, log: log, started: time.Now()}
+	defer i.close()
+	if err := i.open(ctx); err != nil {
+		return asStart(ctx, err)
+	}
+	if i.job != nil && !i.job.VerifiedAt.IsZero() {
+		return i.alreadyComplete(ctx)
+	}
+	if err := i.prepare(ctx); err != nil {
+		return asStart(ctx, err)
+	}
+	return i.work(ctx)
+}
+
+// asStart gives an error of the start its exit code: what was stopped by a signal is left for the next run, what was not
+// judged otherwise could not start.
+func asStart(ctx context.Context, err error) error {
+	var coded *exitError
+	var stop *shard.StopError
+	switch {
+	case errors.As(err, &coded):
+		return err
+	case ctx.Err() != nil && stoppedBySignal(context.Cause(ctx)):
+		return fail(exitLeft, "run the same command again", err)
+	case errors.As(err, &stop):
+		return fail(stop.Exit, stop.Hint, err)
+	}
+	return fail(exitUnreachable, "`sluice doctor` looks at the database and the API", err)
+}
+
+// open finds the source and the database, and takes the job.
+func (i *ingest) open(ctx context.Context) (err error) {
+	if i.database, err = i.findDatabase(ctx, i.settings); err != nil {
+		return err
+	}
+	if i.source, err = i.findSource(i.settings); err != nil {
+		return err
+	}
+	run := uuid.New()
+	config := sink.Config{URL: i.database.url, Job: i.settings.job, Run: run, Writers: i.writers, Log: i.log}
+	if i.db, err = sink.Open(ctx, config); err != nil {
+		return err
+	}
+	if err = i.takeLock(ctx); err != nil {
+		return err
+	}
+	if err = i.db.Migrate(ctx); err != nil {
+		return err
+	}
+	job, found, err := i.db.Job(ctx, i.settings.job)
+	if err != nil || !found {
+		return err
+	}
+	i.job = job
+	return i.checkJob(ctx)
+}
+
+// takeLock makes sure that no other run works on the job.
+func (i *ingest) takeLock(ctx context.Context) (err error) {
+	i.lock, err = i.db.Lock(ctx)
+	if errors.Is(err, sink.ErrJobLocked) {
+		return fail(exitLocked, "wait for the other run, or stop it; `sluice status` shows how far it is", err)
+	}
+	return err
+}
+
+// checkJob compares a job that exists with what was asked for.
+func (i *ingest) checkJob(ctx context.Context) error {
+	job := i.job
+	if job.Source != i.source.name {
+		if !i.sourceMoved {
+			return fail(exitUsage,
+				"use another --job for another source, or --source-moved if it is the same data at a new address",
+				fmt.Errorf("job %q belongs to the source %s, not to %s", job.Name, job.Source, i.source.name))
+		}
+		i.say("job %q: source %s moved to %s", job.Name, job.Source, i.source.name)
+		if err := i.db.SetSource(ctx, job.ID, i.source.name); err != nil {
+			return err
+		}
+		job.Source = i.source.name
+	}
+	if span := i.settings.span(); job.Span != span {
+		return fail(exitUsage, "use another --job for another span",
+			fmt.Errorf("job %q has the span %s, not %s", job.Name, job.Span, span))
+	}
+	if job.Shards != i.shards {
+		i.say("job %q was planned with %d shards and keeps them; --shards=%d is ignored", job.Name, job.Shards, i.shards)
+	}
+	return nil
+}
+
+// prepare opens the way to the API, and plans the job if it is new.
+func (i *ingest) prepare(ctx context.Context) (err error) {
+	if i.job == nil {
+		if err := i.checkTable(ctx); err != nil {
+			return err
+		}
+	}
+	if err := i.source.start(i.program); err != nil {
+		return err
+	}
+	if err := i.connect(ctx); err != nil {
+		return err
+	}
+	if i.job == nil {
+		return i.planJob(ctx)
+	}
+	var caps fetch.Capabilities
+	if err := json.Unmarshal(i.job.Capabilities, &caps); err != nil {
+		return fmt.Errorf("read the job's capabilities: %w", err)
+	}
+	i.client.SetCapabilities(caps)
+	return nil
+}
+
+// connect makes the client, with the quotas as earlier runs left them.
+func (i *ingest) connect(ctx context.Context) (err error) {
+	i.pacer, i.client, err = i.newClient(i.settings, i.source, i.log)
+	if err != nil {
+		return fail(exitUsage, "", err)
+	}
+	quotas, err := i.db.LoadQuotas(ctx, i.source.name)
+	if err != nil {
+		return err
+	}
+	i.pacer.Restore(fromTable(quotas))
+	return nil
+}
+
+// planJob looks at the API and writes the job with its windows.
+func (i *ingest) planJob(ctx context.Context) error {
+	survey, windows, err := survey(ctx, i.client, i.settings)
+	if err != nil {
+		return err
+	}
+	caps := i.client.Capabilities()
+	i.log.Info("surveyed the API", "events", survey.Total, "newest", survey.Newest, "oldest", survey.Oldest,
+		"requests", survey.Requests, "page", caps.PageSize, "step", caps.Step())
+	encoded, err := json.Marshal(caps)
+	if err != nil {
+		return err
+	}
+	job := sink.Job{
+		Name: i.settings.job, Source: i.source.name, Span: i.settings.span(), APITotal: max(0, survey.Total), Capabilities: encoded,
+	}
+	i.job, err = i.db.CreateJob(ctx, job, windows)
+	return err
+}
+
+// survey looks at the API and cuts the span into windows.
+func survey(ctx context.Context, client *fetch.Client, s *settings) (fetch.Survey, []shard.Window, error) {
+	found, err := client.Survey(ctx)
+	if err != nil {
+		return found, nil, err
+	}
+	return found, coordinator.Plan(s.span(), found.Oldest, found.Newest, s.shards), nil
+}
+
+// alreadyComplete ends a run of a job that is done and verified, without a request.
+func (i *ingest) alreadyComplete(ctx context.Context) error {
+	if err := i.countBefore(ctx); err != nil {
+		return asStart(ctx, err)
+	}
+	return i.conclude(ctx, verdict{
+		text: fmt.Sprintf("job %q was complete and verified on %s", i.job.Name, i.job.VerifiedAt.UTC().Format(time.RFC3339)),
+	})
+}
+
+// close lets go of everything, in the reverse order.
+func (i *ingest) close() {
+	if i.client != nil {
+		i.client.Close()
+	}
+	i.source.stop()
+	if i.lock != nil {
+		i.lock.Close(context.Background())
+	}
+	if i.db != nil {
+		i.db.Close()
+	}
+}
+
+// say prints a line about what was chosen. It goes to stderr: stdout is for results.
+func (p *program) say(format string, args ...any) {
+	fmt.Fprintf(p.stderr, "sluice: "+format+"\n", args...)
+}

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const modulePrefix = "sluice/"
+
+// rooms says who may enter whom (docs/adr/0001): each package and the packages of ours that its files, tests apart, import.
+var rooms = map[string][]string{
+	"shard":               {},
+	"fetch/apisim":        {},
+	"migrations":          {},
+	"fetch":               {"shard"},
+	"coordinator":         {"shard"},
+	"sink":                {"shard", "migrations"},
+	"sink/embedpg":        {},
+	"sink/pgproxy":        {},
+	"cmd/sluice":          {"*"},
+	"cmd/sluice/internal": {"cmd/sluice/internal"},
+}
+
+// guests says in which rooms a third party may be.
+var guests = map[string][]string{
+	"github.com/sourcegraph/conc": {"coordinator"},
+	"golang.org/x/time/rate":      {"fetch"},
+	"golang.org/x/sync/errgroup":  {"shard", "fetch/apisim"},
+	"github.com/jackc/pgx":        {"sink", "sink/embedpg", "migrations"},
+	"github.com/spf13":            {"cmd/sluice"},
+	"github.com/vbauerster/mpb":   {"cmd/sluice/internal"},
+	"github.com/pressly/goose":    {"sink", "migrations"},
+}
+
+// sourceFile is one file of the module, tests apart.
+type sourceFile struct {
+	room string
+	path string
+	file *ast.File
+}
+
+func sourceFiles(t *testing.T) []sourceFile {
+	t.Helper()
+	root := filepath.Join("..", "..")
+	var files []sourceFile
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() && strings.HasPrefix(d.Name(), ".") && d.Name() != ".." {
+			return cmpSkip(err)
+		}
+		if d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return nil
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(root, path)
+		files = append(files, sourceFile{room: roomOf(filepath.ToSlash(filepath.Dir(rel))), path: rel, file: file})
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(files) < 50 {
+		t.Fatalf("only %d files found", len(files))
+	}
+	return files
+}
+
+func cmpSkip(err error) error {
+	if err != nil {
+		return err
+	}
+	return filepath.SkipDir
+}
+
+// roomOf folds the packages under cmd/sluice/internal into one room.
+func roomOf(dir string) string {
+	if strings.HasPrefix(dir, "cmd/sluice/internal") {
+		return "cmd/sluice/internal"
+	}
+	return dir
+}
+
+// TestRoomsAreEnteredOnlyAsTheDesignSays holds the layers.
+func TestRoomsAreEnteredOnlyAsTheDesignSays(t *testing.T) {
+	for _, f := range sourceFiles(t) {
+		allowed, known := rooms[f.room]
+		if !known {
+			t.Errorf("%s: package %s is no room of the design", f.path, f.room)
+		}
+		for _, spec := range f.file.Imports {
+			name, _ := strconv.Unquote(spec.Path.Value)
+			if own, ok := strings.CutPrefix(name, modulePrefix); ok {
+				if !slices.Contains(allowed, "*") && !slices.Contains(allowed, roomOf(own)) {
+					t.Errorf("%s: %s must not import %s", f.path, f.room, own)
+				}
+			}
+			for guest, where := range guests {
+				if strings.HasPrefix(name, guest) && !slices.Contains(where, f.room) {
+					t.Errorf("%s: %s belongs into %v, not into %s", f.path, guest, where, f.room)
+				}
+			}
+		}
+	}
+}
+
+// goroutines lists the rooms that may start goroutines: the three owners, and what stands in for the world around them.
+var goroutines = []string{"coordinator", "shard", "cmd/sluice", "cmd/sluice/internal", "fetch/apisim", "sink/embedpg", "sink/pgproxy"}
+
+// TestGoroutinesHaveThreeOwners: the coordinator, a shard's two halves, and the command start goroutines, nobody else.
+func TestGoroutinesHaveThreeOwners(t *testing.T) {
+	for _, f := range sourceFiles(t) {
+		if slices.Contains(goroutines, f.room) {
+			continue
+		}
+		ast.Inspect(f.file, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.GoStmt:
+				t.Errorf("%s starts a goroutine", f.path)
+			case *ast.CallExpr:
+				if sel, ok := n.Fun.(*ast.SelectorExpr); ok && sel.Sel.Name == "Go" {
+					t.Errorf("%s starts a goroutine", f.path)
+				}
+			}
+			return true
+		})
+	}
+}
+
+// TestTheOnlyDataChannelIsThePageQueue: where records travel between goroutines, they do so in shard's queue.
+func TestTheOnlyDataChannelIsThePageQueue(t *testing.T) {
+	for _, f := range sourceFiles(t) {
+		ast.Inspect(f.file, func(n ast.Node) bool {
+			channel, ok := n.(*ast.ChanType)
+			if !ok {
+				return true
+			}
+			name := ""
+			if ident, ok := channel.Value.(*ast.Ident); ok {
+				name = ident.Name
+			}
+			if (name == "Batch" || name == "Page" || name == "Event") && f.room != "shard" {
+				t.Errorf("%s has a channel of %s", f.path, name)
+			}
+			return true
+		})
+	}
+}

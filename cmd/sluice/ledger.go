@@ -1,0 +1,47 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"sluice/sink"
+)
+
+// reader is an open ledger, for the commands that look and do not run.
+type reader struct {
+	db  *sink.Postgres
+	job *sink.Job
+}
+
+// openLedger opens the database of an earlier run and finds the job.
+func (p *program) openLedger(ctx context.Context, c *common) (*reader, error) {
+	log, err := p.logger(c.logLevel)
+	if err != nil {
+		return nil, err
+	}
+	where, err := p.existingDatabase(ctx)
+	if err != nil {
+		return nil, err
+	}
+	db, err := sink.Open(ctx, sink.Config{URL: where.url, Job: c.job, Writers: 1, Log: log})
+	if err != nil {
+		return nil, fail(exitUnreachable, "`sluice doctor` looks at the database", err)
+	}
+	job, found, err := db.Job(ctx, c.job)
+	if err == nil && found {
+		return &reader{db, job}, nil
+	}
+	defer db.Close()
+	if err != nil {
+		return nil, fail(exitUnreachable, "", err)
+	}
+	return nil, fail(exitUsage, "`sluice run` makes it; --job names another", p.noJob(ctx, db, c.job))
+}
+
+func (p *program) noJob(ctx context.Context, db *sink.Postgres, name string) error {
+	names, err := db.Jobs(ctx)
+	if err != nil || len(names) == 0 {
+		return fmt.Errorf("there is no job %q in this database, nor any other", name)
+	}
+	return fmt.Errorf("there is no job %q in this database; there are %q", name, names)
+}

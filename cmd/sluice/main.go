@@ -1,0 +1,152 @@
+// Sluice pulls every event out of the DataSync Analytics API into PostgreSQL: in parallel time windows, inside the API's rate
+// limits, exactly once, resumable at every page.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+
+	"sluice/cmd/sluice/internal/terminal"
+)
+
+// version is set by the linker.
+var version = "dev"
+
+// The exit codes, part of the contract (README, "Exit codes").
+const (
+	exitOK          = 0
+	exitUnexpected  = 1 // a bug, or an error that nobody foresaw
+	exitUsage       = 2 // wrong usage or configuration
+	exitUnreachable = 3 // work could not start, or the key was refused at any time
+	exitLeft        = 4 // work was done, more is left: the same command resumes
+	exitDoubt       = 5 // the check failed, or the dead-letter budget stopped the run
+	exitLocked      = 6 // another run holds the job
+)
+
+// exitError carries an exit code, and what to do next.
+type exitError struct {
+	code int
+	err  error
+	hint string
+}
+
+func (e *exitError) Error() string { return e.err.Error() }
+func (e *exitError) Unwrap() error { return e.err }
+
+func fail(code int, hint string, err error) error { return &exitError{code, err, hint} }
+
+func usage(format string, args ...any) error {
+	return fail(exitUsage, "sluice --help shows the commands, sluice <command> --help their settings", fmt.Errorf(format, args...))
+}
+
+func main() {
+	// Memory is bounded by --memory; this only tells the collector not to let garbage pile up beside it.
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(224 << 20)
+	}
+	console := terminal.NewConsole(os.Stderr)
+	p := &program{stdout: os.Stdout, stderr: console, console: console, environ: os.LookupEnv, exit: os.Exit}
+	os.Exit(p.main(context.Background(), os.Args[1:]))
+}
+
+// program is one run of the command, with its surroundings as values, so that a test can start the very same program.
+type program struct {
+	stdout, stderr io.Writer
+	console        *terminal.Console // what stderr writes to
+	environ        func(string) (string, bool)
+	exit           func(int) // for the second signal
+}
+
+// main runs the command line and returns the exit code. The last line says which, and what to do next.
+func (p *program) main(ctx context.Context, args []string) int {
+	root := p.root()
+	root.SetArgs(args)
+	root.SetOut(p.stdout)
+	root.SetErr(p.stderr)
+	return p.report(root.ExecuteContext(ctx))
+}
+
+// report prints an error and what to do about it, and returns the exit code.
+func (p *program) report(err error) int {
+	if err == nil {
+		return exitOK
+	}
+	code, hint := exitUnexpected, ""
+	var coded *exitError
+	if errors.As(err, &coded) {
+		code, hint = coded.code, coded.hint
+	}
+	fmt.Fprintf(p.stderr, "sluice: %v\n", err)
+	if hint != "" {
+		fmt.Fprintf(p.stderr, "sluice: %s\n", hint)
+	}
+	fmt.Fprintf(p.stderr, "sluice: exit code %d (%s)\n", code, exitMeaning(code))
+	return code
+}
+
+func exitMeaning(code int) string {
+	switch code {
+	case exitUsage:
+		return "wrong usage or configuration"
+	case exitUnreachable:
+		return "work could not start, or the key was refused"
+	case exitLeft:
+		return "work is left, the same command resumes it"
+	case exitDoubt:
+		return "the data are in doubt"
+	case exitLocked:
+		return "another run holds the job"
+	}
+	return "unexpected error"
+}
+
+// root builds the command line.
+func (p *program) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "sluice",
+		Short: "Pulls every event of the DataSync Analytics API into PostgreSQL, exactly once",
+		Long: "Sluice pulls every event out of the DataSync Analytics API and puts it into PostgreSQL: in parallel time windows,\n" +
+			"inside the API's rate limits, exactly once, resumable at every page.\n\n" +
+			"Environment: API_BASE_URL, TARGET_API_KEY, DATABASE_URL; every flag --page-size is also SLUICE_PAGE_SIZE.\n" +
+			"Without API_BASE_URL a simulator is started and ingested; without DATABASE_URL a private PostgreSQL is used.",
+		Example:       "  sluice run --shards=8\n  sluice status\n  sluice verify",
+		SilenceErrors: true, SilenceUsage: true,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usage("%q is no command of sluice", args[0])
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			return p.applyEnvironment(cmd.Flags())
+		},
+	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage("%w", err) })
+	root.AddCommand(p.runCommand(), p.planCommand(), p.statusCommand(), p.verifyCommand(), p.deadLettersCommand(),
+		p.simulateCommand(), p.doctorCommand(), p.dbCommand(), p.versionCommand())
+	return root
+}
+
+func (p *program) versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "Print the version", Args: noArgs,
+		RunE: func(*cobra.Command, []string) error {
+			_, err := fmt.Fprintln(p.stdout, "sluice", version)
+			return err
+		},
+	}
+}
+
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usage("sluice %s takes no argument, %q was given", cmd.Name(), args[0])
+	}
+	return nil
+}

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"sluice/cmd/sluice/internal/terminal"
+	"sluice/fetch"
+	"sluice/shard"
+)
+
+func (p *program) planCommand() *cobra.Command {
+	var s settings
+	cmd := &cobra.Command{
+		Use:   "plan",
+		Short: "Look at the API and show the windows that a run would walk",
+		Long: "Asks the API for a few pages (at most 14 requests), and shows what it can do, the span of its events and the windows\n" +
+			"that `sluice run` would walk. Nothing is stored. The requests count against the API's quota, and the life of the key\n" +
+			"may start with its first use.",
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := s.load(p); err != nil {
+				return err
+			}
+			ctx, release := p.stoppable(cmd.Context())
+			defer release()
+			return p.plan(ctx, &s)
+		},
+	}
+	s.bind(cmd.Flags())
+	return cmd
+}
+
+// planned is what `sluice plan` shows.
+type planned struct {
+	Source       string             `json:"source"`
+	Events       int64              `json:"events"` // -1: the API does not say
+	Newest       string             `json:"newest"`
+	Oldest       string             `json:"oldest"` // an estimate
+	Capabilities fetch.Capabilities `json:"capabilities"`
+	Step         string             `json:"step"`
+	Requests     int                `json:"requests_used"`
+	Pages        int64              `json:"expected_requests"` // 0: not known
+	Minutes      float64            `json:"expected_minutes"`  // at the quotas known; 0: not known
+	Windows      []plannedWindow    `json:"windows"`
+}
+
+type plannedWindow struct {
+	Shard int    `json:"shard"`
+	Start string `json:"start"`
+	End   string `json:"end"`
+}
+
+func (p *program) plan(ctx context.Context, s *settings) error {
+	log, err := p.logger(s.logLevel)
+	if err != nil {
+		return err
+	}
+	src, err := p.findSource(s)
+	if err != nil {
+		return err
+	}
+	if err := src.start(p); err != nil {
+		return err
+	}
+	defer src.stop()
+	pacer, client, err := p.newClient(s, src, log)
+	if err != nil {
+		return fail(exitUsage, "", err)
+	}
+	defer client.Close()
+	found, windows, err := survey(ctx, client, s)
+	if err != nil {
+		return asStart(ctx, err)
+	}
+	shown := describe(src.name, found, windows, client.Capabilities())
+	shown.Minutes = minutes(shown.Pages, pacer.Status())
+	if s.json {
+		return writeJSON(p.stdout, shown)
+	}
+	return p.printPlan(shown)
+}
+
+func describe(name string, found fetch.Survey, windows []shard.Window, caps fetch.Capabilities) *planned {
+	shown := &planned{
+		Source: name, Events: found.Total, Newest: found.Newest.String(), Oldest: found.Oldest.String(),
+		Capabilities: caps, Step: caps.Step(), Requests: found.Requests,
+	}
+	for n, w := range windows {
+		shown.Windows = append(shown.Windows, plannedWindow{n + 1, w.Start.String(), w.End.String()})
+	}
+	if found.Total >= 0 && caps.PageSize > 0 {
+		// The last page of each window is half empty on average, and the end of the data is read twice.
+		shown.Pages = found.Total/int64(caps.PageSize) + int64(len(windows)+1)/2 + 1
+	}
+	return shown
+}
+
+// minutes returns how long so many requests take at the quotas known; 0 if they are not.
+func minutes(pages int64, quotas []fetch.QuotaStatus) float64 {
+	perMinute := 0.0
+	for _, q := range quotas {
+		if q.Limit.N > 0 && q.Limit.Window > 0 {
+			perMinute += float64(q.Limit.N) / q.Limit.Window.Minutes()
+		}
+	}
+	if perMinute == 0 {
+		return 0
+	}
+	return float64(pages) / perMinute
+}
+
+func (p *program) printPlan(s *planned) error {
+	out := &printer{w: p.stdout}
+	out.line("source   %s", s.Source)
+	if s.Events >= 0 {
+		out.line("events   %s", terminal.Number(s.Events))
+	}
+	out.line("span     %s (about) to %s", s.Oldest, s.Newest)
+	out.line("ladder   %s", s.Step)
+	out.line("pages    of %s records; this look took %d requests", terminal.Number(int64(s.Capabilities.PageSize)), s.Requests)
+	if s.Pages > 0 {
+		out.line("expected %s requests", terminal.Number(s.Pages))
+	}
+	if s.Minutes > 0 {
+		out.line("time     at least %s at the quotas known so far (the stream's is learned while it runs)",
+			terminal.Short(time.Duration(s.Minutes*float64(time.Minute))))
+	}
+	for _, w := range s.Windows {
+		out.line("shard %3d  [%s, %s)", w.Shard, w.Start, w.End)
+	}
+	return out.err
+}

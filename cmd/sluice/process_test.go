@@ -1,0 +1,233 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"sluice/fetch/apisim"
+	"sluice/sink/embedpg"
+)
+
+// built is the directory of the binary; empty if no test needed one.
+var built string
+
+// binary builds the program once for all tests that need it as a process.
+var binary = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "sluice-test-bin-")
+	if err != nil {
+		return "", err
+	}
+	built = dir
+	path := filepath.Join(dir, "sluice")
+	out, err := exec.Command("go", "build", "-o", path, ".").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("build: %w\n%s", err, out)
+	}
+	return path, nil
+})
+
+// TestMain removes the binary that tests built.
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if built != "" {
+		os.RemoveAll(built)
+	}
+	os.Exit(code)
+}
+
+// process is the program as a process of its own.
+type process struct {
+	*exec.Cmd
+	out    locked
+	exited chan struct{}
+}
+
+// start starts the program against the world's API and database.
+func (w *world) start(args ...string) *process {
+	w.t.Helper()
+	path, err := binary()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	p := &process{Cmd: exec.Command(path, args...), exited: make(chan struct{})}
+	p.Env = os.Environ()
+	for name, value := range w.env {
+		p.Env = append(p.Env, name+"="+value)
+	}
+	p.Stdout, p.Stderr = &p.out, &p.out
+	if err := p.Start(); err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { _ = p.Process.Kill() })
+	go func() {
+		_ = p.Wait()
+		close(p.exited)
+	}()
+	return p
+}
+
+// code waits for the end of the process and returns its exit code.
+func (p *process) code(t *testing.T, within time.Duration) int {
+	t.Helper()
+	select {
+	case <-p.exited:
+		return p.ProcessState.ExitCode()
+	case <-time.After(within):
+		t.Fatalf("the process did not end within %s:\n%s", within, p.out.String())
+		return -1
+	}
+}
+
+// slow makes an API whose pages take a while, so that there is a middle to a run.
+func slow(page time.Duration) func(*apisim.Config) {
+	return func(c *apisim.Config) {
+		c.PageCap = 1000
+		c.Latency = apisim.Latency{Page: page, Jitter: page / 2, Scale: 1}
+	}
+}
+
+// waitFor waits until the API has served so many page requests.
+func (w *world) waitFor(p *process, requests int64) {
+	w.t.Helper()
+	deadline := time.After(60 * time.Second)
+	for w.pages() < requests {
+		select {
+		case <-p.exited:
+			return
+		case <-deadline:
+			w.t.Fatalf("only %d page requests came:\n%s", w.pages(), p.out.String())
+		case <-time.After(2 * time.Millisecond):
+		}
+	}
+}
+
+// TestKilledTenTimesThenExact kills the process with SIGKILL at ten random moments, then lets it finish.
+func TestKilledTenTimesThenExact(t *testing.T) {
+	const events, page, shards, queue = 200_000, 1000, 4, 2
+	w := newWorld(t, events, slow(30*time.Millisecond))
+	args := []string{"run", fmt.Sprintf("--shards=%d", shards), fmt.Sprintf("--queue-pages=%d", queue)}
+	kills := 0
+	for range 10 {
+		before := w.pages()
+		p := w.start(args...)
+		w.waitFor(p, before+1+rand.Int64N(25))
+		if err := p.Process.Signal(syscall.SIGKILL); err == nil {
+			kills++
+		}
+		<-p.exited
+	}
+	p := w.start(args...)
+	if code := p.code(t, time.Minute); code != exitOK {
+		t.Fatalf("exit code %d:\n%s", code, p.out.String())
+	}
+	w.exact()
+	if kills < 5 {
+		t.Errorf("only %d kills hit a running process", kills)
+	}
+	// Each kill may cost each fetcher the page on its way, its queue, and the batch that was being committed.
+	again := int64(kills * shards * (1 + queue + 2))
+	const least = events/page + shards + 2
+	const surveys = 14 * 11
+	if asked := w.pages(); asked > least+surveys+again {
+		t.Errorf("%d page requests after %d kills, %d at most were expected", asked, kills, least+surveys+again)
+	}
+}
+
+// TestSIGTERMDrains: exit code 4 within 10 s, everything fetched is stored, and the same command finishes.
+func TestSIGTERMDrains(t *testing.T) {
+	w := newWorld(t, 100_000, slow(50*time.Millisecond))
+	p := w.start("run", "--shards=4")
+	w.waitFor(p, 25)
+	if err := p.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if code := p.code(t, 10*time.Second); code != exitLeft {
+		t.Fatalf("exit code %d, want %d:\n%s", code, exitLeft, p.out.String())
+	}
+	if out := p.out.String(); contains(out, "ingestion complete") {
+		t.Errorf("an interrupted run claims to be complete:\n%s", out)
+	}
+	w.mustRun(exitOK, "run", "--shards=4")
+	w.exact()
+}
+
+// TestSecondSignalLeavesAtOnce: 128 + 15 for SIGTERM.
+func TestSecondSignalLeavesAtOnce(t *testing.T) {
+	w := newWorld(t, 100_000, slow(200*time.Millisecond))
+	// A lock on the shards' rows keeps the drain from ending.
+	p := w.start("run", "--shards=2")
+	w.waitFor(p, 20)
+	release := w.hold("lock table ingestion_shards in access exclusive mode")
+	defer release()
+	for range 2 {
+		if err := p.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		w.waitForOutput(p, "again to leave at once")
+	}
+	if code := p.code(t, 5*time.Second); code != 128+15 {
+		t.Fatalf("exit code %d, want 143:\n%s", code, p.out.String())
+	}
+}
+
+// waitForOutput waits until the process has printed a text.
+func (w *world) waitForOutput(p *process, text string) {
+	w.t.Helper()
+	deadline := time.After(20 * time.Second)
+	for !contains(p.out.String(), text) {
+		select {
+		case <-deadline:
+			w.t.Fatalf("%q was not printed:\n%s", text, p.out.String())
+		case <-time.After(2 * time.Millisecond):
+		}
+	}
+}
+
+// TestDatabaseRestartsInTheMiddle crashes PostgreSQL and starts it again: the run goes on by itself.
+func TestDatabaseRestartsInTheMiddle(t *testing.T) {
+	w := newWorld(t, 150_000, slow(20*time.Millisecond))
+	ctx := context.Background()
+	server := embedpg.TestServer(t, embedpg.TestOptions{Sync: true})
+	if err := server.EnsureDatabase(ctx, "restarted"); err != nil {
+		t.Fatal(err)
+	}
+	w.env[envDatabase] = server.URL("restarted")
+	p := w.start("run", "--shards=4")
+	w.waitFor(p, 40)
+	if err := server.Crash(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := server.Start(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if w.env[envDatabase] != server.URL("restarted") {
+		t.Fatal("the server came back on another port")
+	}
+	if code := p.code(t, 2*time.Minute); code != exitOK {
+		t.Fatalf("exit code %d:\n%s", code, p.out.String())
+	}
+	w.exact()
+}
+
+// TestOneRunPerJob: the second exits with 6, and the first is not disturbed.
+func TestOneRunPerJob(t *testing.T) {
+	w := newWorld(t, 400_000, slow(100*time.Millisecond))
+	p := w.start("run", "--shards=4")
+	w.waitFor(p, 20)
+	r := w.mustRun(exitLocked, "run", "--shards=4")
+	if !contains(r.stderr, "another run holds the job") {
+		t.Errorf("stderr:\n%s", r.stderr)
+	}
+	if code := p.code(t, 2*time.Minute); code != exitOK {
+		t.Fatalf("exit code %d:\n%s", code, p.out.String())
+	}
+	w.exact()
+}

@@ -1,0 +1,175 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"sluice/cmd/sluice/internal/terminal"
+	"sluice/fetch"
+	"sluice/shard"
+)
+
+// result is the summary of a run. Its figures come from the ledger, not from what the process remembers.
+type result struct {
+	Job        string    `json:"job"`
+	Source     string    `json:"source"`
+	ExitCode   int       `json:"exit_code"`
+	Verdict    string    `json:"verdict"`
+	Findings   []string  `json:"findings,omitempty"`
+	Hint       string    `json:"hint,omitempty"`
+	Events     int64     `json:"events"`
+	Received   int64     `json:"received"`
+	Duplicates int64     `json:"duplicates"`
+	OutOfWin   int64     `json:"out_of_window"`
+	Dead       int64     `json:"dead_letters"`
+	OutOfOrder int64     `json:"out_of_order"`
+	Shards     int       `json:"shards"`
+	Done       int       `json:"shards_done"`
+	Seconds    float64   `json:"seconds"`
+	New        int64     `json:"events_this_run"`
+	Requests   *requests `json:"requests,omitempty"`
+}
+
+// requests are what this run asked of the API.
+type requests struct {
+	List          int64   `json:"list"`
+	Stream        int64   `json:"stream"`
+	ListRefused   int64   `json:"list_refused"`
+	StreamRefused int64   `json:"stream_refused"`
+	Access        int64   `json:"stream_access"`
+	Retries       int64   `json:"retries"`
+	Cached        int64   `json:"cached"`
+	ListUsed      float64 `json:"list_quota_used"`
+	StreamUsed    float64 `json:"stream_quota_used"`
+	Bytes         int64   `json:"bytes"`
+}
+
+// conclude prints the summary, and returns the error that carries the exit code.
+func (i *ingest) conclude(ctx context.Context, v verdict) error {
+	r, err := i.summarize(ctx, v)
+	if err != nil {
+		i.log.Warn("the summary is incomplete", "err", err)
+	}
+	if i.json {
+		err = writeJSON(i.stdout, r)
+	} else {
+		err = i.print(r)
+	}
+	if v.code == exitOK {
+		return err
+	}
+	return fail(v.code, v.hint, errors.New(v.text))
+}
+
+// summarize reads the ledger.
+func (i *ingest) summarize(ctx context.Context, v verdict) (*result, error) {
+	r := &result{
+		Job: i.job.Name, Source: i.job.Source, ExitCode: v.code, Verdict: v.text, Findings: v.findings, Hint: v.hint,
+		Shards: i.job.Shards, Seconds: time.Since(i.started).Seconds(),
+	}
+	if i.client != nil {
+		r.Requests = countRequests(i.client.Traffic(), i.pacer.Status())
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	checkpoints, err := i.db.Load(ctx, i.job.ID)
+	if err != nil {
+		return r, err
+	}
+	var sum shard.Counts
+	for _, cp := range checkpoints {
+		sum = sum.Add(cp.Counts)
+		if cp.State == shard.Done {
+			r.Done++
+		}
+	}
+	r.Shards = len(checkpoints)
+	r.Events, r.Received, r.Duplicates = sum.Events, sum.Received, sum.Duplicates
+	r.OutOfWin, r.Dead, r.OutOfOrder = sum.OutOfWindow, sum.DeadLetters, sum.OutOfOrder
+	r.New = sum.Events - i.before
+	return r, nil
+}
+
+func countRequests(t fetch.Traffic, quotas []fetch.QuotaStatus) *requests {
+	r := &requests{
+		List: t.List, Stream: t.Stream, ListRefused: t.ListRefused, StreamRefused: t.StreamRefused, Access: t.Access,
+		Retries: t.Retries, Cached: t.Cached, Bytes: t.Bytes,
+	}
+	for _, q := range quotas {
+		switch q.Endpoint {
+		case shard.List:
+			r.ListUsed = q.Used
+		case shard.Stream:
+			r.StreamUsed = q.Used
+		}
+	}
+	return r
+}
+
+// print writes the summary for people. "ingestion complete" is the last line but one, and only there with exit code 0.
+func (i *ingest) print(r *result) error {
+	out := &printer{w: i.stdout}
+	out.line("job %s, source %s", r.Job, r.Source)
+	out.line("%s events stored (%s in this run), %d of %d shards done", terminal.Number(r.Events), terminal.Number(r.New), r.Done, r.Shards)
+	out.line("%s records received: %s duplicates, %s of other windows, %s dead letters, %s out of order",
+		terminal.Number(r.Received), terminal.Number(r.Duplicates), terminal.Number(r.OutOfWin), terminal.Number(r.Dead),
+		terminal.Number(r.OutOfOrder))
+	if q := r.Requests; q != nil {
+		out.line("%d requests to the list (%d refused), %d to the stream (%d refused), %d repeated, %d answered from the API's cache",
+			q.List, q.ListRefused, q.Stream, q.StreamRefused, q.Retries, q.Cached)
+	}
+	for _, f := range r.Findings {
+		out.line("found: %s", f)
+	}
+	out.line("%s in %s", r.Verdict, terminal.Short(time.Duration(r.Seconds*float64(time.Second))))
+	if i.database.private != nil {
+		out.line("look at the rows: %s", i.database.private.PSQLLine(i.database.name))
+		out.line("PostgreSQL stays up; to stop it: %s db stop", self())
+	}
+	if r.ExitCode == exitOK {
+		out.line("ingestion complete")
+		out.line("exit code 0: everything is stored and verified, nothing is left to do")
+	}
+	return out.err
+}
+
+// self returns how this program can be called again from the current directory.
+func self() string {
+	exe, err := os.Executable()
+	if err != nil {
+		return "sluice"
+	}
+	cwd, err := os.Getwd()
+	if err != nil {
+		return exe
+	}
+	if rel, err := filepath.Rel(cwd, exe); err == nil && len(rel) < len(exe) {
+		return rel
+	}
+	return exe
+}
+
+// printer writes lines and remembers the first error.
+type printer struct {
+	w   io.Writer
+	err error
+}
+
+func (p *printer) line(format string, args ...any) {
+	if p.err == nil {
+		_, p.err = fmt.Fprintf(p.w, format+"\n", args...)
+	}
+}
+
+func writeJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}

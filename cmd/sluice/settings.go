@@ -1,0 +1,251 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"sluice/coordinator"
+	"sluice/fetch"
+	"sluice/shard"
+)
+
+// The three names that the task itself gives. They are never flags: the last two are secrets.
+const (
+	envAPI      = "API_BASE_URL"
+	envKey      = "TARGET_API_KEY"
+	envDatabase = "DATABASE_URL"
+)
+
+// envName returns the environment variable of a flag: --page-size is SLUICE_PAGE_SIZE.
+func envName(flag string) string {
+	return "SLUICE_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+}
+
+// applyEnvironment gives every flag that was not set on the command line the value of its environment variable.
+func (p *program) applyEnvironment(flags *pflag.FlagSet) error {
+	var faults []error
+	flags.VisitAll(func(f *pflag.Flag) {
+		value, set := p.environ(envName(f.Name))
+		if f.Changed || !set || value == "" || f.Name == "help" {
+			return
+		}
+		if err := flags.Set(f.Name, value); err != nil {
+			faults = append(faults, fmt.Errorf("%s: %w", envName(f.Name), err))
+		}
+	})
+	if len(faults) > 0 {
+		return usage("%w", errors.Join(faults...))
+	}
+	return nil
+}
+
+func (p *program) env(name string) string {
+	value, _ := p.environ(name)
+	return strings.TrimSpace(value)
+}
+
+// common are the settings that most commands have.
+type common struct {
+	job      string
+	json     bool
+	logLevel string
+}
+
+func (c *common) bind(flags *pflag.FlagSet) {
+	flags.StringVar(&c.job, "job", "default", "name of the job: one source and one span")
+	flags.BoolVar(&c.json, "json", false, "print the result as JSON")
+	c.bindLog(flags)
+}
+
+func (c *common) bindLog(flags *pflag.FlagSet) {
+	flags.StringVar(&c.logLevel, "log-level", "info", "what is logged to stderr: debug, info, warn or error")
+}
+
+func (p *program) logger(level string) (*slog.Logger, error) {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		return nil, usage("--log-level %q: it must be debug, info, warn or error", level)
+	}
+	return slog.New(slog.NewTextHandler(p.stderr, &slog.HandlerOptions{Level: l})), nil
+}
+
+// settings are those of `sluice run` and `sluice plan`.
+type settings struct {
+	common
+	api, database string
+	key           fetch.Secret
+
+	shards, fetchers, writers       int
+	queuePages, batchRows, pageSize int
+	memory                          byteSize
+	from, to                        instantFlag
+	listLimit, streamLimit          limitFlag
+	madeCursors                     string
+	giveUpAfter                     time.Duration
+	maxWait                         time.Duration
+	maxDeadLetters                  int64
+	requireTLS                      bool
+	source                          string
+	sourceMoved                     bool
+	demo                            demoSettings
+}
+
+func (s *settings) bind(flags *pflag.FlagSet) {
+	s.common.bind(flags)
+	s.memory = 160 << 20
+	flags.IntVar(&s.shards, "shards", 8, "windows that the span is cut into")
+	flags.IntVar(&s.fetchers, "fetchers", 0, "pages asked for at a time (default: as many as shards, 16 at most)")
+	flags.IntVar(&s.writers, "writers", 2, "commits at a time")
+	flags.IntVar(&s.queuePages, "queue-pages", 2, "pages that wait for the database, for each shard")
+	flags.IntVar(&s.batchRows, "batch-rows", 20_000, "rows that are committed together at most")
+	flags.IntVar(&s.pageSize, "page-size", 100_000, "records asked for at first; the API's answer decides")
+	flags.Var(&s.memory, "memory", "what all pages in hand may hold together, such as 160MiB")
+	flags.Var(&s.from, "from", "oldest event time, RFC 3339 or a date (default: open to the past)")
+	flags.Var(&s.to, "to", "event time to stop before, RFC 3339 or a date (default: open to the future)")
+	flags.Var(&s.listLimit, "list-limit", "known limit of the list, such as 10/60s, or none (default: learned)")
+	flags.Var(&s.streamLimit, "stream-limit", "known limit of the stream, such as 50/60s, or none (default: learned)")
+	flags.StringVar(&s.madeCursors, "made-cursors", "auto", "auto or never: make a cursor to resume where no endpoint can be asked by timestamp")
+	flags.DurationVar(&s.giveUpAfter, "give-up-after", 15*time.Minute, "stop when no page was committed for so long")
+	flags.DurationVar(&s.maxWait, "max-wait", 15*time.Minute, "longest Retry-After that is waited for")
+	flags.Int64Var(&s.maxDeadLetters, "max-dead-letters", 0, "dead letters that stop the run (default: 100 or 1 % of what was received)")
+	flags.BoolVar(&s.requireTLS, "require-tls", false, "refuse an API that is reached by plain http")
+	flags.StringVar(&s.source, "source", "", "name of the source (default: the API's origin, or the simulator's data)")
+	flags.BoolVar(&s.sourceMoved, "source-moved", false, "the job's source has a new address: accept it under the same job")
+	s.demo.bind(flags)
+}
+
+// load takes in what comes from the environment alone, and checks everything.
+func (s *settings) load(p *program) error {
+	s.api, s.key, s.database = p.env(envAPI), fetch.Secret(p.env(envKey)), p.env(envDatabase)
+	var faults []error
+	check := func(ok bool, format string, args ...any) {
+		if !ok {
+			faults = append(faults, fmt.Errorf(format, args...))
+		}
+	}
+	check(s.shards >= 1 && s.shards <= 10_000, "--shards %d: there must be from 1 to 10,000", s.shards)
+	check(s.fetchers >= 0 && s.fetchers <= 1024, "--fetchers %d: there may be from 1 to 1024", s.fetchers)
+	check(s.writers >= 1 && s.writers <= 64, "--writers %d: there must be from 1 to 64", s.writers)
+	check(s.queuePages >= 1 && s.queuePages <= 1000, "--queue-pages %d: it must be from 1 to 1000", s.queuePages)
+	check(s.batchRows >= 1 && s.batchRows <= 1_000_000, "--batch-rows %d: it must be from 1 to 1,000,000", s.batchRows)
+	check(s.pageSize >= 1 && s.pageSize <= 1_000_000, "--page-size %d: it must be from 1 to 1,000,000", s.pageSize)
+	check(s.memory >= coordinator.MinMemory, "--memory %s: at least %s are needed", s.memory, byteSize(coordinator.MinMemory))
+	check(s.madeCursors == "auto" || s.madeCursors == "never", "--made-cursors %q: it must be auto or never", s.madeCursors)
+	check(s.giveUpAfter > 0, "--give-up-after %s: it must be positive", s.giveUpAfter)
+	check(s.maxWait > 0, "--max-wait %s: it must be positive", s.maxWait)
+	check(s.maxDeadLetters >= 0, "--max-dead-letters %d: it must not be negative", s.maxDeadLetters)
+	check(s.job != "" && len(s.job) <= 63, "--job %q: a name of 1 to 63 bytes is needed", s.job)
+	check(!s.from.set || !s.to.set || s.from.at < s.to.at, "--from %s is not before --to %s", s.from.at, s.to.at)
+	check(s.api == "" || s.key != "", "API_BASE_URL is set and TARGET_API_KEY is not: the API wants a key")
+	if len(faults) > 0 {
+		return usage("%w", errors.Join(faults...))
+	}
+	return nil
+}
+
+// isDemo tells whether no API is configured, so that the simulator is ingested.
+func (s *settings) isDemo() bool { return s.api == "" }
+
+// unbounded is the span of a job over the whole API.
+var unbounded = shard.Window{Start: shard.Past, End: shard.Future}
+
+// span returns what --from and --to bound; their absence leaves it open.
+func (s *settings) span() shard.Window {
+	w := unbounded
+	if s.from.set {
+		w.Start = s.from.at
+	}
+	if s.to.set {
+		w.End = s.to.at
+	}
+	return w
+}
+
+// byteSize is a number of bytes, such as 160MiB.
+type byteSize int64
+
+func (b byteSize) String() string {
+	if b >= 1<<20 && b%(1<<20) == 0 {
+		return strconv.FormatInt(int64(b)>>20, 10) + "MiB"
+	}
+	return strconv.FormatInt(int64(b), 10) + "B"
+}
+
+// Set reads a size with one of the units B, KiB, MiB, GiB (KB, MB and GB are taken as those).
+func (b *byteSize) Set(s string) error {
+	digits := strings.TrimRight(s, "BKMGikmgb ")
+	n, err := strconv.ParseInt(digits, 10, 40)
+	if err != nil || n < 0 {
+		return fmt.Errorf("%q is not a size such as 160MiB", s)
+	}
+	switch unit := strings.ToUpper(strings.TrimSpace(s[len(digits):])); strings.TrimSuffix(strings.TrimSuffix(unit, "B"), "I") {
+	case "":
+	case "K":
+		n <<= 10
+	case "M":
+		n <<= 20
+	case "G":
+		n <<= 30
+	default:
+		return fmt.Errorf("%q is not a size such as 160MiB", s)
+	}
+	*b = byteSize(n)
+	return nil
+}
+
+// Type names the value in the help.
+func (b *byteSize) Type() string { return "size" }
+
+// instantFlag is a point in event time.
+type instantFlag struct {
+	at  shard.Instant
+	set bool
+}
+
+func (i *instantFlag) String() string {
+	if !i.set {
+		return ""
+	}
+	return i.at.String()
+}
+
+// Set reads RFC 3339, or a date, which is its first instant in UTC.
+func (i *instantFlag) Set(s string) error {
+	t, err := time.Parse(time.RFC3339, s)
+	if err != nil {
+		t, err = time.Parse(time.DateOnly, s)
+	}
+	if err != nil || t.Year() < 1970 || t.Year() > 2200 {
+		return fmt.Errorf("%q is neither RFC 3339 (2026-01-27T19:20:12Z) nor a date (2026-01-27) from 1970 to 2200", s)
+	}
+	i.at, i.set = shard.InstantOf(t), true
+	return nil
+}
+
+// Type names the value in the help.
+func (i *instantFlag) Type() string { return "time" }
+
+// limitFlag is a known limit of an endpoint.
+type limitFlag struct{ fetch.Limit }
+
+func (l *limitFlag) String() string {
+	if l.Limit == (fetch.Limit{}) {
+		return ""
+	}
+	return l.Limit.String()
+}
+
+// Set reads a limit such as 50/60s, or none.
+func (l *limitFlag) Set(s string) (err error) {
+	l.Limit, err = fetch.ParseLimit(s)
+	return err
+}
+
+// Type names the value in the help.
+func (l *limitFlag) Type() string { return "limit" }

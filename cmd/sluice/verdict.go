@@ -1,0 +1,49 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"sluice/sink"
+)
+
+// check compares table, ledger and source, records the verdict, and names the shards to walk once more.
+func (i *ingest) check(ctx context.Context) (verdict, []sink.Reopening) {
+	audit, err := i.db.Audit(ctx, i.job.ID)
+	if err != nil {
+		return verdict{code: exitDoubt, text: "the check could not be made: " + err.Error(), hint: "`sluice verify` makes it again"}, nil
+	}
+	atEnd, err := i.totalNow(ctx)
+	if err != nil {
+		i.log.Warn("the source did not say how many events it has now", "err", err)
+	}
+	judged := sink.Judge(audit, i.job.APITotal, atEnd)
+	i.findings(judged)
+	if err := i.db.SetVerdict(ctx, i.job.ID, judged.Summary(), judged.OK); err != nil {
+		return verdict{code: exitDoubt, text: "the verdict could not be stored: " + err.Error(), hint: resumeHint}, nil
+	}
+	if judged.OK {
+		return verdict{text: judged.Summary(), findings: judged.Findings}, nil
+	}
+	return verdict{
+		code: exitDoubt, text: "the check failed: " + judged.Summary(), findings: judged.Findings,
+		hint: "`sluice verify` shows the figures, `sluice verify --repair` opens what falls short, and a run walks it again",
+	}, judged.Reopen
+}
+
+func (i *ingest) findings(v sink.Verdict) {
+	for _, f := range v.NotApplied {
+		i.log.Info("not checked", "why", f)
+	}
+}
+
+// totalNow returns how many events the source has, by its last answer; a run that asked nothing asks once.
+func (i *ingest) totalNow(ctx context.Context) (int64, error) {
+	if n, ok := i.client.Total(); ok {
+		return n, nil
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, 2*time.Minute, fmt.Errorf("no answer about the total within 2 minutes"))
+	defer cancel()
+	return i.client.AskTotal(ctx)
+}

@@ -1,0 +1,155 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"sluice/coordinator"
+	"sluice/shard"
+)
+
+// verdict is how a run ended.
+type verdict struct {
+	code     int
+	text     string
+	hint     string
+	findings []string // of the check
+}
+
+// work walks what is unfinished, checks, and walks suspects once more.
+func (i *ingest) work(ctx context.Context) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	if err := i.countBefore(ctx); err != nil {
+		return asStart(ctx, err)
+	}
+	beside := i.beside(ctx, stop)
+	v := i.walkAndCheck(ctx)
+	stop(nil)
+	beside.Wait()
+	return i.conclude(context.WithoutCancel(ctx), v)
+}
+
+// countBefore notes what the job has stored already.
+func (i *ingest) countBefore(ctx context.Context) error {
+	checkpoints, err := i.db.Load(ctx, i.job.ID)
+	for _, cp := range checkpoints {
+		i.before += cp.Counts.Events
+	}
+	return err
+}
+
+// errLockLost: the session that holds the job's lock is gone, and another run has it.
+var errLockLost = errors.New("the job's lock was lost to another run")
+
+// beside starts what goes on beside the shards: keeping the lock, and the quotas.
+func (i *ingest) beside(ctx context.Context, stop context.CancelCauseFunc) *sync.WaitGroup {
+	var beside sync.WaitGroup
+	beside.Go(func() {
+		if err := i.lock.Watch(ctx); err != nil {
+			stop(fmt.Errorf("%w: %w", errLockLost, err))
+		}
+	})
+	beside.Go(func() { i.keepQuotas(ctx) })
+	return &beside
+}
+
+// walkAndCheck runs the shards and judges the result; shards that fall short are walked once more.
+func (i *ingest) walkAndCheck(ctx context.Context) verdict {
+	for again := false; ; again = true {
+		if v, over := i.walk(ctx); over {
+			return v
+		}
+		v, suspects := i.check(ctx)
+		if v.code == exitOK || again || len(suspects) == 0 {
+			return v
+		}
+		i.log.Warn("the check found less than the source has: the windows are walked once more", "shards", len(suspects),
+			"findings", v.findings)
+		if err := i.db.Reopen(ctx, suspects); err != nil {
+			return verdict{code: exitDoubt, text: "the check failed, and the shards could not be opened again: " + err.Error()}
+		}
+	}
+}
+
+// walk runs the coordinator over all unfinished shards; over says that the run ends here, for the reason in the verdict.
+func (i *ingest) walk(ctx context.Context) (verdict, bool) {
+	store := i.db.Ledger(i.job.ID)
+	checkpoints, err := store.Load(ctx)
+	if err != nil {
+		return verdict{code: exitUnreachable, text: err.Error()}, true
+	}
+	c, err := coordinator.New(coordinator.Config{
+		Fetchers: i.fetchers, Memory: int64(i.memory),
+		Limits:      shard.Limits{QueuePages: i.queuePages, BatchRows: i.batchRows},
+		GiveUpAfter: i.giveUpAfter, Tolerate: i.tolerate,
+		Sequential: !i.client.Capabilities().Windows(), Log: i.log,
+	}, i.client, store, checkpoints)
+	if err != nil {
+		return verdict{code: exitUsage, text: err.Error()}, true
+	}
+	finish := i.show(ctx, c)
+	i.outcome, err = c.Run(ctx)
+	finish()
+	if err != nil {
+		return verdict{code: exitUnreachable, text: err.Error()}, true
+	}
+	return i.judge(i.outcome)
+}
+
+// tolerate is the budget of dead letters: 100, or one in a hundred.
+func (i *ingest) tolerate(received int64) int64 {
+	if i.maxDeadLetters > 0 {
+		return i.maxDeadLetters
+	}
+	return max(100, received/100)
+}
+
+// judge says whether a run over the shards is the end, and with which exit code.
+func (i *ingest) judge(o coordinator.Outcome) (verdict, bool) {
+	var stop *shard.StopError
+	left := fmt.Sprintf("%d shards are left", o.Left+len(o.Failures))
+	switch cause := o.Cause; {
+	case errors.As(cause, &stop):
+		return verdict{code: stop.Exit, text: cause.Error(), hint: stop.Hint}, true
+	case errors.Is(cause, coordinator.ErrBudget):
+		return verdict{code: exitDoubt, text: cause.Error(),
+			hint: "look at `sluice dead-letters list`; --max-dead-letters allows more"}, true
+	case errors.Is(cause, errLockLost):
+		return verdict{code: exitLocked, text: cause.Error()}, true
+	case cause != nil:
+		return verdict{code: exitLeft, text: fmt.Sprintf("%s: %s", cause, left), hint: resumeHint}, true
+	case len(o.Failures) > 0:
+		return i.judgeFailures(o), true
+	}
+	return verdict{}, false
+}
+
+const resumeHint = "the same command resumes where this one stopped"
+
+// judgeFailures says which windows are missing. A panic is a bug, and exits as one.
+func (i *ingest) judgeFailures(o coordinator.Outcome) verdict {
+	v := verdict{code: exitLeft, hint: resumeHint, text: fmt.Sprintf("%d shards failed, their windows are not complete", len(o.Failures))}
+	for _, f := range o.Failures {
+		v.findings = append(v.findings, fmt.Sprintf("shard %d %s: %v", f.Shard, f.Window, f.Err))
+		var panicked *coordinator.PanicError
+		if errors.As(f.Err, &panicked) {
+			v.code, v.hint = exitUnexpected, "this is a bug; the stack is in "+i.keepStack(panicked)
+		}
+	}
+	return v
+}
+
+// keepStack writes the stack of a panic to a file and returns its name.
+func (i *ingest) keepStack(e *coordinator.PanicError) string {
+	name := filepath.Join(os.TempDir(), fmt.Sprintf("sluice-panic-%s-%d.txt", time.Now().UTC().Format("20060102T150405"), os.Getpid()))
+	if err := os.WriteFile(name, []byte(e.Recovered.String()), 0o600); err != nil {
+		return "the log: " + e.Recovered.String()
+	}
+	return name
+}

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"sluice/cmd/sluice/internal/terminal"
+	"sluice/fetch/apisim"
+	"sluice/sink/embedpg"
+)
+
+// canary is the key of all tests: nothing that a run prints may hold it.
+const canary = "ds_0123456789abcdefCANARY"
+
+// world is a simulated API, a database, and the program between them.
+type world struct {
+	t   *testing.T
+	sim *apisim.Server
+	env map[string]string
+}
+
+// newWorld starts an API that is unlimited but for what change says, and a database of its own.
+func newWorld(t *testing.T, events int64, change func(*apisim.Config)) *world {
+	t.Helper()
+	config, err := apisim.Profile(apisim.Unlimited)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.Events = events
+	if change != nil {
+		change(&config)
+	}
+	sim, err := apisim.New(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(sim)
+	t.Cleanup(server.Close)
+	return &world{t: t, sim: sim, env: map[string]string{
+		envAPI: server.URL, envKey: canary, envDatabase: embedpg.Test(t),
+		"SLUICE_SOURCE": config.Source(), "SLUICE_LIST_LIMIT": "none", "SLUICE_STREAM_LIMIT": "none",
+	}}
+}
+
+// locked is a buffer that several goroutines write to.
+type locked struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *locked) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *locked) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// ran is how a command ended.
+type ran struct {
+	code           int
+	stdout, stderr string
+}
+
+// run runs a command line in this process.
+func (w *world) run(args ...string) ran { return w.runContext(context.Background(), args...) }
+
+func (w *world) runContext(ctx context.Context, args ...string) ran {
+	w.t.Helper()
+	var stdout, stderr locked
+	console := terminal.NewConsole(&stderr)
+	p := &program{
+		stdout: &stdout, stderr: console, console: console,
+		environ: func(name string) (string, bool) { v, ok := w.env[name]; return v, ok },
+		exit:    func(code int) { w.t.Errorf("the program left with %d at a second signal", code) },
+	}
+	r := ran{code: p.main(ctx, args), stdout: stdout.String(), stderr: stderr.String()}
+	if strings.Contains(r.stdout+r.stderr, canary) {
+		w.t.Errorf("the key is in the output of %v", args)
+	}
+	return r
+}
+
+// mustRun runs a command line that must end with the given code.
+func (w *world) mustRun(code int, args ...string) ran {
+	w.t.Helper()
+	r := w.run(args...)
+	if r.code != code {
+		w.t.Fatalf("sluice %s: exit code %d, want %d\nstdout:\n%s\nstderr:\n%s", strings.Join(args, " "), r.code, code, r.stdout, r.stderr)
+	}
+	return r
+}
+
+// query returns one row of the database.
+func (w *world) query(sql string, args []any, to ...any) {
+	w.t.Helper()
+	ctx := context.Background()
+	conn, err := pgx.Connect(ctx, w.env[envDatabase])
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer conn.Close(ctx)
+	if err := conn.QueryRow(ctx, sql, args...).Scan(to...); err != nil {
+		w.t.Fatalf("%s: %v", sql, err)
+	}
+}
+
+// exact checks count and hash of the whole table, and the law of the ledger.
+func (w *world) exact() {
+	w.t.Helper()
+	want := w.sim.Data().Truth(apisim.Past, apisim.Future)
+	var got apisim.Sum
+	w.query(apisim.TruthSQL, []any{nil, nil}, &got.Rows, &got.Hash)
+	if got != want {
+		w.t.Errorf("the table has %d rows with hash %s, the source %d with %s", got.Rows, got.Hash, want.Rows, want.Hash)
+	}
+	var events int64
+	w.query(`select coalesce(sum(events), 0)::bigint from ingestion_shards`, nil, &events)
+	if events != want.Rows {
+		w.t.Errorf("the ledger has %d events, the table must have %d", events, want.Rows)
+	}
+}
+
+// pages returns how many page requests the API got.
+func (w *world) pages() int64 {
+	return w.sim.Counts(apisim.List).Requests + w.sim.Counts(apisim.Feed).Requests
+}
+
+// hold runs a statement in a transaction that stays open until the returned function is called.
+func (w *world) hold(sql string) func() {
+	w.t.Helper()
+	ctx := context.Background()
+	conn, err := pgx.Connect(ctx, w.env[envDatabase])
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if _, err := conn.Exec(ctx, "begin; "+sql); err != nil {
+		w.t.Fatal(err)
+	}
+	return func() { _ = conn.Close(ctx) }
+}
