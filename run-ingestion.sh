@@ -95,9 +95,7 @@ run_here() {
 		say 'the program could not be built (see above)'
 		exit 1
 	}
-	# The private PostgreSQL belongs to the checkout, wherever this is called from.
-	SLUICE_HOME=${SLUICE_HOME:-$root}
-	export SLUICE_HOME
+	# From where it stands the program knows the checkout, whose private PostgreSQL it uses.
 	exec "$binary" run "$@"
 }
 

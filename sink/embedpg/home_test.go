@@ -31,6 +31,27 @@ func TestCheckoutAround(t *testing.T) {
 	}
 }
 
+// The program finds its checkout wherever it is called, as `sluice db stop` is from anywhere.
+func TestCheckoutOfBinary(t *testing.T) {
+	t.Parallel()
+	top := t.TempDir()
+	for path, want := range map[string]string{
+		".sluice/bin/sluice": top,
+		"bin/sluice":         "", // /usr/local/bin is no checkout
+		"b001/sluice.test":   "",
+	} {
+		if got := checkoutOfBinary(filepath.Join(top, path)); got != want {
+			t.Errorf("%s: %q, want %q", path, got, want)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(top, "go.mod"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if got := checkoutOfBinary(filepath.Join(top, "bin", "sluice")); got != top {
+		t.Errorf("bin/sluice beside a go.mod: %q", got)
+	}
+}
+
 func TestHomeOf(t *testing.T) {
 	t.Parallel()
 	dir := checkout(t)

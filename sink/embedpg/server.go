@@ -11,10 +11,11 @@ import (
 	"time"
 )
 
-// Config says which server is meant. The zero value means that of the checkout around the current directory.
+// Config says which server is meant. The zero value means that of the checkout that we are in.
 type Config struct {
-	// Checkout is the directory whose .sluice the server belongs to. Default: the nearest directory, from the current one
-	// upwards, that has a .sluice or a go.mod, else the current one.
+	// Checkout is the directory whose .sluice the server belongs to. Default: the checkout that the program was built in, so
+	// that it finds its server wherever it is called; else the nearest directory, from the current one upwards, that has a
+	// .sluice or a go.mod; else the current one.
 	Checkout string
 	// Say is told, one line each, what takes a while or changes the system: a package or a cluster that is made. Default:
 	// nobody is told.
@@ -70,6 +71,9 @@ func Find(cfg Config) (*Server, error) {
 
 func locate(cfg Config) (*Server, error) {
 	checkout := cfg.Checkout
+	if checkout == "" {
+		checkout = checkoutOfProgram()
+	}
 	if checkout == "" {
 		wd, err := os.Getwd()
 		if err != nil {
