@@ -56,6 +56,7 @@ func TestDoctorFinds(t *testing.T) {
 		{"connections", `do $$ begin execute format('alter database %I connection limit 2', current_database()); end $$`, Fail},
 	} {
 		t.Run(test.probe, func(t *testing.T) {
+			t.Parallel()
 			b := newBench(t)
 			_, err := b.pool.Exec(t.Context(), test.setup)
 			must(t, err)

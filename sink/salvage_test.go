@@ -118,6 +118,7 @@ create trigger refuse `
 		"another unique key": `create unique index on ingested_events (left(name, 3)) where name like 'bad%'; insert into ingested_events (id, session_id, user_id, type, name, "timestamp", device_type, browser) values (gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), 't', 'bad', now(), 'd', 'b')`,
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			b := newBench(t)
 			in := events(0, 200)
 			bad := map[int]bool{0: true, 100: true, 101: true, 199: true}

@@ -4,9 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"sync/atomic"
 	"time"
 )
@@ -69,19 +66,9 @@ func Find(cfg Config) (*Server, error) {
 	return s, s.load()
 }
 
+// locate says where the server is or would be, and touches nothing.
 func locate(cfg Config) (*Server, error) {
-	checkout := cfg.Checkout
-	if checkout == "" {
-		checkout = checkoutOfProgram()
-	}
-	if checkout == "" {
-		wd, err := os.Getwd()
-		if err != nil {
-			return nil, fmt.Errorf("find the checkout: %w", err)
-		}
-		checkout = checkoutAround(wd)
-	}
-	checkout, err := filepath.Abs(checkout)
+	checkout, err := checkoutOf(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("find the checkout: %w", err)
 	}
@@ -179,36 +166,3 @@ func (s *Server) load() error {
 // URL is the connection string of a database on the server, with the password in it. It holds until the next start, which
 // may have to take another port.
 func (s *Server) URL(database string) string { return s.addr.Load().url(database) }
-
-// PSQL is a psql on a database of the server, without the password on its command line. The caller gives it a terminal.
-func (s *Server) PSQL(database string) *exec.Cmd {
-	cmd := exec.Command(psqlProgram(), s.psqlArgs(database)...)
-	cmd.Env = append(os.Environ(), "PGPASSFILE="+s.home.pgpass())
-	return cmd
-}
-
-// PSQLLine is what a person types in a shell to look into a database of the server. It holds no secret.
-func (s *Server) PSQLLine(database string) string {
-	line := "PGPASSFILE=" + quote(s.home.pgpass())
-	for _, word := range append([]string{psqlProgram()}, s.psqlArgs(database)...) {
-		line += " " + quote(word)
-	}
-	return line
-}
-
-// psqlProgram is psql itself where PATH has it, else that of the server's installation.
-func psqlProgram() string {
-	if _, err := exec.LookPath("psql"); err == nil {
-		return "psql"
-	}
-	for _, p := range findPrograms(context.Background(), "/") {
-		if path := p.path("psql"); executable(path) {
-			return path
-		}
-	}
-	return "psql"
-}
-
-func (s *Server) psqlArgs(database string) []string {
-	return []string{"-h", "127.0.0.1", "-p", fmt.Sprint(s.addr.Load().port), "-U", superuser, database}
-}
