@@ -65,7 +65,7 @@ func (w *walk) confirmNext() error {
 	if w.confirms > maxConfirms {
 		return &StuckError{Err: fmt.Errorf("the end at %s was not confirmed in %d reads", w.at(), maxConfirms), Limit: 3}
 	}
-	w.claimed = true
+	w.claimed, w.outside = true, w.skip
 	if w.last != uuid.Nil {
 		w.end = w.last
 	}
@@ -74,10 +74,8 @@ func (w *walk) confirmNext() error {
 	if len(w.tail) == tailKeys {
 		w.place.Resume = w.tail[0]
 	}
-	w.place.Cursor, w.place.Lead = "", ""
-	if !w.skip { // else the walk never came to the place
-		w.place.Lead, w.place.LeadExpires = w.lead.here.cursor, w.lead.here.expires
-	}
+	w.place.Cursor = ""
+	w.place.Lead, w.place.LeadExpires = w.lead.here.cursor, w.lead.here.expires
 	w.place.Vary++
 	return nil
 }

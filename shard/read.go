@@ -60,9 +60,10 @@ func (w *walk) enter(p *Page) error {
 
 // open fits the trail to the way in which its first page was asked for.
 func (w *walk) open(start Start) {
-	// Of the cursors only one handed over by the newer neighbour leads to a page that may begin before the window.
-	w.skip = start != ByCursor || w.place.Resume.IsZero() && w.place.Cursor != ""
-	if start != ByCursor && w.place.Resume.At < w.place.End {
+	// A cursor leads beyond what was read, unless the newer neighbour handed it over or the walk before did not come so far.
+	behind := start != ByCursor || w.claimed && w.outside
+	w.skip = behind || w.place.Resume.IsZero() && w.place.Cursor != ""
+	if behind && w.place.Resume.At < w.place.End {
 		w.seek = w.place.Resume
 	}
 }

@@ -118,6 +118,7 @@ func (s *simulation) api(row Checkpoint) *api {
 	return &api{
 		Records: s.Records, Limit: s.Limit, Pieces: s.Pieces, Until: s.Until, LeadWins: s.LeadWins, Latency: 100 * time.Millisecond,
 		TTL: s.TTL, Faults: s.settings.API, Rand: s.random(uint64(row.ID) + 1), Step: s.step, PageSize: s.PageSize,
+		minted: int(row.ID) * 1_000_000, // the cursors of two shards are never the same
 	}
 }
 
@@ -237,9 +238,7 @@ func drawSettings(t *rapid.T) settings {
 		Budget:   rapid.SampledFrom([]int64{1, 1500, 5000, 1 << 30}).Draw(t, "budget"),
 		SinkTook: rapid.SampledFrom([]time.Duration{0, 30 * time.Millisecond, 2 * time.Second}).Draw(t, "sink took"),
 	}
-	if s.Until == untilRefused {
-		s.HandOver = true
-	}
+	s.HandOver = s.Until == untilRefused || s.HandOver && s.LeadWins // where a timestamp leads, nothing is handed over
 	return s
 }
 

@@ -31,6 +31,7 @@ type walk struct {
 	rewound  bool
 	rejected map[[32]byte]struct{} // all rejects seen
 	claimed  bool                  // the walk before came to what looks like the end
+	outside  bool                  // that was before it came to the place
 	end      uuid.UUID             // the last record before it
 	ended    Key                   // the resume point there
 	confirms int                   // repeated reads of ends at that point
