@@ -135,14 +135,3 @@ func TestCheckOwner(t *testing.T) {
 		}
 	}
 }
-
-func TestQuote(t *testing.T) {
-	t.Parallel()
-	for word, want := range map[string]string{
-		"/a/b-c_d.e": "/a/b-c_d.e", "": "''", "a b": "'a b'", "it's": `'it'\''s'`, "$HOME": "'$HOME'", "é": "'é'",
-	} {
-		if got := quote(word); got != want {
-			t.Errorf("quote(%q) = %s, want %s", word, got, want)
-		}
-	}
-}

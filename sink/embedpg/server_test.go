@@ -242,39 +242,6 @@ func TestStarter(t *testing.T) {
 	<-t.Context().Done()
 }
 
-// A copied checkout has the address and the pid file of its original, and must not touch the original's server.
-func TestCopiedHome(t *testing.T) {
-	t.Parallel()
-	original := TestServer(t, TestOptions{})
-	if err := original.Stop(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	dir, err := testHome()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if out, err := exec.Command("cp", "-a", string(original.home)+"/.", dir).CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	if err := original.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	duplicate := newServer(home(dir), "", Config{settings: settings{noSync: true}})
-	t.Cleanup(func() { duplicate.remove(t) })
-	if out, err := exec.Command("cp", "-a", original.home.data()+"/postmaster.pid", original.home.pgpass(), dir).CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	if err := os.Rename(filepath.Join(dir, "postmaster.pid"), duplicate.home.data()+"/postmaster.pid"); err != nil {
-		t.Fatal(err)
-	}
-	if err := duplicate.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if duplicate.PID() == original.PID() || duplicate.URL("x") == original.URL("x") || original.ping(t.Context()) != nil {
-		t.Error("the copy took the original's server")
-	}
-}
-
 func TestInterruptedInitdb(t *testing.T) {
 	t.Parallel()
 	dir := checkout(t)
@@ -292,24 +259,6 @@ func TestInterruptedInitdb(t *testing.T) {
 		}
 	}
 	started(t, dir)
-}
-
-func TestPSQL(t *testing.T) {
-	t.Parallel()
-	s := TestServer(t, TestOptions{})
-	cmd := s.PSQL("postgres")
-	cmd.Args = append(cmd.Args, "-XAtc", "select current_user")
-	out, err := cmd.CombinedOutput()
-	if string(out) != "sluice\n" {
-		t.Errorf("psql says %q, error %v", out, err)
-	}
-	line := s.PSQLLine("postgres")
-	if strings.Contains(line, s.addr.Load().password) {
-		t.Error("the line shows the password")
-	}
-	if out, err := exec.Command("sh", "-c", line+" -XAtc 'select 1'").CombinedOutput(); string(out) != "1\n" {
-		t.Errorf("the line says %q, error %v", out, err)
-	}
 }
 
 func TestOptionsOfATestServer(t *testing.T) {
