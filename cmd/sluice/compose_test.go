@@ -10,6 +10,7 @@ import (
 
 	"github.com/compose-spec/compose-go/v2/cli"
 	"github.com/compose-spec/compose-go/v2/types"
+	"github.com/spf13/pflag"
 )
 
 // compose loads docker-compose.yml as `docker compose` does, strictly, with these variables and profiles.
@@ -188,12 +189,11 @@ func TestComposeStopsGently(t *testing.T) {
 	}
 }
 
-// settingNames until the command exports its own.
+// settingNames are the environment variables that `sluice run` reads: the task's own, and one for each flag.
 func settingNames() []string {
-	return []string{
-		"API_BASE_URL", "TARGET_API_KEY", "DATABASE_URL",
-		"SLUICE_BATCH_ROWS", "SLUICE_DEMO_EVENTS", "SLUICE_DEMO_PROFILE", "SLUICE_DEMO_SEED", "SLUICE_FETCHERS", "SLUICE_FROM", "SLUICE_GIVE_UP_AFTER", "SLUICE_JOB", "SLUICE_JSON", "SLUICE_LIST_LIMIT",
-		"SLUICE_LOG_LEVEL", "SLUICE_MADE_CURSORS", "SLUICE_MAX_DEAD_LETTERS", "SLUICE_MAX_WAIT", "SLUICE_MEMORY", "SLUICE_PAGE_SIZE", "SLUICE_QUEUE_PAGES", "SLUICE_REQUIRE_TLS",
-		"SLUICE_SHARDS", "SLUICE_SOURCE", "SLUICE_SOURCE_MOVED", "SLUICE_STREAM_LIMIT", "SLUICE_TO", "SLUICE_WRITERS",
-	}
+	names := []string{envAPI, envKey, envDatabase}
+	flags := pflag.NewFlagSet("run", pflag.ContinueOnError)
+	new(settings).bind(flags)
+	flags.VisitAll(func(f *pflag.Flag) { names = append(names, envName(f.Name)) })
+	return names
 }
