@@ -12,16 +12,16 @@ import (
 func (i *ingest) check(ctx context.Context) (verdict, []sink.Reopening) {
 	audit, err := i.db.Audit(ctx, i.job.ID)
 	if err != nil {
-		return verdict{code: exitDoubt, text: "the check could not be made: " + err.Error(), hint: "`sluice verify` makes it again"}, nil
+		return notChecked(ctx, err), nil
 	}
 	atEnd, err := i.totalNow(ctx)
 	if err != nil {
 		i.log.Warn("the source did not say how many events it has now", "err", err)
 	}
 	judged := sink.Judge(audit, i.job.APITotal, atEnd)
-	i.findings(judged)
+	i.logSkipped(judged)
 	if err := i.db.SetVerdict(ctx, i.job.ID, judged.Summary(), judged.OK); err != nil {
-		return verdict{code: exitDoubt, text: "the verdict could not be stored: " + err.Error(), hint: resumeHint}, nil
+		return notChecked(ctx, err), nil
 	}
 	if judged.OK {
 		return verdict{text: judged.Summary(), findings: judged.Findings}, nil
@@ -32,7 +32,15 @@ func (i *ingest) check(ctx context.Context) (verdict, []sink.Reopening) {
 	}, judged.Reopen
 }
 
-func (i *ingest) findings(v sink.Verdict) {
+// notChecked: everything was read, but a stop or the database kept the check from being made. It is what is left to do.
+func notChecked(ctx context.Context, err error) verdict {
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	return verdict{code: exitLeft, text: "all windows are walked, but the check could not be made: " + err.Error(), hint: resumeHint}
+}
+
+func (i *ingest) logSkipped(v sink.Verdict) {
 	for _, f := range v.NotApplied {
 		i.log.Info("not checked", "why", f)
 	}

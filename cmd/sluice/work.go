@@ -72,7 +72,7 @@ func (i *ingest) walkAndCheck(ctx context.Context) verdict {
 		i.log.Warn("the check found less than the source has: the windows are walked once more", "shards", len(suspects),
 			"findings", v.findings)
 		if err := i.db.Reopen(ctx, suspects); err != nil {
-			return verdict{code: exitDoubt, text: "the check failed, and the shards could not be opened again: " + err.Error()}
+			return notChecked(ctx, err)
 		}
 	}
 }
