@@ -53,6 +53,7 @@ choose_api() {
 		unset API_BASE_URL
 		export SLUICE_DATABASE=sluice_demo TARGET_API_KEY="${TARGET_API_KEY:-demo}"
 		services=simulator
+		known_limits
 		return
 	fi
 	url=$(from_container "$API_BASE_URL")
@@ -61,6 +62,13 @@ choose_api() {
 	fi
 	export API_BASE_URL="$url" SLUICE_DATABASE=sluice
 	services=
+}
+
+# The demo's limits renew ten times as fast as the real ones, which learning would take a minute to find out.
+known_limits() {
+	if [ "${SLUICE_DEMO_PROFILE:-demo}" = demo ]; then
+		export SLUICE_LIST_LIMIT="${SLUICE_LIST_LIMIT:-10/6s}" SLUICE_STREAM_LIMIT="${SLUICE_STREAM_LIMIT:-50/6s}"
+	fi
 }
 
 choose_database() {

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"sluice/fetch/apisim"
 )
 
 // The fakes stand in PATH in place of docker, go and the built program. Each writes its arguments and the variables that
@@ -19,7 +22,7 @@ const (
 {
 	printf '%s' "${0##*/}"
 	for arg; do printf ' [%s]' "$arg"; done
-	for name in API_BASE_URL DATABASE_URL SLUICE_DATABASE TARGET_API_KEY; do
+	for name in API_BASE_URL DATABASE_URL SLUICE_DATABASE SLUICE_LIST_LIMIT SLUICE_STREAM_LIMIT TARGET_API_KEY; do
 		eval "value=\${$name-unset}"
 		[ "$value" = unset ] || printf ' %s=%s' "$name" "$value"
 	done
@@ -106,7 +109,7 @@ const (
 
 func TestRunIngestion(t *testing.T) {
 	t.Parallel()
-	const demo = " SLUICE_DATABASE=sluice_demo TARGET_API_KEY=demo"
+	const demo = " SLUICE_DATABASE=sluice_demo SLUICE_LIST_LIMIT=10/6s SLUICE_STREAM_LIMIT=50/6s TARGET_API_KEY=demo"
 	for name, c := range map[string]struct {
 		start
 		want []string
@@ -119,6 +122,12 @@ func TestRunIngestion(t *testing.T) {
 				"docker [compose] [up] [-d] [--wait] [--build] [postgres] [simulator]" + demo,
 				"docker [compose] [run] [--rm] [--build] [sluice] [run] [--shards=8]" + demo},
 			says: "API_BASE_URL is not set: ingesting from the simulator",
+		},
+		"the demo at the true limits, which are not told": {
+			start: start{tools: []string{"docker"}, env: map[string]string{"SLUICE_DEMO_PROFILE": "challenge"}},
+			want: []string{askEngine, askCompose,
+				"docker [compose] [up] [-d] [--wait] [--build] [postgres] [simulator] SLUICE_DATABASE=sluice_demo TARGET_API_KEY=demo",
+				"docker [compose] [run] [--rm] [--build] [sluice] [run] SLUICE_DATABASE=sluice_demo TARGET_API_KEY=demo"},
 		},
 		"a real API, flags with spaces and quotes, an exit code": {
 			start: start{tools: []string{"docker"}, args: []string{"--job", "a b", "--from=it's", ""},
@@ -285,5 +294,21 @@ func write(t *testing.T, path, text string) {
 	defer syscall.ForkLock.RUnlock()
 	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o755)); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// What the script tells the program of the demo's limits is what the simulator keeps.
+func TestRunIngestionKnowsTheDemosLimits(t *testing.T) {
+	t.Parallel()
+	config, err := apisim.Profile(apisim.Demo)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := start{tools: []string{"docker"}}
+	s.run(t)
+	for name, limit := range map[string]apisim.Limit{"SLUICE_LIST_LIMIT": config.List, "SLUICE_STREAM_LIMIT": config.Feed} {
+		if want := fmt.Sprintf(" %s=%d/%s ", name, limit.Requests, limit.Window); !strings.Contains(s.calls[len(s.calls)-1], want) {
+			t.Errorf("call %q without %q", s.calls[len(s.calls)-1], want)
+		}
 	}
 }
