@@ -23,11 +23,8 @@ func BenchmarkQuota(b *testing.B) {
 	q, now := newQuota(0, Limit{50, time.Minute}), at(0)
 	b.ReportAllocs()
 	for b.Loop() {
-		r, wait := q.take(now)
-		for r == nil {
-			now = now.Add(wait)
-			r, wait = q.take(now)
-		}
+		var r *quotaRequest
+		r, now = takeWhenFree(q, now)
 		q.observe(now, r, Answer{})
 	}
 }

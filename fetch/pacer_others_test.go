@@ -2,6 +2,7 @@ package fetch
 
 import (
 	"context"
+	"math"
 	"math/rand/v2"
 	"testing"
 	"testing/synctest"
@@ -16,7 +17,12 @@ func TestPacerYieldsToOthers(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			go api.intrude(ctx, 5*time.Second, 6)
-			api.hour(t, newTestPacer(t, PacerConfig{}), fetchers, simUse{0.70, 0.74, [2]int{9, 12}, 3})
+			p, start := newTestPacer(t, PacerConfig{}), time.Now()
+			api.hour(t, p, fetchers, simUse{0.70, 0.74, [2]int{9, 12}, 3})
+			truth := api.list.used(start.Add(2*time.Minute), time.Now())
+			if used := p.Status()[0].Used; math.Abs(used-truth) > 0.04 { // theirs must not be taken for ours
+				t.Errorf("used %.3f of the list, the server says %.3f", used, truth)
+			}
 		})
 	}
 }

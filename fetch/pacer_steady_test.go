@@ -50,7 +50,7 @@ func TestPacerReads600Pages(t *testing.T) {
 						t.Errorf("took %v, want at most %v s", took, c.seconds)
 					}
 					if api.list.refused > 0 || api.stream.refused > c.refusals {
-						t.Errorf("refused %d on the list, %d on the stream, want 0 and at most %d", api.list.refused, api.stream.refused, c.refusals)
+						t.Errorf("refused %d and %d times, want 0 and at most %d", api.list.refused, api.stream.refused, c.refusals)
 					}
 					if api.list.most > 10 || api.stream.most > 50+api.stream.refused {
 						t.Errorf("%d and %d requests in one window, want at most 10, and 50 and the refused", api.list.most, api.stream.most)
@@ -92,7 +92,7 @@ func (s *simAPI) steady(t *testing.T, p *Pacer, fetchers int, settle time.Durati
 }
 
 func TestPacerUsesTheQuota(t *testing.T) {
-	minute := func(n int) func(*simAPI) { return func(s *simAPI) { s.stream.limit.N = n } }
+	streamOf := func(n int) func(*simAPI) { return func(s *simAPI) { s.stream.limit.N = n } }
 	for _, c := range []struct {
 		name     string
 		set      func(*simAPI)
@@ -102,17 +102,10 @@ func TestPacerUsesTheQuota(t *testing.T) {
 	}{
 		{"as it is", func(*simAPI) {}, PacerConfig{}, []int{4, 8, 64}, simUse{0.98, 0.98, [2]int{0, 1}, 1}},
 		{"told", func(*simAPI) {}, allTold, []int{8, 64}, simUse{0.98, 0.98, [2]int{0, 0}, 0}},
-		{"40 a minute", minute(40), PacerConfig{}, []int{8}, simUse{0.98, 0.98, [2]int{0, 1}, 1}},
-		{"20 a minute", minute(20), PacerConfig{}, []int{8}, simUse{0.98, 0.98, [2]int{0, 3}, 3}},
-		{"100 a minute", minute(100), PacerConfig{}, []int{8}, simUse{0.98, 0.98, [2]int{0, 2}, 2}},
-		{"refusals do not count", func(s *simAPI) { s.list.forgiving, s.stream.forgiving = true, true }, PacerConfig{}, []int{8}, simUse{0.98, 0.98, [2]int{0, 1}, 1}},
-		{"no Retry-After", func(s *simAPI) { s.stream.mute = true }, PacerConfig{}, []int{8}, simUse{0.98, 0.98, [2]int{0, 1}, 1}},
-		{"no Retry-After, 200 in 5 minutes", func(s *simAPI) { s.stream.mute, s.stream.limit = true, Limit{200, 5 * time.Minute} }, PacerConfig{}, []int{8}, simUse{0.98, 0.6, [2]int{0, 15}, 4}},
-		{"fixed windows", func(s *simAPI) { s.list.fixed, s.stream.fixed = true, true }, PacerConfig{}, []int{8}, simUse{0.98, 0.9, [2]int{0, 40}, 4}},
-		{"refusals as slow as pages", func(s *simAPI) { s.net.refusal = 3300 * time.Millisecond }, PacerConfig{}, []int{8}, simUse{0.98, 0.98, [2]int{0, 8}, 8}},
-		{"replies lost", func(s *simAPI) { s.lost = func(k uint64) bool { return k%20 == 7 } }, PacerConfig{}, []int{8}, simUse{0.98, 0.98, [2]int{0, 2}, 2}},
-		{"jitter beyond the margin", func(s *simAPI) { s.net.oneWay = simJitter }, PacerConfig{}, []int{8}, simUse{0.94, 0.93, [2]int{6, 9}, 3}},
-		{"told too much", minute(40), allTold, []int{8}, simUse{0.98, 0.96, [2]int{0, 8}, 3}},
+		{"told too much", streamOf(40), allTold, []int{8}, simUse{0.98, 0.96, [2]int{0, 8}, 3}},
+		{"20 a minute", streamOf(20), PacerConfig{}, []int{8}, simUse{0.98, 0.98, [2]int{0, 3}, 3}},
+		{"40 a minute", streamOf(40), PacerConfig{}, []int{8}, simUse{0.98, 0.98, [2]int{0, 1}, 1}},
+		{"100 a minute", streamOf(100), PacerConfig{}, []int{8}, simUse{0.98, 0.98, [2]int{0, 2}, 2}},
 	} {
 		for _, fetchers := range c.fetchers {
 			t.Run(fmt.Sprintf("%s, %d fetchers", c.name, fetchers), func(t *testing.T) {
@@ -123,6 +116,48 @@ func TestPacerUsesTheQuota(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// Servers and networks that are not as the API was seen to be. Some of the shares are far from 98 %: they are what is
+// reached, so that a change for the worse is noticed; what matters is that no refusals follow one another without
+// end.
+func TestPacerUsesTheQuotaOfOtherServers(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		set  func(*simAPI)
+		want simUse
+	}{
+		{"refusals do not count", func(s *simAPI) {
+			s.list.forgiving, s.stream.forgiving = true, true
+		}, simUse{0.98, 0.98, [2]int{0, 1}, 1}},
+		{"no Retry-After", func(s *simAPI) {
+			s.stream.mute = true
+		}, simUse{0.98, 0.98, [2]int{0, 1}, 1}},
+		{"no Retry-After, 200 in 5 minutes", func(s *simAPI) {
+			s.stream.mute, s.stream.limit = true, Limit{200, 5 * time.Minute}
+		}, simUse{0.98, 0.6, [2]int{0, 15}, 4}},
+		{"windows that do not slide", func(s *simAPI) {
+			s.list.fixed, s.stream.fixed = true, true
+			time.Sleep(25 * time.Second) // into one
+		}, simUse{0.98, 0.84, [2]int{0, 80}, 4}},
+		{"refusals as slow as pages", func(s *simAPI) {
+			s.net.refusal = 3300 * time.Millisecond
+		}, simUse{0.98, 0.98, [2]int{0, 8}, 8}},
+		{"replies lost", func(s *simAPI) {
+			s.lost = func(k uint64) bool { return k%20 == 7 }
+		}, simUse{0.98, 0.98, [2]int{0, 2}, 2}},
+		{"jitter beyond the margin", func(s *simAPI) {
+			s.net.oneWay = simJitter
+		}, simUse{0.94, 0.93, [2]int{6, 9}, 3}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				api := newSimAPI(7)
+				c.set(api)
+				api.hour(t, newTestPacer(t, PacerConfig{}), 8, c.want)
+			})
+		})
 	}
 }
 
@@ -150,7 +185,9 @@ func TestPacerUsesShortWindows(t *testing.T) {
 }
 
 func TestPacerLearnsTheLimitExactly(t *testing.T) {
-	for _, limit := range []Limit{{20, time.Minute}, {40, time.Minute}, {50, time.Minute}, {60, time.Minute}, {100, time.Minute}, {200, 5 * time.Minute}} {
+	for _, limit := range []Limit{
+		{20, time.Minute}, {40, time.Minute}, {50, time.Minute}, {60, time.Minute}, {100, time.Minute}, {200, 5 * time.Minute},
+	} {
 		for _, fetchers := range []int{8, 64} {
 			for seed := range uint64(4) {
 				t.Run(fmt.Sprintf("%s, %d fetchers, seed %d", limit, fetchers, seed), func(t *testing.T) {

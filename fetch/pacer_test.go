@@ -47,65 +47,6 @@ func TestTakePrefersTheList(t *testing.T) {
 	})
 }
 
-func TestTakeServesInOrder(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := newTestPacer(t, onePerMinute)
-		var mu sync.Mutex
-		var served []int
-		var callers sync.WaitGroup
-		for i := range 64 {
-			callers.Go(func() {
-				c := takeCall(t, p, simBoth)
-				mu.Lock()
-				served = append(served, i)
-				mu.Unlock()
-				time.Sleep(3 * time.Second)
-				p.Observe(c, Answer{})
-			})
-			time.Sleep(time.Millisecond)
-		}
-		callers.Wait()
-		if !slices.IsSorted(served) {
-			t.Errorf("served in the order %v", served)
-		}
-	})
-}
-
-// Who can use only the stream must not stand in the way of who can use the list.
-func TestTakeLetsPassWhoWantsSomethingElse(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := newTestPacer(t, PacerConfig{List: Limit{2, time.Minute}, Stream: Limit{1, time.Minute}})
-		p.Observe(takeCall(t, p, onlyStream), Answer{})
-		start := time.Now()
-		var other sync.WaitGroup
-		other.Go(func() { takeCall(t, p, onlyStream) })
-		synctest.Wait()
-		if c := takeCall(t, p, simBoth); c.Endpoint != shard.List || time.Since(start) != 0 {
-			t.Errorf("%s after %v, want the list at once", c.Endpoint, time.Since(start))
-		}
-		other.Wait()
-	})
-}
-
-// An elder whose cursor dies while he waits gives way, and is served by the other endpoint.
-func TestTakeAsksAgainWhatIsUsable(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := newTestPacer(t, PacerConfig{List: Limit{1, time.Minute}, Stream: Limit{2, time.Hour}})
-		held := takeCall(t, p, onlyList)
-		var cursorDied bool
-		done := make(chan Call)
-		go func() {
-			done <- takeCall(t, p, func(e shard.Endpoint) bool { return (e == shard.Stream) == cursorDied })
-		}()
-		synctest.Wait()
-		cursorDied = true
-		p.Observe(held, Answer{}) // any reply lets everybody look again
-		if c := <-done; c.Endpoint != shard.Stream {
-			t.Errorf("%s, want stream", c.Endpoint)
-		}
-	})
-}
-
 func TestTakeWithoutAnEndpoint(t *testing.T) {
 	p := newTestPacer(t, PacerConfig{})
 	if _, err := p.Take(t.Context(), func(shard.Endpoint) bool { return false }); !errors.Is(err, ErrNoEndpoint) {
@@ -147,6 +88,18 @@ func TestReturnFreesTheSlotAtOnce(t *testing.T) {
 		p.Observe(c, Answer{Refused: true})
 		if s := p.Status()[0]; s.Recent != 1 || s.Refusals != 0 {
 			t.Errorf("%+v, want one request and no refusal", s)
+		}
+	})
+}
+
+// Who waits for the reply to a single request must not wait for one that was never sent.
+func TestReturnEndsTheWaitForAReply(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, start := newTestPacer(t, PacerConfig{}), time.Now()
+		c := takeCall(t, p, onlyList)
+		time.AfterFunc(5*time.Second, func() { p.Return(c) })
+		if next := takeCall(t, p, onlyList); next.At.Sub(start) != 5*time.Second {
+			t.Errorf("next call after %v, want 5s", next.At.Sub(start))
 		}
 	})
 }
@@ -199,7 +152,8 @@ func TestRetryAfterBeyondMaxWaitEndsTheRun(t *testing.T) {
 		if err := <-stopped; !errors.As(err, &stop) || stop.Exit != 4 {
 			t.Fatalf("got %v, want a StopError with exit code 4", err)
 		}
-		if back := start.Add(time.Hour).Format(time.RFC3339); !strings.Contains(stop.Error(), back) || !strings.Contains(stop.Hint, back) {
+		back := start.Add(time.Hour).Format(time.RFC3339)
+		if !strings.Contains(stop.Error(), back) || !strings.Contains(stop.Hint, back) {
 			t.Errorf("%q, %q: do not say to come back at %s", stop.Error(), stop.Hint, back)
 		}
 		if c := takeCall(t, p, simBoth); c.Endpoint != shard.List {

@@ -22,7 +22,10 @@ func TestParseLimit(t *testing.T) {
 			t.Errorf("ParseLimit(%q) = %v, %v, want %v", c.text, got, err, c.want)
 		}
 	}
-	for _, text := range []string{"50", "50/", "/60s", "0/60s", "-1/60s", "50/0s", "50/-60s", "50/1ms", "50/48h", "x/60s", "50/x", "50/60s/2", "99999999999999999999/1s"} {
+	for _, text := range []string{
+		"50", "50/", "/60s", "0/60s", "-1/60s", "50/0s", "50/-60s", "50/1ms", "50/48h", "x/60s", "50/x", "50/60s/2",
+		"99999999999999999999/1s",
+	} {
 		if got, err := ParseLimit(text); err == nil {
 			t.Errorf("ParseLimit(%q) = %v, want an error", text, got)
 		}

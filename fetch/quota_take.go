@@ -85,11 +85,11 @@ func (q *quota) untilFree(now time.Time) time.Duration {
 	return blocking.Add(q.window + q.margin()).Sub(now)
 }
 
-// untilToken returns the time until the bucket has a whole token. Rounding may leave it a nanosecond short of one,
-// hence the millisecond: without it, a waiter could turn in a circle.
+// untilToken returns the time until the bucket has a whole token. Rounding must not make it nothing, which would let the
+// request through without one.
 func (q *quota) untilToken(now time.Time) time.Duration {
 	missing := 1 - q.bucket.TokensAt(now)
-	return time.Duration(missing/float64(q.bucket.Limit())*float64(time.Second)) + time.Millisecond
+	return time.Duration(missing/float64(q.bucket.Limit())*float64(time.Second)) + time.Microsecond
 }
 
 // speed returns how fast requests may follow one another.
