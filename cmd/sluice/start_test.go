@@ -15,38 +15,6 @@ import (
 	"sluice/fetch/apisim"
 )
 
-// The fakes stand in PATH in place of docker, go and the built program. Each writes its arguments and the variables that
-// matter as one line into $CALLS.
-const (
-	fakeRecord = `#!/bin/sh
-{
-	printf '%s' "${0##*/}"
-	for arg; do printf ' [%s]' "$arg"; done
-	for name in API_BASE_URL DATABASE_URL SLUICE_DATABASE SLUICE_LIST_LIMIT SLUICE_STREAM_LIMIT TARGET_API_KEY; do
-		eval "value=\${$name-unset}"
-		[ "$value" = unset ] || printf ' %s=%s' "$name" "$value"
-	done
-	printf '\n'
-} >>"$CALLS"
-`
-	fakeDocker = fakeRecord + `
-case $1:$2 in
-version:) exit "$ENGINE" ;;
-compose:version) exit "$COMPOSE" ;;
-compose:up) echo up-says; pwd >&2; exit "$UP" ;;
-compose:run) echo run-says; exit "$RUN" ;;
-esac
-exit 99
-`
-	// The go command "builds" the fake program.
-	fakeGo = fakeRecord + `
-[ "$BUILD" = 0 ] || exit "$BUILD"
-cp "$PROGRAM" "$3"
-`
-	fakeProgram = fakeRecord + `exit "$RUN"
-`
-)
-
 // start is one call of run-ingestion.sh, in a copy of the checkout whose path has a space.
 type start struct {
 	tools []string          // of docker, go
@@ -64,13 +32,12 @@ func (s *start) run(t *testing.T) {
 	s.checkout = filepath.Join(dir, "a checkout")
 	script := filepath.Join(s.checkout, "run-ingestion.sh")
 	write(t, script, read(t, "../../run-ingestion.sh"))
-	write(t, filepath.Join(dir, "program"), fakeProgram)
 	calls := filepath.Join(dir, "calls")
 	write(t, calls, "")
 
 	cmd := exec.Command("sh", append([]string{script}, s.args...)...)
 	cmd.Dir = dir
-	cmd.Env = []string{"PATH=" + s.path(t, dir), "CALLS=" + calls, "PROGRAM=" + filepath.Join(dir, "program")}
+	cmd.Env = []string{"PATH=" + s.path(t, dir), "CALLS=" + calls}
 	for _, name := range []string{"ENGINE", "COMPOSE", "UP", "BUILD", "RUN"} {
 		cmd.Env = append(cmd.Env, name+"=0")
 	}
@@ -85,9 +52,8 @@ func (s *start) run(t *testing.T) {
 func (s *start) path(t *testing.T, dir string) string {
 	t.Helper()
 	bin := filepath.Join(dir, "bin")
-	fakes := map[string]string{"docker": fakeDocker, "go": fakeGo}
 	for _, tool := range s.tools {
-		write(t, filepath.Join(bin, tool), fakes[tool])
+		write(t, filepath.Join(bin, tool), read(t, "testdata/start/fake.sh"))
 	}
 	for _, tool := range []string{"sh", "dirname", "readlink", "mkdir", "cp"} {
 		real, err := exec.LookPath(tool)
@@ -254,11 +220,9 @@ func TestRunIngestionThroughALink(t *testing.T) {
 	if err := os.Symlink(filepath.Join("far", "run-ingestion.sh"), filepath.Join(dir, "ingest")); err != nil {
 		t.Fatal(err)
 	}
-	write(t, filepath.Join(dir, "program"), fakeProgram)
 	calls := filepath.Join(dir, "calls")
 	cmd := exec.Command(filepath.Join(dir, "ingest"))
-	cmd.Env = []string{"PATH=" + (&start{tools: []string{"go"}}).path(t, dir), "CALLS=" + calls,
-		"PROGRAM=" + filepath.Join(dir, "program"), "BUILD=0", "RUN=0"}
+	cmd.Env = []string{"PATH=" + (&start{tools: []string{"go"}}).path(t, dir), "CALLS=" + calls, "BUILD=0", "RUN=0"}
 	if _, stderr, exit := output(t, cmd); exit != 0 {
 		t.Fatalf("exit %d: %s", exit, stderr)
 	}
