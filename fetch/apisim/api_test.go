@@ -15,9 +15,10 @@ import (
 // api is a simulator on a port of this machine, and a plain client of it, which shares nothing with the one that Sluice has.
 type api struct {
 	*Server
-	t     *testing.T
-	url   string
-	token string
+	t      *testing.T
+	client http.Transport
+	url    string
+	token  string
 }
 
 func start(t *testing.T, c Config) *api {
@@ -28,7 +29,10 @@ func start(t *testing.T, c Config) *api {
 	}
 	server := httptest.NewServer(s)
 	t.Cleanup(server.Close)
-	return &api{Server: s, t: t, url: server.URL}
+	a := &api{Server: s, t: t, url: server.URL}
+	// On a connection that was used before, net/http repeats a request that got no answer, without a word.
+	a.client.DisableKeepAlives = true
+	return a
 }
 
 // reply is an answer, read to its end.
@@ -80,7 +84,7 @@ func (a *api) do(method, path string, header ...string) reply {
 			req.Header.Del(header[i])
 		}
 	}
-	resp, err := http.DefaultTransport.RoundTrip(req)
+	resp, err := a.client.RoundTrip(req)
 	if err != nil {
 		return reply{err: err}
 	}

@@ -92,7 +92,7 @@ func (x *exchange) disturb() bool {
 	}
 	switch {
 	case f.drop:
-		x.abort()
+		panic(http.ErrAbortHandler)
 	case f.limited > 0:
 		x.refuseForNow(x.limitOf(x.endpoint).Requests, seconds(f.limited))
 	case f.body != nil:
