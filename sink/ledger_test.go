@@ -107,6 +107,17 @@ func TestRowsThatVanishedAreStoredASecondTime(t *testing.T) {
 	equal(t, "received", counts.Received, 17)
 }
 
+// TestAnOldLimitIsNotBelieved: an API that has raised its limit refuses nothing, and would never be asked for more.
+func TestAnOldLimitIsNotBelieved(t *testing.T) {
+	b := newBench(t)
+	must(t, b.SaveQuotas(t.Context(), "api", []Quota{{Endpoint: "stream", Limit: 50, Window: time.Minute}}))
+	_, err := b.pool.Exec(t.Context(), `update api_quotas set updated_at = now() - interval '25 hours'`)
+	must(t, err)
+	got, err := b.LoadQuotas(t.Context(), "api")
+	must(t, err)
+	equal(t, "limit", got[0].Limit, 0)
+}
+
 func TestQuotasAreReadAsTheyWereWritten(t *testing.T) {
 	b := newBench(t)
 	at := time.UnixMicro(1_769_541_612_369_123).UTC()

@@ -55,5 +55,7 @@ func (p *Postgres) LoadQuotas(ctx context.Context, source string) ([]Quota, erro
 	return quotas, nil
 }
 
+// A limit is believed for a day: one that the API has raised since would never be noticed, because nothing is refused.
 const selectQuotas = `
-select endpoint, limit_n, window_ms, not_before, sent from public.api_quotas where source = $1 order by endpoint`
+select endpoint, case when updated_at > now() - interval '1 day' then limit_n else 0 end, window_ms, not_before, sent
+from public.api_quotas where source = $1 order by endpoint`
