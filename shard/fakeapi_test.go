@@ -33,16 +33,18 @@ func idOf(n int) uuid.UUID { return uuid.NewSHA1(uuid.Nil, fmt.Append(nil, n)) }
 
 // sorted returns records in the API's order.
 func sorted(records []record) []record {
-	slices.SortFunc(records, func(a, b record) int {
-		switch {
-		case a.Before(b.Key):
-			return -1
-		case b.Before(a.Key):
-			return 1
-		}
-		return 0
-	})
+	slices.SortFunc(records, func(a, b record) int { return compareKeys(a.Key, b.Key) })
 	return records
+}
+
+func compareKeys(a, b Key) int {
+	switch {
+	case a.Before(b):
+		return -1
+	case b.Before(a):
+		return 1
+	}
+	return 0
 }
 
 // untilMode says how the API reads `until`.

@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"log/slog"
 	"math/rand/v2"
 	"slices"
 	"sync/atomic"
@@ -40,6 +38,17 @@ type settings struct {
 	Kills    float64 // per step, as all that follow
 	Stops    float64
 	Calm     int // after so many steps no more faults
+	Single   single
+}
+
+// single is one fault in an otherwise calm run.
+type single struct {
+	Answer int // of the API's answers, the first is 1; 0: none
+	Commit int
+	API    apiFaults
+	Sink   sinkFaults
+	Kill   bool
+	Stop   bool
 }
 
 // outcome is what a simulation has seen.
@@ -74,7 +83,9 @@ type simulation struct {
 	settings
 	budget *Budget
 	dice   *rand.Rand // of the driver
-	fooled map[Window]bool
+
+	answers, commits int // so far, for the single fault
+	fooled           map[Window]bool
 
 	kill, stop context.CancelCauseFunc // of the attempt under way
 	calmed     bool
@@ -86,7 +97,18 @@ func newSimulation(w world, s settings) *simulation {
 	sim := &simulation{world: w, settings: s, budget: NewBudget(cmp.Or(s.Budget, 1<<30)), fooled: map[Window]bool{}}
 	sim.dice = sim.random(0)
 	sim.table = newTable(w.checkpoints(), w.Records)
-	sim.table.Faults, sim.table.Rand, sim.table.Step, sim.table.Latency = s.Sink, sim.random(1), sim.step, s.SinkTook
+	sim.table.Faults, sim.table.Rand, sim.table.Latency = s.Sink, sim.random(1), s.SinkTook
+	sim.table.Step = func() {
+		sim.step()
+		if s.Single.Commit > 0 {
+			sim.commits++
+			sim.table.Faults = sinkFaults{}
+			if sim.commits == s.Single.Commit {
+				sim.table.Faults = s.Single.Sink
+				sim.strike()
+			}
+		}
+	}
 	return sim
 }
 
@@ -115,10 +137,32 @@ func (s *simulation) run() error {
 }
 
 func (s *simulation) api(row Checkpoint) *api {
-	return &api{
+	a := &api{
 		Records: s.Records, Limit: s.Limit, Pieces: s.Pieces, Until: s.Until, LeadWins: s.LeadWins, Latency: 100 * time.Millisecond,
-		TTL: s.TTL, Faults: s.settings.API, Rand: s.random(uint64(row.ID) + 1), Step: s.step, PageSize: s.PageSize,
+		TTL: s.TTL, Faults: s.settings.API, Rand: s.random(uint64(row.ID) + 1), PageSize: s.PageSize,
 		minted: int(row.ID) * 1_000_000, // the cursors of two shards are never the same
+	}
+	a.Step = func() {
+		s.step()
+		if s.Single.Answer > 0 {
+			s.answers++
+			a.Faults = apiFaults{}
+			if s.answers == s.Single.Answer {
+				a.Faults = s.Single.API
+				s.strike()
+			}
+		}
+	}
+	return a
+}
+
+// strike kills or stops the attempt under way, if that is the single fault.
+func (s *simulation) strike() {
+	switch {
+	case s.Single.Kill:
+		s.kill(errKilled)
+	case s.Single.Stop:
+		s.stop(errStopped)
 	}
 }
 
@@ -131,10 +175,9 @@ func (s *simulation) finish(id int64, a *api) error {
 		}
 		s.calm(a)
 		err := s.attempt(s.Load(id), a)
-		if free := s.budget.left.TryAcquire(s.budget.total); !free {
+		if !s.budget.free() {
 			return fmt.Errorf("the budget is not given back after: %w", err)
 		}
-		s.budget.left.Release(s.budget.total)
 		if err := s.classify(err, s.Load(id), &stuck); err != nil {
 			return err
 		}
@@ -145,7 +188,7 @@ func (s *simulation) finish(id int64, a *api) error {
 
 // calm ends the faults when there were enough of them, so that the shard must come to its end.
 func (s *simulation) calm(a *api) {
-	if s.calmed = s.steps.Load() >= int64(s.Calm); s.calmed {
+	if s.calmed = s.steps.Load() >= int64(s.Calm); s.calmed && s.Single == (single{}) {
 		a.Faults, a.TTL, s.table.Faults, s.Kills, s.Stops = apiFaults{}, 0, sinkFaults{}, 0, 0
 	}
 }
@@ -161,7 +204,7 @@ func (s *simulation) attempt(from Checkpoint, a *api) error {
 		s.fuse.Store(1 + int64(s.dice.ExpFloat64()/p))
 	}
 	attempt := &Attempt{Source: a, Sink: s.table, From: from, Limits: s.Limits, Budget: s.budget, Meter: &Meter{},
-		Log: slog.New(slog.NewTextHandler(io.Discard, nil))}
+		Log: quiet()}
 	return attempt.Run(ctx, work)
 }
 
