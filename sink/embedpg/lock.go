@@ -10,7 +10,7 @@ import (
 )
 
 // poll is how often something that cannot be waited for is looked at again.
-const poll = 20 * time.Millisecond
+const poll = 50 * time.Millisecond
 
 // take takes the lock of a file in the home.
 func (h home) take(ctx context.Context, path string) (*os.File, error) {
