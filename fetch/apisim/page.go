@@ -3,6 +3,7 @@ package apisim
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -123,6 +124,9 @@ func (d *Data) take(sel *selection, want int) (seen int, last, at int64, more bo
 	return seen, last, at, false
 }
 
+// recordBytes is a little more than a recorded record has.
+const recordBytes = 352
+
 // sendPage writes the text of a page and sends it.
 func (x *exchange) sendPage(p *page, cached string) {
 	x.log.RequestID, x.log.Events, x.log.Cache = p.requestID, p.events, cached
@@ -136,7 +140,7 @@ func (x *exchange) sendPage(p *page, cached string) {
 	}
 	buffer := x.bodies.Get().(*[]byte)
 	defer x.bodies.Put(buffer)
-	*buffer = x.appendPage((*buffer)[:0], p)
+	*buffer = x.appendPage(slices.Grow((*buffer)[:0], p.events*recordBytes+1024), p)
 	x.send(http.StatusOK, contentJSON, p.broken.spoil(*buffer))
 }
 

@@ -16,17 +16,17 @@ const (
 func Profile(name string) (Config, error) {
 	switch name {
 	case Challenge:
-		return real(1), nil
+		return observed(1), nil
 	case Demo:
-		return real(10), nil
+		return observed(10), nil
 	case Unlimited:
 		return Config{Seed: 1}, nil
 	}
 	return Config{}, fmt.Errorf("profile %q is not one of %s, %s, %s", name, Challenge, Demo, Unlimited)
 }
 
-// real is the API as observed (api.md, sections 2, 4, 5 and 7), so many times faster.
-func real(faster time.Duration) Config {
+// observed is the API as many people saw it (api.md, sections 2, 4, 5 and 7), so many times faster.
+func observed(faster time.Duration) Config {
 	limit := func(requests int) Limit { return Limit{Requests: requests, Window: time.Minute / faster} }
 	feed := limit(50)
 	feed.Hidden = true
