@@ -1,11 +1,9 @@
 package coordinator
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -30,46 +28,8 @@ type Store interface {
 	Fail(ctx context.Context, id int64, state shard.State, message string) error
 }
 
-// Config says how a job is run. The zero value of a field means its default.
-type Config struct {
-	Fetchers    int           // attempts at a time; default min(shards, 16)
-	Memory      int64         // bytes that pages may hold between request and commit; default 160 MiB
-	Limits      shard.Limits  // of each shard
-	GiveUpAfter time.Duration // without a committed page of any shard; default 15 min
-	Drain       time.Duration // that the remaining commits share after a stop; default 8 s
-	// Tolerate says how many dead letters a run may have once it has received so many records. Nil: any number.
-	Tolerate func(received int64) int64
-	// Sequential walks the windows one after another, newest first, each from where its newer neighbour ended: for an API
-	// that cannot be asked by timestamp.
-	Sequential bool
-	Log        *slog.Logger
-}
-
-func (c Config) withDefaults(shards int) Config {
-	c.Fetchers = cmp.Or(c.Fetchers, max(1, min(shards, 16)))
-	c.Memory = cmp.Or(c.Memory, 160<<20)
-	c.GiveUpAfter = cmp.Or(c.GiveUpAfter, 15*time.Minute)
-	c.Drain = cmp.Or(c.Drain, 8*time.Second)
-	c.Log = cmp.Or(c.Log, slog.Default())
-	return c
-}
-
-// MinMemory is the smallest memory budget in bytes that a page surely fits.
-const MinMemory = 16 << 20
-
-func (c Config) validate() error {
-	var faults []error
-	if c.Fetchers < 1 || c.Fetchers > 1024 {
-		faults = append(faults, fmt.Errorf("fetchers %d: there must be from 1 to 1024", c.Fetchers))
-	}
-	if c.Memory < MinMemory {
-		faults = append(faults, fmt.Errorf("memory %d bytes: at least %d are needed", c.Memory, MinMemory))
-	}
-	if c.GiveUpAfter < 0 || c.Drain < 0 {
-		faults = append(faults, errors.New("times must not be negative"))
-	}
-	return errors.Join(faults...)
-}
+// ErrRanAlready: a Coordinator counts what its one run does, the next run takes a new one.
+var ErrRanAlready = errors.New("this coordinator ran already")
 
 // ErrGaveUp: no shard has committed anything for so long that the run stops and leaves the rest to the next.
 var ErrGaveUp = errors.New("no page was committed for too long")
@@ -92,7 +52,7 @@ type Outcome struct {
 	Cause    error     // why the run stopped early; nil if it did not
 }
 
-// Coordinator runs the shards of one job.
+// Coordinator runs the shards of one job, once.
 type Coordinator struct {
 	config Config
 	source shard.Source
@@ -103,6 +63,7 @@ type Coordinator struct {
 	stop     context.CancelCauseFunc
 	watchdog *time.Timer
 	progress *Progress
+	ran      atomic.Bool
 
 	received, deadLetters atomic.Int64 // committed, of all runs of the job
 
@@ -128,8 +89,11 @@ func New(config Config, source shard.Source, store Store, checkpoints []shard.Ch
 }
 
 // Run walks all unfinished shards. Cancelling ctx drains: what was fetched is committed within Config.Drain. The error is
-// only for what kept the run itself from working; how the shards fared is in the Outcome.
+// only for what kept the run itself from working; how the shards fared is in the Outcome. A Coordinator runs once.
 func (c *Coordinator) Run(ctx context.Context) (Outcome, error) {
+	if c.ran.Swap(true) {
+		return Outcome{}, ErrRanAlready
+	}
 	checkpoints, err := c.store.Load(ctx)
 	if err != nil {
 		return Outcome{}, fmt.Errorf("load the checkpoints: %w", err)

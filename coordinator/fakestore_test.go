@@ -1,0 +1,216 @@
+package coordinator_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"sluice/shard"
+)
+
+// ledger is a database in memory: the rows, and the checkpoints with their fence. Like the real one it commits a batch with
+// its checkpoint or not at all, and holds that what was received is what became of it.
+type ledger struct {
+	Latency  time.Duration // of a commit
+	OnLoad   func() error
+	OnBegin  func(cp shard.Checkpoint) error
+	OnCommit func(ctx context.Context, b shard.Batch) error // an error: nothing is stored
+
+	mu      sync.Mutex
+	rows    map[int]bool // numbers of the events
+	shards  map[int64]*shard.Checkpoint
+	begins  []begun
+	commits []committed
+	notes   []note
+}
+
+type begun struct {
+	at    time.Time
+	shard int
+	ok    bool
+}
+
+type committed struct {
+	at    time.Time
+	shard int
+	rows  int
+}
+
+// note is a call of Fail.
+type note struct {
+	at      time.Time
+	shard   int
+	state   shard.State
+	message string
+}
+
+var errLaw = errors.New("the counts do not add up")
+
+func newLedger(windows []shard.Window) *ledger {
+	l := &ledger{rows: map[int]bool{}, shards: map[int64]*shard.Checkpoint{}}
+	for i, w := range windows {
+		l.shards[int64(i+1)] = &shard.Checkpoint{ID: int64(i + 1), Shard: i + 1, Window: w, State: shard.Pending}
+	}
+	return l
+}
+
+func (l *ledger) Load(ctx context.Context) ([]shard.Checkpoint, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	if l.OnLoad != nil {
+		if err := l.OnLoad(); err != nil {
+			return nil, err
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var all []shard.Checkpoint
+	for _, id := range slices.Sorted(maps.Keys(l.shards)) {
+		all = append(all, *l.shards[id])
+	}
+	return all, nil
+}
+
+func (l *ledger) Begin(ctx context.Context, id int64) (shard.Checkpoint, error) {
+	if ctx.Err() != nil {
+		return shard.Checkpoint{}, context.Cause(ctx)
+	}
+	cp := l.row(id)
+	if l.OnBegin != nil {
+		if err := l.OnBegin(cp); err != nil {
+			l.began(cp.Shard, false)
+			return shard.Checkpoint{}, err
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	row := l.shards[id]
+	if row.State == shard.Done {
+		return shard.Checkpoint{}, fmt.Errorf("row %d is done: %w", id, shard.ErrStale)
+	}
+	row.State = shard.Running
+	row.Attempts++
+	l.begins = append(l.begins, begun{time.Now(), row.Shard, true})
+	return *row, nil
+}
+
+func (l *ledger) Fail(ctx context.Context, id int64, state shard.State, message string) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	row := l.shards[id]
+	l.notes = append(l.notes, note{time.Now(), row.Shard, state, message})
+	if row.State != shard.Done {
+		row.State, row.LastError = state, message
+	}
+	return nil
+}
+
+func (l *ledger) Commit(ctx context.Context, b shard.Batch) (shard.Counts, error) {
+	if err := sleep(ctx, l.Latency); err != nil {
+		return shard.Counts{}, err
+	}
+	if l.OnCommit != nil {
+		if err := l.OnCommit(ctx, b); err != nil {
+			return shard.Counts{}, err
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	row := l.shards[b.From.ID]
+	if row.Seq != b.From.Seq || row.State == shard.Done {
+		return shard.Counts{}, shard.ErrStale
+	}
+	counts := l.store(&b)
+	if counts.Received != counts.Events+counts.Duplicates+counts.OutOfWindow+counts.DeadLetters {
+		return shard.Counts{}, fmt.Errorf("%w: %+v", errLaw, counts)
+	}
+	row.Seq++
+	row.Counts = row.Counts.Add(counts)
+	row.Cursor, row.CursorExpires, row.Resume, row.Proof = b.Cursor, b.CursorExpires, b.Resume, b.Proof
+	if b.Proof != "" {
+		row.State = shard.Done
+	}
+	l.commits = append(l.commits, committed{time.Now(), row.Shard, len(b.Events)})
+	return counts, nil
+}
+
+// store keeps what is new, as a table with a key would.
+func (l *ledger) store(b *shard.Batch) shard.Counts {
+	counts := b.Seen
+	counts.DeadLetters += int64(len(b.Rejects))
+	for _, e := range b.Events {
+		if k := numberOf(e.ID); l.rows[k] {
+			counts.Duplicates++
+		} else {
+			l.rows[k] = true
+			counts.Events++
+		}
+	}
+	return counts
+}
+
+func (l *ledger) began(shard int, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.begins = append(l.begins, begun{time.Now(), shard, ok})
+}
+
+func (l *ledger) row(id int64) shard.Checkpoint {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return *l.shards[id]
+}
+
+// edit changes a row before the run, to set a scene.
+func (l *ledger) edit(id int64, change func(*shard.Checkpoint)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	change(l.shards[id])
+}
+
+// stored returns how many rows the table has.
+func (l *ledger) stored() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.rows)
+}
+
+// tries returns when the attempts of a shard began, refused ones too.
+func (l *ledger) tries(number int) []time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var all []time.Time
+	for _, b := range l.begins {
+		if b.shard == number {
+			all = append(all, b.at)
+		}
+	}
+	return all
+}
+
+// noted returns what Fail was told of a shard.
+func (l *ledger) noted(number int) []note {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(l.notes), func(n note) bool { return n.shard != number })
+}
+
+// doneAt returns when the last commit of a shard was made.
+func (l *ledger) doneAt(number int) (last time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, c := range l.commits {
+		if c.shard == number {
+			last = c.at
+		}
+	}
+	return last
+}
