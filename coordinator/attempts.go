@@ -4,17 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"time"
 
 	"sluice/shard"
-)
-
-// The pause after a fault: a random time up to a bound that doubles from the first to the longest.
-const (
-	firstPause   = 500 * time.Millisecond
-	longestPause = 30 * time.Second
 )
 
 // unfinishedError: the run ended before the shard did.
@@ -23,9 +16,8 @@ type unfinishedError struct{ cause error }
 func (e *unfinishedError) Error() string { return e.cause.Error() }
 func (e *unfinishedError) Unwrap() error { return e.cause }
 
-// attempts is what the loop over a shard's attempts remembers.
+// attempts is what the loop over a shard's attempts remembers. A commit forgets it all.
 type attempts struct {
-	seq    int64         // of the checkpoint at the last attempt
 	faults int           // in a row, without a commit in between
 	stuck  int           // how many of them came from the data
 	after  time.Duration // that the API asked to wait
@@ -35,12 +27,9 @@ type attempts struct {
 func (c *Coordinator) finish(ctx, work context.Context, cp shard.Checkpoint) error {
 	var a attempts
 	for {
-		at, err := c.attempt(ctx, work, cp)
+		err := c.attempt(ctx, work, cp, &a)
 		if err == nil {
 			return nil
-		}
-		if at.Seq != a.seq {
-			a = attempts{seq: at.Seq}
 		}
 		if ctx.Err() != nil {
 			return c.leave(work, cp, context.Cause(ctx))
@@ -55,36 +44,37 @@ func (c *Coordinator) finish(ctx, work context.Context, cp shard.Checkpoint) err
 }
 
 // attempt runs a shard once, in a fetcher's place.
-func (c *Coordinator) attempt(ctx, work context.Context, cp shard.Checkpoint) (shard.Checkpoint, error) {
+func (c *Coordinator) attempt(ctx, work context.Context, cp shard.Checkpoint, a *attempts) error {
 	if err := c.places.Acquire(ctx, 1); err != nil {
-		return cp, context.Cause(ctx)
+		return context.Cause(ctx)
 	}
 	defer c.places.Release(1)
 	at, err := c.store.Begin(ctx, cp.ID)
 	if err != nil {
 		if errors.Is(err, shard.ErrStale) && c.isDone(ctx, cp.ID) {
-			return cp, nil
+			c.progress.set(cp.Shard, shard.Done)
+			return nil
 		}
-		return cp, fmt.Errorf("begin an attempt: %w", err)
+		return fmt.Errorf("begin an attempt: %w", err)
 	}
 	if c.config.Sequential {
 		if err := c.handOver(ctx, &at); err != nil {
-			return at, err
+			return err
 		}
 	}
 	log := c.config.Log.With("shard", at.Shard)
 	log.Debug("attempt", "window", at.Window, "seq", at.Seq, "attempt", at.Attempts)
 	meter := c.progress.begin(&at)
 	attempt := shard.Attempt{
-		Source: c.source, Sink: &counted{c}, From: at, Limits: c.config.Limits,
+		Source: c.source, Sink: &counted{c, a}, From: at, Limits: c.config.Limits,
 		Budget: c.budget, Meter: meter, Log: log,
 	}
 	if err = attempt.Run(ctx, work); err != nil {
 		c.progress.set(at.Shard, shard.Pending)
-		return at, err
+		return err
 	}
 	c.progress.set(at.Shard, shard.Done)
-	return at, nil
+	return nil
 }
 
 // isDone tells whether the ledger has the shard as done: its last commit may have landed although nobody heard of it.
@@ -115,6 +105,7 @@ func (c *Coordinator) judge(a *attempts, err error) error {
 	var stop *shard.StopError
 	var stuck *shard.StuckError
 	var transient *shard.TransientError
+	a.faults++
 	switch {
 	case errors.As(err, &stop):
 		c.stop(err)
@@ -122,13 +113,11 @@ func (c *Coordinator) judge(a *attempts, err error) error {
 	case errors.Is(err, shard.ErrStale):
 		return nil
 	case errors.As(err, &stuck):
-		a.faults++
 		if a.stuck++; a.stuck >= stuck.Limit {
 			return err
 		}
 		return nil
 	case errors.As(err, &transient):
-		a.faults++
 		a.after = transient.After
 		return nil
 	}
@@ -157,36 +146,20 @@ func (c *Coordinator) leave(work context.Context, cp shard.Checkpoint, cause err
 	return &unfinishedError{cause}
 }
 
-// pause returns how long to wait before the next attempt: full jitter, so that shards that failed together do not come back
-// together.
-func (a *attempts) pause() time.Duration {
-	bound := firstPause << min(a.faults, 10)
-	jitter := time.Duration(rand.Int64N(int64(min(bound, longestPause)))) + time.Millisecond
-	after := a.after
-	a.after = 0
-	return max(after, jitter)
+// counted is the store as one shard sees it, with an eye on its commits.
+type counted struct {
+	*Coordinator
+	attempts *attempts
 }
 
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
-// counted is the store, with an eye on its commits.
-type counted struct{ *Coordinator }
-
-// Commit commits, holds the watchdog off, and stops the run when the budget of dead letters is used up.
+// Commit commits, forgives the shard's faults so far, holds the watchdog off, and stops the run when the budget of dead
+// letters is used up.
 func (c *counted) Commit(ctx context.Context, b shard.Batch) (shard.Counts, error) {
 	counts, err := c.store.Commit(ctx, b)
 	if err != nil {
 		return counts, err
 	}
+	*c.attempts = attempts{}
 	c.watchdog.Reset(c.config.GiveUpAfter)
 	received, dead := c.received.Add(counts.Received), c.deadLetters.Add(counts.DeadLetters)
 	if tolerate := c.config.Tolerate; tolerate != nil && dead > tolerate(received) {
