@@ -9,6 +9,35 @@
 //   - demo: the same, ten times faster
 //   - unlimited: no limits, no latency, no cache; pages as fast as the machine can
 //
+// # What is disputed, and which field decides it
+//
+// Those who looked at the real API did not agree on everything (api.md, section 8). The zero value is what is believed.
+//
+//	page cap                   PageCap                 5000; 100000 has been claimed
+//	body shape                 Flat                    nested; flat in the task's documents
+//	what a limit counts        Algorithm               SlidingAll; SlidingAccepted, FixedWindow
+//	a key in the URL           QueryLimit              5 in the profiles, QuerySeparate for a bucket of its own
+//	a HIT of the cache         FreeHits                counts
+//	the stream's limit         Feed, FeedShared        50 in 60 s in the profiles; none, 40, 60, 200 in 300 s, the list's
+//	when to come back          RetryAfter              in header and body; either, as a date, nowhere
+//	where since, until work    Window                  the feed; both, neither
+//	their own millisecond      SinceExclusive, UntilExclusive   included
+//	expired cursor             ExpiredAs502            400
+//	unreadable cursor          CursorFault             400; 502, ignored
+//	cursor older than all      Teapot                  an empty page; 418
+//	forged cursors             Opaque                  taken; cursors that nobody can make
+//	stream access              Gate                    a browser's User-Agent; with Origin, with cookie, nobody
+//	/internal/stats            OpenStats               asks for the key
+//	bulk with several ids      BulkWorks               500
+//	latency                    Latency                 3.0 to 3.7 s a page in the challenge; Scale shortens or stretches it
+//	compression                Gzip                    none
+//	key life                   KeyLife, KeyRevokedAfter   for ever; 90 minutes, 3 hours
+//	meta.total                 TotalError              exact; 3 more
+//	chaos                      Faults, MalformedShare, WrongShare   none
+//
+// What nobody recorded is answered in the form of what was: 401 in the common error envelope, a limit that is no number as
+// if it were absent, since and until that are no epoch milliseconds as if they were absent.
+//
 // # Data
 //
 // The events are those of a Data set, in which everything about event i is a pure function of (seed, i): its id by a keyed
@@ -23,7 +52,9 @@
 //
 //	server.Script(apisim.Feed, apisim.Status(502), apisim.CutBody(0.5), apisim.Behave(), apisim.EarlyEnd())
 //
-// Faults of the content are made before the cache and are repeated by it, like the real ones.
+// Faults of the content (NullBody, Truncated, EarlyEnd, Duplicates) are made before the cache and are repeated by it, like
+// the real ones; those of a status or of the connection are over with their request. A request meets, in this order: the
+// key, the limit, the faults, the stream's token, the cache, the parameters, the latency.
 //
 // # What came in
 //

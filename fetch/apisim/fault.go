@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Fault is something that goes wrong with one answer; the zero value is nothing. Faults of the content (NullBody, HTML,
-// Truncated, EarlyEnd, Duplicates) are made before the cache and stay in it, like the real ones.
+// Fault is something that goes wrong with one answer; the zero value is nothing. Faults of the content (NullBody, Truncated,
+// EarlyEnd, Duplicates) are made before the cache and stay in it, like the real ones.
 type Fault struct {
 	name      string
 	delay     time.Duration
