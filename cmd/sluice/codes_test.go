@@ -201,3 +201,30 @@ func TestCommandsThatLook(t *testing.T) {
 		}
 	}
 }
+
+func TestPathsAreQuotedForAShell(t *testing.T) {
+	for path, want := range map[string]string{
+		".sluice/bin/sluice": ".sluice/bin/sluice",
+		"/a b/sluice":        "'/a b/sluice'",
+		"/it's/sluice":       `'/it'\''s/sluice'`,
+	} {
+		if got := shellWord(path); got != want {
+			t.Errorf("shellWord(%q) = %s, want %s", path, got, want)
+		}
+	}
+}
+
+// TestSourceIsSpelledInOneWay: the same API under two spellings is the same job.
+func TestSourceIsSpelledInOneWay(t *testing.T) {
+	for given, want := range map[string]string{
+		"HTTPS://Api.Example.com:443/api/v1": "https://api.example.com",
+		"https://api.example.com/":           "https://api.example.com",
+		"http://127.0.0.1:8080/api/v1":       "http://127.0.0.1:8080",
+		"simulator:seed=1,n=10":              "simulator:seed=1,n=10",
+		"":                                   "https://other",
+	} {
+		if got := named(given, "https://other"); got != want {
+			t.Errorf("named(%q) = %q, want %q", given, got, want)
+		}
+	}
+}

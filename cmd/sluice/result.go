@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"sluice/cmd/sluice/internal/terminal"
@@ -123,6 +124,9 @@ func (i *ingest) print(r *result) error {
 	if q := r.Requests; q != nil {
 		out.line("%d requests to the list (%d refused), %d to the stream (%d refused), %d repeated, %d answered from the API's cache",
 			q.List, q.ListRefused, q.Stream, q.StreamRefused, q.Retries, q.Cached)
+		if q.ListUsed > 0 || q.StreamUsed > 0 {
+			out.line("quota used: %.1f%% of the list's, %.1f%% of the stream's, since they were known", 100*q.ListUsed, 100*q.StreamUsed)
+		}
 	}
 	for _, f := range r.Findings {
 		out.line("found: %s", f)
@@ -130,7 +134,7 @@ func (i *ingest) print(r *result) error {
 	out.line("%s in %s", r.Verdict, terminal.Short(time.Duration(r.Seconds*float64(time.Second))))
 	if i.database.private != nil {
 		out.line("look at the rows: %s", i.database.private.PSQLLine(i.database.name))
-		out.line("PostgreSQL stays up; to stop it: %s db stop", self())
+		out.line("PostgreSQL stays up; to stop it: %s db stop", shellWord(self()))
 	}
 	if r.ExitCode == exitOK {
 		out.line("ingestion complete")
@@ -153,6 +157,14 @@ func self() string {
 		return rel
 	}
 	return exe
+}
+
+// shellWord quotes a path for a shell, where it needs that.
+func shellWord(s string) string {
+	if strings.ContainsAny(s, " \t'\"$\\`*?[]()&;<>|#~") {
+		return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+	}
+	return s
 }
 
 // printer writes lines and remembers the first error.

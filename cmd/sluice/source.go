@@ -57,7 +57,7 @@ func (p *program) findSource(s *settings) (source, error) {
 		if err != nil {
 			return source{}, fail(exitUsage, "", err)
 		}
-		return source{name: cmp.Or(s.source, name), api: s.api, key: s.key}, nil
+		return source{name: named(s.source, name), api: s.api, key: s.key}, nil
 	}
 	config, err := apisim.Profile(s.demo.profile)
 	if err != nil {
@@ -65,6 +65,14 @@ func (p *program) findSource(s *settings) (source, error) {
 	}
 	config.Events, config.Seed = s.demo.events, s.demo.seed
 	return source{name: cmp.Or(s.source, config.Source()), demo: &demo{config: config, settings: s.demo}}, nil
+}
+
+// named returns the name that was given, spelled like an origin where it is a URL; without one, the API's own.
+func named(given, api string) string {
+	if name, err := sourceName(given); err == nil {
+		return name
+	}
+	return cmp.Or(given, api)
 }
 
 // sourceName is the API's origin, spelled in one way.

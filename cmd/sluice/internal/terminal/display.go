@@ -84,14 +84,19 @@ func lines(ctx context.Context, c *Console, look func() View) {
 	}
 }
 
+// bar draws one bar for the whole run, and under it a line that says the rest.
 func bar(ctx context.Context, c *Console, look func() View) {
-	container := mpb.New(mpb.WithOutput(c.out), mpb.WithWidth(80), mpb.WithRefreshRate(lookEvery))
-	var text atomic.Pointer[string]
-	empty := ""
-	text.Store(&empty)
-	total := container.AddBar(0, mpb.BarFillerTrim(),
-		mpb.PrependDecorators(decor.Percentage(decor.WCSyncSpace)),
-		mpb.AppendDecorators(decor.Any(func(decor.Statistics) string { return " " + *text.Load() })))
+	container := mpb.New(mpb.WithOutput(c.out), mpb.WithRefreshRate(lookEvery))
+	var amount, rest atomic.Value
+	amount.Store("")
+	rest.Store("")
+	total := container.AddBar(0,
+		mpb.PrependDecorators(decor.Percentage(decor.WCSyncSpace), decor.Name(" ")),
+		mpb.AppendDecorators(decor.Any(func(decor.Statistics) string { return amount.Load().(string) })),
+		mpb.BarExtender(mpb.BarFillerFunc(func(w io.Writer, s decor.Statistics) error {
+			_, err := fmt.Fprintln(w, fit(rest.Load().(string), s.AvailableWidth))
+			return err
+		}), false))
 	c.show(container)
 	defer func() {
 		c.show(nil)
@@ -102,11 +107,10 @@ func bar(ctx context.Context, c *Console, look func() View) {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	for {
-		v := look()
-		now := time.Now()
+		v, now := look(), time.Now()
 		r.add(now, v.Stored)
-		line := r.line(v, now)
-		text.Store(&line)
+		amount.Store(r.amount(v))
+		rest.Store(r.rest(v, now))
 		total.SetTotal(max(v.Total, 1), false)
 		total.SetCurrent(v.Stored)
 		select {
@@ -115,4 +119,12 @@ func bar(ctx context.Context, c *Console, look func() View) {
 			return
 		}
 	}
+}
+
+// fit cuts a line to the width of the terminal: one that wraps would leave its tail behind at every drawing.
+func fit(line string, width int) string {
+	if width < 1 || len(line) <= width {
+		return line
+	}
+	return line[:width]
 }

@@ -88,8 +88,11 @@ func (r *rate) eta(v View, now time.Time) (time.Duration, bool) {
 }
 
 // line tells the view in one line.
-func (r *rate) line(v View, now time.Time) string {
-	parts := []string{r.amount(v), fmt.Sprintf("%s events/s", Number(int64(r.recent())))}
+func (r *rate) line(v View, now time.Time) string { return r.amount(v) + ", " + r.rest(v, now) }
+
+// rest tells everything but the amount.
+func (r *rate) rest(v View, now time.Time) string {
+	parts := []string{fmt.Sprintf("%s events/s", Number(int64(r.recent())))}
 	if eta, ok := r.eta(v, now); ok {
 		parts = append(parts, "about "+Short(eta)+" left")
 	}
