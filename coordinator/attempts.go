@@ -16,11 +16,21 @@ type unfinishedError struct{ cause error }
 func (e *unfinishedError) Error() string { return e.cause.Error() }
 func (e *unfinishedError) Unwrap() error { return e.cause }
 
-// attempts is what the loop over a shard's attempts remembers. A commit forgets it all.
+// attempts is what the loop over a shard's attempts remembers.
 type attempts struct {
-	faults int           // in a row, without a commit in between
-	stuck  int           // how many of them came from the data
-	after  time.Duration // that the API asked to wait
+	faults  int           // in a row, without a commit in between
+	stuck   int           // that came from the data, since the shard last got further
+	after   time.Duration // that the API asked to wait
+	reached shard.Key     // the farthest resume point committed
+}
+
+// committed forgives the faults so far. Those that came from the data it forgives only to a shard that got further: one that
+// reads and commits the same again and again is stuck all the same.
+func (a *attempts) committed(resume shard.Key) {
+	a.faults = 0
+	if !resume.IsZero() && (a.reached.IsZero() || a.reached.Before(resume)) {
+		a.reached, a.stuck = resume, 0
+	}
 }
 
 // finish gives a shard attempts until it is done. Each starts from the row: the way after a fault is the way after kill -9.
@@ -159,7 +169,7 @@ func (c *counted) Commit(ctx context.Context, b shard.Batch) (shard.Counts, erro
 	if err != nil {
 		return counts, err
 	}
-	*c.attempts = attempts{}
+	c.attempts.committed(b.Resume)
 	c.watchdog.Reset(c.config.GiveUpAfter)
 	received, dead := c.received.Add(counts.Received), c.deadLetters.Add(counts.DeadLetters)
 	if tolerate := c.config.Tolerate; tolerate != nil && dead > tolerate(received) {

@@ -27,6 +27,8 @@ type history struct {
 	Page    int
 	Latency time.Duration
 	FromTop bool                        // cannot be asked by timestamp
+	Cached  bool                        // says of every answer that it is an old one
+	Forgets bool                        // never has the record to resume after
 	Bad     func(k int) bool            // record k is malformed
 	Answer  func(r request) (err error) // called before each page; an error ends the walk
 
@@ -57,6 +59,10 @@ func (h *history) Pages(ctx context.Context, from shard.Place) iter.Seq2[shard.P
 			}
 			page := h.read(next, limit)
 			page.Start = start
+			if h.Forgets {
+				page.Events = slices.DeleteFunc(page.Events, func(e shard.Event) bool { return e.ID == from.Resume.ID })
+				page.Received = len(page.Events)
+			}
 			if !yield(page, nil) || !page.More {
 				return
 			}
@@ -102,7 +108,7 @@ func (h *history) ask(ctx context.Context, r request) error {
 }
 
 func (h *history) read(next, limit int) shard.Page {
-	page := shard.Page{Endpoint: shard.List, Bytes: 400 * limit}
+	page := shard.Page{Endpoint: shard.List, Bytes: 400 * limit, Cached: h.Cached}
 	for k := next; k >= 0 && k > next-limit; k-- {
 		page.Received++
 		if h.Bad != nil && h.Bad(k) {

@@ -17,6 +17,7 @@ import (
 type ledger struct {
 	Latency  time.Duration // of a commit
 	OnLoad   func() error
+	OnFail   func() error
 	OnBegin  func(cp shard.Checkpoint) error
 	OnCommit func(ctx context.Context, b shard.Batch) error // an error: nothing is stored
 
@@ -102,6 +103,11 @@ func (l *ledger) Begin(ctx context.Context, id int64) (shard.Checkpoint, error) 
 func (l *ledger) Fail(ctx context.Context, id int64, state shard.State, message string) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
+	}
+	if l.OnFail != nil {
+		if err := l.OnFail(); err != nil {
+			return err
+		}
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
