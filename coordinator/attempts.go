@@ -37,7 +37,7 @@ func (a *attempts) committed(resume shard.Key) {
 func (c *Coordinator) finish(ctx, work context.Context, cp shard.Checkpoint) error {
 	var a attempts
 	for {
-		err := c.attempt(ctx, work, cp, &a)
+		err := guard(func() error { return c.attempt(ctx, work, cp, &a) })
 		if err == nil {
 			return nil
 		}
@@ -76,7 +76,7 @@ func (c *Coordinator) attempt(ctx, work context.Context, cp shard.Checkpoint, a 
 	log.Debug("attempt", "window", at.Window, "seq", at.Seq, "attempt", at.Attempts)
 	meter := c.progress.begin(&at)
 	attempt := shard.Attempt{
-		Source: c.source, Sink: &counted{c, a}, From: at, Limits: c.config.Limits,
+		Source: guarded{c.source}, Sink: &counted{c, a}, From: at, Limits: c.config.Limits,
 		Budget: c.budget, Meter: meter, Log: log,
 	}
 	if err = attempt.Run(ctx, work); err != nil {
@@ -164,8 +164,11 @@ type counted struct {
 
 // Commit commits, forgives the shard's faults so far, holds the watchdog off, and stops the run when the budget of dead
 // letters is used up.
-func (c *counted) Commit(ctx context.Context, b shard.Batch) (shard.Counts, error) {
-	counts, err := c.store.Commit(ctx, b)
+func (c *counted) Commit(ctx context.Context, b shard.Batch) (counts shard.Counts, err error) {
+	err = guard(func() (err error) {
+		counts, err = c.store.Commit(ctx, b)
+		return err
+	})
 	if err != nil {
 		return counts, err
 	}

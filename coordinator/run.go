@@ -9,7 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/sourcegraph/conc/panics"
 	"github.com/sourcegraph/conc/pool"
 	"golang.org/x/sync/semaphore"
 
@@ -132,23 +131,9 @@ func (c *Coordinator) runAll(ctx, work context.Context, checkpoints []shard.Chec
 		if cp.State == shard.Done {
 			continue
 		}
-		shards.Go(func() { c.note(cp, c.guarded(ctx, work, cp)) })
+		shards.Go(func() { c.note(cp, guard(func() error { return c.finish(ctx, work, cp) })) })
 	}
 	shards.Wait()
-}
-
-// PanicError is a panic inside a shard, with its stack.
-type PanicError struct{ Recovered *panics.Recovered }
-
-func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Recovered.Value) }
-
-// guarded keeps a panic from taking the other shards along.
-func (c *Coordinator) guarded(ctx, work context.Context, cp shard.Checkpoint) (err error) {
-	caught := panics.Try(func() { err = c.finish(ctx, work, cp) })
-	if caught != nil {
-		return &PanicError{caught}
-	}
-	return err
 }
 
 // note adds how a shard ended to the outcome.
