@@ -7,7 +7,7 @@ FUZZTIME ?= 20s
 RACE    := $(if $(shell command -v $$(go env CC 2>/dev/null) 2>/dev/null),-race)
 
 .DEFAULT_GOAL := help
-.PHONY: help build run demo simulate db-stop test fmt vet lint layers race fuzz bench bench-once check clean
+.PHONY: help build run demo simulate db-stop test fmt vet lint layers race fuzz bench bench-once bench-go check clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,10 +54,13 @@ fuzz: ## each fuzzer for 20 s (FUZZTIME=5m)
 		done; \
 	done
 
-bench: ## the parts and the whole, beside their floors
-	go test -run '^$$' -bench . -benchmem ./...
+bench: ## the parts and the whole, beside their floor: one table (a few minutes, on a calm machine)
+	go run ./cmd/bench
 
-bench-once:
+bench-once: bench-go ## each benchmark once, and a small run of the whole: does it still work?
+	go run ./cmd/bench -events 50000 -repeat 1 -parts=false -out ''
+
+bench-go:
 	go test -run '^$$' -bench . -benchtime 1x ./...
 
 clean: ## remove what was built; data stay

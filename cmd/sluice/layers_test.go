@@ -25,6 +25,7 @@ var rooms = map[string][]string{
 	"sink/embedpg":        {},
 	"sink/pgproxy":        {},
 	"cmd/sluice":          {"*"},
+	"cmd/bench":           {"*"},
 	"cmd/sluice/internal": {"cmd/sluice/internal"},
 }
 
@@ -32,8 +33,8 @@ var rooms = map[string][]string{
 var guests = map[string][]string{
 	"github.com/sourcegraph/conc": {"coordinator"},
 	"golang.org/x/time/rate":      {"fetch"},
-	"golang.org/x/sync/errgroup":  {"shard", "fetch/apisim"},
-	"github.com/jackc/pgx":        {"sink", "sink/embedpg", "migrations"},
+	"golang.org/x/sync/errgroup":  {"shard", "fetch/apisim", "cmd/bench"},
+	"github.com/jackc/pgx":        {"sink", "sink/embedpg", "migrations", "cmd/bench"},
 	"github.com/spf13":            {"cmd/sluice"},
 	"github.com/vbauerster/mpb":   {"cmd/sluice/internal"},
 	"github.com/pressly/goose":    {"sink", "migrations"},
@@ -113,7 +114,7 @@ func TestRoomsAreEnteredOnlyAsTheDesignSays(t *testing.T) {
 }
 
 // goroutines lists the rooms that may start goroutines: the three owners, and what stands in for the world around them.
-var goroutines = []string{"coordinator", "shard", "cmd/sluice", "cmd/sluice/internal", "fetch/apisim", "sink/embedpg", "sink/pgproxy"}
+var goroutines = []string{"coordinator", "shard", "cmd/sluice", "cmd/sluice/internal", "fetch/apisim", "sink/embedpg", "sink/pgproxy", "cmd/bench"}
 
 // TestGoroutinesHaveThreeOwners: the coordinator, a shard's two halves, and the command start goroutines, nobody else.
 func TestGoroutinesHaveThreeOwners(t *testing.T) {

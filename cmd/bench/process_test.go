@@ -1,0 +1,42 @@
+package main
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// burn is a shell that counts, which takes a while.
+const burn = `i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done`
+
+func TestMeasuredCountsWhatAProcessHasUsed(t *testing.T) {
+	used, err := measured(exec.Command("sh", "-c", burn))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if used.cpu <= 0 || used.wall < used.cpu/2 || used.peak < 100<<10 || used.peak > 1<<30 {
+		t.Errorf("%+v", used)
+	}
+}
+
+func TestMeasuredTellsWhatAFailedProcessSaid(t *testing.T) {
+	_, err := measured(exec.Command("sh", "-c", "echo why >&2; exit 4"))
+	if err == nil || !strings.Contains(err.Error(), "why") || !strings.Contains(err.Error(), "exit status 4") {
+		t.Error(err)
+	}
+}
+
+func TestParseTakesNoNonsense(t *testing.T) {
+	for _, args := range []string{"-events 0", "-repeat -1", "-shards 0", "-others 1,x", "-others 0", "more"} {
+		if o, err := parse(strings.Fields(args), &strings.Builder{}); err == nil {
+			t.Errorf("%s: %+v", args, o)
+		}
+	}
+	o, err := parse([]string{"-others", "", "-parts=false"}, &strings.Builder{})
+	if err != nil || len(o.others) != 0 || len(o.sections()) != 1 {
+		t.Errorf("%+v, %v", o, err)
+	}
+	if o, err := parse(nil, &strings.Builder{}); err != nil || len(o.others) != 2 || len(o.sections()) != 2 {
+		t.Errorf("%+v, %v", o, err)
+	}
+}

@@ -1,0 +1,132 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func report(cores int, events int64, figures ...Figure) *Report {
+	return &Report{Machine: Machine{Cores: cores, System: "linux/amd64"}, Events: events, Repeat: 1, Figures: figures}
+}
+
+func speed(ratio float64) Figure {
+	f := Sample{300}.figure("speed", thousandRows).beside(theFloor, Sample{ratio}).atLeast(0.5)
+	f.Section = "whole"
+	return f
+}
+
+func cpu(micros float64) Figure {
+	f := Sample{micros}.figure("sluice", microsARow)
+	f.Section = "whole"
+	return f
+}
+
+func TestFindComparesOnlyWhatCompares(t *testing.T) {
+	ratio, value := speed(0.5), cpu(2)
+	last := report(2, 1000, ratio, value)
+	for _, c := range []struct {
+		name          string
+		of            *Report
+		ratio, values bool
+	}{
+		{"same machine, same data", report(2, 1000), true, true},
+		{"another machine", report(4, 1000), true, false},
+		{"other data", report(2, 2000), false, false},
+	} {
+		if found := last.find(&ratio, c.of) != nil; found != c.ratio {
+			t.Errorf("%s: ratio found: %v", c.name, found)
+		}
+		if found := last.find(&value, c.of) != nil; found != c.values {
+			t.Errorf("%s: value found: %v", c.name, found)
+		}
+	}
+	var none *Report
+	if none.find(&ratio, last) != nil {
+		t.Error("found in no report")
+	}
+	renamed := ratio
+	renamed.Name = "another"
+	if last.find(&renamed, last) != nil {
+		t.Error("found under another name")
+	}
+}
+
+func TestPublishKeepsTheReportAndComparesTheNext(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "bench")
+	var out bytes.Buffer
+	if err := publish(report(2, 1000, speed(0.4), cpu(4)), dir, &out); err != nil {
+		t.Fatal(err)
+	}
+	if text := out.String(); !strings.Contains(text, "**missed**") || strings.Contains(text, " %)") {
+		t.Errorf("the first table:\n%s", text)
+	}
+	out.Reset()
+	if err := publish(report(2, 1000, speed(0.6), cpu(3)), dir, &out); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"reached", "0.60 × floor", "0.400 (+50 %)", "4.00 (-25 %)"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("the second table lacks %q:\n%s", want, out.String())
+		}
+	}
+	kept, err := os.ReadFile(filepath.Join(dir, latestMarkdown))
+	if err != nil || string(kept) != out.String() {
+		t.Errorf("kept: %v\n%s", err, kept)
+	}
+}
+
+func TestPublishWithoutADirectoryKeepsNothing(t *testing.T) {
+	t.Chdir(t.TempDir())
+	var out bytes.Buffer
+	if err := publish(report(2, 1000, speed(0.6)), "", &out); err != nil || out.Len() == 0 {
+		t.Fatal(err, out.String())
+	}
+	if left, _ := filepath.Glob("*"); len(left) > 0 {
+		t.Error(left)
+	}
+}
+
+func TestABrokenReportIsNotOverwritten(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, latestJSON)
+	if err := os.WriteFile(path, []byte("{"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := publish(report(2, 1000, speed(0.6)), dir, &bytes.Buffer{}); err == nil {
+		t.Error("no error")
+	}
+	if text, _ := os.ReadFile(path); string(text) != "{" {
+		t.Errorf("it holds %s", text)
+	}
+}
+
+func TestTableIsAligned(t *testing.T) {
+	table := report(2, 3_000_000, speed(0.6), cpu(3)).markdown(nil)
+	if !strings.Contains(table, "3,000,000 events") {
+		t.Errorf("it does not say how many events:\n%s", table)
+	}
+	_, table, _ = strings.Cut(table, "\n\n")
+	lines := strings.Split(strings.TrimSpace(table), "\n")
+	if len(lines) != 5 { // head, rule, section, two figures
+		t.Fatalf("%d lines:\n%s", len(lines), table)
+	}
+	for _, line := range lines {
+		if len([]rune(line)) != len([]rune(lines[0])) || strings.Count(line, "|") != strings.Count(lines[0], "|") {
+			t.Errorf("%q is not as wide as the head, %q", line, lines[0])
+		}
+	}
+}
+
+func TestShort(t *testing.T) {
+	for v, want := range map[float64]string{
+		0: "0", 0.0123456: "0.0123", 0.00001: "0.0000", 0.512: "0.512", 9.876: "9.88", 98.76: "98.8", 987.6: "988",
+		12345.6: "12,346", 3_000_000: "3,000,000", -1234: "-1,234", -0.5: "-0.500",
+	} {
+		if got := short(v); got != want {
+			t.Errorf("%v is %s, not %s", v, got, want)
+		}
+	}
+}
