@@ -20,12 +20,7 @@ func (p *program) doctorCommand() *cobra.Command {
 		Long: "Looks at the database (connection, privileges, schema, settings, clock) and at the API (address, key, stream, limits,\n" +
 			"clock). It changes nothing. The API is asked a few questions: they count against its quota, and the life of the key\n" +
 			"may start with its first use; --no-api leaves it alone. Exit code 3: a run would not start.",
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := s.load(p); err != nil {
-				return err
-			}
-			return p.doctor(cmd.Context(), &s, noAPI)
-		},
+		RunE: p.stoppably(&s, func(ctx context.Context, s *settings) error { return p.doctor(ctx, s, noAPI) }),
 	}
 	s.bind(cmd.Flags())
 	cmd.Flags().BoolVar(&noAPI, "no-api", false, "ask the API nothing")

@@ -20,14 +20,7 @@ func (p *program) planCommand() *cobra.Command {
 			"that `sluice run` would walk. Nothing is stored. The requests count against the API's quota, and the life of the key\n" +
 			"may start with its first use.",
 		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := s.load(p); err != nil {
-				return err
-			}
-			ctx, release := p.stoppable(cmd.Context())
-			defer release()
-			return p.plan(ctx, &s)
-		},
+		RunE: p.stoppably(&s, p.plan),
 	}
 	s.bind(cmd.Flags())
 	return cmd

@@ -22,17 +22,22 @@ func (p *program) runCommand() *cobra.Command {
 		Example: "  sluice run --shards=8\n  sluice run --shards=32 --fetchers=16 --memory=256MiB\n" +
 			"  sluice run --job=january --from=2026-01-01 --to=2026-02-01",
 		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := s.load(p); err != nil {
-				return err
-			}
-			ctx, release := p.stoppable(cmd.Context())
-			defer release()
-			return p.ingest(ctx, &s)
-		},
+		RunE: p.stoppably(&s, p.ingest),
 	}
 	s.bind(cmd.Flags())
 	return cmd
+}
+
+// stoppably makes a command of something that takes the settings and that a signal stops.
+func (p *program) stoppably(s *settings, do func(context.Context, *settings) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, _ []string) error {
+		if err := s.load(p); err != nil {
+			return err
+		}
+		ctx, release := p.stoppable(cmd.Context())
+		defer release()
+		return do(ctx, s)
+	}
 }
 
 // errSignal is the cause of a stop by the operator.

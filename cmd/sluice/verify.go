@@ -18,12 +18,7 @@ func (p *program) verifyCommand() *cobra.Command {
 		Long: "Compares the rows of every window with what its shard counted, and all of them with what the API counts (one page\n" +
 			"request, if an API is configured). It only reports; --repair opens the windows that fall short, and the next\n" +
 			"`sluice run` walks them again. Exit code 0: all is well; 5: the data are in doubt; 4: the job is not finished.",
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := s.load(p); err != nil {
-				return err
-			}
-			return p.verify(cmd.Context(), &s, repair)
-		},
+		RunE: p.stoppably(&s, func(ctx context.Context, s *settings) error { return p.verify(ctx, s, repair) }),
 	}
 	s.bind(cmd.Flags())
 	cmd.Flags().BoolVar(&repair, "repair", false, "open the windows that fall short, for the next run")
