@@ -35,6 +35,7 @@ type history struct {
 	mu           sync.Mutex
 	active, peak int
 	requests     []request
+	served       map[int]bool // events handed out to the shard whose window they lie in
 }
 
 // request is one page asked for.
@@ -63,6 +64,7 @@ func (h *history) Pages(ctx context.Context, from shard.Place) iter.Seq2[shard.P
 				page.Events = slices.DeleteFunc(page.Events, func(e shard.Event) bool { return e.ID == from.Resume.ID })
 				page.Received = len(page.Events)
 			}
+			h.serve(from, &page)
 			if !yield(page, nil) || !page.More {
 				return
 			}
@@ -122,6 +124,19 @@ func (h *history) read(next, limit int) shard.Page {
 		page.More, page.Cursor = true, strconv.Itoa(next-limit)
 	}
 	return page
+}
+
+func (h *history) serve(from shard.Place, page *shard.Page) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.served == nil {
+		h.served = map[int]bool{}
+	}
+	for _, e := range page.Events {
+		if e.At < from.End && e.At >= from.End-perShard*beat {
+			h.served[numberOf(e.ID)] = true
+		}
+	}
 }
 
 func event(k int) shard.Event {

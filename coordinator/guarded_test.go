@@ -28,7 +28,7 @@ func (n pages) Pages(context.Context, shard.Place) iter.Seq2[shard.Page, error] 
 func TestGuardedYieldsThePanicLast(t *testing.T) {
 	read := 0
 	var last error
-	for _, err := range (guarded{pages(3)}).Pages(t.Context(), shard.Place{}) {
+	for _, err := range (guarded{Source: pages(3)}).Pages(t.Context(), shard.Place{}) {
 		read, last = read+1, err
 	}
 	var caught *PanicError
@@ -39,7 +39,7 @@ func TestGuardedYieldsThePanicLast(t *testing.T) {
 
 func TestGuardedLetsTheReaderLeave(t *testing.T) {
 	read := 0
-	for range (guarded{pages(3)}).Pages(t.Context(), shard.Place{}) {
+	for range (guarded{Source: pages(3)}).Pages(t.Context(), shard.Place{}) {
 		if read++; read == 2 {
 			break
 		}
@@ -51,7 +51,7 @@ func TestGuardedLetsTheReaderLeave(t *testing.T) {
 
 func TestGuardedLeavesTheReadersPanicAlone(t *testing.T) {
 	caught := panics.Try(func() {
-		for range (guarded{pages(3)}).Pages(t.Context(), shard.Place{}) {
+		for range (guarded{Source: pages(3)}).Pages(t.Context(), shard.Place{}) {
 			panic("the reader's own")
 		}
 	})

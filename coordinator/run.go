@@ -101,9 +101,7 @@ func (c *Coordinator) Run(ctx context.Context) (Outcome, error) {
 	defer c.stop(nil)
 	work, drop := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer drop(nil)
-	defer context.AfterFunc(ctx, func() {
-		time.AfterFunc(c.config.Drain, func() { drop(fmt.Errorf("not committed within %s of the stop", c.config.Drain)) })
-	})()
+	defer context.AfterFunc(ctx, func() { c.endDrain(work, drop) })()
 	c.watchdog = time.AfterFunc(c.config.GiveUpAfter, func() {
 		c.stop(fmt.Errorf("%w: nothing for %s", ErrGaveUp, c.config.GiveUpAfter))
 	})
@@ -117,6 +115,13 @@ func (c *Coordinator) Run(ctx context.Context) (Outcome, error) {
 		c.outcome.Cause = context.Cause(ctx)
 	}
 	return c.outcome, nil
+}
+
+// endDrain drops what is not committed within Drain of the stop. Work ends with the run, and so does this.
+func (c *Coordinator) endDrain(work context.Context, drop context.CancelCauseFunc) {
+	if pause(work, c.config.Drain) == nil {
+		drop(fmt.Errorf("not committed within %s of the stop", c.config.Drain))
+	}
 }
 
 // runAll runs each unfinished shard in a goroutine of its own, or one after another. Goroutines that wait out a fault cost
