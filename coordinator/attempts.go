@@ -174,9 +174,18 @@ func (c *counted) Commit(ctx context.Context, b shard.Batch) (counts shard.Count
 	}
 	c.attempts.committed(b.Resume)
 	c.watchdog.Reset(c.config.GiveUpAfter)
-	received, dead := c.received.Add(counts.Received), c.deadLetters.Add(counts.DeadLetters)
-	if tolerate := c.config.Tolerate; tolerate != nil && dead > tolerate(received) {
-		c.stop(fmt.Errorf("%w: %d of %d records", ErrBudget, dead, received))
+	sum := c.count(counts)
+	if tolerate := c.config.Tolerate; tolerate != nil && sum.DeadLetters > tolerate(sum.Received) {
+		c.stop(fmt.Errorf("%w: %d of %d records", ErrBudget, sum.DeadLetters, sum.Received))
 	}
 	return counts, nil
+}
+
+// count adds to what is committed, and returns the sum: both of its figures from the same moment, or a share would be judged
+// by the dead letters of one commit and the records of another.
+func (c *Coordinator) count(n shard.Counts) shard.Counts {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.counts = c.counts.Add(n)
+	return c.counts
 }

@@ -64,9 +64,8 @@ type Coordinator struct {
 	progress *Progress
 	ran      atomic.Bool
 
-	received, deadLetters atomic.Int64 // committed, of all runs of the job
-
 	mu      sync.Mutex
+	counts  shard.Counts // committed, by all runs of the job
 	outcome Outcome
 }
 
@@ -107,8 +106,7 @@ func (c *Coordinator) Run(ctx context.Context) (Outcome, error) {
 	})
 	defer c.watchdog.Stop()
 	for _, cp := range checkpoints {
-		c.received.Add(cp.Counts.Received)
-		c.deadLetters.Add(cp.Counts.DeadLetters)
+		c.count(cp.Counts)
 	}
 	c.runAll(ctx, work, checkpoints)
 	if ctx.Err() != nil {
