@@ -295,7 +295,7 @@ func (a *api) pages(got answer, cached bool) []Page {
 	all := make([]Event, 0, len(served)) // the pieces share their memory, as those of fetch do
 	var pages []Page
 	for k := range pieces {
-		p := Page{Start: got.start, More: true, Rest: pieces - 1 - k, Cached: cached, Endpoint: List,
+		p := Page{Start: got.start, More: got.more, Rest: pieces - 1 - k, Cached: cached, Endpoint: List,
 			Bytes: cmp.Or(a.PageSize, 1000)}
 		begin := len(all)
 		for _, r := range served[len(served)*k/pieces : len(served)*(k+1)/pieces] {
@@ -308,7 +308,7 @@ func (a *api) pages(got answer, cached bool) []Page {
 		}
 		p.Events = all[begin:]
 		if p.Rest == 0 {
-			p.More, p.Cursor, p.CursorExpires = got.more, got.cursor, got.expire
+			p.Cursor, p.CursorExpires = got.cursor, got.expire
 		}
 		pages = append(pages, p)
 	}

@@ -21,7 +21,7 @@ type sinkFaults struct {
 
 // table is the database: rows, dead letters, checkpoints. It checks each commit, and keeps what it found wrong.
 type table struct {
-	Records map[uuid.UUID]record // what may come
+	known   map[uuid.UUID]record // what may come
 	Latency time.Duration
 	Faults  sinkFaults
 	Rand    *rand.Rand
@@ -40,11 +40,11 @@ var errWire = errors.New("the connection was lost")
 
 func newTable(shards []Checkpoint, records []record) *table {
 	t := &table{
-		Records: map[uuid.UUID]record{}, rows: map[uuid.UUID]Instant{}, dead: map[[32]byte]bool{},
+		known: map[uuid.UUID]record{}, rows: map[uuid.UUID]Instant{}, dead: map[[32]byte]bool{},
 		shards: map[int64]*Checkpoint{},
 	}
 	for _, r := range records {
-		t.Records[r.ID] = r
+		t.known[r.ID] = r
 	}
 	for _, c := range shards {
 		t.shards[c.ID] = &c
@@ -115,7 +115,7 @@ func (t *table) judge(b *Batch, row *Checkpoint) {
 		t.fail(fmt.Errorf("shard %d: impossible counts %+v", row.ID, b.Seen))
 	}
 	for _, e := range b.Events {
-		if r, ok := t.Records[e.ID]; !ok || r.Bad || r.Shown != e.At || e.Type != "click" {
+		if r, ok := t.known[e.ID]; !ok || r.Bad || r.Shown != e.At || e.Type != "click" {
 			t.fail(fmt.Errorf("shard %d: event %s at %s was never served so", row.ID, e.ID, e.At))
 		}
 	}
