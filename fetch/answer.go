@@ -40,7 +40,18 @@ func (a *answer) complaint() string {
 	if b.Code == "" && b.Message == "" {
 		return fmt.Sprintf("status %d", a.status)
 	}
-	return fmt.Sprintf("status %d, %.60q: %.200q", a.status, b.Code, b.Message)
+	return fmt.Sprintf("status %d, %.60q: %.200q", a.status, a.hide(b.Code), a.hide(b.Message))
+}
+
+// hide puts stars for the secrets that the request carried: an API may well repeat the key that it refuses.
+func (a *answer) hide(text string) string {
+	const shortest = 8 // what is shorter stands in too many words
+	for _, secret := range a.hidden {
+		if len(secret) >= shortest {
+			text = strings.ReplaceAll(text, secret, stars)
+		}
+	}
+	return text
 }
 
 // fault returns what a status other than 200 and 429 means. withCursor says that the request had one.
@@ -49,9 +60,9 @@ func (a *answer) fault(withCursor bool) error {
 	switch {
 	case a.status == http.StatusUnauthorized:
 		return refusedKey(err)
-	case a.status == http.StatusBadRequest && withCursor && strings.HasPrefix(a.body().Code, "CURSOR_"):
+	case a.status == http.StatusBadRequest && withCursor: // its code says why, and nothing else of the request changes
 		return fmt.Errorf("%w: %w", shard.ErrCursorDead, err)
-	case a.status == http.StatusTooManyRequests, a.status == http.StatusRequestTimeout, a.status >= 500:
+	case a.status == http.StatusTooManyRequests, a.status == http.StatusRequestTimeout, a.status >= 500, a.status < 300:
 		return &shard.TransientError{Err: err, After: a.retryAfter()}
 	case a.status >= 300 && a.status < 400:
 		return fmt.Errorf("redirects are refused, they could carry the key away: %w", err)
@@ -67,9 +78,14 @@ func refusedKey(err error) error {
 	}
 }
 
-// retryAfter returns how long to wait, from the header or the body; 0 if neither says.
+// retryAfter returns how long to wait, from the header or the body; 0 if neither says. A date is compared with that of the
+// answer, because clocks differ.
 func (a *answer) retryAfter() time.Duration {
-	if d, ok := ParseRetryAfter(a.header.Get("Retry-After"), time.Now()); ok {
+	now, err := http.ParseTime(a.header.Get("Date"))
+	if err != nil {
+		now = time.Now()
+	}
+	if d, ok := ParseRetryAfter(a.header.Get("Retry-After"), now); ok {
 		return d
 	}
 	if s := a.body().RateLimit.RetryAfter; s > 0 {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"sync"
 	"time"
 
@@ -26,6 +27,7 @@ func newHTTP(c Config) *http.Client {
 			ForceAttemptHTTP2:      true,
 			TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
 			TLSHandshakeTimeout:    5 * time.Second,
+			HTTP2:                  &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 15 * time.Second},
 			ResponseHeaderTimeout:  c.HeaderTimeout,
 			MaxResponseHeaderBytes: 64 << 10,
 			MaxIdleConns:           c.Fetchers + 4,
@@ -36,13 +38,18 @@ func newHTTP(c Config) *http.Client {
 	}
 }
 
-// answer is a response that was read to its clean end.
+// answer is a response that was read to its clean end. Of a refusal only the status is sure: its body is what could be had.
 type answer struct {
 	status int
 	header http.Header
 	raw    *bytes.Buffer
+	at     time.Time // when its headers came
 	took   time.Duration
+	hidden []string // secrets of the request, which must not be shown though the API may repeat them
 }
+
+// maxComplaint is how much is read of the body of a refusal.
+const maxComplaint = 64 << 10
 
 // bodies are used again: a page of 1.73 MB grows its buffer once.
 var bodies = sync.Pool{New: func() any { return new(bytes.Buffer) }}
@@ -73,13 +80,14 @@ func (c *Client) roundTrip(req *http.Request, limit int64) (*answer, error) {
 	switch {
 	case err == nil:
 		a.took = time.Since(started)
+		a.hidden = []string{c.config.Key.Reveal()}
 		return a, nil
 	case caller.Err() != nil:
 		return nil, context.Cause(caller)
 	case ctx.Err() != nil:
 		err = context.Cause(ctx)
 	}
-	return nil, &shard.TransientError{Err: fmt.Errorf("%s %s: %w", req.Method, req.URL.Path, stripURL(err))}
+	return nil, &shard.TransientError{Err: fmt.Errorf("%s %s: %w", req.Method, req.URL.Path, withoutURL(err))}
 }
 
 func (c *Client) exchange(req *http.Request, limit int64, abort context.CancelCauseFunc) (*answer, error) {
@@ -88,26 +96,38 @@ func (c *Client) exchange(req *http.Request, limit int64, abort context.CancelCa
 		return nil, err
 	}
 	defer resp.Body.Close()
-	if encoding := resp.Header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
-		return nil, fmt.Errorf("the body is encoded as %.40q, which was not asked for", encoding)
-	}
-	raw := bodies.Get().(*bytes.Buffer)
-	raw.Reset()
-	if n := resp.ContentLength; n > 0 && n <= limit {
-		raw.Grow(int(n) + bytes.MinRead)
-	}
 	idle := time.AfterFunc(c.config.IdleTimeout, func() { abort(errIdle) })
 	defer idle.Stop()
-	n, err := raw.ReadFrom(&watched{io.LimitReader(resp.Body, limit+1), idle, c.config.IdleTimeout})
-	if err == nil && n > limit {
-		err = fmt.Errorf("%w: more than %d bytes", errLarge, limit)
+	a := &answer{status: resp.StatusCode, header: resp.Header, at: time.Now(), raw: bodies.Get().(*bytes.Buffer)}
+	a.raw.Reset()
+	body := &watched{resp.Body, idle, c.config.IdleTimeout}
+	if a.status != http.StatusOK {
+		_, _ = a.raw.ReadFrom(io.LimitReader(body, maxComplaint)) // a refusal counts, whatever became of its body
+		return a, nil
 	}
-	a := &answer{status: resp.StatusCode, header: resp.Header, raw: raw}
-	if err != nil {
+	if err := a.read(resp, body, limit); err != nil {
 		a.free()
-		return nil, fmt.Errorf("read the body after %d bytes: %w", n, err)
+		return nil, err
 	}
 	return a, nil
+}
+
+// read reads the body of a page.
+func (a *answer) read(resp *http.Response, body io.Reader, limit int64) error {
+	if encoding := resp.Header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
+		return fmt.Errorf("the body is encoded as %.40q, which was not asked for", encoding)
+	}
+	if n := resp.ContentLength; n > 0 && n <= limit {
+		a.raw.Grow(int(n) + bytes.MinRead)
+	}
+	n, err := a.raw.ReadFrom(io.LimitReader(body, limit+1))
+	switch {
+	case err != nil:
+		return fmt.Errorf("read the body after %d bytes: %w", n, err)
+	case n > limit:
+		return fmt.Errorf("%w: more than %d bytes", errLarge, limit)
+	}
+	return nil
 }
 
 // watched pushes a deadline on with every read: a body may take long, but it may not stall.
@@ -123,17 +143,11 @@ func (w *watched) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// stripURL takes the URL out of an error of net/http: it may hold a secret, and it is long.
-func stripURL(err error) error {
-	var wrapped interface{ Unwrap() error }
-	var urlError interface {
-		Timeout() bool
-		Unwrap() error
-	}
-	if errors.As(err, &urlError) && errors.As(err, &wrapped) {
-		if inner := urlError.Unwrap(); inner != nil {
-			return inner
-		}
+// withoutURL takes the URL out of an error of net/http: it is long, and what it asks for is nobody's business.
+func withoutURL(err error) error {
+	var outer *url.Error
+	if errors.As(err, &outer) {
+		return outer.Err
 	}
 	return err
 }

@@ -26,7 +26,7 @@ func (c *Client) pages(a *answer, q *question, endpoint shard.Endpoint) ([]shard
 		c.dropMadeCursors(err)
 		return nil, fmt.Errorf("%w: %w", shard.ErrCursorDead, err)
 	}
-	c.note(b, a)
+	c.note(b, a, q)
 	whole := shard.Page{
 		Events: b.events, Rejects: b.rejects, Received: b.received(),
 		Start: q.start, Endpoint: endpoint, Cached: a.header.Get("X-Cache") == "HIT",
@@ -52,7 +52,10 @@ func (b *body) follows(after shard.Key) bool {
 }
 
 // note remembers what the answer tells beside its records.
-func (c *Client) note(b *body, a *answer) {
+func (c *Client) note(b *body, a *answer, q *question) {
+	if q.vary == 0 && *b.envelope.more() {
+		c.given.Store(int64(b.received()))
+	}
 	if p := b.envelope.Pagination; p != nil && p.Limit > 0 && int64(p.Limit) > c.granted.Load() {
 		c.granted.Store(int64(p.Limit))
 	}
@@ -63,7 +66,7 @@ func (c *Client) note(b *body, a *answer) {
 		c.count.cached.Add(1)
 	}
 	if date, err := http.ParseTime(a.header.Get("Date")); err == nil {
-		offset := time.Until(date)
+		offset := date.Sub(a.at)
 		c.offset.Store(&offset)
 	}
 	for name, n := range b.unknown {

@@ -195,6 +195,9 @@ func (c *Client) send(ctx context.Context, q *question, call Call, access *acces
 		c.pacer.Observe(call, Answer{})
 		return nil, err
 	}
+	if access != nil {
+		a.hidden = append(a.hidden, access.token.Reveal())
+	}
 	c.pacer.Observe(call, a.quota())
 	c.count.bytes.Add(int64(a.raw.Len()))
 	c.count.busy.Add(int64(a.took))
@@ -225,11 +228,14 @@ func (c *Client) request(ctx context.Context, q *question, e shard.Endpoint, acc
 	return req, nil
 }
 
-// limit returns how many records to ask for.
+// limit returns how many records to ask for. What must differ from an earlier request differs below what is given now.
 func (c *Client) limit(vary int) int {
 	size := c.config.PageSize
 	if granted := int(c.granted.Load()); granted > 0 {
 		size = min(size, granted)
+	}
+	if given := int(c.given.Load()); vary > 0 && given > 0 {
+		size = min(size, given)
 	}
 	return max(1, size-vary)
 }
