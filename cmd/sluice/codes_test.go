@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 
@@ -225,6 +226,24 @@ func TestSourceIsSpelledInOneWay(t *testing.T) {
 	} {
 		if got := named(given, "https://other"); got != want {
 			t.Errorf("named(%q) = %q, want %q", given, got, want)
+		}
+	}
+}
+
+// TestJSONIsOneDocumentHoweverTheRunEnds: a script reads stdout, also where work could not start.
+func TestJSONIsOneDocumentHoweverTheRunEnds(t *testing.T) {
+	whole := newWorld(t, 5000, nil)
+	unreachable := newWorld(t, 10, nil)
+	unreachable.env[envAPI] = "http://127.0.0.1:1"
+	doubtful := newWorld(t, 5000, func(c *apisim.Config) { c.TotalError = 3 })
+	for _, c := range []struct {
+		w    *world
+		code int
+	}{{whole, exitOK}, {whole, exitOK}, {unreachable, exitUnreachable}, {doubtful, exitDoubt}} {
+		r := c.w.mustRun(c.code, "run", "--json")
+		var got result
+		if err := json.Unmarshal([]byte(r.stdout), &got); err != nil || got.ExitCode != c.code || got.Verdict == "" {
+			t.Errorf("exit code %d: %v, %+v in\n%s", c.code, err, got, r.stdout)
 		}
 	}
 }

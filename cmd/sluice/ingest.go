@@ -31,6 +31,8 @@ type ingest struct {
 	started  time.Time
 	before   int64 // events that earlier runs of the job stored
 	outcome  coordinator.Outcome
+	// concluded: the summary is printed.
+	concluded bool
 }
 
 // ingest opens everything, walks what is unfinished, checks the result, and says how it went.
@@ -41,6 +43,16 @@ func (p *program) ingest(ctx context.Context, s *settings) error {
 	}
 	i := &ingest{program: p, settings: s, log: log, started: time.Now()}
 	defer i.close()
+	err = i.run(ctx)
+	if err != nil && s.json && !i.concluded {
+		// A script gets its one JSON document however the run ended.
+		return errors.Join(err, writeJSON(p.stdout, i.notStarted(err)))
+	}
+	return err
+}
+
+// run is the way from the settings to the verdict.
+func (i *ingest) run(ctx context.Context) error {
 	if err := i.open(ctx); err != nil {
 		return asStart(ctx, err)
 	}

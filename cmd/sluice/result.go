@@ -51,8 +51,22 @@ type requests struct {
 	Bytes         int64   `json:"bytes"`
 }
 
+// notStarted is the result of a run that ended before there was anything to summarize.
+func (i *ingest) notStarted(err error) *result {
+	r := &result{
+		Job: i.settings.job, Source: i.source.name, ExitCode: exitUnexpected, Verdict: err.Error(),
+		Seconds: time.Since(i.started).Seconds(),
+	}
+	var coded *exitError
+	if errors.As(err, &coded) {
+		r.ExitCode, r.Hint = coded.code, coded.hint
+	}
+	return r
+}
+
 // conclude prints the summary, and returns the error that carries the exit code.
 func (i *ingest) conclude(ctx context.Context, v verdict) error {
+	i.concluded = true
 	r, err := i.summarize(ctx, v)
 	if err != nil {
 		i.log.Warn("the summary is incomplete", "err", err)
