@@ -47,7 +47,7 @@ func (c *Coordinator) finish(ctx, work context.Context, cp shard.Checkpoint) err
 		if err = c.judge(&a, err); err != nil {
 			return c.fail(ctx, work, cp, err)
 		}
-		if pause(ctx, a.pause()) != nil {
+		if shard.Sleep(ctx, a.pause()) != nil {
 			return c.leave(work, cp, context.Cause(ctx))
 		}
 	}

@@ -96,7 +96,7 @@ func (h *history) locate(from shard.Place) (int, shard.Start, error) {
 }
 
 func (h *history) ask(ctx context.Context, r request) error {
-	if err := sleep(ctx, h.Latency); err != nil {
+	if err := shard.Sleep(ctx, h.Latency); err != nil {
 		return err
 	}
 	r.at = time.Now()
@@ -166,18 +166,4 @@ func (h *history) asked() []request {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return slices.Clone(h.requests)
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }

@@ -120,7 +120,7 @@ func (l *ledger) Fail(ctx context.Context, id int64, state shard.State, message 
 }
 
 func (l *ledger) Commit(ctx context.Context, b shard.Batch) (shard.Counts, error) {
-	if err := sleep(ctx, l.Latency); err != nil {
+	if err := shard.Sleep(ctx, l.Latency); err != nil {
 		return shard.Counts{}, err
 	}
 	if l.OnCommit != nil {
@@ -128,6 +128,11 @@ func (l *ledger) Commit(ctx context.Context, b shard.Batch) (shard.Counts, error
 			return shard.Counts{}, err
 		}
 	}
+	return l.land(b)
+}
+
+// land is a commit that nothing disturbs.
+func (l *ledger) land(b shard.Batch) (shard.Counts, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	row := l.shards[b.From.ID]

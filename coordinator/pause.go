@@ -1,7 +1,6 @@
 package coordinator
 
 import (
-	"context"
 	"math/rand/v2"
 	"time"
 )
@@ -19,16 +18,4 @@ func (a *attempts) pause() time.Duration {
 	after := a.after
 	a.after = 0
 	return after + rand.N(bound)
-}
-
-// pause waits for d. It returns why ctx ended if that comes first.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }

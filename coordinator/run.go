@@ -117,7 +117,7 @@ func (c *Coordinator) Run(ctx context.Context) (Outcome, error) {
 
 // endDrain drops what is not committed within Drain of the stop. Work ends with the run, and so does this.
 func (c *Coordinator) endDrain(work context.Context, drop context.CancelCauseFunc) {
-	if pause(work, c.config.Drain) == nil {
+	if shard.Sleep(work, c.config.Drain) == nil {
 		drop(fmt.Errorf("not committed within %s of the stop", c.config.Drain))
 	}
 }

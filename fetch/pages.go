@@ -55,7 +55,7 @@ func (c *Client) fetch(ctx context.Context, q question) ([]shard.Page, error) {
 		}
 		c.count.retries.Add(1)
 		c.config.Log.Debug("page request failed, trying again", "try", try, "err", err)
-		if err := pause(ctx, backoff(try)); err != nil {
+		if err := shard.Sleep(ctx, backoff(try)); err != nil {
 			return nil, err
 		}
 	}
@@ -63,17 +63,6 @@ func (c *Client) fetch(ctx context.Context, q question) ([]shard.Page, error) {
 
 func backoff(try int) time.Duration {
 	return time.Duration((0.5 + rand.Float64()) * float64(100*time.Millisecond) * float64(int(1)<<try))
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }
 
 // try puts a question once. Refusals for want of quota do not count: they are waited out, and the question is put again.

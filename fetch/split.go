@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"iter"
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -63,19 +64,16 @@ var errUnbalanced = errors.New("its records are not balanced")
 // spans tells the records of an array apart, whose first byte after the bracket is at first, and returns the offset behind
 // the closing bracket. It knows strings and brackets and nothing else of JSON.
 func spans(raw []byte, first int) (records [][]byte, last int, err error) {
-	level, from, quoted := 0, first, false
-	for i := first; i < len(raw); i++ {
-		switch c := raw[i]; {
-		case quoted && c == '\\':
-			i++
-		case c == '"':
-			quoted = !quoted
-		case quoted:
+	level, from := 0, first
+	for i, c := range unquotedMarks(raw, first) {
+		switch {
 		case c == '{' || c == '[':
 			level++
-		case level > 0 && (c == '}' || c == ']'):
+		case level > 0 && c != ',':
 			level--
-		case level == 0 && (c == ',' || c == ']'):
+		case c == '}':
+			return nil, 0, fmt.Errorf("%w: %w", errNoPage, errUnbalanced)
+		case level == 0:
 			record := bytes.TrimSpace(raw[from:i])
 			if len(record) > 0 || c == ',' || len(records) > 0 {
 				records = append(records, record)
@@ -84,8 +82,6 @@ func spans(raw []byte, first int) (records [][]byte, last int, err error) {
 				return records, i + 1, nil
 			}
 			from = i + 1
-		case c == '}':
-			return nil, 0, fmt.Errorf("%w: %w", errNoPage, errUnbalanced)
 		}
 	}
 	return nil, 0, fmt.Errorf("%w: %w", errNoPage, errUnbalanced)
@@ -93,20 +89,35 @@ func spans(raw []byte, first int) (records [][]byte, last int, err error) {
 
 // depth returns how deep the brackets of a record are nested.
 func depth(raw []byte) int {
-	level, deepest, quoted := 0, 0, false
-	for i := 0; i < len(raw); i++ {
-		switch c := raw[i]; {
-		case quoted && c == '\\':
-			i++
-		case c == '"':
-			quoted = !quoted
-		case quoted:
-		case c == '{' || c == '[':
+	level, deepest := 0, 0
+	for _, c := range unquotedMarks(raw, 0) {
+		switch c {
+		case '{', '[':
 			level++
 			deepest = max(deepest, level)
-		case c == '}' || c == ']':
+		case '}', ']':
 			level--
 		}
 	}
 	return deepest
+}
+
+// unquotedMarks yields the brackets and commas of a text from an offset on that are in no string, and where they stand.
+func unquotedMarks(raw []byte, first int) iter.Seq2[int, byte] {
+	return func(yield func(int, byte) bool) {
+		quoted := false
+		for i := first; i < len(raw); i++ {
+			switch c := raw[i]; {
+			case quoted && c == '\\':
+				i++
+			case c == '"':
+				quoted = !quoted
+			case quoted:
+			case c == '{', c == '[', c == '}', c == ']', c == ',':
+				if !yield(i, c) {
+					return
+				}
+			}
+		}
+	}
 }

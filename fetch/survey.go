@@ -225,7 +225,7 @@ func (s *survey) probe(ctx context.Context, q question) (events []shard.Event, m
 		if !transient(err) || try == stubborn {
 			return nil, false, fmt.Errorf("look at the API: %w", err)
 		}
-		if err := pause(ctx, backoff(try+2)); err != nil {
+		if err := shard.Sleep(ctx, backoff(try+2)); err != nil {
 			return nil, false, err
 		}
 	}

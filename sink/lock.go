@@ -59,7 +59,7 @@ func (p *Postgres) Lock(ctx context.Context) (*JobLock, error) {
 		if !errors.Is(err, ErrJobLocked) || time.Now().After(deadline) {
 			return nil, err
 		}
-		if err := sleep(ctx, lockRetry); err != nil {
+		if err := shard.Sleep(ctx, lockRetry); err != nil {
 			return nil, err
 		}
 	}
@@ -69,7 +69,7 @@ func (p *Postgres) Lock(ctx context.Context) (*JobLock, error) {
 // a lost connection it takes the lock again, so that a restart of the server does not end the run. Until it could, two runs
 // may believe that the job is theirs; the shards' rows know better. nil: ctx has ended.
 func (l *JobLock) Watch(ctx context.Context) error {
-	for sleep(ctx, lockPing) == nil {
+	for shard.Sleep(ctx, lockPing) == nil {
 		if l.ping(ctx) == nil {
 			continue
 		}
@@ -108,7 +108,7 @@ func (l *JobLock) again(ctx context.Context) error {
 		if err == nil || !errors.As(err, &own) && !transient(err) {
 			return err
 		}
-		if err := sleep(ctx, backoff(try, err)); err != nil {
+		if err := shard.Sleep(ctx, backoff(try, err)); err != nil {
 			return err
 		}
 	}
@@ -162,15 +162,4 @@ func lockKey(job string) int64 {
 	hash := fnv.New64a()
 	hash.Write([]byte("sluice job " + job))
 	return int64(hash.Sum64())
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }

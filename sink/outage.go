@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"sync"
 	"time"
+
+	"sluice/shard"
 )
 
 // outage is a time in which the database takes no commits. All writers share one, so that it is logged once.
@@ -59,7 +61,7 @@ func (p *Postgres) ride(ctx context.Context, shardID int64, try int, err error) 
 	case hasCode(err, readOnly):
 		p.pool.Reset() // after a failover, only new connections find the new primary
 	}
-	return sleep(ctx, backoff(try, err))
+	return shard.Sleep(ctx, backoff(try, err))
 }
 
 const (
