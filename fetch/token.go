@@ -109,13 +109,6 @@ func (t *tokens) drop(a *access) {
 	}
 }
 
-// isRefused tells whether the stream is out of reach for good.
-func (t *tokens) isRefused() bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.refused != nil
-}
-
 // requestAccess asks for access as the dashboard's page does; the API lets nobody else in.
 func (c *Client) requestAccess(ctx context.Context) (*access, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.origin.JoinPath(accessPath).String(), http.NoBody)

@@ -16,8 +16,6 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"github.com/google/uuid"
-
 	"sluice/fetch/apisim"
 	"sluice/shard"
 )
@@ -50,11 +48,9 @@ type scene struct {
 
 var (
 	unlimited = PacerConfig{List: Limit{N: Unlimited}, Stream: Limit{N: Unlimited}}
-	learning  = PacerConfig{MaxWait: longestPause} // nothing is known of the limits
 
-	listOnly   = Capabilities{PageSize: 100}
-	both       = Capabilities{StreamAccess: true, UntilStream: true, PageSize: 100}
-	everywhere = Capabilities{StreamAccess: true, UntilStream: true, UntilList: true, PageSize: 100}
+	listOnly = Capabilities{PageSize: 100}
+	both     = Capabilities{StreamAccess: true, UntilStream: true, PageSize: 100}
 )
 
 // play runs a test in a world of its own.
@@ -372,6 +368,3 @@ func (c *counted) Close() error {
 	c.once.Do(func() { c.open.Add(-1) })
 	return c.Conn.Close()
 }
-
-// someID returns the same id for the same number.
-func someID(n int) uuid.UUID { return uuid.NewSHA1(uuid.Nil, fmt.Append(nil, n)) }
