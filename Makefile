@@ -3,11 +3,12 @@ SHELL   := /bin/sh
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -X main.version=$(VERSION)
 FUZZTIME ?= 20s
+SOAK     ?= 30m
 # The race detector needs a C compiler; without one the tests run all the same.
 RACE    := $(if $(shell command -v $$(go env CC 2>/dev/null) 2>/dev/null),-race)
 
 .DEFAULT_GOAL := help
-.PHONY: help build run demo simulate db-stop test fmt vet lint layers race fuzz bench bench-once bench-go check clean
+.PHONY: help build run demo simulate db-stop test fmt vet lint layers race fuzz soak bench bench-once bench-go check clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +54,9 @@ fuzz: ## each fuzzer for 20 s (FUZZTIME=5m)
 			go test -run '^$$' -fuzz "^$$fuzzer\$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
 		done; \
 	done
+
+soak: ## one ingestion for 30 minutes, with a fault every 30 s (SOAK=8h)
+	go test -run '^TestSoak$$' -count 1 -v -timeout 24h ./cmd/sluice -soak $(SOAK)
 
 bench: ## the parts and the whole, beside their floor: one table (a few minutes, on a calm machine)
 	go run ./cmd/bench
