@@ -133,7 +133,7 @@ func (w *world) complete(t *table, excused func(Window) bool) (blurred int, err 
 	for i, r := range w.Records {
 		window, inside := w.windowOf(r.At)
 		switch {
-		case !inside || excused(window):
+		case !inside || excused(window) || excused(w.shownIn(r)):
 		case r.Bad && !t.dead[r.reject().SHA256]:
 			return blurred, fmt.Errorf("reject %d at %s is lost for ever", i, r.At)
 		case r.Bad || has(t.rows, r.ID):
@@ -144,6 +144,12 @@ func (w *world) complete(t *table, excused func(Window) bool) (blurred int, err 
 		}
 	}
 	return blurred, nil
+}
+
+// shownIn is the window that a record seems to belong to. The older neighbour, which begins with it, leaves it to that one.
+func (w *world) shownIn(r record) Window {
+	window, _ := w.windowOf(r.Shown)
+	return window
 }
 
 func (w *world) windowOf(i Instant) (Window, bool) {
