@@ -8,7 +8,7 @@ SOAK     ?= 30m
 RACE    := $(if $(shell command -v $$(go env CC 2>/dev/null) 2>/dev/null),-race)
 
 .DEFAULT_GOAL := help
-.PHONY: help build run demo simulate db-stop test fmt vet lint layers race fuzz soak bench bench-once bench-go check clean
+.PHONY: help build run demo simulate db-stop test fmt vet lint layers race vuln fuzz soak bench bench-once bench-go check clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,7 +30,7 @@ db-stop: build ## stop the private PostgreSQL; its data stay
 
 test: fmt vet race ## what a change must pass: gofmt, vet, all tests, with the race detector
 
-check: test lint fuzz bench-once ## all of it: test, staticcheck, each fuzzer for 20 s, each benchmark once
+check: test lint vuln fuzz bench-once ## all of it: test, staticcheck, known vulnerabilities, each fuzzer for 20 s, each benchmark once
 
 fmt:
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "not gofmt-ed:"; echo "$$unformatted"; exit 1; }
@@ -38,11 +38,19 @@ fmt:
 vet:
 	go vet ./...
 
+# Everything the tests print goes through a file, and no key, token or password may be in it.
 race:
-	go test $(RACE) ./...
+	@mkdir -p bin
+	@{ go test $(RACE) -v ./... 2>&1; echo $$? > bin/test.code; } | tee bin/test.log | grep -Ev '^ *(=== |--- PASS|PASS$$)'; \
+		test "$$(cat bin/test.code)" = 0
+	@! grep -n CANARY bin/test.log || { echo 'a secret of the tests is in what they print (bin/test.log)'; exit 1; }
 
 lint: ## staticcheck
 	go tool staticcheck ./...
+
+vuln: ## known vulnerabilities of what we use; says so where their list cannot be reached
+	GOBIN=$(CURDIR)/bin go install golang.org/x/vuln/cmd/govulncheck@v1.9.0
+	bin/govulncheck $(VULNFLAGS) ./...; code=$$?; test $$code = 0 || { test $$code != 3 && echo 'NOT CHECKED for known vulnerabilities: see above'; }
 
 layers: ## who may import whom
 	go test -run 'Rooms|Goroutines|Channel' ./cmd/sluice

@@ -111,7 +111,7 @@ func TestTokenHeaderIsOnAnAllowList(t *testing.T) {
 }
 
 func TestSecretIsNeverPrinted(t *testing.T) {
-	const canary = "ds_canary"
+	const canary = "ds_CANARY"
 	secret := Secret(canary)
 	var out bytes.Buffer
 	fmt.Fprintf(&out, "%s %v %q %#v %+v %x", secret, secret, secret, secret, struct{ K Secret }{secret}, secret)

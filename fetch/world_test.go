@@ -22,7 +22,7 @@ import (
 
 // canary is the key of all clients here. Neither it nor any token may turn up in a log line or an error: every world looks
 // for them when it ends.
-const canary = "ds_canary00112233445566778899aabbccdd"
+const canary = "ds_CANARY00112233445566778899aabbccdd"
 
 // world is a client and the API before it, in a bubble of virtual time: minutes of waiting for quota, timeouts and the lives
 // of tokens pass at once, and a goroutine that is left behind fails the test. The network between them is in memory, because

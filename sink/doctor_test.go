@@ -84,7 +84,7 @@ func TestDoctorFindsMissingPrivileges(t *testing.T) {
 func (b *bench) ordinaryRole(t *testing.T) string {
 	t.Helper()
 	role := "r" + strings.ReplaceAll(uuid.NewString(), "-", "")
-	_, err := b.pool.Exec(t.Context(), fmt.Sprintf(`create role %s login password 'canary'; grant select, insert, update on all tables in schema public to public`, role))
+	_, err := b.pool.Exec(t.Context(), fmt.Sprintf(`create role %s login password 'CANARY'; grant select, insert, update on all tables in schema public to public`, role))
 	must(t, err)
 	t.Cleanup(func() {
 		if _, err := b.pool.Exec(context.WithoutCancel(t.Context()), `drop role `+role); err != nil {
@@ -93,7 +93,7 @@ func (b *bench) ordinaryRole(t *testing.T) string {
 	})
 	u, err := url.Parse(b.url)
 	must(t, err)
-	u.User = url.UserPassword(role, "canary")
+	u.User = url.UserPassword(role, "CANARY")
 	return u.String()
 }
 
@@ -102,23 +102,23 @@ func TestThePasswordIsInNoError(t *testing.T) {
 	right, err := url.Parse(proxy.URL())
 	must(t, err)
 	wrong := *right
-	wrong.User = url.UserPassword("sluice", "canary")
+	wrong.User = url.UserPassword("sluice", "CANARY")
 	nowhere := *right
 	nowhere.Host, nowhere.User = "127.0.0.1:1", wrong.User
 	for _, address := range []string{
-		wrong.String(), nowhere.String(), "postgres://sluice:canary@127.0.0.1:port/x", "postgres://sluice:canary@[::1/x",
-		"host=127.0.0.1 port=1 user=sluice password=canary", "postgres://sluice:canary@127.0.0.1/x?sslmode=perhaps",
+		wrong.String(), nowhere.String(), "postgres://sluice:CANARY@127.0.0.1:port/x", "postgres://sluice:CANARY@[::1/x",
+		"host=127.0.0.1 port=1 user=sluice password=CANARY", "postgres://sluice:CANARY@127.0.0.1/x?sslmode=perhaps",
 	} {
 		_, err := Open(t.Context(), Config{URL: address})
 		if err == nil {
 			t.Errorf("opened %s", address)
 			continue
 		}
-		if strings.Contains(err.Error(), "canary") {
+		if strings.Contains(err.Error(), "CANARY") {
 			t.Errorf("the error tells the password: %v", err)
 		}
 		for _, f := range Diagnose(t.Context(), Config{URL: address}) {
-			if strings.Contains(f.Detail+f.Hint, "canary") {
+			if strings.Contains(f.Detail+f.Hint, "CANARY") {
 				t.Errorf("the doctor tells the password: %+v", f)
 			}
 		}

@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"runtime/debug"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -119,7 +121,7 @@ func (p *program) root() *cobra.Command {
 		SilenceErrors: true, SilenceUsage: true,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return usage("%q is no command of sluice", args[0])
+				return usage("%s is no command of sluice", wordOf(args[0]))
 			}
 			return nil
 		},
@@ -146,7 +148,18 @@ func (p *program) versionCommand() *cobra.Command {
 
 func noArgs(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return usage("sluice %s takes no argument, %q was given", cmd.Name(), args[0])
+		return usage("sluice %s takes no argument, %s was given", cmd.Name(), wordOf(args[0]))
 	}
 	return nil
+}
+
+// aWord is what a mistyped command or argument looks like.
+var aWord = regexp.MustCompile(`^[a-z-]{1,20}$`)
+
+// wordOf repeats an argument that is in the wrong place only if it cannot be a secret that was pasted there.
+func wordOf(arg string) string {
+	if aWord.MatchString(arg) {
+		return strconv.Quote(arg)
+	}
+	return fmt.Sprintf("a text of %d bytes", len(arg))
 }

@@ -69,6 +69,7 @@ func (w *world) start(args ...string) *process {
 	w.t.Cleanup(func() { _ = p.Process.Kill() })
 	go func() {
 		_ = p.Wait()
+		w.guard(fmt.Sprintf("the output of the process %v", args), p.out.String())
 		close(p.exited)
 	}()
 	return p

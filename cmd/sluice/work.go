@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"sync"
-	"time"
 
 	"sluice/coordinator"
 	"sluice/shard"
@@ -147,9 +145,14 @@ func (i *ingest) judgeFailures(o coordinator.Outcome) verdict {
 
 // keepStack writes the stack of a panic to a file and returns its name.
 func (i *ingest) keepStack(e *coordinator.PanicError) string {
-	name := filepath.Join(os.TempDir(), fmt.Sprintf("sluice-panic-%s-%d.txt", time.Now().UTC().Format("20060102T150405"), os.Getpid()))
-	if err := os.WriteFile(name, []byte(e.Recovered.String()), 0o600); err != nil {
-		return "the log: " + e.Recovered.String()
+	stack := e.Recovered.String()
+	file, err := os.CreateTemp("", "sluice-panic-*.txt") // 0600, and nobody can have put a link there
+	if err != nil {
+		return "the log: " + stack
 	}
-	return name
+	_, err = file.WriteString(stack)
+	if err := errors.Join(err, file.Close()); err != nil {
+		return "the log: " + stack
+	}
+	return file.Name()
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"net/http/httptest"
 	"strings"
 	"sync"
@@ -42,10 +43,12 @@ func newWorld(t *testing.T, events int64, change func(*apisim.Config)) *world {
 	}
 	server := httptest.NewServer(sim)
 	t.Cleanup(server.Close)
-	return &world{t: t, sim: sim, env: map[string]string{
+	w := &world{t: t, sim: sim, env: map[string]string{
 		envAPI: server.URL, envKey: canary, envDatabase: embedpg.Test(t),
 		"SLUICE_SOURCE": config.Source(), "SLUICE_LIST_LIMIT": "none", "SLUICE_STREAM_LIMIT": "none",
 	}}
+	t.Cleanup(w.guardTables)
+	return w
 }
 
 // locked is a buffer that several goroutines write to.
@@ -85,9 +88,7 @@ func (w *world) runContext(ctx context.Context, args ...string) ran {
 		exit:    func(code int) { w.t.Errorf("the program left with %d at a second signal", code) },
 	}
 	r := ran{code: p.main(ctx, args), stdout: stdout.String(), stderr: stderr.String()}
-	if strings.Contains(r.stdout+r.stderr, canary) {
-		w.t.Errorf("the key is in the output of %v", args)
-	}
+	w.guard(fmt.Sprintf("the output of %v", args), r.stdout+r.stderr)
 	return r
 }
 

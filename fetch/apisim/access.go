@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -39,6 +40,13 @@ func (t *tokens) issue(now time.Time) string {
 	}
 	t.expires[token] = now.Add(t.life)
 	return token
+}
+
+// Tokens returns the tokens that were given out, for tests that look for them where they must not be.
+func (s *Server) Tokens() []string {
+	s.tokens.mu.Lock()
+	defer s.tokens.mu.Unlock()
+	return slices.Sorted(maps.Keys(s.tokens.expires))
 }
 
 func (t *tokens) good(token string, now time.Time) bool {

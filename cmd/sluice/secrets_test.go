@@ -1,0 +1,114 @@
+package main
+
+import (
+	"net/url"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/sourcegraph/conc/panics"
+
+	"sluice/coordinator"
+)
+
+// guard looks for the key, the tokens and the database's password where they must not be.
+func (w *world) guard(what, text string) {
+	w.t.Helper()
+	for kind, secrets := range map[string][]string{
+		"key": {w.env[envKey], canary}, "token": w.sim.Tokens(), "password": {passwordOf(w.env[envDatabase])},
+	} {
+		for _, secret := range secrets {
+			if i := strings.Index(text, secret); i >= 0 && len(secret) >= 6 {
+				w.t.Errorf("the %s is in %s: …%s…", kind, what, text[max(0, i-100):i])
+			}
+		}
+	}
+}
+
+func passwordOf(database string) string {
+	u, err := url.Parse(database)
+	if err != nil {
+		return ""
+	}
+	password, _ := u.User.Password()
+	return password
+}
+
+// guardTables looks through everything that a run writes beside the events.
+func (w *world) guardTables() {
+	if w.t.Failed() {
+		return
+	}
+	for _, table := range []string{"ingestion_jobs", "ingestion_shards", "api_quotas", "dead_letters"} {
+		var exists bool
+		w.query(`select to_regclass($1) is not null`, []any{table}, &exists)
+		if !exists {
+			continue
+		}
+		var text string
+		w.query(`select coalesce(string_agg(t::text, ' '), '') from (select * from `+table+` limit 1000) t`, nil, &text)
+		w.guard("table "+table, text)
+	}
+}
+
+// TestTheGuardSeesSecrets: a guard that finds nothing would pass every test.
+func TestTheGuardSeesSecrets(t *testing.T) {
+	w := newWorld(t, 5_000, nil)
+	w.mustRun(exitOK, "run")
+	if len(w.sim.Tokens()) == 0 {
+		t.Fatal("no token was given out: the guard has none to look for")
+	}
+	for _, secret := range []string{canary, w.sim.Tokens()[0], passwordOf(w.env[envDatabase])} {
+		seen := &world{t: &testing.T{}, sim: w.sim, env: w.env}
+		seen.guard("a text", "so "+secret+" it is")
+		if !seen.t.Failed() {
+			t.Errorf("%.4s… was not seen", secret)
+		}
+	}
+}
+
+// TestASecretAsAFlagIsRefusedWithoutSayingIt: what is on a command line is in everybody's list of processes.
+func TestASecretAsAFlagIsRefusedWithoutSayingIt(t *testing.T) {
+	w := newWorld(t, 10, nil)
+	for _, flag := range []string{"--api-key", "--key", "--target-api-key", "--database-url", "--password"} {
+		for _, args := range [][]string{{"run", flag + "=" + canary}, {"run", flag, canary}} {
+			w.mustRun(exitUsage, args...) // which looks for the key in what it prints
+		}
+	}
+	w.mustRun(exitUsage, "run", canary)
+	w.mustRun(exitUsage, canary)
+}
+
+// TestNamesAreValues: whatever a job is called, no text of the operator becomes SQL.
+func TestNamesAreValues(t *testing.T) {
+	for _, name := range []string{`a";drop table ingested_events;--`, `'; drop table ingested_events; --`, "$1", "%s", "Ω\t/*", strings.Repeat("n", 63)} {
+		w := newWorld(t, 3_000, nil)
+		w.mustRun(exitOK, "run", "--shards=2", "--job="+name)
+		w.exact()
+		var found int
+		w.query(`select count(*) from ingestion_jobs where name = $1`, []any{name}, &found)
+		if found != 1 {
+			t.Errorf("%d jobs are called %q", found, name)
+		}
+		w.mustRun(exitOK, "status", "--job="+name)
+		w.mustRun(exitOK, "verify", "--job="+name)
+	}
+}
+
+// TestThePanicsFileIsOurs: nobody else may read the stack, and its name cannot be foreseen.
+func TestThePanicsFileIsOurs(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	i := &ingest{}
+	e := &coordinator.PanicError{Recovered: panics.Try(func() { panic("a bug") })}
+	first, second := i.keepStack(e), i.keepStack(e)
+	if first == second {
+		t.Errorf("both stacks are in %s", first)
+	}
+	info, err := os.Stat(first)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info, err)
+	}
+	if text := read(t, first); !contains(text, "a bug") || !contains(text, "goroutine") {
+		t.Errorf("the file says %q", text)
+	}
+}
