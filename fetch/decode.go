@@ -83,6 +83,7 @@ func (d *decoder) page(raw []byte, from shard.Endpoint) (*body, error) {
 	d.unknown = nil
 	b, err := d.straight(raw)
 	if err != nil {
+		d.unknown = nil // the other way counts them again
 		if b, err = d.split(raw); err != nil {
 			return nil, err
 		}

@@ -103,9 +103,8 @@ func (d *decoder) timestamp(to *shard.Instant) (fields, *fault, error) {
 		if err != nil {
 			return 0, nil, err
 		}
-		var t time.Time
-		// Go takes a comma before the fraction, RFC 3339 does not.
-		if err := t.UnmarshalText(s); err != nil || bytes.IndexByte(s, ',') >= 0 {
+		t, ok := rfc3339(s)
+		if !ok {
 			return 0, faultf(ReasonTimestamp, "timestamp %.50q is not RFC 3339 with a zone", s), nil
 		}
 		at = shard.InstantOf(t)
@@ -119,6 +118,17 @@ func (d *decoder) timestamp(to *shard.Instant) (fields, *fault, error) {
 	return fieldTimestamp, nil, nil
 }
 
+// rfc3339 reads a time with its zone. Go's own reading is laxer: it takes an hour of one digit, a comma before the fraction,
+// and zones of 24 hours or 60 minutes.
+func rfc3339(s []byte) (t time.Time, ok bool) {
+	const hourEnds, zoneSize = len("2006-01-02T15"), len("+07:00")
+	if err := t.UnmarshalText(s); err != nil || s[hourEnds] != ':' || bytes.IndexByte(s, ',') >= 0 {
+		return t, false
+	}
+	zone := string(s[len(s)-zoneSize:])
+	return t, s[len(s)-1] == 'Z' || zone[1:3] <= "23" && zone[4:] <= "59"
+}
+
 // properties reads any JSON that jsonb holds; it is stored as it was received.
 func (d *decoder) properties(to *string) (fields, *fault, error) {
 	raw, err := d.json.ReadValue()
@@ -128,6 +138,9 @@ func (d *decoder) properties(to *string) (fields, *fault, error) {
 	if s, ok := d.sound[string(raw)]; ok {
 		*to = s
 		return fieldProperties, nil, nil
+	}
+	if len(raw) > maxRecord {
+		return 0, faultf(ReasonTooLarge, "properties of %d bytes", len(raw)), nil // not worth another look
 	}
 	if wrong := checkJSONB(raw); wrong != nil {
 		return 0, wrong, nil

@@ -43,9 +43,10 @@ type survey struct {
 	found   Survey
 	inside  shard.Instant // there are events up to here
 	outside shard.Instant // there are none at and before this
+	next    question      // asks for what follows the last page
 }
 
-// Survey finds out what the API can do and which span its events fill, with at most 14 page requests.
+// Survey finds out what the API can do and which span its events fill, with at most 14 page requests where the newest page can be read.
 func (c *Client) Survey(ctx context.Context) (Survey, error) {
 	s := &survey{Client: c, found: Survey{Total: -1}, outside: shard.Past}
 	_, err := c.tokens.get(ctx)
@@ -69,24 +70,29 @@ func (c *Client) Survey(ctx context.Context) (Survey, error) {
 	return s.found, err
 }
 
-// top reads the newest page.
+// maxUnreadable is how many pages without a readable event may stand before the newest one.
+const maxUnreadable = 5
+
+// top reads the newest page, and the next ones as long as none of their records can be read.
 func (s *survey) top(ctx context.Context) error {
-	events, more, err := s.probe(ctx, question{start: shard.FromTop})
-	if err != nil {
-		return err
-	}
-	s.found.Total = s.total.Load()
-	if len(events) == 0 {
-		s.found.Empty = !more
-		if more {
-			return errors.New("the newest page has no readable event: the span cannot be found, give --from and --to")
+	for q := (question{start: shard.FromTop}); ; q = s.next {
+		events, more, err := s.probe(ctx, q)
+		switch {
+		case err != nil:
+			return err
+		case len(events) > 0:
+			s.found.Total = s.total.Load()
+			s.found.Newest = events[0].At
+			s.inside = s.found.Newest
+			s.reach(events, more)
+			return nil
+		case !more:
+			s.found.Total, s.found.Empty = s.total.Load(), true
+			return nil
+		case s.found.Requests >= maxUnreadable || s.next.cursor == "":
+			return fmt.Errorf("none of the records in the newest %d pages can be read: is this the API that Sluice is made for?", s.found.Requests)
 		}
-		return nil
 	}
-	s.found.Newest = events[0].At
-	s.inside = s.found.Newest
-	s.reach(events, more)
-	return nil
 }
 
 // reach notes a page with events.
@@ -220,7 +226,9 @@ func (s *survey) probe(ctx context.Context, q question) (events []shard.Event, m
 			for _, page := range pages {
 				events = append(events, page.Events...)
 			}
-			return events, pages[len(pages)-1].More, nil
+			last := pages[len(pages)-1]
+			s.next = question{start: shard.ByCursor, cursor: last.Cursor, expires: last.CursorExpires}
+			return events, last.More, nil
 		}
 		if !transient(err) || try == stubborn {
 			return nil, false, fmt.Errorf("look at the API: %w", err)

@@ -18,6 +18,7 @@ const modulePrefix = "sluice/"
 var rooms = map[string][]string{
 	"shard":               {},
 	"fetch/apisim":        {},
+	"fetch/hostile":       {},
 	"migrations":          {},
 	"fetch":               {"shard"},
 	"coordinator":         {"shard"},

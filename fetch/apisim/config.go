@@ -32,6 +32,9 @@ type Config struct {
 	WrongShare     float64   // share of the events served with a wrong timestamp, at their right place in the order
 	MalformedShare float64   // share of the records that are malformed; see Malformation
 
+	// Records are served byte for byte in place of those of some serials, whatever they hold. They are no part of the truth.
+	Records map[int64][]byte
+
 	List     Limit // of GET /api/v1/events and of an event by id
 	Feed     Limit // of the stream; make it Hidden, as the real one is
 	Sessions Limit
@@ -107,6 +110,9 @@ func (c Config) Source() string {
 	}
 	if c.MalformedShare > 0 {
 		add("malformed=%s", decimal(c.MalformedShare))
+	}
+	if len(c.Records) > 0 {
+		add("records=%d", len(c.Records))
 	}
 	return strings.Join(name, ",")
 }

@@ -71,13 +71,26 @@ func (d *Data) Malformed(serial int64) (how Malformation, ok bool) {
 	return Malformations[mix(r)%uint64(len(Malformations))], true
 }
 
-// MalformedRecord returns the bytes of a malformed record, the same at every endpoint and place of a page; nil for a sound one.
+// MalformedRecord returns the bytes of a malformed record, or of one of Config.Records, the same at every endpoint and place
+// of a page; nil for a sound one.
 func (d *Data) MalformedRecord(serial int64) []byte {
+	if raw, ok := d.config.Records[serial]; ok {
+		return raw
+	}
 	how, ok := d.Malformed(serial)
 	if !ok {
 		return nil
 	}
 	return how.record(d.Event(serial), serial)
+}
+
+// sound tells whether the record of a serial is one of the truth.
+func (d *Data) sound(serial int64) bool {
+	if _, replaced := d.config.Records[serial]; replaced {
+		return false
+	}
+	_, malformed := d.Malformed(serial)
+	return !malformed
 }
 
 // MalformedRecords returns the malformed records of a window [start, end), in microseconds since 1970 like Truth, by serial.

@@ -48,6 +48,24 @@ func TestMalformedRecords(t *testing.T) {
 	}
 }
 
+// TestRecordsAreServedAsTheyAre: byte for byte at their place, and the truth knows nothing of them.
+func TestRecordsAreServedAsTheyAre(t *testing.T) {
+	c := small()
+	c.Events, c.Records = 600, map[int64][]byte{0: []byte("{\"a\":\xff}"), 300: []byte(`null`), 599: []byte(`[1 ,2]`)}
+	a := start(t, c)
+	for _, e := range []Endpoint{List, Feed} {
+		all := bytes.Join(bodies(a, e, "limit", "100"), nil)
+		for _, raw := range c.Records {
+			if !stands(all, string(raw)) {
+				t.Errorf("%s does not serve %q", e, raw)
+			}
+		}
+	}
+	if rows := a.Data().Truth(Past, Future).Rows; rows != 597 {
+		t.Errorf("the truth has %d rows, want 597", rows)
+	}
+}
+
 // stands tells whether a record is in a page, and not only its text inside another.
 func stands(body []byte, raw string) bool {
 	for from := 1; ; {

@@ -68,7 +68,7 @@ func (d *Data) scan(from, to, start, end int64) (t tally) {
 		if at < start || at >= end {
 			continue
 		}
-		if _, malformed := d.Malformed(serial); malformed {
+		if !d.sound(serial) {
 			continue
 		}
 		row = d.appendRow(row[:0], serial, at)
