@@ -125,7 +125,7 @@ func checkHostile(t *testing.T, b *body, records []string, record, reason string
 }
 
 func TestTolerableRecordsAreEvents(t *testing.T) {
-	for _, h := range hostile.Tolerable {
+	for _, h := range slices.Concat(hostile.Tolerable, hostile.Heavy) {
 		b := decode(t, page(other(1), spoiled(&h), other(2)))
 		if len(b.events) != 3 {
 			t.Errorf("%s: rejected: %s %s", h.Name, b.rejects[0].Reason, b.rejects[0].Detail)
