@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"sluice/shard"
+	"sluice/shard/failpoint"
 )
 
 // unfinishedError: the run ended before the shard did.
@@ -72,6 +73,7 @@ func (c *Coordinator) attempt(ctx, work context.Context, cp shard.Checkpoint, a 
 			return err
 		}
 	}
+	failpoint.Hit("shard.begun")
 	log := c.config.Log.With("shard", at.Shard)
 	log.Debug("attempt", "window", at.Window, "seq", at.Seq, "attempt", at.Attempts)
 	meter := c.progress.begin(&at)
@@ -83,6 +85,7 @@ func (c *Coordinator) attempt(ctx, work context.Context, cp shard.Checkpoint, a 
 		c.progress.set(at.Shard, shard.Pending)
 		return err
 	}
+	failpoint.Hit("shard.done")
 	c.progress.set(at.Shard, shard.Done)
 	return nil
 }
@@ -153,6 +156,7 @@ func (c *Coordinator) leave(work context.Context, cp shard.Checkpoint, cause err
 	if err := c.store.Fail(work, cp.ID, shard.Pending, cause.Error()); err != nil {
 		c.config.Log.Debug("the stop is not in the shard's row", "shard", cp.Shard, "err", err)
 	}
+	failpoint.Hit("shard.left")
 	return &unfinishedError{cause}
 }
 

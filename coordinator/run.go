@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"sluice/shard"
+	"sluice/shard/failpoint"
 )
 
 // Store is a Sink that also keeps the ledger of checkpoints.
@@ -96,6 +97,7 @@ func (c *Coordinator) Run(ctx context.Context) (Outcome, error) {
 	if err != nil {
 		return Outcome{}, fmt.Errorf("load the checkpoints: %w", err)
 	}
+	failpoint.Hit("shards.loaded")
 	ctx, c.stop = context.WithCancelCause(ctx)
 	defer c.stop(nil)
 	work, drop := context.WithCancelCause(context.WithoutCancel(ctx))

@@ -14,16 +14,19 @@ import (
 	"time"
 
 	"sluice/shard"
+	"sluice/shard/failpoint"
 )
 
 // newHTTP returns the one keep-alive client of a run. Redirects are refused: Go would hand X-API-Key on to another host.
 func newHTTP(c Config) *http.Client {
 	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 15 * time.Second}
+	dial := failpoint.Sent(dialer.DialContext, "GET /api/", "request.sent")
+	dial = failpoint.Sent(dial, "POST "+accessPath, "access.asked")
 	return &http.Client{
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport: &http.Transport{
 			Proxy:                  http.ProxyFromEnvironment,
-			DialContext:            dialer.DialContext,
+			DialContext:            dial,
 			ForceAttemptHTTP2:      true,
 			TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
 			TLSHandshakeTimeout:    5 * time.Second,
@@ -95,6 +98,7 @@ func (c *Client) exchange(req *http.Request, limit int64, abort context.CancelCa
 	if err != nil {
 		return nil, err
 	}
+	failpoint.Hit("headers.in")
 	defer resp.Body.Close()
 	idle := time.AfterFunc(c.config.IdleTimeout, func() { abort(errIdle) })
 	defer idle.Stop()
@@ -109,6 +113,7 @@ func (c *Client) exchange(req *http.Request, limit int64, abort context.CancelCa
 		a.free()
 		return nil, err
 	}
+	failpoint.Hit("body.in")
 	return a, nil
 }
 
@@ -140,6 +145,7 @@ type watched struct {
 func (w *watched) Read(p []byte) (int, error) {
 	n, err := w.r.Read(p)
 	w.timer.Reset(w.most)
+	failpoint.Hit("body.part")
 	return n, err
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"sluice/shard"
+	"sluice/shard/failpoint"
 )
 
 // poisonLimit is how often in a row a page may be unreadable in the same way before its shard fails.
@@ -26,6 +27,7 @@ func (c *Client) pages(a *answer, q *question, endpoint shard.Endpoint) ([]shard
 		c.dropMadeCursors(err)
 		return nil, fmt.Errorf("%w: %w", shard.ErrCursorDead, err)
 	}
+	failpoint.Hit("page.decoded")
 	c.note(b, a, q)
 	whole := shard.Page{
 		Events: b.events, Rejects: b.rejects, Received: b.received(),

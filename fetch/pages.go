@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"sluice/shard"
+	"sluice/shard/failpoint"
 )
 
 // pieceEvents is how many events of a large response make one Page.
@@ -73,6 +74,7 @@ func (c *Client) try(ctx context.Context, q question) ([]shard.Page, error) {
 		if err != nil {
 			return nil, err
 		}
+		failpoint.Hit("quota.taken")
 		a, err := c.send(ctx, &q, call, access)
 		if err != nil {
 			return nil, err

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"sluice/shard"
+	"sluice/shard/failpoint"
 )
 
 // maxProbes is how many requests the search for the oldest event may take.
@@ -223,6 +224,7 @@ func (s *survey) probe(ctx context.Context, q question) (events []shard.Event, m
 		s.found.Requests++
 		pages, err := s.fetch(ctx, q)
 		if err == nil {
+			failpoint.Hit("survey.probed")
 			for _, page := range pages {
 				events = append(events, page.Events...)
 			}

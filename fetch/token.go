@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"sluice/shard"
+	"sluice/shard/failpoint"
 )
 
 // errStreamRefused: the API does not let us at the stream, and would not if asked again.
@@ -159,6 +160,7 @@ func (c *Client) parseAccess(raw []byte, sent time.Time) (*access, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errStreamRefused, err)
 	}
+	failpoint.Hit("access.got")
 	life := time.Duration(min(max(given.ExpiresIn, 1), 3600) * float64(time.Second))
 	return &access{
 		endpoint: endpoint, header: given.TokenHeader, token: Secret(given.Token),

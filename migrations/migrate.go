@@ -13,6 +13,8 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
+
+	"sluice/shard/failpoint"
 )
 
 //go:embed sql/*.sql
@@ -61,6 +63,7 @@ func Up(ctx context.Context, cfg *pgx.ConnConfig, log *slog.Logger) error {
 func unhurried(cfg *pgx.ConnConfig) *pgx.ConnConfig {
 	cfg = cfg.Copy()
 	cfg.RuntimeParams["statement_timeout"] = "0"
+	cfg.DialFunc = failpoint.Sent(cfg.DialFunc, "create ", "migration.step")
 	return cfg
 }
 

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 
 	"golang.org/x/sync/errgroup"
+
+	"sluice/shard/failpoint"
 )
 
 // Limits bound what a shard holds. The zero value means the defaults.
@@ -58,7 +60,9 @@ func (a *Attempt) Run(ctx, work context.Context) error {
 func (a *Attempt) push(work context.Context, queue <-chan Batch) error {
 	at := a.From
 	for b := range queue {
+		failpoint.Hit("page.dequeued")
 		a.fill(&b, queue)
+		failpoint.Hit("batch.filled")
 		b.From = at
 		counts, err := a.Sink.Commit(work, b)
 		a.Budget.give(b.grant)
@@ -66,6 +70,7 @@ func (a *Attempt) push(work context.Context, queue <-chan Batch) error {
 			return err
 		}
 		at.Seq++
+		failpoint.Hit("memory.moved")
 		a.Meter.committed(counts, &b)
 	}
 	return nil

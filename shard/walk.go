@@ -8,6 +8,8 @@ import (
 	"io"
 
 	"github.com/google/uuid"
+
+	"sluice/shard/failpoint"
 )
 
 // maxEmpty is how many empty pages in a row may promise more.
@@ -81,6 +83,7 @@ func (w *walk) once(ctx, alive context.Context) (Proof, error) {
 		if err != nil {
 			return "", err
 		}
+		failpoint.Hit("page.read")
 		b.grant = grant / int64(page.Rest+1)
 		grant -= b.grant
 		if err := w.emit(alive, b); err != nil {
@@ -119,6 +122,7 @@ func (w *walk) emit(alive context.Context, b Batch) error {
 	w.Meter.enter(Queueing)
 	select {
 	case w.queue <- b:
+		failpoint.Hit("page.queued")
 		return nil
 	case <-alive.Done():
 		w.Budget.give(b.grant)

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"sluice/shard"
+	"sluice/shard/failpoint"
 )
 
 // advance begins the transaction and moves the checkpoint, in one exchange with the server. moved is false where the row is
@@ -23,6 +24,7 @@ func (p *Postgres) advance(ctx context.Context, conn *pgxpool.Conn, c *commit) (
 	both.Queue(moveCheckpoint, c.From.ID, c.From.Seq, p.config.Run, orNull(c.Cursor), timeOrNull(c.CursorExpires), at, id,
 		orNull(string(c.Proof)), t.Received, t.Events, t.Duplicates, t.OutOfWindow, t.DeadLetters, t.OutOfOrder)
 	results := conn.SendBatch(ctx, both)
+	failpoint.Hit("begin.sent")
 	tx = results.Tx()
 	if _, err = results.Exec(); err == nil {
 		var tag pgconn.CommandTag
@@ -47,6 +49,7 @@ func (p *Postgres) settle(ctx context.Context, tx pgx.Tx, c *commit) error {
 	var seq int64
 	var ours bool
 	err := tx.QueryRow(ctx, lockCheckpoint, c.From.ID, p.config.Run).Scan(&seq, &ours)
+	failpoint.Hit("commit.settled")
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		return fmt.Errorf("shard row %d is gone: %w", c.From.ID, shard.ErrStale)

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"sluice/shard"
+	"sluice/shard/failpoint"
 )
 
 // commit is a batch on its way into the database, over as many attempts as it takes.
@@ -31,15 +32,18 @@ func (p *Postgres) Commit(ctx context.Context, b shard.Batch) (shard.Counts, err
 		return shard.Counts{}, err
 	}
 	c := &commit{load: l, staged: l.twins}
+	failpoint.Hit("batch.ordered")
 	for try := 0; ; try++ {
 		err := p.attempt(ctx, c)
 		switch {
 		case err == nil:
+			failpoint.Hit("commit.done")
 			p.outage.end()
 			return c.counted.Counts, nil
 		case errors.Is(err, shard.ErrStale):
 			return shard.Counts{}, err
 		case !c.staged && refusesRows(err):
+			failpoint.Hit("copy.refused")
 			c.staged = true
 		default:
 			if err := p.ride(ctx, c.From.ID, try, err); err != nil {
@@ -70,11 +74,13 @@ func (p *Postgres) attempt(ctx context.Context, c *commit) error {
 	case !moved:
 		return p.settle(ctx, tx, c)
 	}
+	failpoint.Hit("checkpoint.moved")
 	c.sent = false
 	if err := p.fill(ctx, tx, c); err != nil {
 		return err
 	}
 	c.sent = true
+	failpoint.Hit("counts.amended")
 	return tx.Commit(ctx)
 }
 
@@ -94,6 +100,7 @@ func (p *Postgres) fill(ctx context.Context, tx pgx.Tx, c *commit) error {
 		}
 		t.DeadLetters, t.deadDuplicates = fresh, knownBlind
 		t.Duplicates += int64(len(letters)) - fresh
+		failpoint.Hit("letters.in")
 	}
 	c.counted = t
 	return amend(ctx, tx, c.From.ID, c.expected(), t)
@@ -113,7 +120,11 @@ func (p *Postgres) store(ctx context.Context, tx pgx.Tx, c *commit) (findings, e
 	if c.staged {
 		return p.salvage(ctx, tx, c.load)
 	}
-	return findings{stored: int64(len(c.order))}, copyRows(ctx, tx, copyEvents, c.stream(false))
+	if err := copyRows(ctx, tx, copyEvents, c.stream(false)); err != nil {
+		return findings{}, err
+	}
+	failpoint.Hit("copy.done")
+	return findings{stored: int64(len(c.order))}, nil
 }
 
 const copyEvents = `copy public.ingested_events (` + copyColumns + `) from stdin (format binary)`

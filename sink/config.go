@@ -12,6 +12,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"sluice/shard/failpoint"
 )
 
 // Config says where the database is and on whose behalf it is written to. Zero values mean the defaults.
@@ -62,9 +64,11 @@ func (c Config) pool() (*pgxpool.Config, error) {
 	pool.MaxConns = int32(c.Writers) + spareConns
 	conn := pool.ConnConfig
 	conn.ConnectTimeout = cmp.Or(conn.ConnectTimeout, 5*time.Second)
-	conn.DialFunc = (&net.Dialer{KeepAliveConfig: net.KeepAliveConfig{
+	dial := (&net.Dialer{KeepAliveConfig: net.KeepAliveConfig{
 		Enable: true, Idle: 10 * time.Second, Interval: 5 * time.Second, Count: 3,
 	}}).DialContext
+	dial = failpoint.Sent(dial, "c\x00\x00\x00\x04", "copy.ended") // the message CopyDone
+	conn.DialFunc = failpoint.Sent(dial, "commit\x00", "commit.sent")
 	for name, value := range c.session() {
 		conn.RuntimeParams[name] = value
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 
 	"sluice/shard"
+	"sluice/shard/failpoint"
 )
 
 // copyStream is events as PostgreSQL's binary COPY format (PostgreSQL manual, "COPY", section "Binary Format"). It is an
@@ -32,6 +33,9 @@ const copyChunk = 64 << 10
 var copyHeader = []byte("PGCOPY\n\xff\r\n\x00" + "\x00\x00\x00\x00" + "\x00\x00\x00\x00")
 
 func (s *copyStream) Read(p []byte) (n int, err error) {
+	if s.started {
+		failpoint.Hit("copy.part") // what was read before is with the server
+	}
 	for n < len(p) {
 		if s.off == len(s.buf) && !s.fill() {
 			break

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"sluice/shard"
+	"sluice/shard/failpoint"
 )
 
 // Job is one source and one span, and what is known of it as a whole.
@@ -68,6 +69,7 @@ func (p *Postgres) CreateJob(ctx context.Context, j Job, windows []shard.Window)
 		if job, err = scanJob(row); err != nil {
 			return err
 		}
+		failpoint.Hit("job.inserted")
 		starts, ends := edges(windows)
 		_, err := tx.Exec(ctx, insertShards, job.ID, starts, ends)
 		return err

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"sluice/shard"
+	"sluice/shard/failpoint"
 )
 
 // ErrJobLocked: another run holds the job. The error in hand is a *LockedError, which says who.
@@ -54,6 +55,7 @@ func (p *Postgres) Lock(ctx context.Context) (*JobLock, error) {
 	for {
 		err := l.take(ctx)
 		if err == nil {
+			failpoint.Hit("lock.taken")
 			return l, nil
 		}
 		if !errors.Is(err, ErrJobLocked) || time.Now().After(deadline) {

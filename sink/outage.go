@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"sluice/shard"
+	"sluice/shard/failpoint"
 )
 
 // outage is a time in which the database takes no commits. All writers share one, so that it is logged once.
@@ -55,6 +56,7 @@ func (p *Postgres) ride(ctx context.Context, shardID int64, try int, err error) 
 		return err
 	}
 	p.outage.begin(err)
+	failpoint.Hit("commit.failed")
 	switch {
 	case hasCode(err, lockNotAvailable):
 		p.evict(ctx, shardID)
@@ -96,6 +98,7 @@ func (p *Postgres) evict(ctx context.Context, shardID int64) {
 	}
 	if n := tag.RowsAffected(); n > 0 {
 		p.log.Warn("ended dead sessions that held a shard", "sessions", n)
+		failpoint.Hit("holders.ended")
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"sluice/shard"
+	"sluice/shard/failpoint"
 )
 
 // rescue stores a batch that a plain COPY cannot: its rows go to a staging table that takes whatever an Event can hold, and
@@ -31,13 +32,18 @@ func (p *Postgres) salvage(ctx context.Context, tx pgx.Tx, l *load) (findings, e
 	if _, err := tx.Exec(ctx, createStaging); err != nil {
 		return findings{}, fmt.Errorf("create the staging table: %w", err)
 	}
+	failpoint.Hit("staging.created")
 	if err := copyRows(ctx, tx, copyStaging, r.load.stream(true)); err != nil {
 		return findings{}, err
 	}
+	failpoint.Hit("staging.filled")
 	if err := r.sift(ctx, 0, len(r.load.order)-1); err != nil {
 		return findings{}, err
 	}
-	return r.findings, r.judgeRest(ctx)
+	failpoint.Hit("staging.sifted")
+	err := r.judgeRest(ctx)
+	failpoint.Hit("staging.judged")
+	return r.findings, err
 }
 
 // The staging table of one transaction. Its types are wide: what the real column refuses is found row by row, not in a COPY.

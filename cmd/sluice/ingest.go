@@ -13,6 +13,7 @@ import (
 	"sluice/coordinator"
 	"sluice/fetch"
 	"sluice/shard"
+	"sluice/shard/failpoint"
 	"sluice/sink"
 )
 
@@ -100,6 +101,7 @@ func (i *ingest) open(ctx context.Context) (err error) {
 	if err = i.db.Migrate(ctx); err != nil {
 		return err
 	}
+	failpoint.Hit("migration.done")
 	job, found, err := i.db.Job(ctx, i.settings.job)
 	if err != nil || !found {
 		return err
@@ -196,7 +198,9 @@ func (i *ingest) planJob(ctx context.Context) error {
 	job := sink.Job{
 		Name: i.settings.job, Source: i.source.name, Span: i.settings.span(), APITotal: max(0, survey.Total), Capabilities: encoded,
 	}
+	failpoint.Hit("plan.done")
 	i.job, err = i.db.CreateJob(ctx, job, windows)
+	failpoint.Hit("job.created")
 	return err
 }
 
@@ -227,6 +231,7 @@ func (i *ingest) close() {
 	i.source.stop()
 	if i.lock != nil {
 		i.lock.Close(context.Background())
+		failpoint.Hit("lock.released")
 	}
 	if i.db != nil {
 		i.db.Close()

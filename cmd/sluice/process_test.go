@@ -16,29 +16,40 @@ import (
 	"sluice/sink/embedpg"
 )
 
-// built is the directory of the binary; empty if no test needed one.
-var built string
+// built are the directories of the binaries; none if no test needed one.
+var (
+	builtMu sync.Mutex
+	built   []string
+)
 
-// binary builds the program once for all tests that need it as a process.
-var binary = sync.OnceValues(func() (string, error) {
+// binary builds the program once for all tests that need it as a process, crashBinary the one with fail points.
+var (
+	binary      = sync.OnceValues(func() (string, error) { return compile() })
+	crashBinary = sync.OnceValues(func() (string, error) { return compile("-tags=failpoints") })
+)
+
+func compile(flags ...string) (string, error) {
 	dir, err := os.MkdirTemp("", "sluice-test-bin-")
 	if err != nil {
 		return "", err
 	}
-	built = dir
+	builtMu.Lock()
+	built = append(built, dir)
+	builtMu.Unlock()
 	path := filepath.Join(dir, "sluice")
-	out, err := exec.Command("go", "build", "-o", path, ".").CombinedOutput()
+	args := append([]string{"build", "-o", path}, flags...)
+	out, err := exec.Command("go", append(args, ".")...).CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("build: %w\n%s", err, out)
 	}
 	return path, nil
-})
+}
 
-// TestMain removes the binary that tests built.
+// TestMain removes the binaries that tests built.
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if built != "" {
-		os.RemoveAll(built)
+	for _, dir := range built {
+		os.RemoveAll(dir)
 	}
 	os.Exit(code)
 }
@@ -53,12 +64,18 @@ type process struct {
 // start starts the program against the world's API and database.
 func (w *world) start(args ...string) *process {
 	w.t.Helper()
-	path, err := binary()
+	return w.startBuilt(binary, nil, args...)
+}
+
+// startBuilt starts one of the binaries, with more environment than the world's.
+func (w *world) startBuilt(build func() (string, error), env []string, args ...string) *process {
+	w.t.Helper()
+	path, err := build()
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	p := &process{Cmd: exec.Command(path, args...), exited: make(chan struct{})}
-	p.Env = os.Environ()
+	p.Env = append(os.Environ(), env...)
 	for name, value := range w.env {
 		p.Env = append(p.Env, name+"="+value)
 	}

@@ -6,6 +6,7 @@ import (
 
 	"sluice/fetch"
 	"sluice/shard"
+	"sluice/shard/failpoint"
 	"sluice/sink"
 )
 
@@ -34,6 +35,7 @@ func (i *ingest) saveQuotas(ctx context.Context) {
 	if err := i.db.SaveQuotas(ctx, i.source.name, toTable(i.pacer.State())); err != nil {
 		i.log.Debug("quotas not saved", "err", err)
 	}
+	failpoint.Hit("quota.saved")
 }
 
 func toTable(states []fetch.QuotaState) []sink.Quota {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"sluice/shard/failpoint"
 	"sluice/sink"
 )
 
@@ -14,6 +15,7 @@ func (i *ingest) check(ctx context.Context) (verdict, []sink.Reopening) {
 	if err != nil {
 		return notChecked(ctx, err), nil
 	}
+	failpoint.Hit("windows.compared")
 	atEnd, err := i.totalNow(ctx)
 	if err != nil {
 		i.log.Warn("the source did not say how many events it has now", "err", err)
@@ -23,6 +25,7 @@ func (i *ingest) check(ctx context.Context) (verdict, []sink.Reopening) {
 	if err := i.db.SetVerdict(ctx, i.job.ID, judged.Summary(), judged.OK); err != nil {
 		return notChecked(ctx, err), nil
 	}
+	failpoint.Hit("verdict.written")
 	if judged.OK {
 		return verdict{text: judged.Summary(), findings: judged.Findings}, nil
 	}

@@ -9,6 +9,7 @@ import (
 
 	"sluice/coordinator"
 	"sluice/shard"
+	"sluice/shard/failpoint"
 )
 
 // verdict is how a run ended.
@@ -72,6 +73,7 @@ func (i *ingest) walkAndCheck(ctx context.Context) verdict {
 		if err := i.db.Reopen(ctx, suspects); err != nil {
 			return notChecked(ctx, err)
 		}
+		failpoint.Hit("windows.reopened")
 	}
 }
 

@@ -1,0 +1,104 @@
+//go:build failpoints
+
+package failpoint
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+)
+
+// fuse is what happens at a point.
+type fuse struct {
+	action string
+	at     int64 // the how manieth time
+	passed atomic.Int64
+}
+
+// fuses are those that the environment lays, by point.
+var fuses = sync.OnceValue(func() map[string][]*fuse {
+	laid := map[string][]*fuse{}
+	for _, word := range strings.FieldsFunc(os.Getenv("SLUICE_FAILPOINTS"), func(r rune) bool { return r == ',' }) {
+		name, rest, _ := strings.Cut(word, ":")
+		action, times, _ := strings.Cut(rest, "@")
+		at, err := strconv.ParseInt(cmp.Or(times, "1"), 10, 64)
+		if err != nil || at < 1 || name != "*" && !known(name) || !slices.Contains(actions, action) {
+			panic(fmt.Sprintf("SLUICE_FAILPOINTS: %q is no point:action@times", word))
+		}
+		for _, p := range Points {
+			if name == "*" || name == p.Name {
+				laid[p.Name] = append(laid[p.Name], &fuse{action: action, at: at})
+			}
+		}
+	}
+	return laid
+})
+
+var actions = []string{"kill", "stop", "panic", "exit", "seen"}
+
+func known(name string) bool {
+	return slices.ContainsFunc(Points, func(p Point) bool { return p.Name == name })
+}
+
+// Hit passes a point, and does there what the environment asks for.
+func Hit(name string) {
+	if !known(name) {
+		panic("no such fail point: " + name)
+	}
+	for _, f := range fuses()[name] {
+		if f.passed.Add(1) == f.at {
+			f.burn(name)
+		}
+	}
+}
+
+func (f *fuse) burn(name string) {
+	switch f.action {
+	case "kill":
+		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		select {} // nothing of ours goes on while the signal is on its way
+	case "stop":
+		_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+	case "panic":
+		panic("fail point " + name)
+	case "exit":
+		os.Exit(1)
+	case "seen":
+		fmt.Fprintln(os.Stderr, "fail point", name)
+	}
+}
+
+// Sent returns a dial whose connections pass the point after every write that holds the text.
+func Sent(dial Dial, text, name string) Dial {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return &heard{conn, []byte(text), name}, nil
+	}
+}
+
+// heard is a connection that is listened to.
+type heard struct {
+	net.Conn
+	text []byte
+	name string
+}
+
+func (h *heard) Write(b []byte) (int, error) {
+	n, err := h.Conn.Write(b)
+	if err == nil && bytes.Contains(b, h.text) {
+		Hit(h.name)
+	}
+	return n, err
+}
