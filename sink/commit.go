@@ -53,12 +53,23 @@ func (p *Postgres) Commit(ctx context.Context, b shard.Batch) (shard.Counts, err
 	}
 }
 
-// attempt is one transaction. A nil error means that the batch is in, by this attempt or by the one before.
+// attempt waits for its turn and makes one transaction. A nil error means that the batch is in, by this attempt or by the one
+// before.
 func (p *Postgres) attempt(ctx context.Context, c *commit) error {
 	if err := p.writers.Acquire(ctx, 1); err != nil {
 		return err
 	}
 	defer p.writers.Release(1)
+	turn, err := p.disk.enter(ctx)
+	if err != nil {
+		return err
+	}
+	err = p.transact(ctx, c)
+	p.disk.leave(turn, err)
+	return err
+}
+
+func (p *Postgres) transact(ctx context.Context, c *commit) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, p.config.Timeout, errTimeout)
 	defer cancel()
 	conn, err := p.pool.Acquire(ctx)

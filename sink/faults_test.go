@@ -9,7 +9,6 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgproto3"
@@ -300,12 +299,9 @@ func TestTransient(t *testing.T) {
 
 func TestBackoff(t *testing.T) {
 	for try := range 40 {
-		wait := backoff(try, io.EOF)
+		wait := backoff(try)
 		if wait < shortestWait/2 || wait > longestWait {
 			t.Errorf("try %d waits %v", try, wait)
 		}
-	}
-	if wait := backoff(0, &pgconn.PgError{Code: diskFull}); wait < 30*time.Second {
-		t.Errorf("a full disk is tried again after %v", wait)
 	}
 }

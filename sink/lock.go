@@ -110,7 +110,7 @@ func (l *JobLock) again(ctx context.Context) error {
 		if err == nil || !errors.As(err, &own) && !transient(err) {
 			return err
 		}
-		if err := shard.Sleep(ctx, backoff(try, err)); err != nil {
+		if err := shard.Sleep(ctx, backoff(try)); err != nil {
 			return err
 		}
 	}

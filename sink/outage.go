@@ -23,6 +23,7 @@ type outage struct {
 func (o *outage) begin(err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	err = explainOutage(err)
 	o.err = err
 	if o.since.IsZero() {
 		o.since = time.Now()
@@ -63,7 +64,10 @@ func (p *Postgres) ride(ctx context.Context, shardID int64, try int, err error) 
 	case hasCode(err, readOnly):
 		p.pool.Reset() // after a failover, only new connections find the new primary
 	}
-	return shard.Sleep(ctx, backoff(try, err))
+	if hasCode(err, diskFull) {
+		return nil // the wait is in fullDisk.enter, for all writers
+	}
+	return shard.Sleep(ctx, backoff(try))
 }
 
 const (
@@ -72,15 +76,11 @@ const (
 	diskFullWait = time.Minute
 )
 
-// backoff doubles the wait with every try, and draws it from the upper half, so that writers do not return in lock-step. On
-// a full disk each try leaves dead rows behind and makes things worse: there it is long at once.
-func backoff(try int, err error) time.Duration {
+// backoff doubles the wait with every try, and draws it from the upper half, so that writers do not return in lock-step.
+func backoff(try int) time.Duration {
 	wait := longestWait
 	if try < 6 {
 		wait = min(shortestWait<<try, longestWait)
-	}
-	if hasCode(err, diskFull) {
-		wait = diskFullWait
 	}
 	return wait/2 + rand.N(wait/2)
 }

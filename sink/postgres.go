@@ -22,6 +22,7 @@ type Postgres struct {
 	pool    *pgxpool.Pool
 	writers *semaphore.Weighted
 	outage  outage
+	disk    *fullDisk
 	log     *slog.Logger
 }
 
@@ -46,6 +47,7 @@ func Open(ctx context.Context, config Config) (*Postgres, error) {
 		return nil, fmt.Errorf("open the database: %w", err)
 	}
 	p := &Postgres{config: config, pool: pool, writers: semaphore.NewWeighted(int64(config.Writers)), log: config.Log}
+	p.disk = newFullDisk(diskFullWait)
 	p.outage.log = config.Log
 	if err := p.greet(ctx); err != nil {
 		pool.Close()

@@ -17,8 +17,12 @@ type Quota struct {
 	Sent      []time.Time   // requests of the last window, to the microsecond
 }
 
-// SaveQuotas replaces what is kept for the endpoints of a source.
+// SaveQuotas replaces what is kept for the endpoints of a source. While the disk is full it does nothing: a row that is
+// replaced every second would take what little room is made, and no page is asked for anyway.
 func (p *Postgres) SaveQuotas(ctx context.Context, source string, quotas []Quota) error {
+	if p.disk.is() {
+		return ErrDiskFull
+	}
 	batch := &pgx.Batch{}
 	for _, q := range quotas {
 		sent := q.Sent

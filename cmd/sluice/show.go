@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -10,6 +11,7 @@ import (
 	"sluice/cmd/sluice/internal/terminal"
 	"sluice/coordinator"
 	"sluice/fetch"
+	"sluice/sink"
 )
 
 // show draws the progress of a coordinator until the returned function is called.
@@ -45,6 +47,8 @@ func (i *ingest) limitedBy(s coordinator.Snapshot, quotas []fetch.QuotaStatus) s
 	}
 	since, err := i.db.Waiting()
 	switch {
+	case errors.Is(err, sink.ErrDiskFull):
+		return fmt.Sprintf("the database's disk, full for %s", terminal.Short(time.Since(since)))
 	case err != nil:
 		return fmt.Sprintf("the database, away for %s", terminal.Short(time.Since(since)))
 	case s.Active == 0:
