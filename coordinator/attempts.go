@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -23,6 +24,8 @@ type attempts struct {
 	stuck   int           // that came from the data, since the shard last got further
 	after   time.Duration // that the API asked to wait
 	reached shard.Key     // the farthest resume point committed
+	dice    *rand.Rand    // of the pauses
+	seated  bool          // the place for the first attempt is taken already
 }
 
 // committed forgives the faults so far. Those that came from the data it forgives only to a shard that got further: one that
@@ -35,8 +38,8 @@ func (a *attempts) committed(resume shard.Key) {
 }
 
 // finish gives a shard attempts until it is done. Each starts from the row: the way after a fault is the way after kill -9.
-func (c *Coordinator) finish(ctx, work context.Context, cp shard.Checkpoint) error {
-	var a attempts
+func (c *Coordinator) finish(ctx, work context.Context, cp shard.Checkpoint, seated bool) error {
+	a := attempts{seated: seated, dice: rand.New(rand.NewPCG(c.seed, uint64(cp.ID)))}
 	for {
 		err := guard(func() error { return c.attempt(ctx, work, cp, &a) })
 		if err == nil {
@@ -56,9 +59,10 @@ func (c *Coordinator) finish(ctx, work context.Context, cp shard.Checkpoint) err
 
 // attempt runs a shard once, in a fetcher's place.
 func (c *Coordinator) attempt(ctx, work context.Context, cp shard.Checkpoint, a *attempts) error {
-	if err := c.places.Acquire(ctx, 1); err != nil {
+	if !a.seated && c.places.Acquire(ctx, 1) != nil {
 		return context.Cause(ctx)
 	}
+	a.seated = false
 	defer c.places.Release(1)
 	at, err := c.store.Begin(ctx, cp.ID)
 	if err != nil {

@@ -1,9 +1,6 @@
 package coordinator
 
-import (
-	"math/rand/v2"
-	"time"
-)
+import "time"
 
 // The pause after a fault: a random time up to a bound that doubles from the first to the longest.
 const (
@@ -17,5 +14,5 @@ func (a *attempts) pause() time.Duration {
 	bound := min(firstPause<<min(a.faults-1, 10), longestPause)
 	after := a.after
 	a.after = 0
-	return after + rand.N(bound)
+	return after + time.Duration(a.dice.Int64N(int64(bound)))
 }

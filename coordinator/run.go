@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -64,6 +65,7 @@ type Coordinator struct {
 	watchdog *time.Timer
 	progress *Progress
 	ran      atomic.Bool
+	seed     uint64 // of all pauses
 
 	mu      sync.Mutex
 	counts  shard.Counts // committed, by all runs of the job
@@ -84,6 +86,7 @@ func New(config Config, source shard.Source, store Store, checkpoints []shard.Ch
 		budget:   shard.NewBudget(config.Memory),
 		places:   semaphore.NewWeighted(int64(config.Fetchers)),
 		progress: newProgress(checkpoints),
+		seed:     rand.Uint64(),
 	}, nil
 }
 
@@ -125,7 +128,8 @@ func (c *Coordinator) endDrain(work context.Context, drop context.CancelCauseFun
 }
 
 // runAll runs each unfinished shard in a goroutine of its own, or one after another. Goroutines that wait out a fault cost
-// next to nothing; what is bounded are the fetchers' places.
+// next to nothing; what is bounded are the fetchers' places. The first of them are taken here, because goroutines that race
+// for them would not start newest first.
 func (c *Coordinator) runAll(ctx, work context.Context, checkpoints []shard.Checkpoint) {
 	slices.SortFunc(checkpoints, shard.Compare)
 	shards := pool.New().WithMaxGoroutines(max(1, len(checkpoints)))
@@ -136,7 +140,8 @@ func (c *Coordinator) runAll(ctx, work context.Context, checkpoints []shard.Chec
 		if cp.State == shard.Done {
 			continue
 		}
-		shards.Go(func() { c.note(cp, guard(func() error { return c.finish(ctx, work, cp) })) })
+		seated := !c.config.Sequential && c.places.Acquire(ctx, 1) == nil
+		shards.Go(func() { c.note(cp, guard(func() error { return c.finish(ctx, work, cp, seated) })) })
 	}
 	shards.Wait()
 }

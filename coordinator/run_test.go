@@ -2,6 +2,7 @@ package coordinator_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -25,6 +26,21 @@ func TestFetchersBoundTheAttemptsAtATime(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Goroutines that raced for the places started them in any order.
+func TestShardsStartNewestFirst(t *testing.T) {
+	inJob(t, 30, func(j *job) {
+		j.config.Fetchers = 1
+		j.complete()
+		var order []int
+		for _, b := range j.store.begins {
+			order = append(order, b.shard)
+		}
+		if !slices.IsSortedFunc(order, func(a, b int) int { return b - a }) {
+			j.Errorf("the shards were begun in the order %v", order)
+		}
+	})
 }
 
 func TestRunLeavesDoneShardsAlone(t *testing.T) {

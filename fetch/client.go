@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"sync"
@@ -25,6 +26,9 @@ type Config struct {
 	Pacer       *Pacer
 	Log         *slog.Logger
 
+	Transport http.RoundTripper // carries the requests; default: the network
+	Seed      uint64            // of the pauses between tries, so that a simulation can be repeated; default: drawn
+
 	HeaderTimeout time.Duration // from the request to the headers; default 30 s
 	IdleTimeout   time.Duration // between two reads of a body; default 15 s
 	TotalTimeout  time.Duration // of a request; default 5 min
@@ -41,6 +45,7 @@ func (c Config) withDefaults() Config {
 	c.TotalTimeout = cmp.Or(c.TotalTimeout, 5*time.Minute)
 	c.Tries = cmp.Or(c.Tries, 3)
 	c.Log = cmp.Or(c.Log, slog.Default())
+	c.Seed = cmp.Or(c.Seed, rand.Uint64())
 	return c
 }
 

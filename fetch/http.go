@@ -19,25 +19,33 @@ import (
 
 // newHTTP returns the one keep-alive client of a run. Redirects are refused: Go would hand X-API-Key on to another host.
 func newHTTP(c Config) *http.Client {
+	h := &http.Client{
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		Transport:     c.Transport,
+	}
+	if h.Transport == nil {
+		h.Transport = network(c)
+	}
+	return h
+}
+
+func network(c Config) *http.Transport {
 	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 15 * time.Second}
 	dial := failpoint.Sent(dialer.DialContext, "GET /api/", "request.sent")
 	dial = failpoint.Sent(dial, "POST "+accessPath, "access.asked")
-	return &http.Client{
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Transport: &http.Transport{
-			Proxy:                  http.ProxyFromEnvironment,
-			DialContext:            dial,
-			ForceAttemptHTTP2:      true,
-			TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
-			TLSHandshakeTimeout:    5 * time.Second,
-			HTTP2:                  &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 15 * time.Second},
-			ResponseHeaderTimeout:  c.HeaderTimeout,
-			MaxResponseHeaderBytes: 64 << 10,
-			MaxIdleConns:           c.Fetchers + 4,
-			MaxIdleConnsPerHost:    c.Fetchers + 4,
-			IdleConnTimeout:        90 * time.Second,
-			ReadBufferSize:         64 << 10,
-		},
+	return &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            dial,
+		ForceAttemptHTTP2:      true,
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
+		TLSHandshakeTimeout:    5 * time.Second,
+		HTTP2:                  &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 15 * time.Second},
+		ResponseHeaderTimeout:  c.HeaderTimeout,
+		MaxResponseHeaderBytes: 64 << 10,
+		MaxIdleConns:           c.Fetchers + 4,
+		MaxIdleConnsPerHost:    c.Fetchers + 4,
+		IdleConnTimeout:        90 * time.Second,
+		ReadBufferSize:         64 << 10,
 	}
 }
 

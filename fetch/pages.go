@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"iter"
 	"math/rand/v2"
 	"net/http"
@@ -56,14 +57,19 @@ func (c *Client) fetch(ctx context.Context, q question) ([]shard.Page, error) {
 		}
 		c.count.retries.Add(1)
 		c.config.Log.Debug("page request failed, trying again", "try", try, "err", err)
-		if err := shard.Sleep(ctx, backoff(try)); err != nil {
+		if err := shard.Sleep(ctx, c.backoff(&q, try)); err != nil {
 			return nil, err
 		}
 	}
 }
 
-func backoff(try int) time.Duration {
-	return time.Duration((0.5 + rand.Float64()) * float64(100*time.Millisecond) * float64(int(1)<<try))
+// backoff draws the pause before the next try. It is a function of the client's seed and of the question, not of what others
+// ask meanwhile.
+func (c *Client) backoff(q *question, try int) time.Duration {
+	h := fnv.New64a()
+	fmt.Fprint(h, q.cursor, q.until, try)
+	dice := rand.New(rand.NewPCG(c.config.Seed, h.Sum64()))
+	return time.Duration((0.5 + dice.Float64()) * float64(100*time.Millisecond) * float64(int(1)<<try))
 }
 
 // try puts a question once. Refusals for want of quota do not count: they are waited out, and the question is put again.

@@ -235,7 +235,7 @@ func (s *survey) probe(ctx context.Context, q question) (events []shard.Event, m
 		if !transient(err) || try == stubborn {
 			return nil, false, fmt.Errorf("look at the API: %w", err)
 		}
-		if err := shard.Sleep(ctx, backoff(try+2)); err != nil {
+		if err := shard.Sleep(ctx, s.backoff(&q, try+2)); err != nil {
 			return nil, false, err
 		}
 	}
