@@ -13,13 +13,14 @@ type holding struct {
 	Goroutines int64
 	Files      int64
 	Resident   int64 // bytes, as the kernel counts them
-	Heap       int64 // bytes of live objects and of those not yet collected
+	Live       int64 // bytes of the objects in use
 }
 
 func holds(at time.Duration) holding {
+	runtime.GC()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	return holding{At: at, Goroutines: int64(runtime.NumGoroutine()), Files: openFiles(), Resident: resident(), Heap: int64(m.HeapAlloc)}
+	return holding{At: at, Goroutines: int64(runtime.NumGoroutine()), Files: openFiles(), Resident: resident(), Live: int64(m.HeapAlloc)}
 }
 
 func openFiles() int64 {
@@ -43,6 +44,6 @@ func resident() int64 {
 }
 
 func (h holding) String() string {
-	return fmt.Sprintf("%d goroutines, %d files, %.1f MiB resident, %.1f MiB heap",
-		h.Goroutines, h.Files, float64(h.Resident)/(1<<20), float64(h.Heap)/(1<<20))
+	return fmt.Sprintf("%d goroutines, %d files, %.1f MiB resident, %.1f MiB in use",
+		h.Goroutines, h.Files, float64(h.Resident)/(1<<20), float64(h.Live)/(1<<20))
 }
