@@ -43,18 +43,11 @@ func (a *answer) complaint() string {
 	return fmt.Sprintf("status %d, %.60q: %.200q", a.status, a.hide(b.Code), a.hide(b.Message))
 }
 
-// hide puts stars for the secrets that the request carried: an API may well repeat the key that it refuses.
-func (a *answer) hide(text string) string {
-	const shortest = 8 // what is shorter stands in too many words
-	for _, secret := range a.hidden {
-		if len(secret) >= shortest {
-			text = strings.ReplaceAll(text, secret, stars)
-		}
-	}
-	return text
-}
+// hide puts stars for the secrets of the request.
+func (a *answer) hide(text string) string { return hide(text, a.hidden) }
 
-// fault returns what a status other than 200 and 429 means. withCursor says that the request had one.
+// fault returns what a status other than 200 and 429 means. withCursor says that the request had one. Whatever Retry-After
+// it came with is the pacer's affair.
 func (a *answer) fault(withCursor bool) error {
 	err := errors.New(a.complaint())
 	switch {
@@ -63,7 +56,7 @@ func (a *answer) fault(withCursor bool) error {
 	case a.status == http.StatusBadRequest && withCursor: // its code says why, and nothing else of the request changes
 		return fmt.Errorf("%w: %w", shard.ErrCursorDead, err)
 	case a.status == http.StatusTooManyRequests, a.status == http.StatusRequestTimeout, a.status >= 500, a.status < 300:
-		return &shard.TransientError{Err: err, After: a.retryAfter()}
+		return &shard.TransientError{Err: err}
 	case a.status >= 300 && a.status < 400:
 		return fmt.Errorf("redirects are refused, they could carry the key away: %w", err)
 	}
@@ -97,7 +90,7 @@ func (a *answer) retryAfter() time.Duration {
 // quota returns what the answer says about the endpoint's quota.
 func (a *answer) quota() Answer {
 	q := Answer{Refused: a.status == http.StatusTooManyRequests}
-	if q.Refused {
+	if q.Refused || a.status >= 500 {
 		q.RetryAfter = a.retryAfter()
 	}
 	limit, remaining, reset := a.number("X-RateLimit-Limit"), a.number("X-RateLimit-Remaining"), a.number("X-RateLimit-Reset")

@@ -7,9 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"mime"
 	"net"
 	"net/http"
-	"net/url"
+	"strings"
 	"sync"
 	"time"
 
@@ -29,17 +30,20 @@ func newHTTP(c Config) *http.Client {
 	return h
 }
 
+// network speaks HTTP/1.1 only. With HTTP/2 all fetchers would share one connection, and its breaking would cost all of their
+// pages; and net/http would repeat requests by itself (see unrepeatable).
 func network(c Config) *http.Transport {
 	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 15 * time.Second}
 	dial := failpoint.Sent(dialer.DialContext, "GET /api/", "request.sent")
 	dial = failpoint.Sent(dial, "POST "+accessPath, "access.asked")
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
 	return &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
 		DialContext:            dial,
-		ForceAttemptHTTP2:      true,
+		Protocols:              protocols,
 		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
 		TLSHandshakeTimeout:    5 * time.Second,
-		HTTP2:                  &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 15 * time.Second},
 		ResponseHeaderTimeout:  c.HeaderTimeout,
 		MaxResponseHeaderBytes: 64 << 10,
 		MaxIdleConns:           c.Fetchers + 4,
@@ -79,8 +83,9 @@ var (
 )
 
 // roundTrip sends a request and reads the whole body, at most limit bytes of it after decompression. Errors of the network
-// are transient; the end of req's context is not.
-func (c *Client) roundTrip(req *http.Request, limit int64) (*answer, error) {
+// are transient; the end of req's context is not. secrets are what req carries beside the key.
+func (c *Client) roundTrip(req *http.Request, limit int64, secrets ...string) (*answer, error) {
+	secrets = append(secrets, c.config.Key.Reveal())
 	caller := req.Context()
 	ctx, cancel := context.WithTimeoutCause(caller, c.config.TotalTimeout, errTotal)
 	defer cancel()
@@ -90,15 +95,14 @@ func (c *Client) roundTrip(req *http.Request, limit int64) (*answer, error) {
 	a, err := c.exchange(req.WithContext(ctx), limit, abort)
 	switch {
 	case err == nil:
-		a.took = time.Since(started)
-		a.hidden = []string{c.config.Key.Reveal()}
+		a.took, a.hidden = time.Since(started), secrets
 		return a, nil
 	case caller.Err() != nil:
 		return nil, context.Cause(caller)
 	case ctx.Err() != nil:
 		err = context.Cause(ctx)
 	}
-	return nil, &shard.TransientError{Err: fmt.Errorf("%s %s: %w", req.Method, req.URL.Path, withoutURL(err))}
+	return nil, &shard.TransientError{Err: fmt.Errorf("%s %s: %w", req.Method, req.URL.Path, plainly(err, secrets))}
 }
 
 func (c *Client) exchange(req *http.Request, limit int64, abort context.CancelCauseFunc) (*answer, error) {
@@ -127,8 +131,8 @@ func (c *Client) exchange(req *http.Request, limit int64, abort context.CancelCa
 
 // read reads the body of a page.
 func (a *answer) read(resp *http.Response, body io.Reader, limit int64) error {
-	if encoding := resp.Header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
-		return fmt.Errorf("the body is encoded as %.40q, which was not asked for", encoding)
+	if err := readable(resp.Header); err != nil {
+		return err
 	}
 	if n := resp.ContentLength; n > 0 && n <= limit {
 		a.raw.Grow(int(n) + bytes.MinRead)
@@ -143,6 +147,27 @@ func (a *answer) read(resp *http.Response, body io.Reader, limit int64) error {
 	return nil
 }
 
+// readable looks at what a body says it is. Text in another charset would be taken for UTF-8, and some of it is: wrong letters
+// would be stored, and nobody would notice.
+func readable(h http.Header) error {
+	if encoding := h.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
+		return fmt.Errorf("the body is encoded as %.40q, which was not asked for", encoding)
+	}
+	content := h.Get("Content-Type")
+	if content == "" {
+		return nil
+	}
+	media, params, _ := mime.ParseMediaType(content)
+	if !strings.HasSuffix(media, "json") {
+		return fmt.Errorf("the body is %.60q, not JSON", content)
+	}
+	switch charset := strings.ToLower(params["charset"]); charset {
+	case "", "utf-8", "utf8", "us-ascii":
+		return nil
+	}
+	return fmt.Errorf("the body is %.60q, not UTF-8", content)
+}
+
 // watched pushes a deadline on with every read: a body may take long, but it may not stall.
 type watched struct {
 	r     io.Reader
@@ -155,13 +180,4 @@ func (w *watched) Read(p []byte) (int, error) {
 	w.timer.Reset(w.most)
 	failpoint.Hit("body.part")
 	return n, err
-}
-
-// withoutURL takes the URL out of an error of net/http: it is long, and what it asks for is nobody's business.
-func withoutURL(err error) error {
-	var outer *url.Error
-	if errors.As(err, &outer) {
-		return outer.Err
-	}
-	return err
 }

@@ -76,7 +76,7 @@ type Call struct {
 // was cut off as well.
 type Answer struct {
 	Refused    bool          // status 429
-	RetryAfter time.Duration // 0: not said
+	RetryAfter time.Duration // of a 429, or of a fault such as 503; 0: not said
 	Limit      int           // requests per window, from the headers; 0: there were none
 	Remaining  int
 	Reset      time.Duration // until the oldest request that the server remembers is forgotten
@@ -162,8 +162,8 @@ func (p *Pacer) leave(w *quotaWaiter) {
 	p.line.leave(w)
 }
 
-// Sent tells that the request of c was written just now (httptrace.WroteRequest). Without it the time of Take counts,
-// which differs by what it takes to connect. Written twice it counts twice.
+// Sent tells that the request of c was written just now. Until then the time of Take counts, which differs by what it takes
+// to connect.
 func (p *Pacer) Sent(c Call) {
 	p.change(c, func(q *quota, now time.Time) { q.restamp(now, c.request) })
 }

@@ -41,7 +41,7 @@ func (c *Client) pages(a *answer, q *question, endpoint shard.Endpoint) ([]shard
 // unreadable judges a body that is no page. What is no JSON of the API's (null, a balancer's HTML, a body cut at a bracket)
 // passes; a page whose records cannot be told apart would be the same again.
 func unreadable(a *answer, endpoint shard.Endpoint, err error) error {
-	err = fmt.Errorf("%s: decode a body of %d bytes: %w", endpoint, a.raw.Len(), err)
+	err = fmt.Errorf("%s: decode a body of %d bytes: %w", endpoint, a.raw.Len(), plainly(err, a.hidden))
 	if errors.Is(err, errUnbalanced) && bytes.Contains(a.raw.Bytes(), []byte(`"pagination"`)) {
 		return &shard.StuckError{Err: err, Limit: poisonLimit}
 	}
@@ -73,7 +73,7 @@ func (c *Client) note(b *body, a *answer, q *question) {
 	}
 	for name, n := range b.unknown {
 		if _, known := c.unknown.LoadOrStore(name, true); !known {
-			c.config.Log.Warn("records have a field that is not stored", "field", fmt.Sprintf("%.100q", name), "in_this_page", n)
+			c.config.Log.Warn("records have a field that is not stored", "field", fmt.Sprintf("%.100q", a.hide(name)), "in_this_page", n)
 		}
 	}
 }

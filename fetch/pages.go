@@ -187,13 +187,11 @@ func (c *Client) send(ctx context.Context, q *question, call Call, access *acces
 		return nil, err
 	}
 	c.count.requests[call.Endpoint].Add(1)
-	a, err := c.roundTrip(req, c.bodyLimit())
+	wire := wire{pacer: c.pacer, call: call}
+	a, err := c.roundTrip(req.WithContext(wire.watch(ctx)), c.bodyLimit(), access.secrets()...)
 	if err != nil {
-		c.pacer.Observe(call, Answer{})
+		wire.failed()
 		return nil, err
-	}
-	if access != nil {
-		a.hidden = append(a.hidden, access.token.Reveal())
 	}
 	c.pacer.Observe(call, a.quota())
 	c.count.bytes.Add(int64(a.raw.Len()))
@@ -214,7 +212,7 @@ func (c *Client) request(ctx context.Context, q *question, e shard.Endpoint, acc
 		params.Set("until", strconv.FormatInt(q.until, 10))
 	}
 	u.RawQuery = params.Encode()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), unrepeatable{})
 	if err != nil {
 		return nil, err
 	}

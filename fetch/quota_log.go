@@ -12,7 +12,6 @@ type quotaRequest struct {
 	origin  quotaOrigin
 	refused bool
 	open    bool // Observe or Return is still to come
-	written bool // at is the moment of writing and not only of the decision
 }
 
 // quotaOrigin tells who sent a request.

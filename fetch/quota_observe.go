@@ -18,6 +18,8 @@ func (q *quota) observe(now time.Time, r *quotaRequest, a Answer) {
 	switch {
 	case a.Refused:
 		q.refuse(now, r, a)
+	case a.RetryAfter > 0: // the API is out of order, and says for how long
+		q.holdFor(now, a.RetryAfter)
 	case r.at.After(q.refusedAt):
 		q.accept()
 	}
@@ -42,18 +44,9 @@ func (q *quota) release(r *quotaRequest) {
 	q.log.remove(r)
 }
 
-// restamp moves r to the moment when it was written. Written a second time it is a second request: http.Transport
-// sends a GET again by itself when a kept connection turns out to be dead.
+// restamp moves r to the moment when it was written.
 func (q *quota) restamp(now time.Time, r *quotaRequest) {
-	if q.limit == Unlimited {
-		return
-	}
-	if r.written {
-		q.log.add(&quotaRequest{at: now})
-		return
-	}
-	r.written = true
-	if r.open {
+	if r.open && q.limit != Unlimited {
 		q.log.remove(r)
 		r.at = now
 		q.log.add(r)

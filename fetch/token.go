@@ -28,6 +28,14 @@ type access struct {
 	expires  time.Time
 }
 
+// secrets returns what a request with the access carries beside the key.
+func (a *access) secrets() []string {
+	if a == nil {
+		return nil
+	}
+	return []string{a.token.Reveal()}
+}
+
 // tokens holds the one access that all fetchers share.
 type tokens struct {
 	client *Client

@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"sluice/fetch/apisim"
 	"sluice/shard"
@@ -302,12 +303,18 @@ type pipes struct {
 	dialed atomic.Int64 // connections made
 	open   atomic.Int64 // of them, still open on the client's side
 	hosts  sync.Map     // whom the client wanted to talk to
+	slow   time.Duration
+	refuse atomic.Bool
 }
 
 func newPipes() *pipes { return &pipes{accept: make(chan net.Conn), closed: make(chan struct{})} }
 
 func (p *pipes) dial(ctx context.Context, _, host string) (net.Conn, error) {
 	p.hosts.Store(host, true)
+	if p.refuse.Load() {
+		return nil, errors.New("connection refused")
+	}
+	time.Sleep(p.slow)
 	client, server := net.Pipe()
 	select {
 	case p.accept <- server:
