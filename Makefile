@@ -8,7 +8,7 @@ SOAK     ?= 30m
 RACE    := $(if $(shell command -v $$(go env CC 2>/dev/null) 2>/dev/null),-race)
 
 .DEFAULT_GOAL := help
-.PHONY: help build run demo simulate db-stop test fmt vet lint layers race vuln fuzz soak bench bench-once bench-go check clean
+.PHONY: help build run demo simulate db-stop test fmt vet lint layers race vuln fuzz mutants soak bench bench-once bench-go check clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -65,6 +65,9 @@ fuzz: ## each fuzzer for 20 s (FUZZTIME=5m)
 
 soak: ## one ingestion for 30 minutes, with a fault every 30 s (SOAK=8h)
 	go test -run '^TestSoak$$' -count 1 -v -timeout 24h ./cmd/sluice -soak $(SOAK)
+
+mutants: ## Sluice broken on purpose in a hundred ways: does a test see each of them? (ARGS='-run trim')
+	go run ./cmd/mutants $(ARGS)
 
 bench: ## the parts and the whole, beside their floor: one table (a few minutes, on a calm machine)
 	go run ./cmd/bench

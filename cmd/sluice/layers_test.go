@@ -28,6 +28,7 @@ var rooms = map[string][]string{
 	"sink/pgproxy":        {},
 	"cmd/sluice":          {"*"},
 	"cmd/bench":           {"*"},
+	"cmd/mutants":         {},
 	"cmd/sluice/internal": {"cmd/sluice/internal"},
 }
 
@@ -35,7 +36,7 @@ var rooms = map[string][]string{
 var guests = map[string][]string{
 	"github.com/sourcegraph/conc": {"coordinator"},
 	"golang.org/x/time/rate":      {"fetch"},
-	"golang.org/x/sync/errgroup":  {"shard", "fetch/apisim", "cmd/bench"},
+	"golang.org/x/sync/errgroup":  {"shard", "fetch/apisim", "cmd/bench", "cmd/mutants"},
 	"github.com/jackc/pgx":        {"sink", "sink/embedpg", "migrations", "cmd/bench"},
 	"github.com/spf13":            {"cmd/sluice"},
 	"github.com/vbauerster/mpb":   {"cmd/sluice/internal"},
@@ -116,7 +117,7 @@ func TestRoomsAreEnteredOnlyAsTheDesignSays(t *testing.T) {
 }
 
 // goroutines lists the rooms that may start goroutines: the three owners, and what stands in for the world around them.
-var goroutines = []string{"coordinator", "shard", "cmd/sluice", "cmd/sluice/internal", "fetch/apisim", "sink/embedpg", "sink/pgproxy", "cmd/bench"}
+var goroutines = []string{"coordinator", "shard", "cmd/sluice", "cmd/sluice/internal", "fetch/apisim", "sink/embedpg", "sink/pgproxy", "cmd/bench", "cmd/mutants"}
 
 // TestGoroutinesHaveThreeOwners: the coordinator, a shard's two halves, and the command start goroutines, nobody else.
 func TestGoroutinesHaveThreeOwners(t *testing.T) {
