@@ -48,9 +48,11 @@ func (c *Coordinator) finish(ctx, work context.Context, cp shard.Checkpoint, sea
 		if ctx.Err() != nil {
 			return c.leave(work, cp, context.Cause(ctx))
 		}
+		c.progress.faulted(cp.Shard, err)
 		if err = c.judge(&a, err); err != nil {
 			return c.fail(ctx, work, cp, err)
 		}
+		c.progress.waits(cp.Shard, forPause)
 		if shard.Sleep(ctx, a.pause()) != nil {
 			return c.leave(work, cp, context.Cause(ctx))
 		}
@@ -59,11 +61,13 @@ func (c *Coordinator) finish(ctx, work context.Context, cp shard.Checkpoint, sea
 
 // attempt runs a shard once, in a fetcher's place.
 func (c *Coordinator) attempt(ctx, work context.Context, cp shard.Checkpoint, a *attempts) error {
+	c.progress.waits(cp.Shard, forPlace)
 	if !a.seated && c.places.Acquire(ctx, 1) != nil {
 		return context.Cause(ctx)
 	}
 	a.seated = false
 	defer c.places.Release(1)
+	c.progress.waits(cp.Shard, forBegin)
 	at, err := c.store.Begin(ctx, cp.ID)
 	if err != nil {
 		if errors.Is(err, shard.ErrStale) && c.isDone(ctx, cp.ID) {
@@ -181,7 +185,8 @@ func (c *counted) Commit(ctx context.Context, b shard.Batch) (counts shard.Count
 		return counts, err
 	}
 	c.attempts.committed(b.Resume)
-	c.watchdog.Reset(c.config.GiveUpAfter)
+	c.watchdog.calm()
+	c.progress.committed(b.From.Shard)
 	sum := c.count(counts)
 	if tolerate := c.config.Tolerate; tolerate != nil && sum.DeadLetters > tolerate(sum.Received) {
 		c.stop(fmt.Errorf("%w: %d of %d records", ErrBudget, sum.DeadLetters, sum.Received))

@@ -22,7 +22,9 @@ type Config struct {
 	// Sequential walks the windows one after another, newest first, each from where its newer neighbour ended: for an API
 	// that cannot be asked by timestamp.
 	Sequential bool
-	Log        *slog.Logger
+	// Waits puts into words what a shard in this phase waits for, where somebody knows better than "the API" and "the database".
+	Waits func(shard.Phase) string
+	Log   *slog.Logger
 }
 
 func (c Config) withDefaults(shards int) Config {
@@ -31,6 +33,9 @@ func (c Config) withDefaults(shards int) Config {
 	c.GiveUpAfter = cmp.Or(c.GiveUpAfter, 15*time.Minute)
 	c.Drain = cmp.Or(c.Drain, 8*time.Second)
 	c.Log = cmp.Or(c.Log, slog.Default())
+	if c.Waits == nil {
+		c.Waits = plainly
+	}
 	return c
 }
 

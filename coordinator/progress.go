@@ -21,6 +21,7 @@ type track struct {
 	before shard.Counts // committed by earlier runs
 	meter  shard.Meter
 	state  shard.State
+	wait   wait
 }
 
 // ShardProgress is where one shard stands.
@@ -56,7 +57,7 @@ func newProgress(checkpoints []shard.Checkpoint) *Progress {
 	p := &Progress{started: time.Now(), shards: make(map[int]*track)}
 	for i := range checkpoints {
 		cp := &checkpoints[i]
-		p.shards[cp.Shard] = &track{window: cp.Window, before: cp.Counts, state: cp.State}
+		p.shards[cp.Shard] = &track{window: cp.Window, before: cp.Counts, state: cp.State, wait: wait{what: forPlace, since: p.started}}
 		p.order = append(p.order, cp.Shard)
 	}
 	return p
@@ -72,6 +73,7 @@ func (p *Progress) begin(cp *shard.Checkpoint) *shard.Meter {
 		p.order = append(p.order, cp.Shard)
 	}
 	t.state = shard.Running
+	t.wait.what = ""
 	return &t.meter
 }
 

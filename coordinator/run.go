@@ -8,7 +8,6 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/sourcegraph/conc/pool"
 	"golang.org/x/sync/semaphore"
@@ -62,7 +61,7 @@ type Coordinator struct {
 	budget   *shard.Budget
 	places   *semaphore.Weighted
 	stop     context.CancelCauseFunc
-	watchdog *time.Timer
+	watchdog *watchdog
 	progress *Progress
 	ran      atomic.Bool
 	seed     uint64 // of all pauses
@@ -106,10 +105,8 @@ func (c *Coordinator) Run(ctx context.Context) (Outcome, error) {
 	work, drop := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer drop(nil)
 	defer context.AfterFunc(ctx, func() { c.endDrain(work, drop) })()
-	c.watchdog = time.AfterFunc(c.config.GiveUpAfter, func() {
-		c.stop(fmt.Errorf("%w: nothing for %s", ErrGaveUp, c.config.GiveUpAfter))
-	})
-	defer c.watchdog.Stop()
+	c.watchdog = c.watch(c.stop)
+	defer c.watchdog.end()
 	for _, cp := range checkpoints {
 		c.count(cp.Counts)
 	}

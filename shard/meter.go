@@ -24,10 +24,14 @@ type Meter struct {
 	Rejected   atomic.Int64
 	OldestSeen atomic.Int64 // Instant of the resume point; 0: nothing was read yet
 	Phase      atomic.Int32
+	Since      atomic.Int64 // of the phase, Unix nanoseconds
 	LastCommit atomic.Int64 // Unix nanoseconds
 }
 
-func (m *Meter) enter(p Phase) { m.Phase.Store(int32(p)) }
+func (m *Meter) enter(p Phase) {
+	m.Phase.Store(int32(p))
+	m.Since.Store(time.Now().UnixNano())
+}
 
 func (m *Meter) read(p *Page) {
 	m.Pages.Add(1)

@@ -11,6 +11,7 @@ import (
 	"sluice/cmd/sluice/internal/terminal"
 	"sluice/coordinator"
 	"sluice/fetch"
+	"sluice/shard"
 	"sluice/sink"
 )
 
@@ -59,6 +60,27 @@ func (i *ingest) limitedBy(s coordinator.Snapshot, quotas []fetch.QuotaStatus) s
 		return "the API's quotas"
 	}
 	return "the API's latency"
+}
+
+// waits says what a shard in this phase waits for, to those who wonder why nothing is committed.
+func (i *ingest) waits(phase shard.Phase) string {
+	since, err := i.db.Waiting()
+	switch {
+	case phase != shard.Fetching && err != nil:
+		return fmt.Sprintf("the database, which takes no commits since %s: %v;", since.UTC().Format(time.RFC3339), err)
+	case phase != shard.Fetching:
+		return "the database, or for memory"
+	}
+	words := "an answer of the API"
+	for _, q := range i.pacer.Status() {
+		switch {
+		case time.Now().Before(q.PausedUntil):
+			words += fmt.Sprintf(", whose %s is paused until %s", q.Endpoint, q.PausedUntil.UTC().Format(time.RFC3339))
+		case q.Waiting > 0:
+			words += fmt.Sprintf(", whose %s has a quota of %s", q.Endpoint, q.Limit)
+		}
+	}
+	return words
 }
 
 // quotaLine tells how much of the allowed requests was used.

@@ -1,0 +1,38 @@
+package main
+
+import (
+	"testing"
+	"time"
+
+	"sluice/sink/embedpg"
+)
+
+// wantLeft checks that a process ends with work left, says so in these words, and does not claim to be complete.
+func (w *world) wantLeft(p *process, words ...string) {
+	w.t.Helper()
+	if code := p.code(w.t, time.Minute); code != exitLeft {
+		w.t.Fatalf("exit code %d, want %d:\n%s", code, exitLeft, p.out.String())
+	}
+	for _, part := range words {
+		if !contains(p.out.String(), part) {
+			w.t.Errorf("%q is not said in\n%s", part, p.out.String())
+		}
+	}
+	if contains(p.out.String(), "ingestion complete") {
+		w.t.Errorf("a run with work left claims to be complete:\n%s", p.out.String())
+	}
+}
+
+// TestAFullDiskEndsTheRunWithItsWords: it pauses, says what is full, gives up with exit code 4; with room the next run goes on.
+func TestAFullDiskEndsTheRunWithItsWords(t *testing.T) {
+	disk := embedpg.SmallDisk(t, 48)
+	w := newWorld(t, 60_000, slow(20*time.Millisecond))
+	w.env[envDatabase] = disk.Database()
+	p := w.start("run", "--shards=4", "--give-up-after=4s")
+	w.waitFor(p, 25)
+	disk.Fill(500)
+	w.wantLeft(p, "the database's disk is full, free some space", "wait for the database, which takes no commits since", "no page was committed")
+	disk.Free()
+	w.mustRun(exitOK, "run")
+	w.exact()
+}

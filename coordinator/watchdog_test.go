@@ -1,0 +1,138 @@
+package coordinator_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"sluice/coordinator"
+	"sluice/shard"
+)
+
+// notes is what was logged so far.
+type notes struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (n *notes) Write(p []byte) (int, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.b.Write(p)
+}
+
+func (n *notes) String() string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.b.String()
+}
+
+// hears lets a test read what the coordinator warns of.
+func (j *job) hears() *notes {
+	var said notes
+	j.config.Log = slog.New(slog.NewTextHandler(&said, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	return &said
+}
+
+// wantWords checks that a text has all of these parts.
+func (j *job) wantWords(text string, parts ...string) {
+	j.Helper()
+	for _, part := range parts {
+		if !strings.Contains(text, part) {
+			j.Errorf("%q is not said in\n%s", part, text)
+		}
+	}
+}
+
+// Shard 4 waits out a fault of the API, 3 for the database, 2 for an answer that never comes, and 1 for a fetcher's place.
+// All of it began at once; the run says so after half of its patience, and when it ends.
+func TestTheWatchdogSaysWhatEveryShardWaitsFor(t *testing.T) {
+	inJob(t, 4, func(j *job) {
+		j.config.Fetchers, j.config.GiveUpAfter, j.source.Latency = 2, 10*time.Minute, 0
+		said := j.hears()
+		began := time.Now()
+		j.source.Answer = func(r request) error {
+			switch j.shardOf(r) {
+			case 4:
+				return &shard.TransientError{Err: errWeather, After: time.Hour}
+			case 2:
+				return shard.Sleep(j.Context(), time.Hour)
+			}
+			return nil
+		}
+		j.store.OnCommit = func(ctx context.Context, b shard.Batch) error { return shard.Sleep(ctx, time.Hour) }
+		halfway := make(chan string, 1)
+		time.AfterFunc(5*time.Minute+time.Second, func() { halfway <- said.String() })
+		o := j.run(j.Context())
+		half := <-halfway
+		since := " since " + began.UTC().Format(time.RFC3339)
+		for _, text := range []string{half, o.Cause.Error()} {
+			j.wantWords(text, "shard 1 waits for a fetcher's place"+since, "shard 2 waits for the API"+since,
+				"shard 3 waits for the database", "shard 4 waits for its next attempt after", "503")
+		}
+		j.wantWords(half, "giving_up_in=5m0s")
+		if !errors.Is(o.Cause, coordinator.ErrGaveUp) {
+			j.Errorf("cause %v", o.Cause)
+		}
+	})
+}
+
+// Attempt after attempt fails: what is said is since when that has been so, not since when the latest has waited.
+func TestARowOfFaultsIsSaidSinceItsFirst(t *testing.T) {
+	inJob(t, 3, func(j *job) {
+		j.source.Answer = func(request) error { return transient() }
+		at := time.Now().Add(100 * time.Millisecond)
+		j.wantWords(j.run(j.Context()).Cause.Error(), "shards 1, 2, 3 wait for", "503", " since "+at.UTC().Format(time.RFC3339))
+	})
+}
+
+// After one fault a page is committed, and then the API never answers: the fault is over and not told any more.
+func TestAFaultThatWasGotOverIsNotSaid(t *testing.T) {
+	inJob(t, 1, func(j *job) {
+		n := 0
+		j.source.Answer = func(request) error {
+			switch n++; n {
+			case 1:
+				return transient()
+			case 2:
+				return nil
+			}
+			return shard.Sleep(j.Context(), time.Hour)
+		}
+		cause := j.run(j.Context()).Cause.Error()
+		j.wantWords(cause, "shard 1 waits for the API since")
+		if strings.Contains(cause, "503") {
+			j.Error(cause)
+		}
+	})
+}
+
+// A run that commits, however slowly, is not warned of.
+func TestTheWatchdogIsCalmWhilePagesAreCommitted(t *testing.T) {
+	inJob(t, 2, func(j *job) {
+		j.source.Latency, j.config.Fetchers = time.Minute, 1
+		j.failsTimes(1, transient())
+		said := j.hears()
+		j.complete()
+		if text := said.String(); text != "" {
+			j.Error(text)
+		}
+	})
+}
+
+// Of many shards only the first are named.
+func TestManyWaitingShardsAreNotAllNamed(t *testing.T) {
+	inJob(t, 30, func(j *job) {
+		j.store.OnBegin = func(shard.Checkpoint) error { return transient() }
+		text := j.run(j.Context()).Cause.Error()
+		if len(text) > 1500 {
+			j.Errorf("%d bytes: %s", len(text), text)
+		}
+		j.wantWords(text, "more wait for")
+	})
+}
