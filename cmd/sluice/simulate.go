@@ -27,6 +27,8 @@ type simulateSettings struct {
 	config apisim.Config
 	skewAt instantFlag
 	tie    tieFlag
+	// latency replaces all that the profile says of latency.
+	latency time.Duration
 }
 
 func (p *program) simulateCommand() *cobra.Command {
@@ -63,6 +65,7 @@ func (s *simulateSettings) bind(flags *pflag.FlagSet) {
 	flags.Float64Var(&c.MalformedShare, "malformed", 0, "share of the records that are malformed")
 	flags.Var(&s.list, "list", "limit of the list, such as 10/60s or none")
 	flags.Var(&s.feed, "feed", "limit of the stream, such as 50/60s or none")
+	flags.DurationVar(&s.latency, "latency", 0, "time that a page takes, and nothing else then takes any (default: the profile's)")
 	flags.IntVar(&c.PageCap, "page-cap", 5000, "most events in a page")
 	flags.BoolVar(&c.Flat, "flat", false, "flat bodies instead of nested ones")
 	flags.BoolVar(&c.Gzip, "gzip", false, "compress")
@@ -105,6 +108,9 @@ func (s *simulateSettings) merge(flags *pflag.FlagSet) (apisim.Config, error) {
 	}
 	if flags.Changed("feed") {
 		merged.Feed = asLimit(s.feed.Limit, true)
+	}
+	if flags.Changed("latency") {
+		merged.Latency = apisim.Latency{Page: s.latency}
 	}
 	if s.skewAt.set {
 		merged.SkewStart = s.skewAt.at.Time()
