@@ -7,7 +7,8 @@
 //	copy.part:stop          SIGSTOP at the first time
 //	*:seen                  print the name of every point when it is passed for the first time
 //
-// The other actions are panic and exit. Several, with commas between them, are obeyed together.
+// The other actions are term (SIGTERM to ourselves), panic and exit. Each prints the name of the point, and several, with
+// commas between them, are obeyed together.
 package failpoint
 
 import (

@@ -43,7 +43,7 @@ var fuses = sync.OnceValue(func() map[string][]*fuse {
 	return laid
 })
 
-var actions = []string{"kill", "stop", "panic", "exit", "seen"}
+var actions = []string{"kill", "stop", "term", "panic", "exit", "seen"}
 
 func known(name string) bool {
 	return slices.ContainsFunc(Points, func(p Point) bool { return p.Name == name })
@@ -62,18 +62,19 @@ func Hit(name string) {
 }
 
 func (f *fuse) burn(name string) {
+	fmt.Fprintln(os.Stderr, "fail point", name)
 	switch f.action {
 	case "kill":
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		select {} // nothing of ours goes on while the signal is on its way
 	case "stop":
 		_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+	case "term":
+		_ = syscall.Kill(os.Getpid(), syscall.SIGTERM)
 	case "panic":
 		panic("fail point " + name)
 	case "exit":
 		os.Exit(1)
-	case "seen":
-		fmt.Fprintln(os.Stderr, "fail point", name)
 	}
 }
 

@@ -1,0 +1,207 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"sluice/fetch/apisim"
+	"sluice/sink/pgproxy"
+)
+
+// crashWorld is a world for accidents: its API has malformed records, ties and pages with duplicates, its table has rows from
+// before the job, some with other content, and its database writes down every step of every checkpoint.
+type crashWorld struct {
+	*world
+	rand    *rand.Rand
+	args    []string
+	runs    []crashRun
+	windows []crashWindow
+	direct  string // the database without a proxy before it
+	proxy   *pgproxy.Proxy
+	done    bool  // the last run was complete
+	most    int64 // records that a run fetched for a shard and did not commit
+}
+
+// crashRun is one start of the program, and what the ledger said then.
+type crashRun struct {
+	began    time.Time
+	received map[int]int64 // by shard; none: there was no job yet
+}
+
+// The size of a world for accidents. A page is more than one part of a COPY.
+const (
+	crashEvents = 24_000
+	crashPage   = 480
+	crashShards = 3
+	crashQueue  = 1
+)
+
+func newCrashWorld(t *testing.T, seed uint64, change func(*apisim.Config)) *crashWorld {
+	t.Helper()
+	w := newWorld(t, crashEvents, func(c *apisim.Config) {
+		c.Seed, c.PageCap, c.MalformedShare, c.Faults.Duplicate = 1+seed, crashPage, 0.01, 0.1
+		c.Faults.ExpiredCursor = 0.1 // then reading goes on by timestamp, and meets records again
+		c.Ties = []apisim.Tie{{Events: 400, At: middle}, {Events: 300, At: middle.Add(-6 * 24 * time.Hour)}}
+		c.Latency = apisim.Latency{Page: 2 * time.Millisecond, Jitter: 2 * time.Millisecond, Scale: 1}
+		if change != nil {
+			change(c)
+		}
+	})
+	w.env["SLUICE_SOURCE"] = "https://crash.example" // a demo would not mix with rows that are there
+	c := &crashWorld{world: w, direct: w.env[envDatabase], rand: rand.New(rand.NewPCG(seed, 1)), args: []string{
+		"run", fmt.Sprintf("--shards=%d", crashShards), fmt.Sprintf("--queue-pages=%d", crashQueue),
+		fmt.Sprintf("--batch-rows=%d", crashPage), "--max-dead-letters=1000000", "--log-level=debug",
+	}}
+	c.exec(crashTables)
+	c.expect()
+	return c
+}
+
+const crashTables = `
+create schema crash;
+create table crash.expected (
+  serial bigint primary key, id uuid unique, session_id uuid, user_id uuid, type text, name text, at timestamptz, device_type text,
+  browser text, raw bytea, before boolean, alien boolean
+);
+create table crash.audit (
+  n bigint generated always as identity, xid text default pg_current_xact_id()::text, at timestamptz default now(),
+  pid integer default pg_backend_pid(), shard_id bigint, seq bigint, resume_at timestamptz, resume_id uuid, state text,
+  received bigint, events bigint, dead_letters bigint, run_id uuid
+)`
+
+// expect fills the table of what must be there in the end, and of what is there before.
+func (c *crashWorld) expect() {
+	c.t.Helper()
+	data := c.sim.Data()
+	var rows [][]any
+	for serial := range data.Events() {
+		e, raw := data.Event(serial), data.MalformedRecord(serial)
+		before := raw == nil && serial/crashPage%5 == 0 && serial%7 == 0
+		rows = append(rows, []any{serial, e.ID, e.Session, e.User, e.Type, e.Name, time.UnixMilli(e.AtMS).UTC(), e.Device, e.Browser,
+			raw, before, before && serial%21 == 0})
+	}
+	conn := c.connect()
+	defer conn.Close(context.Background())
+	if _, err := conn.CopyFrom(context.Background(), pgx.Identifier{"crash", "expected"}, []string{"serial", "id", "session_id",
+		"user_id", "type", "name", "at", "device_type", "browser", "raw", "before", "alien"}, pgx.CopyFromRows(rows)); err != nil {
+		c.t.Fatal(err)
+	}
+	c.exec(`analyze crash.expected`)
+}
+
+// watch makes the database write down the steps of the checkpoints from here on, as soon as it has the tables for it. It must
+// have them before there is a job.
+func (c *crashWorld) watch() {
+	c.t.Helper()
+	var tables, watched bool
+	c.query(`select to_regclass('public.ingestion_shards') is not null, to_regproc('crash.note') is not null`, nil, &tables, &watched)
+	if tables && !watched {
+		c.exec(crashTrigger)
+	}
+}
+
+const crashTrigger = `
+insert into ingested_events (id, session_id, user_id, type, name, properties, "timestamp", device_type, browser)
+select id, session_id, user_id, type, case when alien then 'alien' else name end, '{"page": "/home"}', at, device_type, browser
+from crash.expected where before;
+create function crash.note() returns trigger language plpgsql as $$
+begin
+  if new.seq <> old.seq then
+    insert into crash.audit (shard_id, seq, resume_at, resume_id, state, received, events, dead_letters, run_id)
+    values (new.id, new.seq, new.resume_at, new.resume_id, new.state, new.received, new.events, new.dead_letters, new.run_id);
+  else
+    update crash.audit a set received = new.received, events = new.events, dead_letters = new.dead_letters
+    where a.shard_id = new.id and a.seq = new.seq and a.xid = pg_current_xact_id()::text;
+  end if;
+  return null;
+end $$;
+create trigger note after update on ingestion_shards for each row execute function crash.note()`
+
+// launch starts the program with fail points, such as "copy.part:kill@3".
+func (c *crashWorld) launch(fuses string) *process {
+	c.t.Helper()
+	c.watch()
+	c.runs = append(c.runs, crashRun{time.Now(), c.receivedByShard()})
+	return c.startBuilt(crashBinary, []string{"SLUICE_FAILPOINTS=" + fuses}, c.args...)
+}
+
+// killed runs the program and returns whether it was killed at the point. If not, it must have ended with one of the codes.
+func (c *crashWorld) killed(point, fuses string, codes ...int) bool {
+	c.t.Helper()
+	p := c.launch(fuses)
+	code := p.code(c.t, time.Minute)
+	c.done = code == exitOK
+	if p.ProcessState.Sys().(syscall.WaitStatus).Signal() == syscall.SIGKILL {
+		return contains(p.out.String(), "fail point "+point+"\n")
+	}
+	if !slices.Contains(codes, code) {
+		c.t.Errorf("with %s the exit code is %d, expected %v:\n%s", fuses, code, codes, p.out.String())
+	}
+	return false
+}
+
+// cut breaks the line to the database once, at the next occasion; None leads past the proxy again.
+func (c *crashWorld) cut(at pgproxy.Break) {
+	c.t.Helper()
+	if c.env[envDatabase] = c.direct; at == pgproxy.None {
+		return
+	}
+	if c.proxy == nil {
+		c.proxy = pgproxy.Start(c.t, c.direct)
+	}
+	c.proxy.Cut(at)
+	c.env[envDatabase] = c.proxy.URL()
+}
+
+// successor checks a job that is complete and begins another one.
+func (c *crashWorld) successor(tally *crashTally) *crashWorld {
+	c.t.Helper()
+	c.finish()
+	tally.waste(c.most)
+	next := newCrashWorld(c.t, c.rand.Uint64(), nil)
+	next.killed("migration.done", "migration.done:kill")
+	return next
+}
+
+func (c *crashWorld) receivedByShard() map[int]int64 {
+	c.t.Helper()
+	var tables bool
+	if c.query(`select to_regclass('public.ingestion_shards') is not null`, nil, &tables); !tables {
+		return nil
+	}
+	received := map[int]int64{}
+	conn := c.connect()
+	defer conn.Close(context.Background())
+	rows, _ := conn.Query(context.Background(), `select shard, received from ingestion_shards`)
+	var shard int
+	var n int64
+	if _, err := pgx.ForEachRow(rows, []any{&shard, &n}, func() error { received[shard] = n; return nil }); err != nil {
+		c.t.Fatal(err)
+	}
+	return received
+}
+
+func (c *crashWorld) connect() *pgx.Conn {
+	c.t.Helper()
+	conn, err := pgx.Connect(context.Background(), c.env[envDatabase])
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return conn
+}
+
+func (c *crashWorld) exec(sql string, args ...any) {
+	c.t.Helper()
+	conn := c.connect()
+	defer conn.Close(context.Background())
+	if _, err := conn.Exec(context.Background(), sql, args...); err != nil {
+		c.t.Fatalf("%s: %v", sql, err)
+	}
+}
