@@ -103,6 +103,9 @@ func (c *Client) try(ctx context.Context, q question) ([]shard.Page, error) {
 	}
 }
 
+// tokenLimit is how often in a row the stream may refuse a token that was just given out, before the shard fails.
+const tokenLimit = 5
+
 // refusal returns what a status means that no waiting mends, and remembers what it tells of the API.
 func (c *Client) refusal(a *answer, q *question, endpoint shard.Endpoint) error {
 	defer a.free()
@@ -110,6 +113,8 @@ func (c *Client) refusal(a *answer, q *question, endpoint shard.Endpoint) error 
 	switch {
 	case a.status == http.StatusForbidden && endpoint == shard.List:
 		return refusedKey(err)
+	case a.status == http.StatusForbidden: // with a fresh token, too: somebody else may be taking them out
+		return &shard.StuckError{Err: fmt.Errorf("%s: %w", endpoint, err), Limit: tokenLimit}
 	case q.made && a.status >= 400 && a.status < 500:
 		c.dropMadeCursors(err)
 		return fmt.Errorf("%w: %w", shard.ErrCursorDead, err)

@@ -84,3 +84,12 @@ func checkTokenHeader(name string) error {
 	}
 	return nil
 }
+
+// checkHeaderValue allows what may stand in a header: with a line break in it, it could add headers of its own. The value is
+// not shown, it is a secret.
+func checkHeaderValue(secret string) error {
+	if strings.ContainsFunc(secret, func(r rune) bool { return r < ' ' || r > '~' }) {
+		return errors.New("a key or token has characters that no header may have")
+	}
+	return nil
+}

@@ -3,21 +3,20 @@ package fetch
 import (
 	"context"
 	"errors"
-	"fmt"
-	"net/http"
 	"net/url"
 	"sync"
 	"time"
 
-	"github.com/go-json-experiment/json"
 	"golang.org/x/sync/singleflight"
 
 	"sluice/shard"
-	"sluice/shard/failpoint"
 )
 
 // errStreamRefused: the API does not let us at the stream, and would not if asked again.
 var errStreamRefused = errors.New("the API refuses access to the stream")
+
+// errAccessLate passes: a door that hangs must not fail a shard.
+var errAccessLate = &shard.TransientError{Err: errors.New("the request for stream access took too long")}
 
 // access is what opens the stream: its address, and a token good for about 300 s.
 type access struct {
@@ -46,10 +45,12 @@ type tokens struct {
 	refused error     // for good
 	again   time.Time // after a fault that passes, not before
 	fault   error
+	faults  int // in a row
 }
 
-// tokenPause is how long a failed request for access is not repeated, so that the list goes on meanwhile.
-const tokenPause = 3 * time.Second
+// tokenPause is how long a failed request for access is not repeated, so that the list goes on meanwhile: twice as long with
+// every failure, up to 48 s, because one that hangs holds up all fetchers.
+const tokenPause, tokenDoublings = 3 * time.Second, 4
 
 // get returns an access that is good now, and fetches one if there is none. All callers share one request.
 func (t *tokens) get(ctx context.Context) (*access, error) {
@@ -60,8 +61,7 @@ func (t *tokens) get(ctx context.Context) (*access, error) {
 		if a, err, settled := t.peek(); settled {
 			return a, err
 		}
-		ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), t.client.config.HeaderTimeout,
-			errors.New("the request for stream access took too long"))
+		ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), t.client.config.HeaderTimeout, errAccessLate)
 		defer cancel()
 		return t.settle(t.client.requestAccess(ctx))
 	})
@@ -97,16 +97,26 @@ func (t *tokens) settle(a *access, err error) (*access, error) {
 	defer t.mu.Unlock()
 	switch {
 	case err == nil:
-		t.current = a
+		t.current, t.faults = a, 0
 	case errors.Is(err, errStreamRefused):
 		t.refused = err
 	default:
-		t.again, t.fault = time.Now().Add(tokenPause), err
+		pause := max(tokenPause<<min(t.faults, tokenDoublings), told(err))
+		t.again, t.fault, t.faults = time.Now().Add(pause), err, t.faults+1
 		if t.current != nil && time.Now().Before(t.current.expires) {
 			return t.current, nil
 		}
 	}
 	return a, err
+}
+
+// told returns how long the API wants to be left alone.
+func told(err error) time.Duration {
+	var transient *shard.TransientError
+	if errors.As(err, &transient) {
+		return transient.After
+	}
+	return 0
 }
 
 // drop forgets an access that the API did not take.
@@ -116,62 +126,4 @@ func (t *tokens) drop(a *access) {
 	if t.current == a {
 		t.current = nil
 	}
-}
-
-// requestAccess asks for access as the dashboard's page does; the API lets nobody else in.
-func (c *Client) requestAccess(ctx context.Context) (*access, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.origin.JoinPath(accessPath).String(), http.NoBody)
-	if err != nil {
-		return nil, err
-	}
-	c.identify(req)
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("Origin", c.origin.String())
-	req.Header.Set("Referer", c.origin.String()+"/")
-	req.Header.Set("X-Requested-With", "XMLHttpRequest")
-	req.Header.Set("X-Dashboard-Session", "true")
-	req.Header.Set("Sec-Fetch-Site", "same-origin")
-	req.AddCookie(&http.Cookie{Name: "dashboard_api_key", Value: c.config.Key.Reveal()})
-	sent := time.Now()
-	a, err := c.roundTrip(req, maxRecord)
-	if err != nil {
-		return nil, err
-	}
-	defer a.free()
-	c.count.access.Add(1)
-	switch {
-	case a.status == http.StatusOK:
-		return c.parseAccess(a.raw.Bytes(), sent)
-	case a.status == http.StatusForbidden || a.status == http.StatusNotFound:
-		return nil, fmt.Errorf("%w: %s", errStreamRefused, a.complaint())
-	}
-	return nil, a.fault(false)
-}
-
-func (c *Client) parseAccess(raw []byte, sent time.Time) (*access, error) {
-	var reply struct {
-		StreamAccess struct {
-			Endpoint    string  `json:"endpoint"`
-			Token       string  `json:"token"`
-			ExpiresIn   float64 `json:"expiresIn"`
-			TokenHeader string  `json:"tokenHeader"`
-		} `json:"streamAccess"`
-	}
-	if err := json.Unmarshal(raw, &reply); err != nil {
-		return nil, &shard.TransientError{Err: fmt.Errorf("read the stream access: %w", err)}
-	}
-	given := reply.StreamAccess
-	endpoint, err := resolveEndpoint(c.origin, given.Endpoint)
-	if err == nil {
-		err = checkTokenHeader(given.TokenHeader)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errStreamRefused, err)
-	}
-	failpoint.Hit("access.got")
-	life := time.Duration(min(max(given.ExpiresIn, 1), 3600) * float64(time.Second))
-	return &access{
-		endpoint: endpoint, header: given.TokenHeader, token: Secret(given.Token),
-		renew: sent.Add(life - min(45*time.Second, life/5)), expires: sent.Add(life),
-	}, nil
 }

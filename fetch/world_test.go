@@ -375,3 +375,11 @@ func (c *counted) Close() error {
 	c.once.Do(func() { c.open.Add(-1) })
 	return c.Conn.Close()
 }
+
+func wantStuck(t *testing.T, err error) {
+	t.Helper()
+	var stuck *shard.StuckError
+	if !errors.As(err, &stuck) {
+		t.Fatalf("%v (%#v): want a fault that a few attempts may mend", err, err)
+	}
+}
