@@ -133,6 +133,15 @@ func TestTolerableRecordsAreEvents(t *testing.T) {
 	}
 }
 
+// TestWhatFollowsARecordIsNotOverlooked: a record with a word, a byte or a comment behind it became a row, because the end was
+// looked for in a way that takes everything that is no JSON for it.
+func TestWhatFollowsARecordIsNotOverlooked(t *testing.T) {
+	for _, behind := range []string{"x", " x", "1", `"a"`, "{}", "\x00", "tru", " // no", "\u00a0", "\v"} {
+		record := goodRecord + behind
+		checkHostile(t, decode(t, page(other(1), record, other(2))), []string{other(1), record, other(2)}, record, string(ReasonSyntax))
+	}
+}
+
 // TestTimestampsThatGoReadsAndRFC3339DoesNot: an hour of one digit and wide zones became rows.
 func TestTimestampsThatGoReadsAndRFC3339DoesNot(t *testing.T) {
 	for _, text := range []string{"T1:00:00Z", "T01:00:00,5Z", "T01:00:00+24:00", "T01:00:00-10:60", "T1:00:00.5+01:00"} {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"unicode/utf8"
 
@@ -34,11 +35,12 @@ func (d *decoder) single(b *body, raw []byte) {
 	d.json.Reset(bytes.NewBuffer(raw))
 	before := len(b.events)
 	err := d.record(b, raw)
-	if err == nil && d.json.PeekKind() != 0 {
-		err = errors.New("something follows the record")
-	}
 	if err == nil {
-		return
+		// Not PeekKind, which takes what is no JSON for the end.
+		if _, err = d.json.ReadToken(); err == io.EOF {
+			return
+		}
+		err = fmt.Errorf("something follows the record: %v", err)
 	}
 	b.events = b.events[:before]
 	b.rejects = append(b.rejects, reject(raw, "", syntaxReason(raw, err), err))
@@ -74,7 +76,7 @@ func spans(raw []byte, first int) (records [][]byte, last int, err error) {
 		case c == '}':
 			return nil, 0, fmt.Errorf("%w: %w", errNoPage, errUnbalanced)
 		case level == 0:
-			record := bytes.TrimSpace(raw[from:i])
+			record := bytes.Trim(raw[from:i], " \t\r\n") // JSON's white space, which is less than Unicode's
 			if len(record) > 0 || c == ',' || len(records) > 0 {
 				records = append(records, record)
 			}

@@ -97,6 +97,14 @@ func session(device, browser string) func(*record) {
 // beside adds fields to a sound record.
 func beside(fields string) func(*record) { return func(r *record) { r.session += "," + fields } }
 
+// followed puts something behind a sound record.
+func followed(text string) func(*record) {
+	return func(r *record) {
+		all := string(r.join()) + text
+		r.whole = &all
+	}
+}
+
 func nested(depth int) func(*record) {
 	return properties(strings.Repeat("[", depth) + strings.Repeat("]", depth))
 }

@@ -117,6 +117,11 @@ var Rejected = []Case{
 	{"array", "not-an-object", whole(`[{"id":1},[]]`)},
 	{"empty object", "missing", whole(`{}`)},
 	{"bare word", "syntax", whole(`undefined`)},
+	{"record and a word", "syntax", followed(`x`)},
+	{"record and a number", "syntax", followed(`1`)},
+	{"record and a record", "syntax", followed(`{}`)},
+	{"record and a zero byte", "syntax", followed("\x00")},
+	{"record and a comment", "syntax", followed(" /* seen */")},
 
 	{"type of 51 characters", "too-long", kind(quoted(repeated(51, "é")))},
 	{"type of 50 characters and a space", "too-long", kind(quoted(repeated(50, "t") + " "))},
