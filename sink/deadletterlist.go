@@ -26,10 +26,13 @@ type DeadLetter struct {
 
 // DeadLetterQuery chooses dead letters of one job.
 type DeadLetterQuery struct {
-	JobID   int64
-	Reason  string // empty: any
-	AfterID int64  // for the next page: the last ID of the one before
-	Limit   int    // 0: 100
+	JobID    int64
+	IDs      []int64 // nil: any
+	Reason   string  // empty: any
+	Replayed bool    // those that were replayed too
+	Whole    bool    // with all their bytes
+	AfterID  int64   // for the next page: the last ID of the one before
+	Limit    int     // 0: 100
 }
 
 // listedRaw bytes of a record are shown in a list.
@@ -39,12 +42,19 @@ const deadLetterColumns = `d.id, s.shard, d.seq, d.sha256, substring(d.raw for $
        d.endpoint, d.received_at, coalesce(d.replayed_at, '0001-01-01 00:00:00+00')
 from public.dead_letters d join public.ingestion_shards s on s.id = d.shard_id`
 
+// wholeRaw is more than what is kept of any record.
+const wholeRaw = 1 << 30
+
 // DeadLetters returns a page of the job's dead letters, oldest first, with the beginning of their bytes.
 func (p *Postgres) DeadLetters(ctx context.Context, q DeadLetterQuery) ([]DeadLetter, error) {
 	if q.Limit <= 0 {
 		q.Limit = 100
 	}
-	rows, _ := p.pool.Query(ctx, selectDeadLetters, q.JobID, listedRaw, q.Reason, q.AfterID, q.Limit)
+	shown := listedRaw
+	if q.Whole {
+		shown = wholeRaw
+	}
+	rows, _ := p.pool.Query(ctx, selectDeadLetters, q.JobID, shown, q.Reason, q.AfterID, q.Limit, q.IDs, q.Replayed)
 	letters, err := pgx.CollectRows(rows, pgx.RowToStructByPos[DeadLetter])
 	if err != nil {
 		return nil, ledgerError(err, "list the dead letters")
@@ -54,12 +64,13 @@ func (p *Postgres) DeadLetters(ctx context.Context, q DeadLetterQuery) ([]DeadLe
 
 const selectDeadLetters = `
 select ` + deadLetterColumns + `
-where d.job_id = $1 and ($3 = '' or d.reason = $3) and d.id > $4
+where d.job_id = $1 and ($3 = '' or d.reason = $3) and d.id > $4 and ($6::bigint[] is null or d.id = any($6))
+  and ($7 or d.replayed_at is null)
 order by d.id limit $5`
 
 // DeadLetter returns one dead letter of the job with all its bytes; nil if there is none of that id.
 func (p *Postgres) DeadLetter(ctx context.Context, jobID, id int64) (*DeadLetter, error) {
-	rows, _ := p.pool.Query(ctx, selectDeadLetter, jobID, 1<<30, id)
+	rows, _ := p.pool.Query(ctx, selectDeadLetter, jobID, wholeRaw, id)
 	letter, err := pgx.CollectExactlyOneRow(rows, pgx.RowToAddrOfStructByPos[DeadLetter])
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil
@@ -78,7 +89,7 @@ type ReasonCount struct {
 	Count  int64
 }
 
-// DeadLetterReasons counts the job's dead letters by reason, the most frequent first.
+// DeadLetterReasons counts the job's dead letters by reason, the most frequent first, without those that were replayed.
 func (p *Postgres) DeadLetterReasons(ctx context.Context, jobID int64) ([]ReasonCount, error) {
 	rows, _ := p.pool.Query(ctx, countReasons, jobID)
 	counts, err := pgx.CollectRows(rows, pgx.RowToStructByPos[ReasonCount])
@@ -89,4 +100,4 @@ func (p *Postgres) DeadLetterReasons(ctx context.Context, jobID int64) ([]Reason
 }
 
 const countReasons = `
-select reason, count(*) from public.dead_letters where job_id = $1 group by reason order by count(*) desc, reason`
+select reason, count(*) from public.dead_letters where job_id = $1 and replayed_at is null group by reason order by count(*) desc, reason`

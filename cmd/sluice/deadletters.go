@@ -17,10 +17,10 @@ import (
 
 func (p *program) deadLettersCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "dead-letters", Short: "Look at the records that could not become rows", Args: noArgs,
+		Use: "dead-letters", Short: "Look at the records that could not become rows, and try them again", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(p.deadLettersListCommand(), p.deadLettersShowCommand())
+	cmd.AddCommand(p.deadLettersListCommand(), p.deadLettersShowCommand(), p.deadLettersReplayCommand())
 	return cmd
 }
 
@@ -39,6 +39,7 @@ func (p *program) deadLettersListCommand() *cobra.Command {
 	c.bind(cmd.Flags())
 	cmd.Flags().StringVar(&q.Reason, "reason", "", "only those of this reason")
 	cmd.Flags().IntVar(&q.Limit, "limit", 100, "how many at most")
+	cmd.Flags().BoolVar(&q.Replayed, "replayed", false, "those that were replayed too")
 	cmd.Flags().Int64Var(&q.AfterID, "after", 0, "only those after this id, for the next page")
 	return cmd
 }
@@ -78,6 +79,7 @@ type deadLetter struct {
 	SHA256     string    `json:"sha256"`
 	RawBytes   int64     `json:"raw_bytes"`
 	ReceivedAt time.Time `json:"received_at"`
+	ReplayedAt time.Time `json:"replayed_at,omitzero"`
 	Raw        string    `json:"raw,omitempty"`
 	RawBase64  string    `json:"raw_base64,omitempty"`
 }
@@ -86,6 +88,7 @@ func describeLetter(d *sink.DeadLetter) deadLetter {
 	shown := deadLetter{
 		ID: d.ID, Shard: d.Shard, Reason: d.Reason, Detail: d.Detail, EventID: d.EventID, Endpoint: d.Endpoint,
 		SHA256: hex.EncodeToString(d.SHA256), RawBytes: d.RawBytes, ReceivedAt: d.ReceivedAt,
+		ReplayedAt: d.ReplayedAt,
 	}
 	if utf8.Valid(d.Raw) {
 		shown.Raw = string(d.Raw)
@@ -167,6 +170,9 @@ func (p *program) showDeadLetter(ctx context.Context, c *common, id int64, raw b
 	out.line("reason    %s: %q", d.Reason, d.Detail)
 	out.line("event     %q", d.EventID)
 	out.line("received  %s from the %s", d.ReceivedAt.UTC().Format(time.RFC3339), d.Endpoint)
+	if !d.ReplayedAt.IsZero() {
+		out.line("replayed  %s", d.ReplayedAt.UTC().Format(time.RFC3339))
+	}
 	out.line("sha256    %x", d.SHA256)
 	out.line("bytes     %s (sluice dead-letters show %d --raw prints them as they are)", terminal.Number(d.RawBytes), d.ID)
 	out.line("%s", fmt.Sprintf("%q", d.Raw))
