@@ -78,7 +78,6 @@ func (p probe) ask(ctx context.Context, conn *pgx.Conn) Finding {
 // probes in the order in which they are shown.
 func probes(config Config) []probe {
 	return []probe{
-		{"line", probeLine},
 		{"pooler", probePooler},
 		{"version", probeVersion},
 		{"encoding", probeEncoding},
