@@ -78,6 +78,7 @@ func (p probe) ask(ctx context.Context, conn *pgx.Conn) Finding {
 // probes in the order in which they are shown.
 func probes(config Config) []probe {
 	return []probe{
+		{"line", probeLine},
 		{"pooler", probePooler},
 		{"version", probeVersion},
 		{"encoding", probeEncoding},
