@@ -110,11 +110,33 @@ func (c *Coordinator) Run(ctx context.Context) (Outcome, error) {
 	for _, cp := range checkpoints {
 		c.count(cp.Counts)
 	}
-	c.runAll(ctx, work, checkpoints)
+	for c.runAll(ctx, work, checkpoints); ctx.Err() == nil; c.runAll(ctx, work, checkpoints) {
+		if checkpoints = c.takenBack(ctx); len(checkpoints) == 0 {
+			break
+		}
+	}
 	if ctx.Err() != nil {
 		c.outcome.Cause = context.Cause(ctx)
 	}
 	return c.outcome, nil
+}
+
+// takenBack returns the shards that were done and are not any more: a database that failed over to a standby, which was behind,
+// has forgotten commits that it had acknowledged. The ledger is the truth, not what this process remembers.
+func (c *Coordinator) takenBack(ctx context.Context) []shard.Checkpoint {
+	all, err := c.store.Load(ctx)
+	if err != nil {
+		return nil // the check after the run reads the ledger too
+	}
+	left := slices.DeleteFunc(all, func(cp shard.Checkpoint) bool {
+		failed := slices.ContainsFunc(c.outcome.Failures, func(f Failure) bool { return f.Shard == cp.Shard })
+		return failed || cp.State == shard.Done
+	})
+	if len(left) > 0 {
+		c.config.Log.Warn("the ledger has shards as unfinished that were done: the database went back in time", "shards", len(left))
+		c.outcome.Done = max(0, c.outcome.Done-len(left))
+	}
+	return left
 }
 
 // endDrain drops what is not committed within Drain of the stop. Work ends with the run, and so does this.

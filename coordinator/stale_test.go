@@ -26,6 +26,29 @@ func TestAStaleShardIsRunAgainFromItsRow(t *testing.T) {
 	})
 }
 
+// A failover to a standby that was behind: the row of a shard that was done, and of which nothing is under way, is unfinished
+// again. The run had ended with a check that failed, though the same command would have mended it.
+func TestAShardThatTheLedgerTakesBackIsRunAgain(t *testing.T) {
+	inJob(t, 3, func(j *job) {
+		last := 0
+		j.store.OnCommit = func(_ context.Context, b shard.Batch) error {
+			if b.From.ID == 1 && b.Proof != "" {
+				if last++; last == 1 {
+					j.store.edit(3, func(cp *shard.Checkpoint) {
+						*cp = shard.Checkpoint{ID: 3, Shard: 3, Window: cp.Window, State: shard.Pending}
+					})
+				}
+			}
+			return nil
+		}
+		j.config.Fetchers = 1
+		j.complete()
+		if tries := len(j.store.tries(3)); tries != 2 {
+			j.Errorf("%d attempts, want 2", tries)
+		}
+	})
+}
+
 // The last commit of a shard had landed, though its answer did not come back: the row is done when the shard is begun again.
 func TestAShardThatTheLedgerHasAsDoneIsDone(t *testing.T) {
 	inJob(t, 2, func(j *job) {

@@ -2,22 +2,27 @@ package sink
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"sync"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"sluice/shard"
 	"sluice/shard/failpoint"
 )
 
-// outage is a time in which the database takes no commits. All writers share one, so that it is logged once.
+// outage is a time in which the database takes no commits. All writers share one, so that each kind of fault is logged once:
+// a server that goes down and comes back without a free connection has two.
 type outage struct {
 	log *slog.Logger
 
 	mu    sync.Mutex
 	since time.Time
 	err   error
+	kinds map[string]bool
 }
 
 func (o *outage) begin(err error) {
@@ -26,9 +31,21 @@ func (o *outage) begin(err error) {
 	err = explainOutage(err)
 	o.err = err
 	if o.since.IsZero() {
-		o.since = time.Now()
+		o.since, o.kinds = time.Now(), map[string]bool{}
+	}
+	if kind := kindOf(err); !o.kinds[kind] {
+		o.kinds[kind] = true
 		o.log.Warn("the database does not take commits, waiting for it", "err", err)
 	}
+}
+
+// kindOf returns the server's code of a fault; where it said nothing, the line was lost or could not be had.
+func kindOf(err error) string {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		return pg.Code
+	}
+	return "line"
 }
 
 func (o *outage) end() {

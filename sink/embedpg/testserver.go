@@ -2,7 +2,10 @@ package embedpg
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 )
 
@@ -50,5 +53,31 @@ func (s *Server) remove(tb T) {
 	}
 	if err := os.RemoveAll(string(s.home)); err != nil {
 		tb.Logf("remove the test server: %v", err)
+	}
+}
+
+// Keep stops the server for a moment and copies its data. The returned function crashes the server and starts it with that
+// copy: what a failover to a standby does that was behind.
+func (s *Server) Keep(tb T) (goBack func()) {
+	tb.Helper()
+	ctx := context.Background()
+	kept := s.home.data() + ".kept"
+	swap := func(args ...string) {
+		tb.Helper()
+		err := s.Crash(ctx)
+		if err == nil {
+			var out []byte
+			if out, err = exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
+				err = fmt.Errorf("%w: %s", err, out)
+			}
+		}
+		if err = errors.Join(err, s.Start(ctx)); err != nil {
+			tb.Fatalf("%v: %v", args, err)
+		}
+	}
+	swap("cp", "-a", s.home.data(), kept)
+	return func() {
+		tb.Helper()
+		swap("sh", "-c", fmt.Sprintf("rm -r '%s' && mv '%s' '%s'", s.home.data(), kept, s.home.data()))
 	}
 }

@@ -1,0 +1,129 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"sluice/sink/embedpg"
+)
+
+// TestServerFaultsInTheMiddle are faults of a whole server, one after another on the same one. The run goes on by itself each
+// time, and ends exact.
+func TestServerFaultsInTheMiddle(t *testing.T) {
+	server := embedpg.TestServer(t, embedpg.TestOptions{Settings: []string{"max_connections = 25"}})
+	for _, fault := range []struct {
+		name, fetchers string
+		strike         func(w *world, p *process, server *embedpg.Server)
+	}{
+		{"a backend is killed", "4", killBackend},
+		{"all sessions are ended", "4", endSessions},
+		{"no connection is left", "4", exhaustConnections},
+		{"it is read-only for a while", "4", readOnlyForAWhile},
+		{"it goes on from data of before", "1", goBackInTime},
+	} {
+		t.Run(fault.name, func(t *testing.T) {
+			w := newWorld(t, 60_000, slow(20*time.Millisecond))
+			name := "fault_" + fmt.Sprint(time.Now().UnixNano())
+			if err := server.EnsureDatabase(t.Context(), name); err != nil {
+				t.Fatal(err)
+			}
+			w.env[envDatabase] = server.URL(name)
+			p := w.start("run", "--shards=4", "--fetchers="+fault.fetchers)
+			w.waitFor(p, 25)
+			fault.strike(w, p, server)
+			if code := p.code(t, 2*time.Minute); code != exitOK {
+				t.Fatalf("exit code %d:\n%s", code, p.out.String())
+			}
+			w.exact()
+		})
+	}
+}
+
+// killBackend kills one with SIGKILL: the postmaster ends all others and recovers from the log.
+func killBackend(w *world, _ *process, _ *embedpg.Server) {
+	var pid int
+	w.query(ourBackends+` limit 1`, nil, &pid)
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+const ourBackends = `select pid from pg_stat_activity where starts_with(application_name, 'sluice/') and datname = current_database()`
+
+func endSessions(w *world, _ *process, _ *embedpg.Server) {
+	var n int
+	w.query(`select count(pg_terminate_backend(pid)) from (`+ourBackends+`) t`, nil, &n)
+	if n == 0 {
+		w.t.Error("there was no session to end")
+	}
+}
+
+// exhaustConnections ends the run's sessions and takes all places before it can.
+func exhaustConnections(w *world, p *process, _ *embedpg.Server) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	others := []*pgx.Conn{w.connect()}
+	for !contains(p.out.String(), "53300") && ctx.Err() == nil {
+		if conn, err := pgx.Connect(ctx, w.env[envDatabase]); err == nil {
+			others = append(others, conn)
+		} else if _, err := others[0].Exec(ctx, `select pg_terminate_backend(pid) from (`+ourBackends+`) t`); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	for _, conn := range others {
+		_ = conn.Close(ctx)
+	}
+	w.waitForOutput(p, "53300")
+}
+
+func (w *world) connect() *pgx.Conn {
+	w.t.Helper()
+	conn, err := pgx.Connect(context.Background(), w.env[envDatabase])
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return conn
+}
+
+func readOnlyForAWhile(w *world, p *process, _ *embedpg.Server) {
+	for _, sql := range []string{`alter system set default_transaction_read_only = on`, `select pg_reload_conf()`} {
+		w.exec(sql)
+	}
+	w.waitForOutput(p, "25006")
+	for _, sql := range []string{`alter system reset default_transaction_read_only`, `select pg_reload_conf()`} {
+		w.exec(sql)
+	}
+}
+
+func (w *world) exec(sql string) {
+	w.t.Helper()
+	conn := w.connect()
+	defer conn.Close(context.Background())
+	if _, err := conn.Exec(context.Background(), "set default_transaction_read_only = off"); err != nil {
+		w.t.Fatal(err)
+	}
+	if _, err := conn.Exec(context.Background(), sql); err != nil {
+		w.t.Fatalf("%s: %v", sql, err)
+	}
+}
+
+// goBackInTime is a failover to a standby that was behind: commits that were acknowledged are gone, with their checkpoints. One
+// shard was done in between, so that the run has no attempt of it under way that could notice.
+func goBackInTime(w *world, p *process, server *embedpg.Server) {
+	goBack := server.Keep(w.t)
+	const done = `select count(*) from ingestion_shards where state = 'done'`
+	var before, after int
+	w.query(done, nil, &before)
+	for n := before; n == before; {
+		w.query(done, nil, &n)
+	}
+	goBack()
+	if w.query(done, nil, &after); after > before {
+		w.t.Fatal("the shard is done, even so")
+	}
+}
