@@ -58,7 +58,8 @@ func TestEndpointStaysAtTheOrigin(t *testing.T) {
 }
 
 func FuzzResolveEndpoint(f *testing.F) {
-	for _, s := range []string{"/api/v1/x", "//evil.com/api/", "/api/%2e%2e/x", "https://api.example.com:443/api/x"} {
+	for _, s := range []string{"/api/v1/x", "//evil.com/api/", "/api/%2e%2e/x", "https://api.example.com:443/api/x", "/api/a%20b?c#d",
+		"https://api.example.com@evil.com/api/", `/\evil.com/api/`, "/api/%252e%252e/x", "/api/é", "https:api/x", "/api/;x=1"} {
 		f.Add(s)
 	}
 	origin := &url.URL{Scheme: "https", Host: "api.example.com"}
@@ -70,6 +71,9 @@ func FuzzResolveEndpoint(f *testing.F) {
 		if u.Scheme != "https" || u.Host != "api.example.com" || u.User != nil || !strings.HasPrefix(u.Path, "/api/") ||
 			strings.Contains(u.String(), "..") {
 			t.Errorf("%q leads to %s", given, u)
+		}
+		if again, err := resolveEndpoint(origin, u.String()); err != nil || again.String() != u.String() {
+			t.Errorf("%q leads to %s, which leads to %v, %v", given, u, again, err)
 		}
 	})
 }

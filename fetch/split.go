@@ -33,7 +33,7 @@ func (d *decoder) split(raw []byte) (*body, error) {
 // single decodes one record that stands alone.
 func (d *decoder) single(b *body, raw []byte) {
 	d.json.Reset(bytes.NewBuffer(raw))
-	before := len(b.events)
+	events, rejects := len(b.events), len(b.rejects)
 	err := d.record(b, raw)
 	if err == nil {
 		// Not PeekKind, which takes what is no JSON for the end.
@@ -42,8 +42,8 @@ func (d *decoder) single(b *body, raw []byte) {
 		}
 		err = fmt.Errorf("something follows the record: %v", err)
 	}
-	b.events = b.events[:before]
-	b.rejects = append(b.rejects, reject(raw, "", syntaxReason(raw, err), err))
+	b.events = b.events[:events]
+	b.rejects = append(b.rejects[:rejects], reject(raw, "", syntaxReason(raw, err), err))
 }
 
 // syntaxReason finds the word for a record that is not sound JSON.
