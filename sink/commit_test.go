@@ -60,9 +60,7 @@ func TestCommitIsStale(t *testing.T) {
 		})
 	}
 	t.Run("taken by another run", func(t *testing.T) {
-		other := open(t, b.url)
-		_, err := other.Begin(t.Context(), from.ID)
-		must(t, err)
+		hold(t, open(t, b.url))
 		if _, err := b.Commit(t.Context(), batch(from, events(0, 10))); !errors.Is(err, shard.ErrStale) {
 			t.Fatalf("got %v, want ErrStale", err)
 		}

@@ -107,6 +107,7 @@ func TestALostCommitThatAnotherRunOvertook(t *testing.T) {
 	var wg sync.WaitGroup
 	wg.Go(func() { _, err = p.Commit(t.Context(), batch(from, events(0, 100))) })
 	awaitOutage(t, p)
+	hold(t, b.Postgres)
 	_, theirs := b.Commit(t.Context(), batch(b.begin(t, 1), events(100, 50)))
 	must(t, theirs)
 	proxy.Up()

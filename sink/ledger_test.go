@@ -62,6 +62,7 @@ func TestFailLeavesARowOfAnotherRunAlone(t *testing.T) {
 	equal(t, "state", b.shard(t, 1).State, shard.Pending)
 	equal(t, "last error", b.shard(t, 1).LastError, "the API is away")
 	other := open(t, b.url)
+	hold(t, other)
 	_, err := other.Begin(t.Context(), c.ID)
 	must(t, err)
 	must(t, b.Fail(t.Context(), c.ID, shard.Failed, "poison"))
@@ -166,6 +167,30 @@ func TestOneRunHoldsAJob(t *testing.T) {
 	second, err := other.Lock(t.Context())
 	must(t, err)
 	second.Close(t.Context())
+}
+
+// TestARunThatLostTheJobBeginsNoShard: it may not know yet that another run has the job, which may not have come to all shards.
+func TestARunThatLostTheJobBeginsNoShard(t *testing.T) {
+	b := newBench(t, shard.Window{Start: shard.Past, End: 0}, shard.Window{Start: 0, End: shard.Future})
+	lost := open(t, b.url)
+	lock, err := lost.Lock(t.Context())
+	must(t, err)
+	from, err := lost.Begin(t.Context(), b.shard(t, 1).ID)
+	must(t, err)
+	lock.Close(t.Context())
+	hold(t, b.Postgres)
+	for n := range 2 {
+		if _, err := lost.Begin(t.Context(), b.shard(t, n+1).ID); !errors.Is(err, shard.ErrStale) {
+			t.Errorf("shard %d: got %v, want ErrStale", n+1, err)
+		}
+	}
+	if _, err := lost.Commit(t.Context(), batch(from, events(0, 10))); !errors.Is(err, shard.ErrStale) {
+		t.Errorf("commit: got %v, want ErrStale", err)
+	}
+	must(t, lost.Fail(t.Context(), from.ID, shard.Failed, "too late"))
+	equal(t, "state", b.shard(t, 1).State, shard.Running)
+	b.begin(t, 1)
+	b.begin(t, 2)
 }
 
 // A lost connection is not a lost lock: it is taken again, unless another run was quicker.

@@ -36,7 +36,7 @@ func (e *LockedError) Error() string {
 func (e *LockedError) Is(target error) bool { return target == ErrJobLocked }
 
 // JobLock keeps every other run away from a job. It is an advisory lock on a connection of its own: it ends with the process,
-// however that ends.
+// however that ends. Who takes it takes the shards too.
 type JobLock struct {
 	p    *Postgres
 	conn *pgx.Conn
@@ -125,7 +125,7 @@ func (l *JobLock) take(ctx context.Context) error {
 	var got bool
 	if err = conn.QueryRow(ctx, tryLock, lockKey(l.p.config.Job)).Scan(&got); err == nil && got {
 		l.conn = conn
-		return nil
+		return l.claim(ctx)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
 	if err != nil {
@@ -135,6 +135,23 @@ func (l *JobLock) take(ctx context.Context) error {
 }
 
 const tryLock = `select pg_catalog.pg_try_advisory_lock($1)`
+
+// claim makes all shards of the job this run's, where it was made already. An older run that was only asleep, or whose lock
+// was lost without its knowing, can from here on neither begin a shard nor commit to one, whatever it believes.
+func (l *JobLock) claim(ctx context.Context) error {
+	l.p.evict(ctx, 0)
+	_, err := l.conn.Exec(ctx, claimShards, l.p.config.Job, l.p.config.Run)
+	if err == nil || hasCode(err, undefinedTable) {
+		return nil
+	}
+	l.Close(ctx)
+	return fmt.Errorf("claim the shards of job %s: %w", l.p.config.Job, err)
+}
+
+const claimShards = `
+update public.ingestion_shards s set run_id = $2
+from public.ingestion_jobs j
+where j.name = $1 and s.job_id = j.id and s.round = j.round and s.state <> 'done'`
 
 // refused tells who has the lock. If that is a lost connection of this very run, which the server has not yet given up, it is
 // ended; the next try will succeed.

@@ -109,9 +109,8 @@ func (p *Postgres) evict(ctx context.Context, shardID int64) {
 	ctx, cancel := context.WithTimeout(ctx, longestWait)
 	defer cancel()
 	tag, err := p.pool.Exec(ctx, terminateHolders, shardID, jobPrefix(p.config.Job), p.name())
-	if err != nil {
+	if err != nil && !hasCode(err, undefinedTable) {
 		p.log.Warn("cannot look for the session that holds a shard", "err", err)
-		return
 	}
 	if n := tag.RowsAffected(); n > 0 {
 		p.log.Warn("ended dead sessions that held a shard", "sessions", n)

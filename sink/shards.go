@@ -45,8 +45,8 @@ func scanCheckpoint(row pgx.CollectableRow) (c shard.Checkpoint, err error) {
 	return c, err
 }
 
-// Begin takes a shard for this run and returns where it stands. From here on an older run can commit nothing to it. A session
-// of a dead run that still holds the row is ended. A shard that is done cannot be begun: shard.ErrStale.
+// Begin starts an attempt of a shard and returns where it stands. A session of a dead run that still holds the row is ended. A
+// shard that is done, or that a later run has claimed, cannot be begun: shard.ErrStale.
 func (p *Postgres) Begin(ctx context.Context, id int64) (shard.Checkpoint, error) {
 	c, err := p.begin(ctx, id)
 	if hasCode(err, lockNotAvailable) {
@@ -71,6 +71,7 @@ const beginShard = `
 update public.ingestion_shards s
 set state = 'running', attempts = attempts + 1, run_id = $2, started_at = coalesce(started_at, now()), updated_at = now()
 where s.id = $1 and s.state <> 'done'
+  and (s.run_id is null or s.run_id = $2)
 returning ` + shardColumns
 
 // Fail notes why a shard is not going on: pending where it will be tried again, failed where a retry cannot mend it. A shard

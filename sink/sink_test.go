@@ -46,6 +46,14 @@ func newBenchAt(tb testing.TB, url string, windows ...shard.Window) *bench {
 	return &bench{Postgres: p, url: url, job: job}
 }
 
+// hold takes the job for a run until the test ends.
+func hold(tb testing.TB, p *Postgres) {
+	tb.Helper()
+	lock, err := p.Lock(tb.Context())
+	must(tb, err)
+	tb.Cleanup(func() { lock.Close(context.WithoutCancel(tb.Context())) })
+}
+
 // begin takes the n-th shard, counted from 1.
 func (b *bench) begin(tb testing.TB, n int) shard.Checkpoint {
 	tb.Helper()
