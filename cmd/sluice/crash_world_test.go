@@ -70,6 +70,7 @@ create table crash.expected (
   serial bigint primary key, id uuid unique, session_id uuid, user_id uuid, type text, name text, at timestamptz, device_type text,
   browser text, raw bytea, before boolean, alien boolean
 );
+create table crash.owners (n bigint generated always as identity, shard_id bigint, run_id uuid);
 create table crash.audit (
   n bigint generated always as identity, xid text default pg_current_xact_id()::text, at timestamptz default now(),
   pid integer default pg_backend_pid(), shard_id bigint, seq bigint, resume_at timestamptz, resume_id uuid, state text,
@@ -113,6 +114,9 @@ select id, session_id, user_id, type, case when alien then 'alien' else name end
 from crash.expected where before;
 create function crash.note() returns trigger language plpgsql as $$
 begin
+  if new.run_id is distinct from old.run_id then
+    insert into crash.owners (shard_id, run_id) values (new.id, new.run_id);
+  end if;
   if new.seq <> old.seq then
     insert into crash.audit (shard_id, seq, resume_at, resume_id, state, received, events, dead_letters, run_id)
     values (new.id, new.seq, new.resume_at, new.resume_id, new.state, new.received, new.events, new.dead_letters, new.run_id);
