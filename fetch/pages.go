@@ -149,7 +149,7 @@ func (c *Client) admit(ctx context.Context, q *question) (Call, *access, error) 
 		case q.dead():
 			c.pacer.Return(call)
 			return Call{}, nil, shard.ErrCursorDead
-		case call.Endpoint == shard.Stream && time.Now().After(access.renew):
+		case call.Endpoint == shard.Stream && !c.tokens.best(access):
 			c.pacer.Return(call)
 		default:
 			return call, access, nil

@@ -92,6 +92,13 @@ func (t *tokens) peek() (a *access, err error, settled bool) {
 	return nil, nil, false
 }
 
+// best tells whether there is nothing better than a to be had now. A wait for quota may have taken longer than a is good. But
+// where its renewal has just failed, a is what there is until the next try.
+func (t *tokens) best(a *access) bool {
+	known, _, settled := t.peek()
+	return settled && known == a
+}
+
 func (t *tokens) settle(a *access, err error) (*access, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
