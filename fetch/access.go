@@ -32,7 +32,7 @@ func (c *Client) requestAccess(ctx context.Context) (*access, error) {
 	req.Header.Set("Sec-Fetch-Site", "same-origin")
 	req.AddCookie(&http.Cookie{Name: "dashboard_api_key", Value: c.config.Key.Reveal()})
 	sent := time.Now()
-	a, err := c.roundTrip(req, maxRecord)
+	a, err := c.roundTrip(req, maxRecord, nil)
 	if err != nil {
 		return nil, err
 	}

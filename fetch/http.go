@@ -63,8 +63,12 @@ type answer struct {
 	hidden []string // secrets of the request, which must not be shown though the API may repeat them
 }
 
-// maxComplaint is how much is read of the body of a refusal.
-const maxComplaint = 64 << 10
+// maxComplaint and complaintTime are how much is read of the body of a refusal, and how long. It is short and comes with its
+// headers; while it does not, all fetchers stand still (see send).
+const (
+	maxComplaint  = 64 << 10
+	complaintTime = 2 * time.Second
+)
 
 // bodies are used again: a page of 1.73 MB grows its buffer once.
 var bodies = sync.Pool{New: func() any { return new(bytes.Buffer) }}
@@ -83,8 +87,9 @@ var (
 )
 
 // roundTrip sends a request and reads the whole body, at most limit bytes of it after decompression. Errors of the network
-// are transient; the end of req's context is not. secrets are what req carries beside the key.
-func (c *Client) roundTrip(req *http.Request, limit int64, secrets ...string) (*answer, error) {
+// are transient; the end of req's context is not. heard, unless nil, is told the status as soon as it is here. secrets are what
+// req carries beside the key.
+func (c *Client) roundTrip(req *http.Request, limit int64, heard func(status int), secrets ...string) (*answer, error) {
 	secrets = append(secrets, c.config.Key.Reveal())
 	caller := req.Context()
 	ctx, cancel := context.WithTimeoutCause(caller, c.config.TotalTimeout, errTotal)
@@ -92,7 +97,7 @@ func (c *Client) roundTrip(req *http.Request, limit int64, secrets ...string) (*
 	ctx, abort := context.WithCancelCause(ctx)
 	defer abort(nil)
 	started := time.Now()
-	a, err := c.exchange(req.WithContext(ctx), limit, abort)
+	a, err := c.exchange(req.WithContext(ctx), limit, heard, abort)
 	switch {
 	case err == nil:
 		a.took, a.hidden = time.Since(started), secrets
@@ -105,22 +110,26 @@ func (c *Client) roundTrip(req *http.Request, limit int64, secrets ...string) (*
 	return nil, &shard.TransientError{Err: fmt.Errorf("%s %s: %w", req.Method, req.URL.Path, plainly(err, secrets))}
 }
 
-func (c *Client) exchange(req *http.Request, limit int64, abort context.CancelCauseFunc) (*answer, error) {
+func (c *Client) exchange(req *http.Request, limit int64, heard func(int), abort context.CancelCauseFunc) (*answer, error) {
 	resp, err := c.http.Do(req)
 	if err != nil {
 		return nil, err
 	}
 	failpoint.Hit("headers.in")
 	defer resp.Body.Close()
+	if heard != nil {
+		heard(resp.StatusCode)
+	}
 	idle := time.AfterFunc(c.config.IdleTimeout, func() { abort(errIdle) })
 	defer idle.Stop()
 	a := &answer{status: resp.StatusCode, header: resp.Header, at: time.Now(), raw: bodies.Get().(*bytes.Buffer)}
 	a.raw.Reset()
-	body := &watched{resp.Body, idle, c.config.IdleTimeout}
 	if a.status != http.StatusOK {
-		_, _ = a.raw.ReadFrom(io.LimitReader(body, maxComplaint)) // a refusal counts, whatever became of its body
+		idle.Reset(complaintTime)
+		_, _ = a.raw.ReadFrom(io.LimitReader(resp.Body, maxComplaint)) // a refusal counts, whatever became of its body
 		return a, nil
 	}
+	body := &watched{resp.Body, idle, c.config.IdleTimeout}
 	if err := a.read(resp, body, limit); err != nil {
 		a.free()
 		return nil, err

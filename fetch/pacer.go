@@ -173,6 +173,11 @@ func (p *Pacer) Return(c Call) {
 	p.change(c, func(q *quota, _ time.Time) { q.release(c.request) })
 }
 
+// Refused tells that the answer to c is a refusal, before all of it is here. Nobody goes until Observe says how long to wait.
+func (p *Pacer) Refused(c Call) {
+	p.change(c, func(q *quota, _ time.Time) { q.hear(c.request) })
+}
+
 // Observe takes note of the answer to c.
 func (p *Pacer) Observe(c Call, a Answer) {
 	p.change(c, func(q *quota, now time.Time) { q.observe(now, c.request, a) })

@@ -193,7 +193,7 @@ func (c *Client) send(ctx context.Context, q *question, call Call, access *acces
 	}
 	c.count.requests[call.Endpoint].Add(1)
 	wire := wire{pacer: c.pacer, call: call}
-	a, err := c.roundTrip(req.WithContext(wire.watch(ctx)), c.bodyLimit(), access.secrets()...)
+	a, err := c.roundTrip(req.WithContext(wire.watch(ctx)), c.bodyLimit(), wire.heard, access.secrets()...)
 	if err != nil {
 		wire.failed()
 		return nil, err

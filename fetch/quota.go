@@ -47,6 +47,7 @@ type quota struct {
 
 	stored     Limit // by the run before
 	flying     int   // requests whose Observe is still to come
+	hearing    int   // of them, those whose answer has begun, and is a refusal
 	proven     bool  // something was let through since the last refusal; until then requests go one by one
 	headerless int   // so many more replies without headers, and the limit is no longer waited for
 	pause      time.Time

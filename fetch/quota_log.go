@@ -12,6 +12,7 @@ type quotaRequest struct {
 	origin  quotaOrigin
 	refused bool
 	open    bool // Observe or Return is still to come
+	heard   bool // its answer is a refusal of which the rest is still to come
 }
 
 // quotaOrigin tells who sent a request.

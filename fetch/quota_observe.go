@@ -7,8 +7,7 @@ func (q *quota) observe(now time.Time, r *quotaRequest, a Answer) {
 	if !r.open {
 		return
 	}
-	r.open = false
-	q.flying--
+	q.land(r)
 	if a.Limit > 0 {
 		q.obey(r, a)
 	}
@@ -26,6 +25,23 @@ func (q *quota) observe(now time.Time, r *quotaRequest, a Answer) {
 	q.bucket.SetLimitAt(now, q.speed(now))
 }
 
+// hear notes that the answer to a request is a refusal.
+func (q *quota) hear(r *quotaRequest) {
+	if r.open && !r.heard {
+		r.heard = true
+		q.hearing++
+	}
+}
+
+// land notes that a request is over.
+func (q *quota) land(r *quotaRequest) {
+	r.open = false
+	q.flying--
+	if r.heard {
+		q.hearing--
+	}
+}
+
 // accept ends the caution after a refusal, and that of the very first request: with its reply, the list says what its
 // limit is.
 func (q *quota) accept() {
@@ -39,8 +55,7 @@ func (q *quota) release(r *quotaRequest) {
 	if !r.open {
 		return
 	}
-	r.open = false
-	q.flying--
+	q.land(r)
 	q.log.remove(r)
 }
 

@@ -38,6 +38,8 @@ func (q *quota) memory() time.Duration {
 // wait returns how long to wait before the next request may go. Zero spends a token of the bucket.
 func (q *quota) wait(now time.Time) time.Duration {
 	switch {
+	case q.hearing > 0:
+		return untilReply
 	case now.Before(q.pause):
 		return q.pause.Sub(now)
 	case q.limit == Unlimited:

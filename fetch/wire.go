@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net/http"
 	"net/http/httptrace"
 	"net/url"
 	"strconv"
@@ -35,6 +36,14 @@ func (w *wire) watch(ctx context.Context) context.Context {
 		GotConn:      func(httptrace.GotConnInfo) { w.waiting.Store(false) },
 		WroteRequest: func(httptrace.WroteRequestInfo) { w.pacer.Sent(w.call) },
 	})
+}
+
+// heard makes everybody wait as soon as the headers of a refusal are here. When to come back may stand in its body, and that
+// may take its time.
+func (w *wire) heard(status int) {
+	if status == http.StatusTooManyRequests {
+		w.pacer.Refused(w.call)
+	}
 }
 
 // failed ends a call without an answer. One that never had a connection cannot have been counted.
