@@ -69,11 +69,11 @@ soak: ## one ingestion for 30 minutes, with a fault every 30 s (SOAK=8h)
 mutants: ## Sluice broken on purpose in a hundred ways: does a test see each of them? (ARGS='-run trim')
 	go run ./cmd/mutants $(ARGS)
 
-bench: ## the parts and the whole, beside their floor: one table (a few minutes, on a calm machine)
-	go run ./cmd/bench
+bench: ## all sections beside their floors: table and plot in bench/results (15 min on a calm machine; BENCH=-sections=whole)
+	go run ./cmd/bench $(BENCH)
 
-bench-once: bench-go ## each benchmark once, and a small run of the whole: does it still work?
-	go run ./cmd/bench -events 50000 -repeat 1 -parts=false -out ''
+bench-once: bench-go ## each benchmark once, and each section with a handful of events: does it still work?
+	go run ./cmd/bench -smoke -events 50000 -repeat 1 -out ''
 
 bench-go:
 	go test -run '^$$' -bench . -benchtime 1x ./...

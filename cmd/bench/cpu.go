@@ -13,9 +13,12 @@ import (
 const tick = time.Second / 100
 
 // familyCPU is what a process, its living children and those that it has buried have used: with the postmaster's pid, all of
-// PostgreSQL. Where there is no /proc it is 0.
+// PostgreSQL. Of no process, and where there is no /proc, it is 0.
 func familyCPU(pid int) time.Duration {
 	var sum time.Duration
+	if pid == 0 {
+		return sum
+	}
 	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
 	for _, path := range stats {
 		text, err := os.ReadFile(path)

@@ -11,9 +11,12 @@
 //
 //   - parts (parts.go): the Go benchmarks of single steps, from decode to commit;
 //   - whole (whole.go): `sluice run` as a process, beside the floor (floor.go), which is server-side COPY of the same rows into
-//     the same table.
+//     the same table; and what its rooms allocate (allocations.go);
+//   - shards (shards.go): the same for one number of shards after the other, and the old system's way (old.go);
+//   - latency, quota (latency.go, quota.go): where the API is the limit. Runs that only wait are made at the same time;
+//   - skew, duplicates, resume, size: each in the file of its name.
 //
-// A new section is a function that yields figures, and a line in sections. All that is measured twice is a Sample; a Figure is
+// A new section is a function that yields figures, and a line in allSections (sections.go). All that is measured twice is a Sample; a Figure is
 // its median and its spread, beside what it is held against. After every load the table is compared with what the simulator
 // knows it must hold, by count and hash: speed with wrong rows is no speed.
 package main

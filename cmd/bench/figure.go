@@ -12,6 +12,14 @@ type Figure struct {
 	Ratio   float64 `json:"ratio,omitempty"`  // to what it stands beside
 	Beside  string  `json:"beside,omitempty"`
 	Goal    *Goal   `json:"goal,omitempty"`
+	Point   *Point  `json:"point,omitempty"` // of the plot, where it is one
+}
+
+// Point is where a figure stands in the plot: Y is what it is compared by.
+type Point struct {
+	Panel string `json:"panel"`
+	Curve string `json:"curve"`
+	X     int    `json:"x"`
 }
 
 // Goal is a bound on the ratio where there is one, and on the value elsewhere.
@@ -73,5 +81,11 @@ func (f Figure) atLeast(bound float64) Figure {
 
 func (f Figure) atMost(bound float64) Figure {
 	f.Goal = &Goal{Most: bound}
+	return f
+}
+
+// at puts the figure into the plot.
+func (f Figure) at(panel, curve string, x int) Figure {
+	f.Point = &Point{Panel: panel, Curve: curve, X: x}
 	return f
 }

@@ -90,13 +90,3 @@ func TestWholeIsSetBesideTheFloorOfTheSameMinute(t *testing.T) {
 	near(t, "commits", figureOf(t, all, "rows a commit, shards=8", "rows").Value, 10_000)
 	near(t, "memory", figureOf(t, all, "peak memory, shards=8", mebibytes).Value, 200)
 }
-
-func TestOthersStandBesideTheMedianOfAllFloors(t *testing.T) {
-	floor := loaded(2*time.Second, 0)
-	all := otherFigures([]int{1}, []load{loaded(5*time.Second, 0)}, []trio{{floor, floor, floor}})
-	near(t, "ratio", figureOf(t, all, "start to exit, shards=1", thousandRows).Ratio, 0.4)
-	alone := otherFigures([]int{1}, []load{loaded(5*time.Second, 0)}, nil)
-	if f := figureOf(t, alone, "start to exit, shards=1", thousandRows); f.Beside != "" || f.Ratio != 0 {
-		t.Errorf("a ratio without a floor: %+v", f)
-	}
-}

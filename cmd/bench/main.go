@@ -15,7 +15,7 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	err := start(ctx, os.Args[1:])
 	stop()
 	if errors.Is(err, flag.ErrHelp) {
 		os.Exit(2)
@@ -26,22 +26,15 @@ func main() {
 	}
 }
 
-// section is a group of figures that are measured together.
-type section struct {
-	name    string
-	measure func(context.Context, *stand) ([]Figure, error)
-}
-
-// sections are those that the options ask for, in the order of the table.
-func (o *options) sections() []section {
-	all := []section{{"whole", measureWhole}}
-	if o.parts {
-		all = append([]section{{"parts", measureParts}}, all...)
+// start is the bench, or one of its children.
+func start(ctx context.Context, args []string) error {
+	if len(args) == 1 && children[args[0]] != nil {
+		return runChild(ctx, args[0])
 	}
-	return all
+	return run(ctx, args, os.Stdout, os.Stderr)
 }
 
-// run measures, prints the table, and keeps it.
+// run measures, prints the table, and keeps it if all sections are in it.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	o, err := parse(args, stderr)
 	if err != nil {
@@ -53,64 +46,87 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	defer s.close(context.WithoutCancel(ctx))
 	r := Report{Machine: s.describe(ctx), Events: o.events, Repeat: o.repeat}
-	for _, section := range o.sections() {
+	failed := s.measureAll(ctx, &r)
+	keep := failed == nil && o.complete()
+	return errors.Join(failed, publish(&r, s.path(o.out), keep, stdout))
+}
+
+// measureAll measures the sections one after another. One that fails does not keep the others from being measured.
+func (s *stand) measureAll(ctx context.Context, r *Report) (failed error) {
+	for _, section := range s.sections {
 		figures, err := section.measure(ctx, s)
 		if err != nil {
-			return fmt.Errorf("measure %s: %w", section.name, err)
+			failed = errors.Join(failed, fmt.Errorf("measure %s: %w", section.name, err))
+			continue
 		}
 		for _, f := range figures {
 			f.Section = section.name
 			r.Figures = append(r.Figures, f)
 		}
 	}
-	return publish(&r, s.path(o.out), stdout)
+	return failed
 }
 
-// options are the flags.
+// options are the flags, and what follows from them.
 type options struct {
-	events int64
-	repeat int
-	shards int
-	others []int
-	parts  bool
-	out    string
-	binary string
+	extent
+	events   int64
+	repeat   int
+	shards   int
+	sizes    []int64
+	sections []section
+	out      string
+	binary   string
+	profile  string
 }
+
+// complete tells whether all sections are measured: a report of some of them would push out the last one of all.
+func (o *options) complete() bool { return len(o.sections) == len(allSections()) }
 
 func parse(args []string, stderr io.Writer) (options, error) {
-	o := options{others: []int{1, 64}}
+	o := options{extent: full, sections: allSections()}
+	var small bool
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.Int64Var(&o.events, "events", 3_000_000, "how many events are loaded")
-	flags.IntVar(&o.repeat, "repeat", 3, "how often floor, whole, floor are measured; 0: only the runs of -others, without a floor")
-	flags.IntVar(&o.shards, "shards", 8, "shards of the whole")
-	flags.Func("others", "further numbers of shards, measured once each (default 1,64)", func(s string) (err error) {
-		o.others, err = numbers(s)
+	flags.IntVar(&o.repeat, "repeat", 3, "how often the section whole measures floor, whole, floor")
+	flags.IntVar(&o.shards, "shards", 8, "shards, where a section does not vary them")
+	flags.Func("sections", "some of the sections, such as whole,latency; the result is compared, and not kept:"+sectionHelp(),
+		func(names string) (err error) {
+			o.sections, err = choose(names)
+			return err
+		})
+	flags.Func("sizes", "numbers of events of the section size (default -events / 10 and -events)", func(s string) (err error) {
+		o.sizes, err = numbers(s)
 		return err
 	})
-	flags.BoolVar(&o.parts, "parts", true, "run the Go benchmarks of the parts, too")
-	flags.StringVar(&o.out, "out", "bench", "directory, in the checkout, for latest.json and latest.md; empty: keep nothing")
+	flags.BoolVar(&small, "smoke", false, "measure so little that only mistakes show; choose few -events, too")
+	flags.StringVar(&o.out, "out", "bench/results", "directory, in the checkout, for "+latestJSON+", "+latestMarkdown+" and "+latestPlot+"; empty: keep and compare nothing")
 	flags.StringVar(&o.binary, "binary", "", "measure this program instead of building it")
+	flags.StringVar(&o.profile, "profile", "", "file for a CPU profile of the client, from the section whole")
 	if err := flags.Parse(args); err != nil {
 		return o, flag.ErrHelp // it has said what is wrong
 	}
-	if o.events < 1 || o.repeat < 0 || o.shards < 1 || flags.NArg() > 0 {
+	if small {
+		o.extent = smoke
+	}
+	if len(o.sizes) == 0 {
+		o.sizes = []int64{max(1, o.events/10), o.events}
+	}
+	if o.events < 1 || o.repeat < 1 || o.shards < 1 || flags.NArg() > 0 {
 		return o, fmt.Errorf("-events %d, -repeat %d and -shards %d must be positive, and nothing may follow: %q",
 			o.events, o.repeat, o.shards, flags.Args())
 	}
 	return o, nil
 }
 
-// numbers reads a list such as 1,64; the empty one has none.
-func numbers(s string) ([]int, error) {
-	var all []int
+// numbers reads a list such as 300000,3000000.
+func numbers(s string) ([]int64, error) {
+	var all []int64
 	for word := range strings.SplitSeq(s, ",") {
-		if word == "" {
-			continue
-		}
-		n, err := strconv.Atoi(word)
+		n, err := strconv.ParseInt(word, 10, 64)
 		if err != nil || n < 1 {
-			return nil, fmt.Errorf("%q is no number of shards", word)
+			return nil, fmt.Errorf("%q is no number of events", word)
 		}
 		all = append(all, n)
 	}

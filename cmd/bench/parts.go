@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
+	"slices"
 	"strings"
 
 	"golang.org/x/perf/benchfmt"
@@ -18,15 +19,46 @@ const partsPattern = `^Benchmark(Decode|Encode|Commit.*|Plan|Pacer|Quota)$`
 // measureParts runs the Go benchmarks. The server of those of the sink has fsync off: they are for comparing from run to run.
 func measureParts(ctx context.Context, s *stand) ([]Figure, error) {
 	s.say("the parts: go test -bench")
-	cmd := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", partsPattern, "-benchmem", "./fetch", "./sink", "./coordinator")
+	cmd := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", partsPattern, "-benchmem", "-benchtime", s.benchtime, "./fetch", "./sink", "./coordinator")
 	cmd.Dir = s.root
 	var out, said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &said
 	if err := cmd.Run(); err != nil {
 		return nil, fmt.Errorf("go test -bench: %w\n%s%s", err, tail(out.String(), 20), tail(said.String(), 20))
 	}
-	return readParts(&out)
+	figures, err := readParts(&out)
+	return besideWritePath(figures), err
 }
+
+// The write paths that are compared: Sluice's, the old system's, and staging for every batch, each with two writers.
+const (
+	writePath       = "commit two writers"
+	oldWritePath    = "commit two writers values"
+	stagedWritePath = "commit two writers staged"
+)
+
+// oldWriteGoal is how many times the time of Sluice the old system's write path takes at least.
+const oldWriteGoal = 2
+
+// besideWritePath sets the other ways to write beside Sluice's: times, so that 2 is twice as slow.
+func besideWritePath(figures []Figure) []Figure {
+	ours := slices.IndexFunc(figures, func(f Figure) bool { return f.Name == writePath && f.Unit == nanosARow })
+	if ours < 0 {
+		return figures
+	}
+	for i, f := range figures {
+		if f.Unit != nanosARow || f.Name != oldWritePath && f.Name != stagedWritePath {
+			continue
+		}
+		figures[i] = f.beside(writePath, Sample{f.Value / figures[ours].Value})
+		if f.Name == oldWritePath {
+			figures[i] = figures[i].atLeast(oldWriteGoal)
+		}
+	}
+	return figures
+}
+
+const nanosARow = "ns/row"
 
 // readParts turns the output of go test into figures.
 func readParts(r io.Reader) ([]Figure, error) {

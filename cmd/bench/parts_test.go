@@ -39,3 +39,20 @@ func TestPartsWithoutABenchmarkAreAnError(t *testing.T) {
 		}
 	}
 }
+
+func TestTheOtherWritePathsStandBesideOurs(t *testing.T) {
+	all := besideWritePath([]Figure{
+		Sample{2000}.figure(writePath, nanosARow), Sample{0.02}.figure(writePath+": allocations", "/row"),
+		Sample{3000}.figure(oldWritePath, nanosARow), Sample{3000}.figure(stagedWritePath, nanosARow), Sample{1}.figure("decode", nanosARow),
+	})
+	old, staged := figureOf(t, all, oldWritePath, nanosARow), figureOf(t, all, stagedWritePath, nanosARow)
+	near(t, "old", old.Ratio, 1.5)
+	near(t, "staged", staged.Ratio, 1.5)
+	if old.met() || staged.Goal != nil || all[0].Beside != "" || all[4].Beside != "" {
+		t.Errorf("%+v", all)
+	}
+	alone := besideWritePath([]Figure{Sample{3000}.figure(oldWritePath, nanosARow)})
+	if alone[0].Beside != "" {
+		t.Errorf("%+v stands beside nothing", alone[0])
+	}
+}

@@ -1,10 +1,8 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -33,10 +31,10 @@ func usageOf(state *os.ProcessState, wall time.Duration) usage {
 // peakUnit: Linux and the BSDs count in KiB, macOS in bytes.
 var peakUnit = map[bool]int64{true: 1, false: 1024}[runtime.GOOS == "darwin"]
 
-// command prepares a call of the program under test. Of the environment it gets only what is given, so that no setting of
-// the caller's slips in.
-func (s *stand) command(ctx context.Context, env []string, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, s.program, args...)
+// command prepares a call of a program. Of the environment it gets only what is given, so that no setting of the caller's
+// slips in.
+func command(ctx context.Context, program string, env []string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME")}, env...)
 	return cmd
 }
@@ -57,43 +55,4 @@ func measured(cmd *exec.Cmd) (usage, error) {
 func tail(text string, lines int) string {
 	all := strings.Split(strings.TrimSpace(text), "\n")
 	return strings.Join(all[max(0, len(all)-lines):], "\n")
-}
-
-// simulator is the API as a process of its own.
-type simulator struct {
-	cmd     *exec.Cmd
-	url     string
-	started time.Time
-}
-
-// simulate starts the simulator and returns when it listens.
-func (s *stand) simulate(ctx context.Context) (*simulator, error) {
-	sim := &simulator{started: time.Now()}
-	sim.cmd = s.command(ctx, nil, "simulate", "--profile=unlimited", "--listen=127.0.0.1:0", fmt.Sprintf("--events=%d", s.events))
-	said, err := sim.cmd.StderrPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := sim.cmd.Start(); err != nil {
-		return nil, fmt.Errorf("start the simulator: %w", err)
-	}
-	line, err := bufio.NewReader(said).ReadString('\n') // sluice: simulating … on http://127.0.0.1:4711
-	_, address, found := strings.Cut(strings.TrimSpace(line), "http://")
-	if !found {
-		_, stopErr := sim.stop()
-		return nil, fmt.Errorf("start the simulator: %w", errors.Join(err, stopErr, errors.New(line)))
-	}
-	sim.url = "http://" + address
-	return sim, nil
-}
-
-// stop ends the simulator and returns what it has used.
-func (sim *simulator) stop() (usage, error) {
-	if err := sim.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		return usage{}, fmt.Errorf("stop the simulator: %w", err)
-	}
-	if err := sim.cmd.Wait(); err != nil {
-		return usage{}, fmt.Errorf("stop the simulator: %w", err)
-	}
-	return usageOf(sim.cmd.ProcessState, time.Since(sim.started)), nil
 }

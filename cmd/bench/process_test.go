@@ -25,18 +25,3 @@ func TestMeasuredTellsWhatAFailedProcessSaid(t *testing.T) {
 		t.Error(err)
 	}
 }
-
-func TestParseTakesNoNonsense(t *testing.T) {
-	for _, args := range []string{"-events 0", "-repeat -1", "-shards 0", "-others 1,x", "-others 0", "more"} {
-		if o, err := parse(strings.Fields(args), &strings.Builder{}); err == nil {
-			t.Errorf("%s: %+v", args, o)
-		}
-	}
-	o, err := parse([]string{"-others", "", "-parts=false"}, &strings.Builder{})
-	if err != nil || len(o.others) != 0 || len(o.sections()) != 1 {
-		t.Errorf("%+v, %v", o, err)
-	}
-	if o, err := parse(nil, &strings.Builder{}); err != nil || len(o.others) != 2 || len(o.sections()) != 2 {
-		t.Errorf("%+v, %v", o, err)
-	}
-}

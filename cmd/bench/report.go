@@ -23,19 +23,24 @@ type Report struct {
 const (
 	latestJSON     = "latest.json"
 	latestMarkdown = "latest.md"
+	latestPlot     = "latest.svg"
 )
 
-// publish prints the table, compared with that of the last report in dir, and keeps it there instead. Where dir is empty
+// publish prints the table, compared with that of the last report in dir, and may keep it there instead. Where dir is empty
 // nothing is compared or kept.
-func publish(r *Report, dir string, stdout io.Writer) error {
+func publish(r *Report, dir string, keep bool, stdout io.Writer) error {
 	last, err := readReport(dir)
 	if err != nil {
 		return err
 	}
 	table := r.markdown(last)
-	if _, err := io.WriteString(stdout, table); err != nil || dir == "" {
+	if _, err := io.WriteString(stdout, table); err != nil || dir == "" || !keep {
 		return err
 	}
+	return r.write(dir, table)
+}
+
+func (r *Report) write(dir, table string) error {
 	text, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
 		return err
@@ -45,7 +50,8 @@ func publish(r *Report, dir string, stdout io.Writer) error {
 	}
 	return cmp.Or(
 		os.WriteFile(filepath.Join(dir, latestJSON), append(text, '\n'), 0o644),
-		os.WriteFile(filepath.Join(dir, latestMarkdown), []byte(table), 0o644))
+		os.WriteFile(filepath.Join(dir, latestMarkdown), []byte(table), 0o644),
+		os.WriteFile(filepath.Join(dir, latestPlot), r.plot(), 0o644))
 }
 
 // readReport reads the last report; nil if there is none.

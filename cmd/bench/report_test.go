@@ -57,14 +57,14 @@ func TestFindComparesOnlyWhatCompares(t *testing.T) {
 func TestPublishKeepsTheReportAndComparesTheNext(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "bench")
 	var out bytes.Buffer
-	if err := publish(report(2, 1000, speed(0.4), cpu(4)), dir, &out); err != nil {
+	if err := publish(report(2, 1000, speed(0.4), cpu(4)), dir, true, &out); err != nil {
 		t.Fatal(err)
 	}
 	if text := out.String(); !strings.Contains(text, "**missed**") || strings.Contains(text, " %)") {
 		t.Errorf("the first table:\n%s", text)
 	}
 	out.Reset()
-	if err := publish(report(2, 1000, speed(0.6), cpu(3)), dir, &out); err != nil {
+	if err := publish(report(2, 1000, speed(0.6), cpu(3)), dir, true, &out); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{"reached", "0.60 × floor", "0.400 (+50 %)", "4.00 (-25 %)"} {
@@ -72,16 +72,39 @@ func TestPublishKeepsTheReportAndComparesTheNext(t *testing.T) {
 			t.Errorf("the second table lacks %q:\n%s", want, out.String())
 		}
 	}
+	if svg, err := os.ReadFile(filepath.Join(dir, latestPlot)); err != nil || !bytes.HasPrefix(svg, []byte("<svg")) {
+		t.Errorf("the plot: %v\n%s", err, svg)
+	}
 	kept, err := os.ReadFile(filepath.Join(dir, latestMarkdown))
 	if err != nil || string(kept) != out.String() {
 		t.Errorf("kept: %v\n%s", err, kept)
 	}
 }
 
+// A run of some sections must not push out the last one of all; it is compared with it.
+func TestAPartialReportIsComparedAndNotKept(t *testing.T) {
+	dir := t.TempDir()
+	var out bytes.Buffer
+	if err := publish(report(2, 1000, speed(0.4), cpu(4)), dir, true, &out); err != nil {
+		t.Fatal(err)
+	}
+	before, err := os.ReadFile(filepath.Join(dir, latestJSON))
+	if err != nil {
+		t.Fatal(err)
+	}
+	out.Reset()
+	if err := publish(report(2, 1000, speed(0.6)), dir, false, &out); err != nil || !strings.Contains(out.String(), "0.400 (+50 %)") {
+		t.Errorf("%v, not compared:\n%s", err, out.String())
+	}
+	if after, err := os.ReadFile(filepath.Join(dir, latestJSON)); err != nil || !bytes.Equal(before, after) {
+		t.Errorf("%v, now it holds %s", err, after)
+	}
+}
+
 func TestPublishWithoutADirectoryKeepsNothing(t *testing.T) {
 	t.Chdir(t.TempDir())
 	var out bytes.Buffer
-	if err := publish(report(2, 1000, speed(0.6)), "", &out); err != nil || out.Len() == 0 {
+	if err := publish(report(2, 1000, speed(0.6)), "", true, &out); err != nil || out.Len() == 0 {
 		t.Fatal(err, out.String())
 	}
 	if left, _ := filepath.Glob("*"); len(left) > 0 {
@@ -95,7 +118,7 @@ func TestABrokenReportIsNotOverwritten(t *testing.T) {
 	if err := os.WriteFile(path, []byte("{"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := publish(report(2, 1000, speed(0.6)), dir, &bytes.Buffer{}); err == nil {
+	if err := publish(report(2, 1000, speed(0.6)), dir, true, &bytes.Buffer{}); err == nil {
 		t.Error("no error")
 	}
 	if text, _ := os.ReadFile(path); string(text) != "{" {

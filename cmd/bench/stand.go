@@ -8,11 +8,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/jackc/pgx/v5"
 
-	"sluice/fetch/apisim"
 	"sluice/sink/embedpg"
 )
 
@@ -24,12 +24,13 @@ type stand struct {
 	dir     string // .sluice/bench in it: everything that the bench makes and removes
 	lock    *os.File
 	program string
-	data    apisim.Config
-	truth   apisim.Sum
+	data    dataset // of -events
 	server  *embedpg.Server
+	files   []string // the rows of a load, for the floor
+
+	adminMu sync.Mutex
 	admin   *pgx.Conn // a session that makes databases, and drops them
-	files   []string  // the rows of a load, for the floor
-	loads   int
+	loads   int       // databases made so far
 }
 
 // newStand builds the program and starts the server. Its place is always the same, so that what a killed bench has left is
@@ -40,10 +41,13 @@ func newStand(ctx context.Context, o options, say func(string, ...any)) (_ *stan
 		return nil, err
 	}
 	s.dir = filepath.Join(s.root, ".sluice", "bench")
+	if s.data, err = know(o.events, 0); err != nil {
+		return nil, err
+	}
 	if err := s.own(); err != nil {
 		return nil, err
 	}
-	for _, step := range []func(context.Context) error{s.sweep, s.build, s.know, s.serve} {
+	for _, step := range []func(context.Context) error{s.sweep, s.build, s.serve} {
 		if err := step(ctx); err != nil {
 			s.close(context.WithoutCancel(ctx))
 			return nil, err
@@ -109,21 +113,6 @@ func (s *stand) build(ctx context.Context) error {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("build sluice: %w\n%s", err, out)
 	}
-	return nil
-}
-
-// know works out what a table must hold after a load.
-func (s *stand) know(context.Context) error {
-	config, err := apisim.Profile(apisim.Unlimited)
-	if err != nil {
-		return err
-	}
-	config.Events = s.events
-	data, err := apisim.NewData(config)
-	if err != nil {
-		return err
-	}
-	s.data, s.truth = config, data.Truth(apisim.Past, apisim.Future)
 	return nil
 }
 

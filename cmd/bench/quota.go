@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// The quotas of the profile demo, which is the real API ten times faster, and its pages, with few events each, so that runs
+// beside one another do not feel the machine's limit: what counts here are requests.
+const (
+	quotaWindow   = 6 * time.Second
+	listRequests  = 10
+	feedRequests  = 50
+	quotaPageRows = 500
+	quotaPageTime = 330 * time.Millisecond
+	quotaGoal     = 0.98
+	unitShare     = "of the quotas"
+	theQuota      = "the quotas"
+	unitRequests  = "requests"
+)
+
+// quotaRun is one run under the true limits.
+type quotaRun struct {
+	shards int
+	known  bool // the limits are told; otherwise the list's headers tell its own, and the stream's is hidden
+	load
+}
+
+func (q quotaRun) String() string {
+	return fmt.Sprintf("shards=%d, %s", q.shards, map[bool]string{true: "known", false: "hidden"}[q.known])
+}
+
+// pages are as many as the run can read in the time given: the quotas allow some, one page after another allows some.
+func (q quotaRun) pages(within time.Duration) int64 {
+	quotas := float64(listRequests+feedRequests) / quotaWindow.Seconds()
+	chain := float64(q.shards) / quotaPageTime.Seconds()
+	return max(1, int64(within.Seconds()*min(quotas, chain)))
+}
+
+// measureQuota runs all at the same time, each with a simulator of its own: they wait nearly all the time.
+func measureQuota(ctx context.Context, s *stand) ([]Figure, error) {
+	var runs []quotaRun
+	for _, known := range []bool{true, false} {
+		for _, shards := range s.quotaSizes {
+			runs = append(runs, quotaRun{shards: shards, known: known})
+		}
+	}
+	s.say("%d runs under quotas, at the same time", len(runs))
+	worlds := make([]*world, len(runs))
+	for i, q := range runs {
+		w, err := s.quotaWorld(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		defer w.close(ctx)
+		worlds[i] = w
+	}
+	all, running := errgroup.WithContext(ctx)
+	for i := range runs {
+		all.Go(func() (err error) {
+			runs[i].load, err = worlds[i].ingest(running, runs[i].shards, runs[i].flags()...)
+			return err
+		})
+	}
+	if err := all.Wait(); err != nil {
+		return nil, err
+	}
+	return quotaFigures(runs), checkAll(ctx, worlds)
+}
+
+func (s *stand) quotaWorld(ctx context.Context, q quotaRun) (*world, error) {
+	data, err := know(q.pages(s.quotaTime)*quotaPageRows, 0)
+	if err != nil {
+		return nil, err
+	}
+	return s.newWorld(ctx, data, "--profile=demo", fmt.Sprintf("--page-cap=%d", quotaPageRows))
+}
+
+func (q quotaRun) flags() []string {
+	if !q.known {
+		return nil
+	}
+	return []string{fmt.Sprintf("--list-limit=%d/%s", listRequests, quotaWindow), fmt.Sprintf("--stream-limit=%d/%s", feedRequests, quotaWindow)}
+}
+
+// used is the share of both quotas that the run has used, as it says, since they were known.
+func (r requests) used() float64 {
+	return (listRequests*r.ListUsed + feedRequests*r.StreamUsed) / (listRequests + feedRequests)
+}
+
+// quotaFigures say what was used of the quotas, what was refused, and what the events a second are of the most that the quotas
+// allow. One or two shards, each with one page at a time, cannot use them up: they have no goal.
+func quotaFigures(runs []quotaRun) []Figure {
+	most := float64(listRequests+feedRequests) * quotaPageRows / quotaWindow.Seconds() / 1000
+	var all []Figure
+	for _, q := range runs {
+		used := Sample{q.asked.used()}.figure(fmt.Sprintf("requests, %s", q), unitShare).
+			at(quotaPanel, map[bool]string{true: "known limits", false: "a hidden limit"}[q.known], q.shards)
+		if float64(q.shards)/quotaPageTime.Seconds()*quotaWindow.Seconds() > listRequests+feedRequests {
+			used = used.atLeast(quotaGoal)
+		}
+		all = append(all, used,
+			Sample{float64(q.asked.ListRefused + q.asked.StreamRefused)}.figure(fmt.Sprintf("429s, %s", q), unitRequests),
+			Sample{q.ingested()}.figure(fmt.Sprintf("first attempt to last commit, %s", q), thousandRows).
+				beside(theQuota, Sample{q.ingested() / most}))
+	}
+	return all
+}
