@@ -81,7 +81,7 @@ func check(ctx context.Context, cfg *pgx.ConnConfig) (int64, error) {
 	if have > Newest() {
 		return have, &NewerError{Have: have, Want: Newest()}
 	}
-	return have, CompareEvents(ctx, conn)
+	return have, errors.Join(CompareTables(ctx, conn), CompareEvents(ctx, conn))
 }
 
 func newProvider(db *sql.DB) (*goose.Provider, error) {

@@ -1,6 +1,7 @@
 package sink
 
 import (
+	"errors"
 	"reflect"
 	"strings"
 	"testing"
@@ -178,4 +179,37 @@ func TestStatus(t *testing.T) {
 	names, err := b.Jobs(t.Context())
 	must(t, err)
 	equal(t, "jobs", strings.Join(names, " "), "test")
+}
+
+// Where shards are gone from the ledger, none of those that are left falls short: a table and a ledger that were both emptied
+// were found complete, if the source tells no total.
+func TestAJobWithoutAllItsShardsIsNotComplete(t *testing.T) {
+	for name, gone := range map[string]string{"the first": `shard = 1`, "one between": `shard = 2`, "the last": `shard = 3`, "all": `true`} {
+		t.Run(name, func(t *testing.T) {
+			b := walked(t)
+			_, err := b.pool.Exec(t.Context(), `delete from ingestion_shards where `+gone)
+			must(t, err)
+			_, err = b.pool.Exec(t.Context(), `truncate ingested_events`)
+			must(t, err)
+			_, err = b.pool.Exec(t.Context(), `update ingestion_shards set events = 0, received = 0`)
+			must(t, err)
+			if v := b.judge(t, 0, 0); v.OK || !strings.Contains(v.Summary(), "rows of ingestion_shards are gone") {
+				t.Errorf("%+v", v)
+			}
+		})
+	}
+}
+
+func TestBeginSaysThatTheRowIsGone(t *testing.T) {
+	b := newBench(t)
+	c := b.begin(t, 1)
+	_, err := b.pool.Exec(t.Context(), `truncate ingestion_shards cascade`)
+	must(t, err)
+	if _, err := b.Begin(t.Context(), c.ID); !errors.Is(err, ErrGone) {
+		t.Errorf("got %v, want ErrGone", err)
+	}
+	if _, err := b.Commit(t.Context(), batch(c, events(0, 5))); !errors.Is(err, shard.ErrStale) {
+		t.Errorf("got %v, want ErrStale", err)
+	}
+	equal(t, "rows", b.count(t, `select count(*) from ingested_events`), 0)
 }

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // Level is how bad a finding is.
@@ -54,6 +56,40 @@ func Diagnose(ctx context.Context, config Config) []Finding {
 	return findings
 }
 
+// Examine asks again what would make a run lose or spoil what it writes: before the first row, and once more when a run says
+// that all is well, because what an operator changes in between raises no error. A COPY writes jsonb as readily into a column
+// that is text by now. Only what is not well is returned.
+func (p *Postgres) Examine(ctx context.Context) (findings []Finding, err error) {
+	err = p.pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error {
+		for _, probe := range vital {
+			level, detail, hint, err := probe.run(ctx, conn.Conn())
+			if err != nil {
+				return err
+			}
+			if level != OK {
+				findings = append(findings, Finding{probe.name, level, detail, hint})
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, ledgerError(err, "look at the tables")
+	}
+	return findings, nil
+}
+
+// vital are the probes without which a run could end well and the data be wrong.
+var vital = []probe{
+	{"encoding", probeEncoding},
+	{"durability", probeDurability},
+	{"tables", probeMissing},
+	{"events table", probeEvents},
+	{"logged tables", probeLogged},
+	{"triggers", probeTriggers},
+	{"rules", probeRules},
+	{"row security", probeRowSecurity},
+}
+
 func refusal(err error) Finding {
 	if hasCode(err, protocolViolation) {
 		return Finding{"connect", Fail, fmt.Sprintf("%v (%v)", ErrPooler, err), "give the address of PostgreSQL itself"}
@@ -77,23 +113,19 @@ func (p probe) ask(ctx context.Context, conn *pgx.Conn) Finding {
 
 // probes in the order in which they are shown.
 func probes(config Config) []probe {
-	return []probe{
+	return slices.Concat([]probe{
 		{"line", probeLine},
 		{"pooler", probePooler},
 		{"version", probeVersion},
-		{"encoding", probeEncoding},
 		{"writable", probeWritable},
-		{"durability", probeDurability},
 		{"schema", probeSchema},
-		{"events table", probeEvents},
-		{"logged tables", probeLogged},
 		{"privileges", probePrivileges},
-		{"triggers", probeTriggers},
-		{"row security", probeRowSecurity},
+	}, vital, []probe{
 		{"connections", probeConnections(config.Writers + spareConns + 1)}, // one for the lock
+		{"commit", probeCommit},
 		{"clock", probeClock},
 		{"disk", probeDisk},
-	}
+	})
 }
 
 func probePooler(ctx context.Context, conn *pgx.Conn) (Level, string, string, error) {

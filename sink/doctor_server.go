@@ -35,6 +35,33 @@ select least(
    from pg_catalog.pg_roles r where r.rolname = current_user)
 ) + 1`
 
+// slowCommit is what a disk behind a network or without a cache takes. Commits are large, and so a slow one is no harm.
+const slowCommit = 100 * time.Millisecond
+
+// probeCommit measures how long the server takes to make a transaction durable. It writes an empty message into the write-ahead
+// log, which nobody reads.
+func probeCommit(ctx context.Context, conn *pgx.Conn) (Level, string, string, error) {
+	var best time.Duration
+	for range 3 {
+		began := time.Now()
+		if _, err := conn.Exec(ctx, emitMessage); err != nil {
+			if hasCode(err, notPermitted, readOnly) {
+				return OK, "cannot be measured: " + err.Error(), "", nil
+			}
+			return OK, "", "", err
+		}
+		if took := time.Since(began); best == 0 || took < best {
+			best = took
+		}
+	}
+	if best > slowCommit {
+		return Warn, fmt.Sprintf("takes %v", best.Round(time.Millisecond)), "a slow disk or network: larger --batch-rows make fewer commits", nil
+	}
+	return OK, fmt.Sprintf("takes %v", best.Round(10*time.Microsecond)), "", nil
+}
+
+const emitMessage = `select pg_catalog.pg_logical_emit_message(true, 'sluice', '')`
+
 // allowedOffset between our clock and the server's is not worth a warning.
 const allowedOffset = 5 * time.Second
 

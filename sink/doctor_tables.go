@@ -79,18 +79,45 @@ select current_user::text, has_database_privilege(current_database(), 'temporary
           and not has_table_privilege(c.oid, p.privilege)
         order by 1)`
 
+// probeMissing looks for tables that somebody dropped: migrations that have run are not run again.
+func probeMissing(ctx context.Context, conn *pgx.Conn) (Level, string, string, error) {
+	var fault *migrations.MissingError
+	err := migrations.CompareTables(ctx, conn)
+	if errors.As(err, &fault) {
+		return Fail, fault.What(), fault.Hint(), nil
+	}
+	return OK, "all there, or none yet", "", err
+}
+
 func probeTriggers(ctx context.Context, conn *pgx.Conn) (Level, string, string, error) {
 	rows, _ := conn.Query(ctx, selectTriggers)
 	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	if len(names) > 0 {
-		return Warn, "on ingested_events: " + strings.Join(names, ", "), "each of them runs for every row, and may refuse or swallow some", nil
+		return Warn, strings.Join(names, ", "), "each of them runs for every row, and may change, refuse or swallow some", nil
 	}
-	return OK, "none on ingested_events", "", err
+	return OK, "none on our tables", "", err
 }
 
 const selectTriggers = `
-select tgname::text from pg_catalog.pg_trigger
-where tgrelid = to_regclass('public.ingested_events') and not tgisinternal and tgenabled <> 'D'
+select t.tgname || ' on ' || c.relname from pg_catalog.pg_trigger t join pg_catalog.pg_class c on c.oid = t.tgrelid
+where c.relnamespace = 'public'::regnamespace and c.relname = any('{` + tableNames + `}') and not t.tgisinternal and t.tgenabled <> 'D'
+order by 1`
+
+// probeRules: a COPY passes rules by, and the staging table's insert cannot be made on a table that has some.
+func probeRules(ctx context.Context, conn *pgx.Conn) (Level, string, string, error) {
+	rows, _ := conn.Query(ctx, selectRules)
+	names, err := pgx.CollectRows(rows, pgx.RowTo[[]string])
+	if len(names) > 0 {
+		rule, on := names[0][0], names[0][1]
+		return Fail, fmt.Sprintf("rule %s on %s", rule, on),
+			fmt.Sprintf("rows that are read again could not be stored: drop rule %s on public.%s;", pgx.Identifier{rule}.Sanitize(), on), nil
+	}
+	return OK, "none on our tables", "", err
+}
+
+const selectRules = `
+select array[r.rulename, c.relname]::text[] from pg_catalog.pg_rewrite r join pg_catalog.pg_class c on c.oid = r.ev_class
+where c.relnamespace = 'public'::regnamespace and c.relname = any('{` + tableNames + `}') and r.ev_type <> '1' and r.ev_enabled <> 'D'
 order by 1`
 
 func probeRowSecurity(ctx context.Context, conn *pgx.Conn) (Level, string, string, error) {

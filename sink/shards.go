@@ -54,13 +54,34 @@ func (p *Postgres) Begin(ctx context.Context, id int64) (shard.Checkpoint, error
 		c, err = p.begin(ctx, id)
 	}
 	if errors.Is(err, pgx.ErrNoRows) {
-		return c, fmt.Errorf("begin shard row %d: %w", id, shard.ErrStale)
+		err = p.whyNot(ctx, id)
+	}
+	if errors.Is(err, shard.ErrStale) {
+		return c, fmt.Errorf("begin shard row %d: %w", id, err)
 	}
 	if err != nil {
 		return c, ledgerError(err, "begin shard row %d", id)
 	}
 	return c, nil
 }
+
+// ErrGone: the ledger has lost a shard. No attempt can mend that.
+var ErrGone = errors.New("the row is gone from ingestion_shards: was the table emptied, or the database put back to before the job?")
+
+// whyNot tells a shard that is done from one whose row is gone.
+func (p *Postgres) whyNot(ctx context.Context, id int64) error {
+	var there bool
+	err := p.pool.QueryRow(ctx, selectShard, id).Scan(&there)
+	switch {
+	case err != nil:
+		return err
+	case there:
+		return shard.ErrStale
+	}
+	return ErrGone
+}
+
+const selectShard = `select exists (select from public.ingestion_shards where id = $1)`
 
 func (p *Postgres) begin(ctx context.Context, id int64) (shard.Checkpoint, error) {
 	rows, _ := p.pool.Query(ctx, beginShard, id, p.config.Run)

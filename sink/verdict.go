@@ -37,12 +37,13 @@ func (v Verdict) Summary() string {
 
 // Judge compares an audit with itself and with what the API counted at the start and at the end; 0: it told no number.
 //
-// Every shard must be done, with its proof. In every window must lie at least the rows that its shard stored there; out of
+// The windows must tile the span, and every shard be done, with its proof. In every window must lie at least the rows that its shard stored there; out of
 // order ones may lie elsewhere. In the table must be what the ledger stored: exactly that, where nobody else wrote. And of a
 // job over the whole API, all that the API counted at the start must be there as row or dead letter, and no more than what it
 // counted at the end.
 func Judge(a Audit, totalAtStart, totalAtEnd int64) Verdict {
 	v := Verdict{rows: a.Rows}
+	v.judgeTiling(&a)
 	v.judgeWindows(&a)
 	v.judgeSum(&a)
 	switch {
@@ -69,6 +70,19 @@ func proven(w AuditWindow) bool { return w.State == shard.Done && w.Proof != "" 
 
 func allProven(a *Audit) bool {
 	return !slices.ContainsFunc(a.Windows, func(w AuditWindow) bool { return !proven(w) })
+}
+
+// judgeTiling makes sure that no shard is missing from the ledger: what is not there falls short in no count.
+func (v *Verdict) judgeTiling(a *Audit) {
+	edge := a.Span.Start
+	for i := range a.Windows {
+		if w := a.Windows[i].Window; w.Start == edge {
+			edge = w.End
+		}
+	}
+	if edge != a.Span.End || len(a.Windows) == 0 {
+		v.find("the ledger has no shard for what comes after %s: rows of ingestion_shards are gone; another --job walks the span anew", edge)
+	}
 }
 
 func (v *Verdict) judgeWindows(a *Audit) {

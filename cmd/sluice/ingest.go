@@ -101,6 +101,9 @@ func (i *ingest) open(ctx context.Context) (err error) {
 	if err = i.db.Migrate(ctx); err != nil {
 		return err
 	}
+	if err = i.examine(ctx); err != nil {
+		return err
+	}
 	failpoint.Hit("migration.done")
 	job, found, err := i.db.Job(ctx, i.settings.job)
 	if err != nil || !found {
@@ -117,6 +120,21 @@ func (i *ingest) takeLock(ctx context.Context) (err error) {
 		return fail(exitLocked, "wait for the other run, or stop it; `sluice status` shows how far it is", err)
 	}
 	return err
+}
+
+// examine refuses a database in which rows could be lost or spoiled without an error, and warns of what is not as it should be.
+func (i *ingest) examine(ctx context.Context) error {
+	findings, err := i.db.Examine(ctx)
+	if err != nil {
+		return err
+	}
+	if f, unfit := firstFault(findings); unfit {
+		return fail(exitUnreachable, f.Hint, fmt.Errorf("the database is not fit for a run: %s: %s", f.Name, f.Detail))
+	}
+	for _, f := range findings {
+		i.log.Warn("the database: "+f.Name, "found", f.Detail, "hint", f.Hint)
+	}
+	return nil
 }
 
 // checkJob compares a job that exists with what was asked for.

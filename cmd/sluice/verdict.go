@@ -11,6 +11,13 @@ import (
 
 // check compares table, ledger and source, records the verdict, and names the shards to walk once more.
 func (i *ingest) check(ctx context.Context) (verdict, []sink.Reopening) {
+	findings, err := i.db.Examine(ctx)
+	if err != nil {
+		return notChecked(ctx, err), nil
+	}
+	if f, unfit := firstFault(findings); unfit {
+		return unfitted(f), nil
+	}
 	audit, err := i.db.Audit(ctx, i.job.ID)
 	if err != nil {
 		return notChecked(ctx, err), nil
@@ -33,6 +40,24 @@ func (i *ingest) check(ctx context.Context) (verdict, []sink.Reopening) {
 		code: exitDoubt, text: "the check failed: " + judged.Summary(), findings: judged.Findings,
 		hint: "`sluice verify` shows the figures, `sluice verify --repair` opens what falls short, and a run walks it again",
 	}, judged.Reopen
+}
+
+// firstFault returns the first finding with which a run must not go on.
+func firstFault(findings []sink.Finding) (sink.Finding, bool) {
+	for _, f := range findings {
+		if f.Level == sink.Fail {
+			return f, true
+		}
+	}
+	return sink.Finding{}, false
+}
+
+// unfitted: the tables were changed during the run, so that rows may be spoiled although their number is right.
+func unfitted(f sink.Finding) verdict {
+	return verdict{
+		code: exitDoubt, text: fmt.Sprintf("the check failed: the database was changed during the run: %s: %s", f.Name, f.Detail),
+		hint: "mend it, rows written since may be spoiled: " + f.Hint,
+	}
 }
 
 // notChecked: everything was read, but a stop or the database kept the check from being made. It is what is left to do.

@@ -10,6 +10,7 @@ import (
 	"sluice/coordinator"
 	"sluice/shard"
 	"sluice/shard/failpoint"
+	"sluice/sink"
 )
 
 // verdict is how a run ended.
@@ -50,8 +51,12 @@ var errLockLost = errors.New("the job's lock was lost to another run")
 func (i *ingest) beside(ctx context.Context, stop context.CancelCauseFunc) *sync.WaitGroup {
 	var beside sync.WaitGroup
 	beside.Go(func() {
-		if err := i.lock.Watch(ctx); err != nil {
-			stop(fmt.Errorf("%w: %w", errLockLost, err))
+		err := i.lock.Watch(ctx)
+		if errors.Is(err, sink.ErrJobLocked) {
+			err = fmt.Errorf("%w: %w", errLockLost, err)
+		}
+		if err != nil {
+			stop(err)
 		}
 	})
 	beside.Go(func() { i.keepQuotas(ctx) })

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -172,4 +173,15 @@ func (w *world) migrated(sql string) {
 	if _, err := conn.Exec(ctx, sql); err != nil {
 		w.t.Fatal(err)
 	}
+}
+
+// onDatabase returns the same server's URL with another database.
+func onDatabase(t *testing.T, address, name string) string {
+	t.Helper()
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.Path = "/" + name
+	return u.String()
 }

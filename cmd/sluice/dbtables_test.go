@@ -1,0 +1,61 @@
+package main
+
+import (
+	"testing"
+	"time"
+)
+
+// TestTablesChangedInTheMiddle: whatever an operator does to the tables while a run writes into them, the run does not claim to
+// be complete where it is not, and says what is wrong.
+func TestTablesChangedInTheMiddle(t *testing.T) {
+	for name, fault := range map[string]struct {
+		sql   string
+		code  int // of the run
+		words string
+		again int // exit code of the next run
+	}{
+		"a column is dropped":      {`alter table ingested_events drop column browser`, exitLeft, `column "browser" of relation`, exitUnreachable},
+		"a column is renamed":      {`alter table ingested_events rename column browser to agent`, exitLeft, `column "browser" of relation`, exitUnreachable},
+		"jsonb becomes text":       {`alter table ingested_events alter column properties drop default, alter column properties type text`, exitDoubt, "column properties is text, not jsonb", exitUnreachable},
+		"instants become numbers":  {`alter table ingested_events alter column "timestamp" type bigint using extract(epoch from "timestamp")*1e6`, exitDoubt, "column timestamp is int8, not timestamptz", exitUnreachable},
+		"the key is dropped":       {`alter table ingested_events drop constraint ingested_events_pkey`, exitDoubt, "id is not unique", exitUnreachable},
+		"the table is not logged":  {`alter table ingested_events set unlogged`, exitDoubt, "not logged", exitUnreachable},
+		"the table is dropped":     {`drop table ingested_events`, exitLeft, `relation "public.ingested_events" does not exist`, exitUnreachable},
+		"the ledger is emptied":    {`truncate ingestion_shards cascade`, exitLeft, "is gone", exitDoubt},
+		"the whole job is deleted": {`truncate ingestion_jobs cascade`, exitLeft, "is gone", exitUsage},
+		"the database is dropped":  {"", exitLeft, "does not exist", exitUnreachable},
+		"the rows are deleted":     {`truncate ingested_events`, exitOK, "walked once more", exitOK},
+		"some rows are deleted":    {`delete from ingested_events where id in (select id from ingested_events limit 10)`, exitOK, "walked once more", exitOK},
+		"one shard is deleted":     {`delete from ingestion_shards where shard = 1`, exitLeft, "is gone", exitDoubt},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, 40_000, slow(20*time.Millisecond))
+			p := w.start("run", "--shards=4", "--give-up-after=15s")
+			w.waitFor(p, 20)
+			if fault.sql == "" {
+				defer w.dropDatabase()()
+			} else {
+				w.exec(fault.sql)
+			}
+			code := p.code(t, time.Minute)
+			out := p.out.String()
+			if code != fault.code || !contains(out, fault.words) || contains(out, "ingestion complete") != (code == exitOK) {
+				t.Errorf("exit code %d, want %d and %q:\n%s", code, fault.code, fault.words, out)
+			}
+			if r := w.run("run", "--shards=4", "--give-up-after=15s"); r.code != fault.again {
+				t.Errorf("the next run: exit code %d, want %d:\n%s%s", r.code, fault.again, r.stdout, r.stderr)
+			}
+		})
+	}
+}
+
+// dropDatabase returns what makes it anew.
+func (w *world) dropDatabase() (make func()) {
+	var name string
+	w.query(`select current_database()`, nil, &name)
+	server := *w
+	server.env = map[string]string{envDatabase: onDatabase(w.t, w.env[envDatabase], "postgres")}
+	server.exec(`drop database "` + name + `" with (force)`)
+	return func() { server.exec(`create database "` + name + `"`) }
+}
