@@ -83,7 +83,7 @@ func (c *Client) parseAccess(raw []byte, sent time.Time) (*access, error) {
 		return nil, &shard.TransientError{Err: errors.New("read the stream access: there is none in the answer")}
 	}
 	endpoint, err := resolveEndpoint(c.origin, given.Endpoint)
-	if err := cmp.Or(err, checkTokenHeader(given.TokenHeader), checkHeaderValue(given.Token)); err != nil {
+	if err := cmp.Or(err, checkTokenHeader(given.TokenHeader), checkHeaderValue("the API's token", given.Token)); err != nil {
 		return nil, fmt.Errorf("%w: %w", errStreamRefused, err)
 	}
 	failpoint.Hit("access.got")

@@ -60,7 +60,7 @@ func (c Config) validate() error {
 	if c.Pacer == nil {
 		faults = append(faults, errors.New("a pacer is needed"))
 	}
-	return errors.Join(append(faults, checkHeaderValue(c.Key.Reveal()))...)
+	return errors.Join(append(faults, checkHeaderValue("TARGET_API_KEY", c.Key.Reveal()))...)
 }
 
 // Client asks the API for pages. It is safe for concurrent use and starts no goroutine of its own; Pages makes it a

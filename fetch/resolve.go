@@ -87,9 +87,9 @@ func checkTokenHeader(name string) error {
 
 // checkHeaderValue allows what may stand in a header: with a line break in it, it could add headers of its own. The value is
 // not shown, it is a secret.
-func checkHeaderValue(secret string) error {
+func checkHeaderValue(what, secret string) error {
 	if strings.ContainsFunc(secret, func(r rune) bool { return r < ' ' || r > '~' }) {
-		return errors.New("a key or token has characters that no header may have")
+		return fmt.Errorf("%s has characters that no header may have", what)
 	}
 	return nil
 }
