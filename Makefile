@@ -8,7 +8,7 @@ SOAK     ?= 30m
 RACE    := $(if $(shell command -v $$(go env CC 2>/dev/null) 2>/dev/null),-race)
 
 .DEFAULT_GOAL := help
-.PHONY: help build run demo simulate db-stop test fmt vet lint layers race vuln fuzz mutants soak bench bench-once bench-go check clean
+.PHONY: help build run demo simulate db-stop test fmt vet lint layers race vuln fuzz fuzz-short mutants soak bench bench-once bench-go check clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,9 +28,9 @@ simulate: build ## the simulated API on 127.0.0.1:8080
 db-stop: build ## stop the private PostgreSQL; its data stay
 	bin/sluice db stop
 
-test: fmt vet race ## what a change must pass: gofmt, vet, all tests, with the race detector
+test: fmt vet race fuzz-short ## what a change must pass: gofmt, vet, all tests with the race detector, each fuzzer for 4 s
 
-check: test lint vuln fuzz bench-once ## all of it: test, staticcheck, known vulnerabilities, each fuzzer for 20 s, each benchmark once
+check: fmt vet race lint vuln fuzz bench-once ## all of it: test, staticcheck, known vulnerabilities, each fuzzer for 20 s, each benchmark once
 
 fmt:
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "not gofmt-ed:"; echo "$$unformatted"; exit 1; }
@@ -55,12 +55,13 @@ vuln: ## known vulnerabilities of what we use; says so where their list cannot b
 layers: ## who may import whom
 	go test -run 'Rooms|Goroutines|Channel' ./cmd/sluice
 
-fuzz: ## each fuzzer for 20 s (FUZZTIME=5m)
-	@for pkg in $$(go list ./...); do \
-		for fuzzer in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
-			echo "$$pkg $$fuzzer"; \
-			go test -run '^$$' -fuzz "^$$fuzzer\$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
-		done; \
+fuzz-short:
+	@$(MAKE) --no-print-directory fuzz FUZZTIME=4s
+
+fuzz: ## each fuzzer for 20 s (FUZZTIME=5m); what it finds is kept in testdata/fuzz
+	@grep -ro --include='*_test.go' '^func Fuzz[A-Za-z]*' . | sed 's|/[^/]*:func | |' | sort | while read -r dir fuzzer; do \
+		echo "$$dir $$fuzzer"; \
+		go test -run '^$$' -fuzz "^$$fuzzer\$$" -fuzztime $(FUZZTIME) "$$dir" || exit 1; \
 	done
 
 soak: ## one ingestion for 30 minutes, with a fault every 30 s (SOAK=8h)

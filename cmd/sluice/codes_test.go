@@ -16,6 +16,7 @@ func TestWrongUsageIsExplained(t *testing.T) {
 		"run --shards=x":                        "--shards",
 		"run --memory=1KiB":                     "--memory",
 		"run --memory=lots":                     "not a size",
+		"run --memory=17179869185GiB":           "not a size", // overflowed, and was taken for 1 GiB
 		"run --from=yesterday":                  "--from",
 		"run --from=2026-01-02 --to=2026-01-01": "is not before",
 		"run --made-cursors=always":             "--made-cursors",

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -180,22 +181,13 @@ func (b byteSize) String() string {
 // Set reads a size with one of the units B, KiB, MiB, GiB (KB, MB and GB are taken as those).
 func (b *byteSize) Set(s string) error {
 	digits := strings.TrimRight(s, "BKMGikmgb ")
-	n, err := strconv.ParseInt(digits, 10, 40)
-	if err != nil || n < 0 {
+	unit := strings.TrimSuffix(strings.TrimSuffix(strings.ToUpper(strings.TrimSpace(s[len(digits):])), "B"), "I")
+	shift, known := map[string]int{"": 0, "K": 10, "M": 20, "G": 30}[unit]
+	n, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil || !known || n < 0 || n > math.MaxInt64>>shift {
 		return fmt.Errorf("%q is not a size such as 160MiB", s)
 	}
-	switch unit := strings.ToUpper(strings.TrimSpace(s[len(digits):])); strings.TrimSuffix(strings.TrimSuffix(unit, "B"), "I") {
-	case "":
-	case "K":
-		n <<= 10
-	case "M":
-		n <<= 20
-	case "G":
-		n <<= 30
-	default:
-		return fmt.Errorf("%q is not a size such as 160MiB", s)
-	}
-	*b = byteSize(n)
+	*b = byteSize(n << shift)
 	return nil
 }
 
