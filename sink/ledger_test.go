@@ -88,6 +88,20 @@ func TestReopenWalksTheWindowOnceMore(t *testing.T) {
 	}
 }
 
+// TestAWindowThatAnEarlierRunFinishedIsReopened: it was that run's, and nobody claims what is done.
+func TestAWindowThatAnEarlierRunFinishedIsReopened(t *testing.T) {
+	b := newBench(t)
+	in := batch(b.begin(t, 1), events(0, 10))
+	in.Proof = shard.ProofConfirmed
+	_, err := b.Commit(t.Context(), in)
+	must(t, err)
+	later := open(t, b.url)
+	hold(t, later)
+	must(t, later.Reopen(t.Context(), []Reopening{{ID: in.From.ID}}))
+	_, err = later.Begin(t.Context(), in.From.ID)
+	must(t, err)
+}
+
 // TestRowsThatVanishedAreStoredASecondTime: the ledger must not count them twice.
 func TestRowsThatVanishedAreStoredASecondTime(t *testing.T) {
 	b := newBench(t)

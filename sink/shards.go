@@ -116,7 +116,7 @@ func (p *Postgres) Reopen(ctx context.Context, shards []Reopening) error {
 	for _, r := range shards {
 		ids, gone = append(ids, r.ID), append(gone, r.Gone)
 	}
-	if _, err := p.pool.Exec(ctx, reopenShards, ids, gone); err != nil {
+	if _, err := p.pool.Exec(ctx, reopenShards, ids, gone, p.config.Run); err != nil {
 		return fmt.Errorf("reopen %d shards: %w", len(ids), err)
 	}
 	return nil
@@ -125,7 +125,7 @@ func (p *Postgres) Reopen(ctx context.Context, shards []Reopening) error {
 // The seq moves, so that a commit from before, which may still be under way, finds the row gone on.
 const reopenShards = `
 update public.ingestion_shards s
-set state = 'suspect', seq = s.seq + 1, cursor = null, cursor_expires_at = null, resume_at = null, resume_id = null,
+set state = 'suspect', run_id = $3, seq = s.seq + 1, cursor = null, cursor_expires_at = null, resume_at = null, resume_id = null,
     end_proof = null, received = s.received - r.gone, events = s.events - r.gone, updated_at = now()
 from unnest($1::bigint[], $2::bigint[]) r(id, gone)
 where s.id = r.id`
