@@ -12,14 +12,13 @@ import (
 	"sluice/fetch/apisim"
 )
 
-// TestAStoppedRunThatWakesWritesNothing stops a run with SIGSTOP in the middle of a COPY. It is beyond every timeout of the
+// TestCrashOfAStoppedRun stops a run with SIGSTOP in the middle of a COPY. It is beyond every timeout of the
 // server: it keeps the job's lock, a shard's row and the keys of rows that nobody sees. Another run is turned away, until
 // somebody ends the session that holds the lock, which the message names. Then the other run takes all shards, ends the rest,
 // and goes on. The first one, awake again, has lost everything and must write nothing.
-func TestAStoppedRunThatWakesWritesNothing(t *testing.T) {
+func TestCrashOfAStoppedRun(t *testing.T) {
 	t.Parallel()
-	c := newCrashWorld(t, 1, nil)
-	c.killed("migration.done", "migration.done:kill")
+	c := newCrashWorld(t, 1, nil).begin()
 	first := c.launch("copy.part:stop@4")
 	c.awaitStop(first)
 	if second := c.launch(""); second.code(t, time.Minute) != exitLocked {
@@ -27,10 +26,10 @@ func TestAStoppedRunThatWakesWritesNothing(t *testing.T) {
 	}
 	c.sound("a run that was turned away")
 	c.endLock()
-	if !c.killed("holders.ended", "holders.ended:kill") {
+	killed := c.killed("holders.ended", "holders.ended:kill")
+	if crashes.add("holders.ended", killed, c.sound("a takeover that was killed")); !killed {
 		t.Error("the run that took over ended no session")
 	}
-	c.sound("a takeover that was killed")
 	third := c.launch("memory.moved:stop@3")
 	c.awaitStop(third)
 	c.sound("a takeover")
@@ -47,12 +46,11 @@ func TestAStoppedRunThatWakesWritesNothing(t *testing.T) {
 	c.complete()
 }
 
-// TestTwoRunsThatBothBelieveTheyHoldTheJob ends the session of a run's lock, and starts another run before the first has
+// TestCrashOfALock ends the session of a run's lock, and starts another run before the first has
 // noticed. One of them gets the job, and the other ends with exit code 6; no shard goes back to a run that has lost it.
-func TestTwoRunsThatBothBelieveTheyHoldTheJob(t *testing.T) {
+func TestCrashOfALock(t *testing.T) {
 	t.Parallel()
-	c := newCrashWorld(t, 2, func(c *apisim.Config) { c.Latency.Page = 150 * time.Millisecond })
-	c.killed("migration.done", "migration.done:kill")
+	c := newCrashWorld(t, 2, func(c *apisim.Config) { c.Latency.Page = 150 * time.Millisecond }).begin()
 	first := c.launch("")
 	c.waitFor(first, 25)
 	c.endLock()
@@ -76,18 +74,26 @@ func (c *crashWorld) endLock() {
 	}
 }
 
-// awaitStop waits until the kernel has stopped the process.
+// awaitStop waits until the kernel has stopped the process, which must not end.
 func (c *crashWorld) awaitStop(p *process) {
+	c.t.Helper()
+	if !c.stops(p) {
+		c.t.Fatalf("the process ended:\n%s", p.out.String())
+	}
+}
+
+// stops waits until the kernel has stopped the process; false: it has ended.
+func (c *crashWorld) stops(p *process) bool {
 	c.t.Helper()
 	deadline := time.After(time.Minute)
 	for {
 		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.Process.Pid)) // 4711 (sluice) T …
 		if err == nil && strings.Contains(string(stat), ") T ") {
-			return
+			return true
 		}
 		select {
 		case <-p.exited:
-			c.t.Fatalf("the process ended:\n%s", p.out.String())
+			return false
 		case <-deadline:
 			c.t.Fatalf("the process does not stop:\n%s", p.out.String())
 		case <-time.After(2 * time.Millisecond):

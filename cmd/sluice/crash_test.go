@@ -2,99 +2,15 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"slices"
-	"strconv"
-	"strings"
-	"sync"
+	"syscall"
 	"testing"
 	"time"
 
+	"sluice/fetch/apisim"
 	"sluice/shard/failpoint"
 	"sluice/sink/pgproxy"
 )
-
-// crashRuns is how often each accident happens: once, or as often as CRASH_RUNS says (make crash).
-func crashRuns(t *testing.T) int {
-	t.Helper()
-	text, set := os.LookupEnv("CRASH_RUNS")
-	if !set {
-		return 1
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 1 {
-		t.Fatalf("CRASH_RUNS is %q, not a number from 1 on", text)
-	}
-	return n
-}
-
-// crashTally counts accidents.
-type crashTally struct {
-	mu    sync.Mutex
-	began time.Time
-	lines map[string]*crashLine
-	most  int64
-}
-
-type crashLine struct{ runs, kills, failures int }
-
-func newCrashTally() *crashTally {
-	return &crashTally{began: time.Now(), lines: map[string]*crashLine{}}
-}
-
-func (y *crashTally) add(name string, killed, sound bool) {
-	y.mu.Lock()
-	defer y.mu.Unlock()
-	line := y.lines[name]
-	if line == nil {
-		line = &crashLine{}
-		y.lines[name] = line
-	}
-	line.runs++
-	if killed {
-		line.kills++
-	}
-	if !sound {
-		line.failures++
-	}
-}
-
-func (y *crashTally) String() string {
-	var b strings.Builder
-	var sum crashLine
-	fmt.Fprintf(&b, "%-20s %6s %6s %9s\n", "point", "kills", "runs", "failures")
-	for _, name := range y.names() {
-		line := y.lines[name]
-		sum = crashLine{sum.runs + line.runs, sum.kills + line.kills, sum.failures + line.failures}
-		fmt.Fprintf(&b, "%-20s %6d %6d %9d\n", name, line.kills, line.runs, line.failures)
-	}
-	fmt.Fprintf(&b, "%-20s %6d %6d %9d   in %s; at most %d records were fetched for a shard and not committed",
-		"all", sum.kills, sum.runs, sum.failures, time.Since(y.began).Round(time.Second), y.most)
-	return b.String()
-}
-
-func (y *crashTally) waste(most int64) {
-	y.mu.Lock()
-	defer y.mu.Unlock()
-	y.most = max(y.most, most)
-}
-
-// names returns the points in the order of the table, other accidents after them.
-func (y *crashTally) names() (names []string) {
-	for _, p := range failpoint.Points {
-		if y.lines[p.Name] != nil {
-			names = append(names, p.Name)
-		}
-	}
-	var others []string
-	for name := range y.lines {
-		if !slices.Contains(names, name) {
-			others = append(others, name)
-		}
-	}
-	slices.Sort(others)
-	return append(names, others...)
-}
 
 // A crashPhase is points that are passed in one stretch of a job's life.
 type crashPhase struct {
@@ -124,23 +40,20 @@ var crashPhases = []crashPhase{
 // elsewhere are the points that tests of their own pass.
 var elsewhere = []string{"holders.ended", "windows.reopened"}
 
-// TestKilledAtEveryPoint kills the process with SIGKILL at every step of a page's way, looks each time at what the database
+// TestCrashAtEveryPoint kills the process with SIGKILL at every step of a page's way, looks each time at what the database
 // then holds, and starts again; in the end everything must be there, exactly.
-func TestKilledAtEveryPoint(t *testing.T) {
-	tally := newCrashTally()
-	for round := range crashRuns(t) {
-		t.Run(fmt.Sprintf("round %d", round+1), func(t *testing.T) { killEverywhere(t, tally, uint64(round)) })
-	}
-	t.Logf("\n%s", tally)
+func TestCrashAtEveryPoint(t *testing.T) {
+	t.Parallel()
+	crashRounds(t, killEverywhere)
 	for _, p := range failpoint.Points {
-		if line := tally.lines[p.Name]; (line == nil || line.kills == 0) && !slices.Contains(elsewhere, p.Name) {
+		if !crashes.struck(p.Name) && !slices.Contains(elsewhere, p.Name) {
 			t.Errorf("nothing was ever killed at %s, %s", p.Name, p.Where)
 		}
 	}
 }
 
-// killEverywhere leads a job through all phases. Where it is complete too early, the next one goes on.
-func killEverywhere(t *testing.T, tally *crashTally, seed uint64) {
+// killEverywhere leads a job through all phases. Where it is complete too early, another one goes on.
+func killEverywhere(t *testing.T, seed uint64) {
 	c := newCrashWorld(t, seed, nil)
 	for _, phase := range crashPhases {
 		points := slices.Clone(phase.points)
@@ -149,14 +62,55 @@ func killEverywhere(t *testing.T, tally *crashTally, seed uint64) {
 		}
 		for _, point := range points {
 			if c.done {
-				c = c.successor(tally)
+				c.end()
+				c = newCrashWorld(t, c.rand.Uint64(), nil).begin()
 			}
 			killed := c.killAt(point, phase)
-			tally.add(point, killed, c.sound("a kill at "+point))
+			crashes.add(point, killed, c.sound("a kill at "+point))
 		}
 	}
-	c.finish()
-	tally.waste(c.most)
+	c.end()
+}
+
+// TestCrashAtRandomMoments kills the process with SIGKILL whatever it does.
+func TestCrashAtRandomMoments(t *testing.T) {
+	t.Parallel()
+	crashRounds(t, func(t *testing.T, seed uint64) {
+		c := newCrashWorld(t, seed, nil).begin()
+		for range 10 {
+			p := c.launch("")
+			select {
+			case <-p.exited:
+			case <-time.After(time.Duration(c.rand.Int64N(int64(400 * time.Millisecond)))):
+			}
+			_ = p.Process.Kill()
+			p.code(t, time.Minute)
+			killed := p.ProcessState.Sys().(syscall.WaitStatus).Signaled()
+			crashes.add("a random moment", killed, c.sound("a kill at a random moment"))
+		}
+		c.end()
+	})
+}
+
+// TestCrashWhileWindowsAreReopened: the source counts more events than it has, so that windows are opened again and
+// walked once more, and again by every run; nothing may come twice.
+func TestCrashWhileWindowsAreReopened(t *testing.T) {
+	t.Parallel()
+	crashRounds(t, func(t *testing.T, seed uint64) {
+		c := newCrashWorld(t, seed, func(c *apisim.Config) { c.TotalError = 2000 }).begin()
+		for _, point := range []string{"windows.reopened", "shard.begun", "checkpoint.moved", "copy.refused", "commit.sent", "shard.done"} {
+			killed := c.killed(point, "windows.reopened:seen,"+point+":kill", exitDoubt)
+			crashes.add("reopened, "+point, killed, c.sound("a kill at "+point))
+			if !killed {
+				t.Errorf("nothing was killed at %s", point)
+			}
+		}
+		if p := c.launch(""); p.code(t, time.Minute) != exitDoubt {
+			t.Errorf("exit code %d, want %d:\n%s", p.ProcessState.ExitCode(), exitDoubt, p.out.String())
+		}
+		c.sound("the end")
+		c.complete()
+	})
 }
 
 // killAt kills a run at a point, at a random passage. Where it is passed less often, the run goes on for a few commits only.

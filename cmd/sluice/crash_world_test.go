@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -45,6 +46,12 @@ const (
 
 func newCrashWorld(t *testing.T, seed uint64, change func(*apisim.Config)) *crashWorld {
 	t.Helper()
+	return newCrashWorldIn(t, seed, "", change)
+}
+
+// newCrashWorldIn is newCrashWorld in a database that is there already.
+func newCrashWorldIn(t *testing.T, seed uint64, database string, change func(*apisim.Config)) *crashWorld {
+	t.Helper()
 	w := newWorld(t, crashEvents, func(c *apisim.Config) {
 		c.Seed, c.PageCap, c.MalformedShare, c.Faults.Duplicate = 1+seed, crashPage, 0.01, 0.1
 		c.Faults.ExpiredCursor = 0.1 // then reading goes on by timestamp, and meets records again
@@ -55,6 +62,7 @@ func newCrashWorld(t *testing.T, seed uint64, change func(*apisim.Config)) *cras
 		}
 	})
 	w.env["SLUICE_SOURCE"] = "https://crash.example" // a demo would not mix with rows that are there
+	w.env[envDatabase] = cmp.Or(database, w.env[envDatabase])
 	c := &crashWorld{world: w, direct: w.env[envDatabase], rand: rand.New(rand.NewPCG(seed, 1)), args: []string{
 		"run", fmt.Sprintf("--shards=%d", crashShards), fmt.Sprintf("--queue-pages=%d", crashQueue),
 		fmt.Sprintf("--batch-rows=%d", crashPage), "--max-dead-letters=1000000", "--log-level=debug",
@@ -88,12 +96,11 @@ func (c *crashWorld) expect() {
 		rows = append(rows, []any{serial, e.ID, e.Session, e.User, e.Type, e.Name, time.UnixMilli(e.AtMS).UTC(), e.Device, e.Browser,
 			raw, before, before && serial%21 == 0})
 	}
-	conn := c.connect()
-	defer conn.Close(context.Background())
-	if _, err := conn.CopyFrom(context.Background(), pgx.Identifier{"crash", "expected"}, []string{"serial", "id", "session_id",
-		"user_id", "type", "name", "at", "device_type", "browser", "raw", "before", "alien"}, pgx.CopyFromRows(rows)); err != nil {
-		c.t.Fatal(err)
-	}
+	c.ask(func(conn *pgx.Conn) error {
+		_, err := conn.CopyFrom(context.Background(), pgx.Identifier{"crash", "expected"}, []string{"serial", "id", "session_id",
+			"user_id", "type", "name", "at", "device_type", "browser", "raw", "before", "alien"}, pgx.CopyFromRows(rows))
+		return err
+	})
 	c.exec(`analyze crash.expected`)
 }
 
@@ -164,14 +171,21 @@ func (c *crashWorld) cut(at pgproxy.Break) {
 	c.env[envDatabase] = c.proxy.URL()
 }
 
-// successor checks a job that is complete and begins another one.
-func (c *crashWorld) successor(tally *crashTally) *crashWorld {
+// begin leads a new job to where it has its tables, and nothing else.
+func (c *crashWorld) begin() *crashWorld {
 	c.t.Helper()
+	if !c.killed("migration.done", "migration.done:kill") {
+		c.t.Fatal("the first run was not killed after the migration")
+	}
+	return c
+}
+
+// end checks a job that is to be complete.
+func (c *crashWorld) end() {
+	c.t.Helper()
+	c.cut(pgproxy.None)
 	c.finish()
-	tally.waste(c.most)
-	next := newCrashWorld(c.t, c.rand.Uint64(), nil)
-	next.killed("migration.done", "migration.done:kill")
-	return next
+	crashes.waste(c.most)
 }
 
 func (c *crashWorld) receivedByShard() map[int]int64 {
@@ -181,31 +195,12 @@ func (c *crashWorld) receivedByShard() map[int]int64 {
 		return nil
 	}
 	received := map[int]int64{}
-	conn := c.connect()
-	defer conn.Close(context.Background())
-	rows, _ := conn.Query(context.Background(), `select shard, received from ingestion_shards`)
 	var shard int
 	var n int64
-	if _, err := pgx.ForEachRow(rows, []any{&shard, &n}, func() error { received[shard] = n; return nil }); err != nil {
-		c.t.Fatal(err)
-	}
+	c.ask(func(conn *pgx.Conn) error {
+		rows, _ := conn.Query(context.Background(), `select shard, received from ingestion_shards`)
+		_, err := pgx.ForEachRow(rows, []any{&shard, &n}, func() error { received[shard] = n; return nil })
+		return err
+	})
 	return received
-}
-
-func (c *crashWorld) connect() *pgx.Conn {
-	c.t.Helper()
-	conn, err := pgx.Connect(context.Background(), c.env[envDatabase])
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	return conn
-}
-
-func (c *crashWorld) exec(sql string, args ...any) {
-	c.t.Helper()
-	conn := c.connect()
-	defer conn.Close(context.Background())
-	if _, err := conn.Exec(context.Background(), sql, args...); err != nil {
-		c.t.Fatalf("%s: %v", sql, err)
-	}
 }

@@ -48,6 +48,9 @@ func compile(flags ...string) (string, error) {
 // TestMain removes the binaries that tests built.
 func TestMain(m *testing.M) {
 	code := m.Run()
+	if os.Getenv("CRASH_RUNS") != "" {
+		fmt.Printf("\n%s\n", &crashes)
+	}
 	for _, dir := range built {
 		os.RemoveAll(dir)
 	}

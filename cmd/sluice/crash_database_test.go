@@ -1,0 +1,154 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"sluice/sink/embedpg"
+	"sluice/sink/pgproxy"
+)
+
+// crashMoments are the steps at which something happens to the database. The process is stopped there, so that the accident
+// comes exactly then, and wakes to find out.
+var crashMoments = []string{"body.part", "begin.sent", "checkpoint.moved", "copy.part", "counts.amended", "commit.sent"}
+
+// crashServer is a server that can be broken.
+type crashServer struct {
+	*embedpg.Server
+	t         *testing.T
+	databases int
+}
+
+// accidents are what can happen to a database.
+func (s *crashServer) accidents() map[string]func(c *crashWorld) {
+	return map[string]func(*crashWorld){
+		"immediate stop, start": func(*crashWorld) { s.must(s.Crash(s.t.Context())) },
+		"postmaster killed":     func(*crashWorld) { s.must(syscall.Kill(s.PID(), syscall.SIGKILL)) },
+		"backend killed":        func(c *crashWorld) { s.must(syscall.Kill(c.backend(), syscall.SIGKILL)) },
+		"session terminated":    func(c *crashWorld) { c.exec(`select pg_terminate_backend($1::integer)`, c.backend()) },
+		"all terminated": func(c *crashWorld) {
+			c.exec(`select pg_terminate_backend(pid) from pg_stat_activity where application_name like 'sluice/%'`)
+		},
+		"statement cancelled": func(c *crashWorld) { c.exec(`select pg_cancel_backend($1::integer)`, c.backend()) },
+	}
+}
+
+func (s *crashServer) must(err error) {
+	s.t.Helper()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// backend returns the server's process of a session of the run that writes, or of any that it has.
+func (c *crashWorld) backend() (pid int) {
+	c.t.Helper()
+	c.query(`select pid from pg_stat_activity where application_name like 'sluice/%' and datname = current_database()
+		order by backend_xid is null, random() limit 1`, nil, &pid)
+	return pid
+}
+
+// world begins a job in a database of its own.
+func (s *crashServer) world(seed uint64) *crashWorld {
+	s.t.Helper()
+	s.databases++
+	name := fmt.Sprintf("crash_%d", s.databases)
+	s.must(s.EnsureDatabase(s.t.Context(), name))
+	return newCrashWorldIn(s.t, seed, s.URL(name), nil).begin()
+}
+
+// TestCrashOfTheDatabase breaks the server at each of the moments, in each of the ways. The run must go on by itself.
+func TestCrashOfTheDatabase(t *testing.T) {
+	t.Parallel()
+	crashRounds(t, func(t *testing.T, seed uint64) {
+		s := &crashServer{Server: embedpg.TestServer(t, embedpg.TestOptions{Sync: true}), t: t}
+		c := s.world(seed)
+		n := 0
+		for what, accident := range s.accidents() {
+			for m, moment := range crashMoments {
+				if crashRuns(t) == 1 && m%6 != n%6 { // the short run takes each of the ways, and each of the moments
+					continue
+				}
+				if c.done {
+					c.end()
+					c = s.world(c.rand.Uint64())
+				}
+				struck, sound := s.strike(c, what, moment, accident)
+				crashes.add(what+" at "+moment, struck, sound)
+			}
+			n++
+		}
+		c.end()
+	})
+}
+
+// strike lets an accident happen while the process is stopped at a moment, and wakes it. After some more commits it is killed.
+func (s *crashServer) strike(c *crashWorld, what, moment string, accident func(*crashWorld)) (struck, sound bool) {
+	p := c.launch(fmt.Sprintf("%s:stop@%d,memory.moved:kill@9", moment, 1+c.rand.IntN(3)))
+	if !c.stops(p) {
+		c.done = p.ProcessState.ExitCode() == exitOK
+		return false, c.sound("a run without an accident")
+	}
+	accident(c)
+	s.must(s.Start(context.Background()))
+	sound = c.sound(what + " at " + moment)
+	c.wake(p)
+	code := p.code(s.t, 2*time.Minute)
+	if c.done = code == exitOK; !c.done && !strings.Contains(p.out.String(), "fail point memory.moved\n") {
+		s.t.Errorf("%s at %s: the run did not go on, exit code %d:\n%s", what, moment, code, p.out.String())
+	}
+	return true, c.sound("recovery from "+what+" at "+moment) && sound
+}
+
+// TestCrashOfTheLineAtCommit cuts the line to the database at a COMMIT in all three places, and in the middle of a COPY.
+func TestCrashOfTheLineAtCommit(t *testing.T) {
+	cuts := []struct {
+		what string
+		at   pgproxy.Break
+	}{
+		{"line cut before the COMMIT", pgproxy.BeforeCommit}, {"line cut, COMMIT late", pgproxy.LateCommit},
+		{"line cut after the COMMIT", pgproxy.AfterCommit}, {"line cut in the COPY", pgproxy.InCopy},
+	}
+	t.Parallel()
+	crashRounds(t, func(t *testing.T, seed uint64) {
+		c := newCrashWorld(t, seed, nil).begin()
+		c.killed("job.created", "job.created:kill") // its COMMIT is not the one to cut
+		for _, cut := range cuts {
+			c.proxy = nil
+			c.cut(cut.at)
+			p := c.launch("memory.moved:kill@5")
+			if cut.at == pgproxy.LateCommit {
+				c.release(p)
+			}
+			code := p.code(t, time.Minute)
+			if c.done = code == exitOK; !c.done && !strings.Contains(p.out.String(), "fail point memory.moved\n") {
+				t.Errorf("%s: the run did not go on, exit code %d:\n%s", cut.what, code, p.out.String())
+			}
+			crashes.add(cut.what, c.proxy.Cuts() == 1, c.sound(cut.what))
+			if c.proxy.Cuts() != 1 {
+				t.Errorf("%s: nothing was cut", cut.what)
+			}
+		}
+		c.end()
+	})
+}
+
+// release lets a late COMMIT through, when the batch has come again and waits for it.
+func (c *crashWorld) release(p *process) {
+	c.t.Helper()
+	waits := 0
+	for waits == 0 {
+		select {
+		case <-p.exited:
+			c.t.Errorf("the process ended before its batch came again:\n%s", p.out.String())
+			return
+		case <-time.After(2 * time.Millisecond):
+		}
+		c.query(`select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`, nil, &waits)
+	}
+	c.proxy.Release()
+}
