@@ -78,8 +78,9 @@ type Client struct {
 	count   counters
 	offset  atomic.Pointer[time.Duration] // the API's clock, ahead of ours
 
-	unknown sync.Map // names of unknown fields that were warned of
-	decoded sync.Pool
+	unknown  sync.Map // names of unknown fields that were warned of
+	unknowns atomic.Int64
+	decoded  sync.Pool
 }
 
 // counters are kept for the summary and the metrics.

@@ -54,10 +54,11 @@ type decoder struct {
 	unquoted []byte
 	unknown  map[string]int
 	envelope []byte
+	most     int // records that a page may have
 }
 
 func newDecoder() *decoder {
-	return &decoder{strings: make(map[string]string), sound: make(map[string]string)}
+	return &decoder{strings: make(map[string]string), sound: make(map[string]string), most: moreRecords}
 }
 
 // maxInterned strings are kept; more would mean that they do not come again.
@@ -76,17 +77,24 @@ func intern(strings map[string]string, b []byte) string {
 	return s
 }
 
+// moreRecords than were asked for may stand in a page. Each is larger in memory than it need be in a body: 16 MiB of "{}," would
+// become 1.8 GiB of rejects.
+const moreRecords = 50_000
+
+var errMany = errors.New("it has more records than a page may have")
+
 // page decodes a whole body. One bad record is one reject: the fast path reads everything in one strict pass; a body that it
 // cannot read to the end is split into records first, each of which is then read by itself.
 func (d *decoder) page(raw []byte, from shard.Endpoint) (*body, error) {
 	raw = bytes.TrimPrefix(raw, []byte("\xef\xbb\xbf"))
 	d.unknown = nil
 	b, err := d.straight(raw)
-	if err != nil {
+	if err != nil && !errors.Is(err, errMany) {
 		d.unknown = nil // the other way counts them again
-		if b, err = d.split(raw); err != nil {
-			return nil, err
-		}
+		b, err = d.split(raw)
+	}
+	if err != nil {
+		return nil, err
 	}
 	for i := range b.rejects {
 		b.rejects[i].Endpoint = from
@@ -105,6 +113,9 @@ func (d *decoder) straight(raw []byte) (*body, error) {
 	}
 	b.events = make([]shard.Event, 0, min(len(raw)/300+1, 100_000))
 	for d.json.PeekKind() != ']' {
+		if b.received() == d.most {
+			return nil, errMany
+		}
 		if err := d.record(b, raw); err != nil {
 			return nil, err
 		}

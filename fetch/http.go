@@ -146,7 +146,7 @@ func (a *answer) read(resp *http.Response, body io.Reader, limit int64) error {
 	if n := resp.ContentLength; n > 0 && n <= limit {
 		a.raw.Grow(int(n) + bytes.MinRead)
 	}
-	n, err := a.raw.ReadFrom(io.LimitReader(body, limit+1))
+	n, err := a.fill(body, limit+1)
 	switch {
 	case err != nil:
 		return fmt.Errorf("read the body after %d bytes: %w", n, err)
@@ -154,6 +154,18 @@ func (a *answer) read(resp *http.Response, body io.Reader, limit int64) error {
 		return fmt.Errorf("%w: more than %d bytes", errLarge, limit)
 	}
 	return nil
+}
+
+// fill reads at most so many bytes. A buffer doubles when it is full and is there twice meanwhile: what has come to a quarter of
+// the bound may grow only once more.
+func (a *answer) fill(body io.Reader, most int64) (int64, error) {
+	n, err := a.raw.ReadFrom(io.LimitReader(body, most/4))
+	if err != nil || n < most/4 {
+		return n, err
+	}
+	a.raw.Grow(int(most-n) + bytes.MinRead)
+	rest, err := a.raw.ReadFrom(io.LimitReader(body, most-n))
+	return n + rest, err
 }
 
 // readable looks at what a body says it is. Text in another charset would be taken for UTF-8, and some of it is: wrong letters

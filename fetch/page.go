@@ -17,6 +17,7 @@ const poisonLimit = 5
 // pages decodes an answer and cuts it into pages.
 func (c *Client) pages(a *answer, q *question, endpoint shard.Endpoint) ([]shard.Page, error) {
 	d := c.decoded.Get().(*decoder)
+	d.most = moreRecords + c.limit(0)
 	b, err := d.page(a.raw.Bytes(), endpoint)
 	c.decoded.Put(d)
 	if err != nil {
@@ -39,10 +40,10 @@ func (c *Client) pages(a *answer, q *question, endpoint shard.Endpoint) ([]shard
 }
 
 // unreadable judges a body that is no page. What is no JSON of the API's (null, a balancer's HTML, a body cut at a bracket)
-// passes; a page whose records cannot be told apart would be the same again.
+// passes; a page whose records cannot be told apart, or that has far too many, would be the same again.
 func unreadable(a *answer, endpoint shard.Endpoint, err error) error {
 	err = fmt.Errorf("%s: decode a body of %d bytes: %w", endpoint, a.raw.Len(), plainly(err, a.hidden))
-	if errors.Is(err, errUnbalanced) && bytes.Contains(a.raw.Bytes(), []byte(`"pagination"`)) {
+	if errors.Is(err, errMany) || errors.Is(err, errUnbalanced) && bytes.Contains(a.raw.Bytes(), []byte(`"pagination"`)) {
 		return &shard.StuckError{Err: err, Limit: poisonLimit}
 	}
 	return &shard.TransientError{Err: err}
@@ -72,8 +73,11 @@ func (c *Client) note(b *body, a *answer, q *question) {
 		c.offset.Store(&offset)
 	}
 	for name, n := range b.unknown {
-		if _, known := c.unknown.LoadOrStore(name, true); !known {
-			c.config.Log.Warn("records have a field that is not stored", "field", fmt.Sprintf("%.100q", a.hide(name)), "in_this_page", n)
+		name = fmt.Sprintf("%.100q", a.hide(name))
+		if _, known := c.unknown.LoadOrStore(name, true); !known && c.unknowns.Add(1) <= maxUnknown {
+			c.config.Log.Warn("records have a field that is not stored", "field", name, "in_this_page", n)
+		} else if !known {
+			c.unknown.Delete(name) // an API that invents names must not fill the memory, or the screen
 		}
 	}
 }

@@ -196,12 +196,21 @@ func (c *Client) send(ctx context.Context, q *question, call Call, access *acces
 	a, err := c.roundTrip(req.WithContext(wire.watch(ctx)), c.bodyLimit(), wire.heard, access.secrets()...)
 	if err != nil {
 		wire.failed()
-		return nil, err
+		return nil, tooLarge(err)
 	}
 	c.pacer.Observe(call, a.quota())
 	c.count.bytes.Add(int64(a.raw.Len()))
 	c.count.busy.Add(int64(a.took))
 	return a, nil
+}
+
+// tooLarge: a page that is too large would be so again.
+func tooLarge(err error) error {
+	var transient *shard.TransientError
+	if errors.Is(err, errLarge) && errors.As(err, &transient) {
+		return &shard.StuckError{Err: transient.Err, Limit: poisonLimit}
+	}
+	return err
 }
 
 func (c *Client) request(ctx context.Context, q *question, e shard.Endpoint, access *access) (*http.Request, error) {

@@ -19,7 +19,7 @@ func (d *decoder) split(raw []byte) (*body, error) {
 	if err != nil {
 		return nil, err
 	}
-	records, last, err := spans(raw, int(first))
+	records, last, err := spans(raw, int(first), d.most)
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +65,7 @@ var errUnbalanced = errors.New("its records are not balanced")
 
 // spans tells the records of an array apart, whose first byte after the bracket is at first, and returns the offset behind
 // the closing bracket. It knows strings and brackets and nothing else of JSON.
-func spans(raw []byte, first int) (records [][]byte, last int, err error) {
+func spans(raw []byte, first, most int) (records [][]byte, last int, err error) {
 	level, from := 0, first
 	for i, c := range unquotedMarks(raw, first) {
 		switch {
@@ -73,6 +73,8 @@ func spans(raw []byte, first int) (records [][]byte, last int, err error) {
 			level++
 		case level > 0 && c != ',':
 			level--
+		case len(records) > most:
+			return nil, 0, errMany
 		case c == '}':
 			return nil, 0, fmt.Errorf("%w: %w", errNoPage, errUnbalanced)
 		case level == 0:

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"os"
 	"regexp"
 	"runtime/debug"
@@ -52,6 +53,7 @@ func main() {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(224 << 20)
 	}
+	log.SetOutput(io.Discard) // net/http shows there what an API sends unasked, 64 KiB of it
 	console := terminal.NewConsole(os.Stderr)
 	p := &program{stdout: os.Stdout, stderr: console, console: console, environ: os.LookupEnv, exit: os.Exit}
 	os.Exit(p.main(context.Background(), os.Args[1:]))

@@ -1,0 +1,159 @@
+package fetch
+
+import (
+	"bufio"
+	"compress/gzip"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"runtime/debug"
+	"runtime/metrics"
+	"strings"
+	"testing"
+	"time"
+)
+
+// heapBound is what an answer may cost, whatever it is, beyond what was there before: the body's bound is 16 MiB where pages
+// have up to 4,096 records, and a buffer that grows is there twice for a moment.
+const heapBound = 64 << 20
+
+// heapPeak returns how far the heap rose above what it was while a function ran.
+func heapPeak(do func()) int64 {
+	defer debug.SetGCPercent(debug.SetGCPercent(20)) // or it would be garbage that is measured
+	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+	read := func() int64 {
+		metrics.Read(sample)
+		return int64(sample[0].Value.Uint64())
+	}
+	runtime.GC()
+	base, peak := read(), int64(0)
+	done, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for tick := time.NewTicker(time.Millisecond); ; {
+			select {
+			case <-done:
+				tick.Stop()
+				return
+			case <-tick.C:
+				peak = max(peak, read()-base)
+			}
+		}
+	}()
+	do()
+	close(done)
+	<-stopped
+	return peak
+}
+
+// pour writes a text until the other side has had enough, or so many times.
+func pour(w io.Writer, text string, times int64) {
+	for range times {
+		if _, err := io.WriteString(w, text); err != nil {
+			return
+		}
+	}
+}
+
+// blank is 1 MiB of white space, which JSON allows anywhere.
+var blank = strings.Repeat(" ", 1<<20)
+
+const opening = `{"pagination":{"hasMore":false,"limit":100},"data":[`
+
+// zipped writes a compressed answer.
+func zipped(header string, write func(io.Writer)) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", jsonType)
+		w.Header().Set("Content-Encoding", header)
+		z, _ := gzip.NewWriterLevel(w, gzip.BestSpeed)
+		write(z)
+		_ = z.Close()
+	}
+}
+
+// Whatever an answer grows into, it costs no more than its bound, and it is no page (that of names is one dead letter). Not in parallel with anything: the whole
+// process's heap is what is measured.
+func TestBombsCostABoundedHeap(t *testing.T) {
+	gibibyte := func(w io.Writer) { pour(w, blank, 1<<10) }
+	for name, bomb := range map[string]http.HandlerFunc{
+		"1 GiB of blanks":   zipped("gzip", gibibyte),
+		"1 GiB, not zipped": func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Type", jsonType); gibibyte(w) },
+		"1 GiB in one text": zipped("gzip", func(w io.Writer) { pour(w, opening+`"`, 1); pour(w, strings.Repeat("a", 1<<20), 1<<10) }),
+		"10^6 events":       zipped("gzip", func(w io.Writer) { pour(w, opening, 1); pour(w, strings.Repeat(soundRecord+",", 1000), 1000) }),
+		"zipped twice":      zipped("gzip", func(w io.Writer) { z := gzip.NewWriter(w); pour(z, blank, 20); _ = z.Close() }),
+		"said twice":        zipped("gzip, gzip", gibibyte),
+		"a million members": zipped("gzip", func(w io.Writer) { pour(w, opening, 1); pour(w, blank, 17) }),
+		"open brackets":     zipped("gzip", func(w io.Writer) { pour(w, opening, 1); pour(w, strings.Repeat("[", 1<<20), 15) }),
+		"open objects":      zipped("gzip", func(w io.Writer) { pour(w, opening, 1); pour(w, strings.Repeat(`{"a":`, 1<<17), 15) }),
+		"empty records":     zipped("gzip", func(w io.Writer) { pour(w, opening, 1); pour(w, strings.Repeat("{},", 1<<18), 20); pour(w, "{}]}", 1) }),
+		"zeros for records": zipped("gzip", func(w io.Writer) { pour(w, opening, 1); pour(w, strings.Repeat("0,", 1<<19), 15); pour(w, "0]}", 1) }),
+		"names": zipped("gzip", func(w io.Writer) {
+			pour(w, opening+"{", 1)
+			pour(w, strings.Repeat(`"a":0,`, 1<<17), 16)
+			pour(w, `"b":0}]}`, 1)
+		}),
+		"an error of 1 GiB":  func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500); gibibyte(w) },
+		"a refusal of 1 GiB": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(403); gibibyte(w) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			api := httptest.NewServer(bomb)
+			defer api.Close()
+			defer api.CloseClientConnections()
+			client, text := dialled(t, api.URL, Config{})
+			var err error
+			peak := heapPeak(func() { _, err = first(t, client, text) })
+			if oneReject := name == "names"; (err == nil) != oneReject || peak > heapBound {
+				t.Errorf("the heap rose by %d MiB, the error is %v", peak>>20, err)
+			}
+			if errors.Is(err, errLarge) || errors.Is(err, errMany) {
+				wantStuck(t, err)
+			}
+			t.Logf("the heap rose by %d MiB: %.150v", peak>>20, err)
+		})
+	}
+}
+
+// flood plays a server that never comes to an end of something.
+func flood(begin, again string) func(*net.TCPConn) {
+	return func(c *net.TCPConn) {
+		if head(bufio.NewReader(c)) != "" {
+			pour(c, begin, 1)
+			pour(c, strings.Repeat(again, 100), 1<<20)
+		}
+	}
+}
+
+// Headers, chunks and trailers without end.
+func TestFloodsCostABoundedHeap(t *testing.T) {
+	const ok = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+	const chunked = ok + "Transfer-Encoding: chunked\r\n\r\n"
+	for name, serve := range map[string]func(*net.TCPConn){
+		"headers":          flood(ok, "X-A: b\r\n"),
+		"one long header":  flood(ok+"X-A: ", "bbbbbbbbbbbbbbbb"),
+		"a long status":    flood("HTTP/1.1 200 ", "OK OK OK OK "),
+		"early hints":      flood("", "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"),
+		"continues":        flood("", "HTTP/1.1 100 Continue\r\n\r\n"),
+		"trailers":         flood(chunked+"0\r\n", "X-A: b\r\n"),
+		"chunk extensions": flood(chunked, "1;aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n \r\n"),
+		"a long chunk":     flood(chunked, "1"),
+		"no HTTP":          flood("", "\x00\x1b[31m\xff"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			client, text := dialled(t, "http://"+serveTCP(t, serve), Config{Tries: 1})
+			var err error
+			peak := heapPeak(func() { _, err = first(t, client, text) })
+			wantTransient(t, err)
+			if peak > heapBound || len(err.Error()) > 1000 || strings.ContainsAny(err.Error(), "\x00\x1b\n") {
+				t.Errorf("the heap rose by %d MiB, the error has %d bytes: %.200q", peak>>20, len(err.Error()), err)
+			}
+		})
+	}
+}
+
+// soundRecord is one event as the API serves it.
+const soundRecord = `{"id":"00000000-0000-4000-8000-000000000001","sessionId":"00000000-0000-4000-8000-000000000002",` +
+	`"userId":"00000000-0000-4000-8000-000000000003","type":"click","name":"event","properties":{"page":"/"},` +
+	`"timestamp":1769541612369,"session":{"id":"00000000-0000-4000-8000-000000000002","deviceType":"mobile","browser":"Edge"}}`
