@@ -124,7 +124,7 @@ func (s *survey) honours(ctx context.Context, set func(*Capabilities, bool)) (bo
 	s.ladder.set(func(caps *Capabilities) { set(caps, true) })
 	at := s.guess()
 	events, more, err := s.probe(ctx, question{start: shard.ByUntil, until: at.CeilMilli()})
-	if err != nil && ctx.Err() == nil && !transient(err) {
+	if err != nil && ctx.Err() == nil && !transient(err) && !stops(err) {
 		s.config.Log.Debug("asked by timestamp and refused", "err", err)
 		events = nil
 	} else if err != nil {
@@ -147,6 +147,12 @@ func (s *survey) honours(ctx context.Context, set func(*Capabilities, bool)) (bo
 func transient(err error) bool {
 	var t *shard.TransientError
 	return errors.As(err, &t)
+}
+
+// stops tells whether err ends the run. A wait that is too long, or a key that is refused, says nothing of what the API can do.
+func stops(err error) bool {
+	var s *shard.StopError
+	return errors.As(err, &s)
 }
 
 // learn narrows the search by what was found at an instant.

@@ -2,6 +2,7 @@ package fetch
 
 import (
 	"testing"
+	"time"
 
 	"sluice/fetch/apisim"
 	"sluice/shard"
@@ -27,6 +28,17 @@ func TestUnreadableNewestPageDoesNotStopTheStart(t *testing.T) {
 		if want := w.sim.Data().Event(5000 - 251).AtMS; found.Newest != shard.Instant(want*1000) || found.Total != 5000 {
 			t.Errorf("newest %s of %d events, want %d ms", found.Newest, found.Total, want)
 		}
+	})
+}
+
+// TestAWaitSaysNothingOfTheAPI: a stream whose Retry-After was beyond what is waited for was put down as one that cannot be
+// asked by timestamp, for the life of the job, whose windows were then walked one after another.
+func TestAWaitSaysNothingOfTheAPI(t *testing.T) {
+	play(t, scene{api: apisim.Config{Events: 5000}}, func(w *world) {
+		w.sim.Script(apisim.Feed, apisim.Limited(time.Hour))
+		w.sim.Script(apisim.List, apisim.Behave(), apisim.Limited(time.Hour))
+		_, err := w.Survey(w.t.Context())
+		wantStop(t, err, 4)
 	})
 }
 

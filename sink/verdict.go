@@ -128,17 +128,19 @@ func (v *Verdict) judgeTotals(a *Audit, atStart, atEnd int64) {
 	least := a.Rows + a.DeadNamed
 	switch {
 	case atStart <= 0:
-		v.skip("the source's total at the start: it told none")
+		v.skip("the source's total at the start: it is not known")
 	case most < atStart:
 		v.find("the source had %d events at the start; %d rows and %d dead letters without a row account for %d: %d are missing",
 			atStart, a.Rows, most-a.Rows, most, atStart-most)
 		v.reopenSuspects(a)
+	case a.RowsBefore > 0 || a.ByOthers > 0:
+		v.skip("the source's total at the start, %d: the table has rows that are not this job's", atStart)
 	default:
 		v.checked = append(v.checked, fmt.Sprintf("at least the %d that the source counted", atStart))
 	}
 	switch {
 	case atEnd <= 0:
-		v.skip("the source's total at the end: it told none")
+		v.skip("the source's total at the end: it is not known")
 	case a.RowsBefore > 0 || a.ByOthers > 0:
 		v.skip("the source's total at the end: the table has rows that are not this job's")
 	case least > atEnd:

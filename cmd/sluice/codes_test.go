@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
 	"sluice/fetch/apisim"
 )
@@ -130,13 +131,89 @@ func TestRowsThatVanishAreFoundAndRepaired(t *testing.T) {
 // TestAnotherSourceUnderTheSameNameIsRefused unless it is said to be the same data at a new address.
 func TestAnotherSourceUnderTheSameNameIsRefused(t *testing.T) {
 	w := newWorld(t, 5000, nil)
+	w.env["SLUICE_SOURCE"] = "https://api.example.com"
 	w.mustRun(exitOK, "run")
-	w.env["SLUICE_SOURCE"] = "simulator:elsewhere"
+	w.env["SLUICE_SOURCE"] = "https://elsewhere.example.com"
 	r := w.mustRun(exitUsage, "run")
 	if !contains(r.stderr, "--source-moved") {
 		t.Error(r.stderr)
 	}
 	w.mustRun(exitOK, "run", "--source-moved")
+}
+
+// TestAnotherDemoIsAnotherSource: data that are others cannot have moved, and the way out is a command that works.
+func TestAnotherDemoIsAnotherSource(t *testing.T) {
+	w := newWorld(t, 5000, nil)
+	w.mustRun(exitOK, "run")
+	w.env["SLUICE_SOURCE"] = "simulator:seed=1,n=60000"
+	for _, args := range [][]string{{"run"}, {"run", "--source-moved"}, {"run", "--job=two"}} {
+		r := w.mustRun(exitUsage, args...)
+		_, command, found := strings.Cut(r.stderr, ` -c '`)
+		sql, _, ended := strings.Cut(command, "'")
+		if !found || !ended {
+			t.Fatalf("%v: no command in\n%s", args, r.stderr)
+		}
+		if len(args) > 1 && args[1] == "--job=two" {
+			w.hold(sql + "; commit")()
+		}
+	}
+	w.mustRun(exitOK, "run")
+	w.exact()
+}
+
+// TestALookSpendsTheSameQuota: plan, doctor and verify wait for what a run was told, instead of asking on their own account.
+func TestALookSpendsTheSameQuota(t *testing.T) {
+	w := newWorld(t, 5000, nil)
+	w.mustRun(exitOK, "run")
+	w.env["SLUICE_LIST_LIMIT"], w.env["SLUICE_STREAM_LIMIT"] = "", ""
+	w.hold(`update api_quotas set not_before = now() + interval '1 hour'; commit`)()
+	before := w.pages()
+	w.mustRun(exitLeft, "plan")
+	w.mustRun(exitUnreachable, "doctor")
+	if r := w.mustRun(exitOK, "verify"); !contains(r.stdout, "not checked: the source's total at the end") {
+		t.Error(r.stdout)
+	}
+	if asked := w.pages() - before; asked != 0 {
+		t.Errorf("%d pages were asked for in an hour without quota", asked)
+	}
+}
+
+// TestALookIsBooked: what plan spends, the next run knows of.
+func TestALookIsBooked(t *testing.T) {
+	w := newWorld(t, 5000, nil)
+	w.mustRun(exitOK, "run")
+	var before, after int
+	w.query(`select coalesce(sum(cardinality(sent)), 0)::int from api_quotas`, nil, &before)
+	w.env["SLUICE_LIST_LIMIT"], w.env["SLUICE_STREAM_LIMIT"] = "10/60s", "50/60s"
+	w.mustRun(exitOK, "plan")
+	w.query(`select coalesce(sum(cardinality(sent)), 0)::int from api_quotas`, nil, &after)
+	if after <= before {
+		t.Errorf("%d requests on record before the look, %d after it", before, after)
+	}
+}
+
+// TestAWaitAtTheStartIsRemembered: a run that was told to come back in an hour, before it had a plan, tells the next one.
+func TestAWaitAtTheStartIsRemembered(t *testing.T) {
+	w := newWorld(t, 5000, nil)
+	w.env["SLUICE_LIST_LIMIT"], w.env["SLUICE_STREAM_LIMIT"] = "", ""
+	w.sim.Script(apisim.List, apisim.Limited(time.Hour))
+	w.sim.Script(apisim.Feed, apisim.Limited(time.Hour))
+	w.mustRun(exitLeft, "run")
+	before := w.pages()
+	w.mustRun(exitLeft, "run")
+	if asked := w.pages() - before; asked != 0 {
+		t.Errorf("%d pages were asked for, an hour too early", asked)
+	}
+}
+
+// TestVerifyWithoutTheAPI compares table and ledger all the same.
+func TestVerifyWithoutTheAPI(t *testing.T) {
+	w := newWorld(t, 5000, nil)
+	w.mustRun(exitOK, "run")
+	w.env[envAPI] = "http://127.0.0.1:1"
+	if r := w.mustRun(exitOK, "verify"); !contains(r.stdout, "verified:") || !contains(r.stderr, "did not say") {
+		t.Errorf("%s%s", r.stdout, r.stderr)
+	}
 }
 
 // TestDemoDoesNotMixWithRealRows: neither way.

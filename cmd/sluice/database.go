@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/url"
@@ -31,8 +32,14 @@ func (p *program) findDatabase(ctx context.Context, s *settings) (database, erro
 	if err != nil {
 		return database{}, fail(exitUnreachable, "set DATABASE_URL to use a PostgreSQL of your own", err)
 	}
-	name := p.databaseName()
+	name := databaseReal
+	if s.isDemo() {
+		name = databaseDemo
+	}
 	if err := server.EnsureDatabase(ctx, name); err != nil {
+		return database{}, err
+	}
+	if err := server.Remember(name); err != nil {
 		return database{}, err
 	}
 	status := server.Status(ctx)
@@ -52,8 +59,27 @@ func (p *program) existingDatabase(ctx context.Context) (database, error) {
 	if err != nil {
 		return database{}, fail(exitUnreachable, "set DATABASE_URL, or run `sluice run` first", err)
 	}
-	name := p.databaseName()
+	name := p.databaseName(server)
+	p.say("database: private PostgreSQL, database %s", name)
 	return database{url: server.URL(name), private: server, name: name}, nil
+}
+
+// databaseName is the database of the private server that a command looks at: that of the API that is configured, or else that
+// of the last run.
+func (p *program) databaseName(server *embedpg.Server) string {
+	if p.env(envAPI) != "" {
+		return databaseReal
+	}
+	return cmp.Or(server.Remembered(), databaseDemo)
+}
+
+// emptyHint is the command that empties the database in use.
+func (i *ingest) emptyHint() string {
+	psql := `psql "$DATABASE_URL"`
+	if i.database.private != nil {
+		psql = "sluice db psql"
+	}
+	return "use another database, or empty this one: " + psql + " -c 'truncate ingested_events, dead_letters, ingestion_shards, ingestion_jobs'"
 }
 
 // shownURL returns a connection string without its password, as host and database.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"os/exec"
 
 	"github.com/spf13/cobra"
 
@@ -66,18 +67,16 @@ func (p *program) dbPSQL(ctx context.Context, args []string) error {
 	if err := server.Start(ctx); err != nil {
 		return fail(exitUnreachable, "", err)
 	}
-	psql := server.PSQL(p.databaseName())
+	psql := server.PSQL(p.databaseName(server))
 	psql.Args = append(psql.Args, args...)
 	psql.Stdin, psql.Stdout, psql.Stderr = os.Stdin, p.stdout, p.stderr
-	return psql.Run()
-}
-
-// databaseName is the database of the private server that the current settings mean.
-func (p *program) databaseName() string {
-	if p.env(envAPI) == "" {
-		return databaseDemo
+	var ended *exec.ExitError
+	if err := psql.Run(); errors.As(err, &ended) {
+		return &exitError{code: ended.ExitCode(), err: errors.New("psql ended with an error")}
+	} else if err != nil {
+		return fail(exitUnreachable, "is psql installed?", err)
 	}
-	return databaseReal
+	return nil
 }
 
 // findServer finds the private server, and says what to do where there is none.

@@ -79,6 +79,7 @@ func (p *program) examineAPI(ctx context.Context, s *settings) []sink.Finding {
 		return []sink.Finding{{Name: "api", Level: sink.Fail, Detail: err.Error(), Hint: "correct API_BASE_URL"}}
 	}
 	defer client.Close()
+	defer p.shareIfAny(ctx, src.name, pacer, log)()
 	began := time.Now()
 	found, err := client.Survey(ctx)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -84,10 +85,10 @@ func asStart(ctx context.Context, err error) error {
 
 // open finds the source and the database, and takes the job.
 func (i *ingest) open(ctx context.Context) (err error) {
-	if i.database, err = i.findDatabase(ctx, i.settings); err != nil {
+	if i.source, err = i.findSource(i.settings); err != nil {
 		return err
 	}
-	if i.source, err = i.findSource(i.settings); err != nil {
+	if i.database, err = i.findDatabase(ctx, i.settings); err != nil {
 		return err
 	}
 	run := uuid.New()
@@ -141,6 +142,9 @@ func (i *ingest) examine(ctx context.Context) error {
 func (i *ingest) checkJob(ctx context.Context) error {
 	job := i.job
 	if job.Source != i.source.name {
+		if strings.HasPrefix(job.Source, demoPrefix) || strings.HasPrefix(i.source.name, demoPrefix) {
+			return fail(exitUsage, i.emptyHint(), fmt.Errorf("job %q holds the events of %s, not those of %s", job.Name, job.Source, i.source.name))
+		}
 		if !i.sourceMoved {
 			return fail(exitUsage,
 				"use another --job for another source, or --source-moved if it is the same data at a new address",
@@ -156,7 +160,7 @@ func (i *ingest) checkJob(ctx context.Context) error {
 		return fail(exitUsage, "use another --job for another span",
 			fmt.Errorf("job %q has the span %s, not %s", job.Name, job.Span, span))
 	}
-	if job.Shards != i.shards {
+	if job.Shards != i.shards && i.given("shards") {
 		i.say("job %q was planned with %d shards and keeps them; --shards=%d is ignored", job.Name, job.Shards, i.shards)
 	}
 	return nil
@@ -176,6 +180,7 @@ func (i *ingest) prepare(ctx context.Context) (err error) {
 		return err
 	}
 	if i.job == nil {
+		defer i.saveQuotas(context.WithoutCancel(ctx)) // also where it ends here: the next run must wait for what this one was told
 		return i.planJob(ctx)
 	}
 	var caps fetch.Capabilities

@@ -38,6 +38,11 @@ func (p *program) openLedger(ctx context.Context, c *common) (*reader, error) {
 	return nil, fail(exitUsage, "`sluice run` makes it; --job names another", p.noJob(ctx, db, c.job))
 }
 
+// unreachable is the error of a ledger that could be opened and then not be read.
+func unreachable(err error) error {
+	return fail(exitUnreachable, "`sluice doctor` looks at the database", err)
+}
+
 func (p *program) noJob(ctx context.Context, db *sink.Postgres, name string) error {
 	names, err := db.Jobs(ctx)
 	if err != nil || len(names) == 0 {

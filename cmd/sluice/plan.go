@@ -64,6 +64,9 @@ func (p *program) plan(ctx context.Context, s *settings) error {
 		return fail(exitUsage, "", err)
 	}
 	defer client.Close()
+	if !s.isDemo() {
+		defer p.shareIfAny(ctx, src.name, pacer, log)()
+	}
 	found, windows, err := survey(ctx, client, s)
 	if err != nil {
 		return asStart(ctx, err)

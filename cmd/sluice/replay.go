@@ -121,5 +121,5 @@ func (all *replayed) check(ctx context.Context, r *reader) error {
 	if err := r.db.SetVerdict(ctx, r.job.ID, all.Verdict, judged.OK); err != nil || judged.OK {
 		return err
 	}
-	return fmt.Errorf("after the replay: %w", inDoubt(r, &audit, judged))
+	return fmt.Errorf("after the replay: %w", inDoubt(&audit, judged, false))
 }

@@ -95,9 +95,15 @@ type settings struct {
 	source                          string
 	sourceMoved                     bool
 	demo                            demoSettings
+
+	flags *pflag.FlagSet
 }
 
+// given tells whether a flag was set, on the command line or in the environment.
+func (s *settings) given(flag string) bool { return s.flags.Changed(flag) }
+
 func (s *settings) bind(flags *pflag.FlagSet) {
+	s.flags = flags
 	s.common.bind(flags)
 	s.memory = 160 << 20
 	flags.IntVar(&s.shards, "shards", 8, "windows that the span is cut into")

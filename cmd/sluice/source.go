@@ -151,12 +151,12 @@ func (i *ingest) checkTable(ctx context.Context) error {
 	}
 	for _, job := range use.Jobs {
 		if job.Source != i.source.name {
-			return fail(exitUsage, "use an empty database for the demo, or set API_BASE_URL and TARGET_API_KEY for the real API",
+			return fail(exitUsage, i.emptyHint()+"; or set API_BASE_URL and TARGET_API_KEY for the real API",
 				fmt.Errorf("ingested_events holds rows of job %q (%s), the demo would mix with them", job.Name, job.Source))
 		}
 	}
 	if use.Foreign {
-		return fail(exitUsage, "use an empty database for the demo, or set API_BASE_URL and TARGET_API_KEY for the real API",
+		return fail(exitUsage, "use another database for the demo, or set API_BASE_URL and TARGET_API_KEY for the real API",
 			errors.New("ingested_events holds rows that are no job's, the demo would mix with them"))
 	}
 	return nil
@@ -165,9 +165,7 @@ func (i *ingest) checkTable(ctx context.Context) error {
 func (i *ingest) refuseDemoRows(use sink.TableUse) error {
 	for _, job := range use.Jobs {
 		if strings.HasPrefix(job.Source, demoPrefix) {
-			return fail(exitUsage, "use another database, or empty this one: "+
-				"truncate ingested_events, dead_letters, ingestion_shards, ingestion_jobs",
-				fmt.Errorf("ingested_events holds rows of the demo (job %q, %s)", job.Name, job.Source))
+			return fail(exitUsage, i.emptyHint(), fmt.Errorf("ingested_events holds rows of the demo (job %q, %s)", job.Name, job.Source))
 		}
 	}
 	return nil

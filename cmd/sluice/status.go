@@ -60,7 +60,7 @@ func (p *program) status(ctx context.Context, c *common) error {
 	defer r.db.Close()
 	found, err := r.db.Status(ctx, r.job.Name)
 	if err != nil {
-		return err
+		return unreachable(err)
 	}
 	shown := describeJob(found)
 	if c.json {

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"sluice/cmd/sluice/internal/terminal"
+	"sluice/shard"
 	"sluice/sink"
 )
 
@@ -53,13 +54,16 @@ func (p *program) verify(ctx context.Context, s *settings, repair bool) error {
 		return err
 	}
 	defer r.db.Close()
-	total, err := p.askTotal(ctx, s)
-	if err != nil {
+	total, err := p.askTotal(ctx, s, r)
+	if err != nil && isRefusal(err) {
 		return asStart(ctx, err)
+	}
+	if err != nil {
+		p.say("the source did not say how many events it has now: %v", err)
 	}
 	audit, err := r.db.Audit(ctx, r.job.ID)
 	if err != nil {
-		return err
+		return unreachable(err)
 	}
 	judged := sink.Judge(audit, r.job.APITotal, total)
 	shown := describeAudit(&audit, judged, r.job.APITotal, total)
@@ -72,11 +76,17 @@ func (p *program) verify(ctx context.Context, s *settings, repair bool) error {
 	if err := p.printVerified(shown, s.json); err != nil || judged.OK {
 		return err
 	}
-	return inDoubt(r, &audit, judged)
+	return inDoubt(&audit, judged, shown.Reopened > 0)
+}
+
+// isRefusal tells whether the key was refused: all other faults of the API leave table and ledger to be compared.
+func isRefusal(err error) bool {
+	var stop *shard.StopError
+	return errors.As(err, &stop) && stop.Exit == exitUnreachable
 }
 
 // askTotal asks the API for its count, where one is configured.
-func (p *program) askTotal(ctx context.Context, s *settings) (int64, error) {
+func (p *program) askTotal(ctx context.Context, s *settings, r *reader) (int64, error) {
 	if s.isDemo() {
 		return 0, nil
 	}
@@ -88,11 +98,12 @@ func (p *program) askTotal(ctx context.Context, s *settings) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	_, client, err := p.newClient(s, src, log)
+	pacer, client, err := p.newClient(s, src, log)
 	if err != nil {
 		return 0, fail(exitUsage, "", err)
 	}
 	defer client.Close()
+	defer p.share(ctx, r.db, src.name, pacer)()
 	return client.AskTotal(ctx)
 }
 
@@ -151,11 +162,15 @@ func (p *program) printVerified(s *verified, asJSON bool) error {
 }
 
 // inDoubt returns the exit code of a check that failed: an unfinished job is no doubt.
-func inDoubt(r *reader, a *sink.Audit, v sink.Verdict) error {
+func inDoubt(a *sink.Audit, v sink.Verdict, reopened bool) error {
 	for _, w := range a.Windows {
 		if w.Proof == "" {
 			return fail(exitLeft, "`sluice run` goes on with it", errors.New("the job is not finished: "+v.Summary()))
 		}
 	}
-	return fail(exitDoubt, "`sluice verify --repair`, then `sluice run`", errors.New("the data are in doubt: "+v.Summary()))
+	hint := "`sluice verify --repair`, then `sluice run`"
+	if reopened {
+		hint = "`sluice run` walks the windows that are open again"
+	}
+	return fail(exitDoubt, hint, errors.New("the data are in doubt: "+v.Summary()))
 }

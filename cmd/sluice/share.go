@@ -1,0 +1,45 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"sluice/fetch"
+	"sluice/sink"
+)
+
+// share lets a command that only looks at the API spend the quota that runs know of, and know of what it spends: the pacer
+// begins with what is in the table, and the returned function writes it back. A database without the table has nothing to tell.
+func (p *program) share(ctx context.Context, db *sink.Postgres, source string, pacer *fetch.Pacer) (save func()) {
+	quotas, err := db.LoadQuotas(ctx, source)
+	if err != nil {
+		return func() {}
+	}
+	pacer.Restore(fromTable(quotas))
+	return func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+		defer cancel()
+		_ = db.SaveQuotas(ctx, source, toTable(pacer.State())) // a look at the API does not fail for that
+	}
+}
+
+// shareIfAny does the same where there is a database that answers, and makes or starts none.
+func (p *program) shareIfAny(ctx context.Context, source string, pacer *fetch.Pacer, log *slog.Logger) (save func()) {
+	url := p.env(envDatabase)
+	if server, err := findServer(); url == "" && err == nil && server.Status(ctx).Running {
+		url = server.URL(p.databaseName(server))
+	}
+	if url == "" {
+		return func() {}
+	}
+	db, err := sink.Open(ctx, sink.Config{URL: url, Writers: 1, Log: log})
+	if err != nil {
+		return func() {}
+	}
+	written := p.share(ctx, db, source, pacer)
+	return func() {
+		written()
+		db.Close()
+	}
+}
