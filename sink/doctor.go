@@ -105,8 +105,11 @@ type probe struct {
 
 func (p probe) ask(ctx context.Context, conn *pgx.Conn) Finding {
 	level, detail, hint, err := p.run(ctx, conn)
+	if hasCode(err, notPermitted) {
+		return Finding{p.name, Warn, "may not be asked: " + err.Error(), "see privileges"}
+	}
 	if err != nil {
-		return Finding{p.name, Warn, "could not be asked: " + err.Error(), ""}
+		return Finding{p.name, Warn, "could not be asked: " + err.Error(), "mend what is said above, and ask again"}
 	}
 	return Finding{p.name, level, detail, hint}
 }

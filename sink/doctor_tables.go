@@ -49,36 +49,6 @@ order by 1`
 
 const tableNames = `ingested_events,ingestion_jobs,ingestion_shards,dead_letters,api_quotas`
 
-func probePrivileges(ctx context.Context, conn *pgx.Conn) (Level, string, string, error) {
-	var role string
-	var temp, create bool
-	var missing []string
-	if err := conn.QueryRow(ctx, selectPrivileges).Scan(&role, &temp, &create, &missing); err != nil {
-		return OK, "", "", err
-	}
-	grantee := pgx.Identifier{role}.Sanitize()
-	version, err := migrations.Version(ctx, conn)
-	switch {
-	case err == nil && !create && version < migrations.Newest():
-		return Fail, role + " may not create tables in schema public", "grant create on schema public to " + grantee + ";", nil
-	case err == nil && len(missing) > 0:
-		return Fail, fmt.Sprintf("%s may not %s", role, strings.Join(missing, ", ")), "as the owner of the tables: grant what is missing to " + grantee, nil
-	case err == nil && !temp:
-		return Fail, role + " may not make temporary tables, which salvage needs",
-			fmt.Sprintf("grant temporary on database %s to %s;", pgx.Identifier{conn.Config().Database}.Sanitize(), grantee), nil
-	}
-	return OK, role + " may do all that a run needs", "", err
-}
-
-const selectPrivileges = `
-select current_user::text, has_database_privilege(current_database(), 'temporary'), has_schema_privilege('public', 'create'),
-  array(select lower(p.privilege) || ' on ' || c.relname
-        from pg_catalog.pg_class c, unnest('{SELECT,INSERT,UPDATE}'::text[]) as p(privilege)
-        where c.relnamespace = 'public'::regnamespace and c.relname = any('{` + tableNames + `}')
-          and not (c.relname = 'ingested_events' and p.privilege = 'UPDATE')
-          and not has_table_privilege(c.oid, p.privilege)
-        order by 1)`
-
 // probeMissing looks for tables that somebody dropped: migrations that have run are not run again.
 func probeMissing(ctx context.Context, conn *pgx.Conn) (Level, string, string, error) {
 	var fault *migrations.MissingError

@@ -69,17 +69,49 @@ func TestDoctorFinds(t *testing.T) {
 	}
 }
 
+// Each privilege that a run needs is named where it is missing, and what the hint says mends it.
 func TestDoctorFindsMissingPrivileges(t *testing.T) {
 	b := newBench(t)
 	url := b.ordinaryRole(t)
 	equal(t, "all granted", diagnose(t, url)["privileges"].Level, OK)
-	_, err := b.pool.Exec(t.Context(), `revoke update on ingestion_shards from public`)
+	for _, privilege := range append(granted(), "usage on schema public", "temporary on database "+b.pool.Config().ConnConfig.Database) {
+		_, err := b.pool.Exec(t.Context(), `revoke `+privilege+` from public`)
+		must(t, err)
+		f := diagnose(t, url)["privileges"]
+		equal(t, privilege+" revoked", f.Level, Fail)
+		if !strings.Contains(f.Hint, "grant "+strings.Replace(privilege, "database ", `database "`, 1)) {
+			t.Errorf("%q is not granted by %q", privilege, f.Hint)
+		}
+		for _, grant := range strings.SplitAfter(f.Hint[strings.Index(f.Hint, "grant "):], ";") {
+			_, err = b.pool.Exec(t.Context(), grant)
+			must(t, err)
+		}
+		equal(t, privilege+" granted again", diagnose(t, url)["privileges"].Level, OK)
+	}
+}
+
+func TestDoctorFindsThatTheRoleMayNotMigrate(t *testing.T) {
+	b := newBench(t)
+	url := b.ordinaryRole(t)
+	_, err := b.pool.Exec(t.Context(), `delete from sluice_migrations; revoke create on schema public from public`)
 	must(t, err)
 	f := diagnose(t, url)["privileges"]
-	equal(t, "one revoked", f.Level, Fail)
-	if !strings.Contains(f.Detail, "update on ingestion_shards") {
-		t.Errorf("%q does not name it", f.Detail)
+	equal(t, "level", f.Level, Fail)
+	if !strings.Contains(f.Hint, "sluice db migrate") {
+		t.Error(f.Hint)
 	}
+}
+
+func TestDoctorFindsAnotherEncoding(t *testing.T) {
+	b := newBench(t)
+	name := b.pool.Config().ConnConfig.Database + "_latin"
+	_, err := b.pool.Exec(t.Context(), `create database `+name+` encoding 'LATIN1' lc_collate 'C' lc_ctype 'C' template template0`)
+	must(t, err)
+	t.Cleanup(func() {
+		_, err := b.pool.Exec(context.WithoutCancel(t.Context()), `drop database `+name)
+		must(t, err)
+	})
+	equal(t, "level", diagnose(t, strings.Replace(b.url, b.pool.Config().ConnConfig.Database, name, 1))["encoding"].Level, Fail)
 }
 
 // ordinaryRole returns the URL of a role that is not the tables' owner and no superuser, and may do what a run needs.
@@ -89,7 +121,7 @@ func (b *bench) ordinaryRole(t *testing.T) string {
 	_, err := b.pool.Exec(t.Context(), fmt.Sprintf(`create role %s login password 'CANARY'; grant select, insert, update on all tables in schema public to public`, role))
 	must(t, err)
 	t.Cleanup(func() {
-		if _, err := b.pool.Exec(context.WithoutCancel(t.Context()), `drop role `+role); err != nil {
+		if _, err := b.pool.Exec(context.WithoutCancel(t.Context()), `drop owned by `+role+`; drop role `+role); err != nil {
 			t.Error(err)
 		}
 	})

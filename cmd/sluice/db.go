@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"sluice/sink"
 	"sluice/sink/embedpg"
 )
 
@@ -21,6 +22,10 @@ func (p *program) dbCommand() *cobra.Command {
 			RunE: func(cmd *cobra.Command, _ []string) error { return p.dbStart(cmd.Context()) }},
 		&cobra.Command{Use: "stop", Short: "Stop it; its data stay", Args: noArgs,
 			RunE: func(cmd *cobra.Command, _ []string) error { return p.dbStop(cmd.Context()) }},
+		&cobra.Command{Use: "migrate", Short: "Make the tables, or bring them up to date", Args: noArgs,
+			Long: "Makes the tables in DATABASE_URL, or brings them up to date. `sluice run` does this itself where its role may;\n" +
+				"docs/least-privilege.md has one role for each.",
+			RunE: func(cmd *cobra.Command, _ []string) error { return p.dbMigrate(cmd.Context()) }},
 		&cobra.Command{Use: "psql [argument]...", Short: "Look into it with psql", DisableFlagParsing: true,
 			Long: "Opens psql on the database of the last run. Arguments are handed on:\n\n" +
 				"  sluice db psql -c 'select count(*) from ingested_events'",
@@ -43,6 +48,28 @@ func (p *program) dbStart(ctx context.Context) error {
 	out := &printer{w: p.stdout}
 	out.line("PostgreSQL %s on 127.0.0.1:%d, data in %s", status.Version, status.Port, status.Dir)
 	out.line("%s", server.PSQLLine(databaseDemo))
+	return out.err
+}
+
+func (p *program) dbMigrate(ctx context.Context) error {
+	where, err := p.existingDatabase(ctx)
+	if err != nil {
+		return err
+	}
+	log, err := p.logger("info")
+	if err != nil {
+		return err
+	}
+	db, err := sink.Open(ctx, sink.Config{URL: where.url, Writers: 1, Log: log})
+	if err != nil {
+		return fail(exitUnreachable, "`sluice doctor` looks at the database", err)
+	}
+	defer db.Close()
+	if err := db.Migrate(ctx); err != nil {
+		return fail(exitUnreachable, "`sluice doctor` looks at the database", err)
+	}
+	out := &printer{w: p.stdout}
+	out.line("the tables are up to date")
 	return out.err
 }
 
