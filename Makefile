@@ -4,11 +4,12 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -X main.version=$(VERSION)
 FUZZTIME ?= 20s
 SOAK     ?= 30m
+CRASH_RUNS ?= 10
 # The race detector needs a C compiler; without one the tests run all the same.
 RACE    := $(if $(shell command -v $$(go env CC 2>/dev/null) 2>/dev/null),-race)
 
 .DEFAULT_GOAL := help
-.PHONY: help build run demo simulate db-stop test fmt vet lint layers race vuln fuzz fuzz-short mutants soak bench bench-once bench-go check clean
+.PHONY: help build run demo simulate db-stop test fmt vet lint layers race vuln fuzz fuzz-short mutants crash soak bench bench-once bench-go check clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -63,6 +64,10 @@ fuzz: ## each fuzzer for 20 s (FUZZTIME=5m); what it finds is kept in testdata/f
 		echo "$$dir $$fuzzer"; \
 		go test -run '^$$' -fuzz "^$$fuzzer\$$" -fuzztime $(FUZZTIME) "$$dir" || exit 1; \
 	done
+
+crash: ## kill -9 at every step, break the database at each, ten times over (CRASH_RUNS=50): one table
+	go test -c -o bin/crash.test ./cmd/sluice
+	cd cmd/sluice && CRASH_RUNS=$(CRASH_RUNS) ../../bin/crash.test -test.run '^TestCrash' -test.timeout 24h -test.parallel 3
 
 soak: ## one ingestion for 30 minutes, with a fault every 30 s (SOAK=8h)
 	go test -run '^TestSoak$$' -count 1 -v -timeout 24h ./cmd/sluice -soak $(SOAK)

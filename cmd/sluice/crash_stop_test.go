@@ -18,7 +18,11 @@ import (
 // and goes on. The first one, awake again, has lost everything and must write nothing.
 func TestCrashOfAStoppedRun(t *testing.T) {
 	t.Parallel()
-	c := newCrashWorld(t, 1, nil).begin()
+	crashRounds(t, stopAndWake)
+}
+
+func stopAndWake(t *testing.T, seed uint64) {
+	c := newCrashWorld(t, seed, nil).begin()
 	first := c.launch("copy.part:stop@4")
 	c.awaitStop(first)
 	if second := c.launch(""); second.code(t, time.Minute) != exitLocked {
@@ -32,12 +36,12 @@ func TestCrashOfAStoppedRun(t *testing.T) {
 	}
 	third := c.launch("memory.moved:stop@3")
 	c.awaitStop(third)
-	c.sound("a takeover")
+	sound := c.sound("a takeover")
 	c.wake(first)
 	if code := first.code(t, time.Minute); code != exitLocked {
 		t.Errorf("the first run ended with %d, want %d:\n%s", code, exitLocked, first.out.String())
 	}
-	c.sound("the wake of the first run")
+	crashes.add("stopped in the COPY, woken", true, c.sound("the wake of the first run") && sound)
 	c.wake(third)
 	if code := third.code(t, time.Minute); code != exitOK {
 		t.Errorf("the third run ended with %d:\n%s", code, third.out.String())
@@ -50,13 +54,17 @@ func TestCrashOfAStoppedRun(t *testing.T) {
 // noticed. One of them gets the job, and the other ends with exit code 6; no shard goes back to a run that has lost it.
 func TestCrashOfALock(t *testing.T) {
 	t.Parallel()
-	c := newCrashWorld(t, 2, func(c *apisim.Config) { c.Latency.Page = 150 * time.Millisecond }).begin()
+	crashRounds(t, twoBelieve)
+}
+
+func twoBelieve(t *testing.T, seed uint64) {
+	c := newCrashWorld(t, seed, func(c *apisim.Config) { c.Latency.Page = 150 * time.Millisecond }).begin()
 	first := c.launch("")
 	c.waitFor(first, 25)
 	c.endLock()
 	second := c.launch("")
 	codes := []int{first.code(t, time.Minute), second.code(t, time.Minute)}
-	c.sound("two runs at once")
+	crashes.add("lock's session ended", true, c.sound("two runs at once"))
 	if slices.Sort(codes); !slices.Equal(codes, []int{exitOK, exitLocked}) {
 		t.Errorf("exit codes %v:\n%s\n%s", codes, first.out.String(), second.out.String())
 	}
