@@ -20,8 +20,8 @@
 //
 // # The ledger
 //
-// A [Job] and its shards are rows too (jobs.go, shards.go). Begin takes a shard for this run, and from then on nothing that an
-// older run still has in its hands can be committed. One run at a time holds a job ([JobLock]). Quotas are kept across runs
+// A [Job] and its shards are rows too (jobs.go, shards.go). One run at a time holds a job ([JobLock]). Who takes it claims its
+// unfinished shards, and from then on an older run, which may only have been asleep, can begin none and commit to none. Quotas are kept across runs
 // (quotas.go). [Postgres.Audit] counts what is there, and [Judge] says whether that is what should be there. [Diagnose] looks
 // at a server before anything is written to it.
 //
