@@ -20,6 +20,8 @@ type Audit struct {
 	// Dead letters that no row of ingested_events stands for: ids that were readable, each once; records without one; and how
 	// often such a record came again, which may be another record with the same bytes, or the same one read twice.
 	DeadNamed, DeadBlind, DeadDuplicates int64
+	// DeadConflicts are records whose id has a row, with other content: the source may well count both.
+	DeadConflicts int64
 }
 
 // AuditWindow is one window: what its shard counted, and what lies in it.
@@ -48,7 +50,8 @@ func (p *Postgres) Audit(ctx context.Context, jobID int64) (a Audit, err error) 
 
 func (a *Audit) readLedger(ctx context.Context, tx pgx.Tx, jobID int64) error {
 	var start, end pgtype.Timestamptz
-	err := tx.QueryRow(ctx, selectAudit, jobID).Scan(&start, &end, &a.RowsBefore, &a.ByOthers, &a.DeadNamed, &a.DeadBlind, &a.DeadDuplicates)
+	err := tx.QueryRow(ctx, selectAudit, jobID).Scan(&start, &end, &a.RowsBefore, &a.ByOthers, &a.DeadNamed, &a.DeadBlind, &a.DeadDuplicates,
+		&a.DeadConflicts)
 	if err != nil {
 		return err
 	}
@@ -71,7 +74,10 @@ select j.span_start, j.span_end, j.rows_before,
      select from public.ingested_events e
      where e.id = case when d.event_id ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then d.event_id::uuid end)),
   (select count(*) from public.dead_letters where job_id = j.id and event_id is null and replayed_at is null),
-  (select coalesce(sum(dead_duplicates), 0)::bigint from public.ingestion_shards where job_id = j.id)
+  (select coalesce(sum(dead_duplicates), 0)::bigint from public.ingestion_shards where job_id = j.id),
+  (select count(*) from public.dead_letters d
+   join public.ingested_events e on e.id = case d.reason when 'conflict' then d.event_id::uuid end
+   where d.job_id = j.id and d.replayed_at is null)
 from public.ingestion_jobs j where j.id = $1`
 
 func (a *Audit) countRows(ctx context.Context, tx pgx.Tx) error {

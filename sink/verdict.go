@@ -124,13 +124,13 @@ func (v *Verdict) judgeSum(a *Audit) {
 }
 
 func (v *Verdict) judgeTotals(a *Audit, atStart, atEnd int64) {
-	most := a.Rows + a.DeadNamed + a.DeadBlind + a.DeadDuplicates
+	most := a.Rows + a.DeadNamed + a.DeadBlind + a.DeadDuplicates + a.DeadConflicts
 	least := a.Rows + a.DeadNamed
 	switch {
 	case atStart <= 0:
 		v.skip("the source's total at the start: it is not known")
 	case most < atStart:
-		v.find("the source had %d events at the start; %d rows and %d dead letters without a row account for %d: %d are missing",
+		v.find("the source had %d events at the start; %d rows and %d dead letters account for %d: %d are missing",
 			atStart, a.Rows, most-a.Rows, most, atStart-most)
 		v.reopenSuspects(a)
 	case a.RowsBefore > 0 || a.ByOthers > 0:

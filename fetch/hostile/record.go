@@ -30,9 +30,10 @@ func (c *Case) Raw(id string, at time.Time) []byte {
 	return r.join()
 }
 
-// Sound returns a record with which nothing is wrong.
-func Sound(id string, at time.Time) []byte {
+// Named returns a sound record with a name of its own.
+func Named(id, name string, at time.Time) []byte {
 	r := sound(id, at)
+	r.name = quoted(name)
 	return r.join()
 }
 
