@@ -149,7 +149,8 @@ func (w *writer) commitValues(b *testing.B, events []shard.Event) {
 // valuesRows are the rows of one INSERT.
 const valuesRows = 1000
 
-// insertValues is an INSERT of so many rows, nine values each.
+// insertValues is an INSERT of so many rows, nine values each. pgx prepares it once for each connection,
+// which takes half of the CPU that parsing it anew takes: the kindest form of the old way.
 var insertValues = sync.OnceValue(func() string {
 	var b strings.Builder
 	b.WriteString(`insert into public.ingested_events (` + copyColumns + `) values `)
@@ -167,13 +168,13 @@ var insertValues = sync.OnceValue(func() string {
 	return b.String() + `) on conflict (id) do nothing`
 })
 
-// valuesOf are the values of the rows, as text: that is faster than a prepared statement with 9,000 parameters.
+// valuesOf are the values of the rows.
 func valuesOf(rows []shard.Event) []any {
-	args := make([]any, 0, 1+len(rows)*9)
-	args = append(args, pgx.QueryExecModeExec)
+	args := make([]any, 0, len(rows)*9)
 	for i := range rows {
 		e := &rows[i]
-		args = append(args, e.ID.String(), e.Session.String(), e.User.String(), e.Type, e.Name, e.Properties, e.At.Time(), e.Device, e.Browser)
+		args = append(args, e.ID.String(), e.Session.String(), e.User.String(), e.Type, e.Name, e.Properties, e.At.Time(),
+			e.Device, e.Browser)
 	}
 	return args
 }

@@ -113,7 +113,8 @@ func prepare(ctx context.Context, p place, client *fetch.Client, db *sink.Postgr
 	if err != nil {
 		return nil, err
 	}
-	return coordinator.New(coordinator.Config{Log: log, Limits: shard.Limits{QueuePages: 2, BatchRows: 20_000}}, client, store, checkpoints)
+	config := coordinator.Config{Log: log, Limits: shard.Limits{QueuePages: 2, BatchRows: 20_000}}
+	return coordinator.New(config, client, store, checkpoints)
 }
 
 // finish makes an error of everything that is left.

@@ -68,9 +68,9 @@ func TestQuotaPagesAreWhatTheTimeAllows(t *testing.T) {
 }
 
 func TestQuotaFiguresWeighBothQuotas(t *testing.T) {
-	run := quotaRun{8, true, load{rows: 250_000, ingest: 62500 * time.Millisecond,
-		asked: requests{ListUsed: 0.4, StreamUsed: 1, ListRefused: 1, StreamRefused: 2}}}
-	few := quotaRun{2, false, load{rows: 1, ingest: time.Second}}
+	run := quotaRun{8, true, load{rows: 250_000, ingest: 62500 * time.Millisecond, asked: requests{
+		List: 5, Stream: 5, ListUsed: 0.4, StreamUsed: 1, ListRefused: 1, StreamRefused: 2}}}
+	few := quotaRun{2, false, load{rows: 1, ingest: 12 * time.Second, asked: requests{List: 10, ListUsed: 0.9, Stream: 60}}}
 	all := quotaFigures([]quotaRun{run, few})
 	used := figureOf(t, all, "requests, shards=8, known", unitShare)
 	near(t, "used", used.Value, 0.9)
@@ -79,7 +79,9 @@ func TestQuotaFiguresWeighBothQuotas(t *testing.T) {
 	if used.met() || *used.Point != (Point{quotaPanel, "known limits", 8}) {
 		t.Errorf("%+v", used)
 	}
-	if f := figureOf(t, all, "requests, shards=2, hidden", unitShare); f.Goal != nil || f.Point.Curve != "a hidden limit" {
+	hidden := figureOf(t, all, "requests, shards=2, hidden", unitShare)
+	near(t, "used of a quota that was not known", hidden.Value, (10*0.9+50*0.6)/60)
+	if f := hidden; f.Goal != nil || f.Point.Curve != "a hidden limit" {
 		t.Errorf("%+v", f)
 	}
 }

@@ -1,5 +1,5 @@
-// Bench measures Sluice, and prints one table of ratios. `make bench` runs it; it takes a few minutes and wants a machine with
-// nothing else to do.
+// Bench measures Sluice, and prints one table of ratios. `make bench` runs it; it takes a quarter of an hour, some sections alone
+// a minute or two, and wants a machine with nothing else to do.
 //
 // Seconds say little: the same code on the same machine is a quarter slower an hour later. So every speed stands beside a
 // floor that was measured in the same minutes, before and after it, and what is kept and compared from run to run are the
@@ -16,7 +16,8 @@
 //   - latency, quota (latency.go, quota.go): where the API is the limit. Runs that only wait are made at the same time;
 //   - skew, duplicates, resume, size: each in the file of its name.
 //
-// A new section is a function that yields figures, and a line in allSections (sections.go). All that is measured twice is a Sample; a Figure is
-// its median and its spread, beside what it is held against. After every load the table is compared with what the simulator
-// knows it must hold, by count and hash: speed with wrong rows is no speed.
+// A new section is a function that yields figures, and a line in allSections (sections.go). All that is measured twice is a
+// Sample; a Figure is its median and its spread, beside what it is held against, and some are points of the plot (plot.go).
+// After every load the table is compared with what the simulator knows it must hold, by count and hash: speed with wrong rows
+// is no speed.
 package main

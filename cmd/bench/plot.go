@@ -63,23 +63,20 @@ const (
 	mostShards            float64 = 64
 )
 
-// plotStyle has colours that can be read on white and on black; where the reader's screen is dark they are lighter.
+// plotStyle has colours that stand out from white and from black: a picture in a page does not know which of them is under it.
 const plotStyle = `
-  text { font: 11px system-ui, sans-serif; fill: #57606a }
-  .title { font-size: 13px; font-weight: 600; fill: #24292f }
+  text { font: 11px system-ui, sans-serif; fill: #6e7781 }
+  .title { font-size: 13px; font-weight: 600 }
   .grid { stroke: #8b949e; stroke-opacity: .3 } .ideal { stroke: #8b949e; stroke-dasharray: 4 4; fill: none }
-  .c0 { stroke: #0969da; color: #0969da } .c1 { stroke: #bc4c00; color: #bc4c00 }
-  .line { fill: none; stroke-width: 2 } .dot { fill: currentColor }
-  @media (prefers-color-scheme: dark) {
-    text { fill: #9ea7b3 } .title { fill: #e6edf3 }
-    .c0 { stroke: #58a6ff; color: #58a6ff } .c1 { stroke: #ffa657; color: #ffa657 }
-  }`
+  .c0 { stroke: #2f81f7; color: #2f81f7 } .c1 { stroke: #d4691a; color: #d4691a }
+  .line { fill: none; stroke-width: 2 } .dot { fill: currentColor }`
 
 // plot draws the scaling curves. It needs nothing but the figures.
 func (r *Report) plot() []byte {
 	var b bytes.Buffer
 	wide := panelWide * float64(len(panels))
-	fmt.Fprintf(&b, "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %g %g\" role=\"img\" aria-label=\"How Sluice scales with shards\">\n", wide, panelHigh)
+	fmt.Fprintf(&b, "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %g %g\" role=\"img\" aria-label=%q>\n",
+		wide, panelHigh, "How Sluice scales with shards")
 	fmt.Fprintf(&b, "<style>%s\n</style>\n", plotStyle)
 	for i, p := range panels {
 		fmt.Fprintf(&b, "<g transform=\"translate(%g 0)\">\n", float64(i)*panelWide)

@@ -83,12 +83,26 @@ func (q quotaRun) flags() []string {
 	if !q.known {
 		return nil
 	}
-	return []string{fmt.Sprintf("--list-limit=%d/%s", listRequests, quotaWindow), fmt.Sprintf("--stream-limit=%d/%s", feedRequests, quotaWindow)}
+	return []string{
+		fmt.Sprintf("--list-limit=%d/%s", listRequests, quotaWindow),
+		fmt.Sprintf("--stream-limit=%d/%s", feedRequests, quotaWindow),
+	}
 }
 
-// used is the share of both quotas that the run has used, as it says, since they were known.
-func (r requests) used() float64 {
-	return (listRequests*r.ListUsed + feedRequests*r.StreamUsed) / (listRequests + feedRequests)
+// used is the share of both quotas that the run has used.
+func (q quotaRun) used() float64 {
+	list := q.share(q.asked.ListUsed, q.asked.List, listRequests)
+	stream := q.share(q.asked.StreamUsed, q.asked.Stream, feedRequests)
+	return (listRequests*list + feedRequests*stream) / (listRequests + feedRequests)
+}
+
+// share is what the run says it has used of a quota since it knew it. Where it never came to know it, it is the requests of the
+// whole run, of all that were allowed in the time.
+func (q quotaRun) share(told float64, requests int64, limit float64) float64 {
+	if told > 0 {
+		return told
+	}
+	return float64(requests) / (limit * q.ingest.Seconds() / quotaWindow.Seconds())
 }
 
 // quotaFigures say what was used of the quotas, what was refused, and what the events a second are of the most that the quotas
@@ -97,7 +111,7 @@ func quotaFigures(runs []quotaRun) []Figure {
 	most := float64(listRequests+feedRequests) * quotaPageRows / quotaWindow.Seconds() / 1000
 	var all []Figure
 	for _, q := range runs {
-		used := Sample{q.asked.used()}.figure(fmt.Sprintf("requests, %s", q), unitShare).
+		used := Sample{q.used()}.figure(fmt.Sprintf("requests, %s", q), unitShare).
 			at(quotaPanel, map[bool]string{true: "known limits", false: "a hidden limit"}[q.known], q.shards)
 		if float64(q.shards)/quotaPageTime.Seconds()*quotaWindow.Seconds() > listRequests+feedRequests {
 			used = used.atLeast(quotaGoal)

@@ -42,7 +42,8 @@ func sizeFigures(sizes []int64, loads [][]load) []Figure {
 	var all []Figure
 	for i, events := range sizes {
 		named := func(what string) string { return fmt.Sprintf("%s, %s events", what, grouped(float64(events))) }
-		ours, theirs := sampleOf(loads[i], client).figure(named("sluice"), microsARow), sampleOf(loads[i], server).figure(named("PostgreSQL"), microsARow)
+		ours := sampleOf(loads[i], client).figure(named("sluice"), microsARow)
+		theirs := sampleOf(loads[i], server).figure(named("PostgreSQL"), microsARow)
 		if i > 0 {
 			smallest := "at " + grouped(float64(sizes[0]))
 			ours = ours.beside(smallest, Sample{ours.Value / sampleOf(loads[0], client).median()}).atMost(flatGoal)

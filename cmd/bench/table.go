@@ -23,8 +23,8 @@ func (r *Report) markdown(last *Report) string {
 }
 
 func (r *Report) method() string {
-	return fmt.Sprintf("%s events; median of %d; a ratio is to the floor of the same minute: server-side COPY of the same rows into the same table",
-		grouped(float64(r.Events)), max(r.Repeat, 1))
+	return fmt.Sprintf("%s events; the whole is the median of %d; a ratio is to what was measured beside it in the same minutes; "+
+		"the floor is server-side COPY of the same rows into the same table", grouped(float64(r.Events)), max(r.Repeat, 1))
 }
 
 // cells is a line of the table.

@@ -134,7 +134,7 @@ func (w *world) only(ctx context.Context, shards int, keep func(ctx context.Cont
 }
 
 // ingest runs the program once, in a world of its own.
-func (s *stand) ingest(ctx context.Context, data dataset, shards int, keep func(ctx context.Context, database string) error) (load, error) {
+func (s *stand) ingest(ctx context.Context, data dataset, shards int, keep func(context.Context, string) error) (load, error) {
 	w, err := s.newWorld(ctx, data)
 	if err != nil {
 		return load{}, err
