@@ -187,11 +187,15 @@ func (c *counted) Commit(ctx context.Context, b shard.Batch) (counts shard.Count
 	c.attempts.committed(b.Resume)
 	c.watchdog.calm()
 	c.progress.committed(b.From.Shard)
-	sum := c.count(counts)
+	c.keepBudget(c.count(counts))
+	return counts, nil
+}
+
+// keepBudget stops the run when the job has more dead letters than are tolerated.
+func (c *Coordinator) keepBudget(sum shard.Counts) {
 	if tolerate := c.config.Tolerate; tolerate != nil && sum.DeadLetters > tolerate(sum.Received) {
 		c.stop(fmt.Errorf("%w: %d of %d records", ErrBudget, sum.DeadLetters, sum.Received))
 	}
-	return counts, nil
 }
 
 // count adds to what is committed, and returns the sum: both of its figures from the same moment, or a share would be judged

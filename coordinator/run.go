@@ -110,6 +110,7 @@ func (c *Coordinator) Run(ctx context.Context) (Outcome, error) {
 	for _, cp := range checkpoints {
 		c.count(cp.Counts)
 	}
+	c.keepBudget(c.counts) // a rerun asks for nothing before more are allowed, or fewer are left
 	for c.runAll(ctx, work, checkpoints); ctx.Err() == nil; c.runAll(ctx, work, checkpoints) {
 		if checkpoints = c.takenBack(ctx); len(checkpoints) == 0 {
 			break

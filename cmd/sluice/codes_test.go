@@ -88,17 +88,6 @@ func TestRevokedKeyStopsAllFetchers(t *testing.T) {
 	w.mustRun(exitUnreachable, "run", "--shards=4")
 }
 
-// TestDeadLetterBudgetStopsTheRun: exit code 5 until more are allowed.
-func TestDeadLetterBudgetStopsTheRun(t *testing.T) {
-	w := newWorld(t, 20_000, func(c *apisim.Config) { c.PageCap, c.MalformedShare = 500, 0.05 })
-	r := w.mustRun(exitDoubt, "run", "--shards=4", "--max-dead-letters=50")
-	if !contains(r.stderr, "too many dead letters") {
-		t.Error(r.stderr)
-	}
-	w.mustRun(exitOK, "run", "--shards=4", "--max-dead-letters=5000")
-	w.exact()
-}
-
 // TestSourceThatCountsMoreThanItShowsIsInDoubt: the API's total is three more than the events it has.
 func TestSourceThatCountsMoreThanItShowsIsInDoubt(t *testing.T) {
 	w := newWorld(t, 20_000, func(c *apisim.Config) { c.TotalError = 3 })

@@ -124,7 +124,7 @@ func (i *ingest) judge(o coordinator.Outcome) (verdict, bool) {
 		return verdict{code: stop.Exit, text: cause.Error(), hint: stop.Hint}, true
 	case errors.Is(cause, coordinator.ErrBudget):
 		return verdict{code: exitDoubt, text: cause.Error(),
-			hint: "look at `sluice dead-letters list`; --max-dead-letters allows more"}, true
+			hint: "look at `sluice dead-letters list`; `sluice dead-letters replay` tries them again, --max-dead-letters allows more; then " + resumeHint}, true
 	case errors.Is(cause, errLockLost):
 		return verdict{code: exitLocked, text: cause.Error()}, true
 	case cause != nil:
