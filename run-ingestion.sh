@@ -4,7 +4,7 @@
 # With a Docker engine everything runs in containers (docker-compose.yml). Without one, or with DATABASE_URL set, the program
 # is built with Go and brings its own PostgreSQL if DATABASE_URL is not set. Without API_BASE_URL it ingests 3,000,000 events
 # from the simulator. --docker and --no-docker decide instead; every other flag is handed on to `sluice run`, and its exit
-# code is handed back.
+# code is handed back. Another command comes first: ./run-ingestion.sh status
 set -eu
 
 say() { printf 'run-ingestion: %s\n' "$*" >&2; }
@@ -50,7 +50,7 @@ from_container() {
 choose_api() {
 	if [ -z "${API_BASE_URL:-}" ]; then
 		say 'API_BASE_URL is not set: ingesting from the simulator'
-		unset API_BASE_URL
+		export API_BASE_URL= # empty, and not unset: compose would look into .env
 		export SLUICE_DATABASE=sluice_demo TARGET_API_KEY="${TARGET_API_KEY:-demo}"
 		services=simulator
 		known_limits
@@ -74,7 +74,8 @@ known_limits() {
 choose_database() {
 	if [ -z "${DATABASE_URL:-}" ]; then
 		say "PostgreSQL 16 in a container, on 127.0.0.1:${SLUICE_PG_PORT:-55432}; it stays up afterwards:"
-		say "  docker compose exec postgres psql -U sluice $SLUICE_DATABASE   (looks inside; docker compose stop ends it)"
+		say "  docker compose exec postgres psql -U sluice $SLUICE_DATABASE   (looks inside)"
+		say "  docker compose --profile '*' stop   (ends it, and the simulator; down --volumes removes the data too)"
 		services="postgres $services"
 		return
 	fi
@@ -93,7 +94,7 @@ run_in_docker() {
 		docker compose up -d --wait --build $services >&2 || die 'docker compose could not start the services (see above)'
 	fi
 	# shellcheck disable=SC2086 # a word or none
-	exec docker compose run --rm --build $alone sluice run "$@"
+	exec docker compose run --rm --build $alone sluice "$@"
 }
 
 run_here() {
@@ -104,8 +105,21 @@ run_here() {
 		exit 1
 	}
 	# From where it stands the program knows the checkout, whose private PostgreSQL it uses.
-	exec "$binary" run "$@"
+	exec "$binary" "$@"
 }
+
+# What the simulator serves is decided when it starts, which is before the run, by the environment.
+choose_demo() {
+	case $1 in
+	--demo-profile=*) export SLUICE_DEMO_PROFILE="${1#*=}" ;;
+	--demo-events=*) export SLUICE_DEMO_EVENTS="${1#*=}" ;;
+	--demo-seed=*) export SLUICE_DEMO_SEED="${1#*=}" ;;
+	esac
+}
+
+case ${1:-} in
+-* | '') set -- run "$@" ;;
+esac
 
 way=auto
 for flag do
@@ -113,7 +127,10 @@ for flag do
 	case $flag in
 	--docker) way=docker ;;
 	--no-docker) way=here ;;
-	*) set -- "$@" "$flag" ;;
+	*)
+		choose_demo "$flag"
+		set -- "$@" "$flag"
+		;;
 	esac
 done
 

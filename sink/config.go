@@ -16,6 +16,9 @@ import (
 	"sluice/shard/failpoint"
 )
 
+// ErrURL says that the database's URL cannot be read.
+var ErrURL = errors.New("read DATABASE_URL")
+
 // Config says where the database is and on whose behalf it is written to. Zero values mean the defaults.
 type Config struct {
 	URL     string        // of PostgreSQL, with the password
@@ -59,7 +62,7 @@ const spareConns = 3
 func (c Config) pool() (*pgxpool.Config, error) {
 	pool, err := pgxpool.ParseConfig(c.URL)
 	if err != nil {
-		return nil, fmt.Errorf("read DATABASE_URL: %w", err)
+		return nil, fmt.Errorf("%w: %w", ErrURL, err)
 	}
 	pool.MaxConns = int32(c.Writers) + spareConns
 	conn := pool.ConnConfig

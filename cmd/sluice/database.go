@@ -54,6 +54,9 @@ func (p *program) existingDatabase(ctx context.Context) (database, error) {
 	}
 	server, err := findServer()
 	if err == nil {
+		if !server.Status(ctx).Running {
+			p.say("starting the private PostgreSQL")
+		}
 		err = server.Start(ctx)
 	}
 	if err != nil {

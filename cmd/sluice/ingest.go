@@ -13,6 +13,7 @@ import (
 
 	"sluice/coordinator"
 	"sluice/fetch"
+	"sluice/migrations"
 	"sluice/shard"
 	"sluice/shard/failpoint"
 	"sluice/sink"
@@ -72,9 +73,13 @@ func (i *ingest) run(ctx context.Context) error {
 func asStart(ctx context.Context, err error) error {
 	var coded *exitError
 	var stop *shard.StopError
+	var misfit *migrations.IncompatibleError
+	var newer *migrations.NewerError
 	switch {
 	case errors.As(err, &coded):
 		return err
+	case errors.As(err, &misfit), errors.As(err, &newer), errors.Is(err, sink.ErrURL):
+		return fail(exitUsage, "mend it as said above, and run the same command again", err)
 	case ctx.Err() != nil && stoppedBySignal(context.Cause(ctx)):
 		return fail(exitLeft, "run the same command again", err)
 	case errors.As(err, &stop):

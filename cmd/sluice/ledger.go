@@ -25,7 +25,7 @@ func (p *program) openLedger(ctx context.Context, c *common) (*reader, error) {
 	}
 	db, err := sink.Open(ctx, sink.Config{URL: where.url, Job: c.job, Writers: 1, Log: log})
 	if err != nil {
-		return nil, fail(exitUnreachable, "`sluice doctor` looks at the database", err)
+		return nil, asStart(ctx, err)
 	}
 	job, found, err := db.Job(ctx, c.job)
 	if err == nil && found {

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -45,7 +46,7 @@ func (e *exitError) Unwrap() error { return e.err }
 func fail(code int, hint string, err error) error { return &exitError{code, err, hint} }
 
 func usage(format string, args ...any) error {
-	return fail(exitUsage, "sluice --help shows the commands, sluice <command> --help their settings", fmt.Errorf(format, args...))
+	return fail(exitUsage, "", fmt.Errorf(format, args...))
 }
 
 func main() {
@@ -68,7 +69,12 @@ type program struct {
 }
 
 // main runs the command line and returns the exit code. The last line says which, and what to do next.
-func (p *program) main(ctx context.Context, args []string) int {
+func (p *program) main(ctx context.Context, args []string) (code int) {
+	defer func() {
+		if r := recover(); r != nil {
+			code = p.panicked(r, debug.Stack())
+		}
+	}()
 	root := p.root()
 	root.SetArgs(args)
 	root.SetOut(p.stdout)
@@ -86,12 +92,24 @@ func (p *program) report(err error) int {
 	if errors.As(err, &coded) {
 		code, hint = coded.code, coded.hint
 	}
-	fmt.Fprintf(p.stderr, "sluice: %v\n", err)
-	if hint != "" {
-		fmt.Fprintf(p.stderr, "sluice: %s\n", hint)
-	}
-	fmt.Fprintf(p.stderr, "sluice: exit code %d (%s)\n", code, exitMeaning(code))
+	p.say("%v", err)
+	p.say("exit code %d (%s): %s", code, exitMeaning(code), cmp.Or(hint, exitAdvice(code)))
 	return code
+}
+
+// exitAdvice is what to do where an error says nothing better.
+func exitAdvice(code int) string {
+	switch code {
+	case exitUsage:
+		return "sluice --help shows the commands, sluice <command> --help their settings"
+	case exitUnreachable:
+		return "`sluice doctor` looks at the database and the API"
+	case exitDoubt:
+		return "`sluice verify` shows the figures"
+	case exitLocked:
+		return "wait for the other run, or stop it; `sluice status` shows how far it is"
+	}
+	return "the same command goes on where this one stopped"
 }
 
 func exitMeaning(code int) string {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -51,22 +52,39 @@ func (p *program) stoppable(ctx context.Context) (context.Context, func()) {
 	ctx, stop := context.WithCancelCause(ctx)
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
-	go func() {
+	go p.guarded(func() {
 		first, ok := <-signals
 		if !ok {
 			return
 		}
-		fmt.Fprintf(p.stderr, "sluice: %s: committing what was fetched, nothing new is asked for (again to leave at once)\n", first)
+		p.say("%s: what was begun is brought to an end, nothing new is asked for (again to leave at once)", first)
 		stop(&errSignal{first})
-		if second, ok := <-signals; ok {
-			p.exit(128 + int(second.(syscall.Signal)))
+		if second, ok := patiently(signals); ok {
+			code := 128 + int(second.(syscall.Signal))
+			p.say("exit code %d (left at once): the same command goes on where this one stopped", code)
+			p.exit(code)
 		}
-	}()
+	})()
 	return ctx, func() {
 		signal.Stop(signals)
 		close(signals)
 		stop(nil)
 	}
+}
+
+// oneSignal is the time in which a signal that comes again is the same one: timeout(1) sends it to the process, and then to
+// the group that the process is in.
+const oneSignal = 500 * time.Millisecond
+
+// patiently waits for a signal that is not an echo of the one before.
+func patiently(signals <-chan os.Signal) (os.Signal, bool) {
+	first := time.Now()
+	for s := range signals {
+		if time.Since(first) > oneSignal {
+			return s, true
+		}
+	}
+	return nil, false
 }
 
 // stoppedBySignal tells whether the operator ended ctx.

@@ -19,9 +19,9 @@ import (
 func (i *ingest) show(ctx context.Context, c *coordinator.Coordinator) func() {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var drawing sync.WaitGroup
-	drawing.Go(func() {
+	drawing.Go(i.guarded(func() {
 		terminal.Show(ctx, i.console, i.environ, func() terminal.View { return i.view(c.Progress()) })
-	})
+	}))
 	return func() {
 		cancel()
 		drawing.Wait()

@@ -75,7 +75,8 @@ const (
 
 func TestRunIngestion(t *testing.T) {
 	t.Parallel()
-	const demo = " SLUICE_DATABASE=sluice_demo SLUICE_LIST_LIMIT=10/6s SLUICE_STREAM_LIMIT=50/6s TARGET_API_KEY=demo"
+	const demo = " API_BASE_URL= SLUICE_DATABASE=sluice_demo SLUICE_LIST_LIMIT=10/6s SLUICE_STREAM_LIMIT=50/6s TARGET_API_KEY=demo"
+	rest := strings.TrimPrefix(demo, " API_BASE_URL=")
 	for name, c := range map[string]struct {
 		start
 		want []string
@@ -89,11 +90,27 @@ func TestRunIngestion(t *testing.T) {
 				"docker [compose] [run] [--rm] [--build] [sluice] [run] [--shards=8]" + demo},
 			says: "API_BASE_URL is not set: ingesting from the simulator",
 		},
+		"another command than run": {
+			start: start{tools: []string{"docker"}, args: []string{"status", "--json"}},
+			want: []string{askEngine, askCompose,
+				"docker [compose] [up] [-d] [--wait] [--build] [postgres] [simulator]" + demo,
+				"docker [compose] [run] [--rm] [--build] [sluice] [status] [--json]" + demo},
+		},
+		"another command, built here": {
+			start: start{tools: []string{"go"}, args: []string{"verify", "--repair"}},
+			want:  []string{build, "sluice [verify] [--repair]"},
+		},
+		"what the simulator serves is decided when it starts": {
+			start: start{tools: []string{"docker"}, args: []string{"--demo-events=5", "--demo-profile=challenge"}},
+			want: []string{askEngine + " SLUICE_DEMO_EVENTS=5 SLUICE_DEMO_PROFILE=challenge", askCompose + " SLUICE_DEMO_EVENTS=5 SLUICE_DEMO_PROFILE=challenge",
+				"docker [compose] [up] [-d] [--wait] [--build] [postgres] [simulator] API_BASE_URL= SLUICE_DATABASE=sluice_demo SLUICE_DEMO_EVENTS=5 SLUICE_DEMO_PROFILE=challenge TARGET_API_KEY=demo",
+				"docker [compose] [run] [--rm] [--build] [sluice] [run] [--demo-events=5] [--demo-profile=challenge] API_BASE_URL= SLUICE_DATABASE=sluice_demo SLUICE_DEMO_EVENTS=5 SLUICE_DEMO_PROFILE=challenge TARGET_API_KEY=demo"},
+		},
 		"the demo at the true limits, which are not told": {
 			start: start{tools: []string{"docker"}, env: map[string]string{"SLUICE_DEMO_PROFILE": "challenge"}},
-			want: []string{askEngine, askCompose,
-				"docker [compose] [up] [-d] [--wait] [--build] [postgres] [simulator] SLUICE_DATABASE=sluice_demo TARGET_API_KEY=demo",
-				"docker [compose] [run] [--rm] [--build] [sluice] [run] SLUICE_DATABASE=sluice_demo TARGET_API_KEY=demo"},
+			want: []string{askEngine + " SLUICE_DEMO_PROFILE=challenge", askCompose + " SLUICE_DEMO_PROFILE=challenge",
+				"docker [compose] [up] [-d] [--wait] [--build] [postgres] [simulator] API_BASE_URL= SLUICE_DATABASE=sluice_demo SLUICE_DEMO_PROFILE=challenge TARGET_API_KEY=demo",
+				"docker [compose] [run] [--rm] [--build] [sluice] [run] API_BASE_URL= SLUICE_DATABASE=sluice_demo SLUICE_DEMO_PROFILE=challenge TARGET_API_KEY=demo"},
 		},
 		"a real API, flags with spaces and quotes, an exit code": {
 			start: start{tools: []string{"docker"}, args: []string{"--job", "a b", "--from=it's", ""},
@@ -133,8 +150,8 @@ func TestRunIngestion(t *testing.T) {
 		"--docker: also with a database of one's own; the flag is not handed on": {
 			start: start{tools: []string{"docker", "go"}, args: []string{"--docker", "--shards=2"}, env: map[string]string{"DATABASE_URL": "postgres://db/x"}},
 			want: []string{askEngine + " DATABASE_URL=postgres://db/x", askCompose + " DATABASE_URL=postgres://db/x",
-				"docker [compose] [up] [-d] [--wait] [--build] [simulator] DATABASE_URL=postgres://db/x" + demo,
-				"docker [compose] [run] [--rm] [--build] [--no-deps] [sluice] [run] [--shards=2] DATABASE_URL=postgres://db/x" + demo},
+				"docker [compose] [up] [-d] [--wait] [--build] [simulator] API_BASE_URL= DATABASE_URL=postgres://db/x" + rest,
+				"docker [compose] [run] [--rm] [--build] [--no-deps] [sluice] [run] [--shards=2] API_BASE_URL= DATABASE_URL=postgres://db/x" + rest},
 		},
 		"--docker without an engine": {
 			start: start{tools: []string{"docker", "go"}, args: []string{"--docker"}, env: map[string]string{"ENGINE": "1"}},

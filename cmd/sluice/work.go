@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"sync"
 
 	"sluice/coordinator"
@@ -144,22 +143,8 @@ func (i *ingest) judgeFailures(o coordinator.Outcome) verdict {
 		v.findings = append(v.findings, fmt.Sprintf("shard %d %s: %v", f.Shard, f.Window, f.Err))
 		var panicked *coordinator.PanicError
 		if errors.As(f.Err, &panicked) {
-			v.code, v.hint = exitUnexpected, "this is a bug; the stack is in "+i.keepStack(panicked)
+			v.code, v.hint = exitUnexpected, "this is a bug; the stack is in "+keepStack(panicked.Recovered.String())
 		}
 	}
 	return v
-}
-
-// keepStack writes the stack of a panic to a file and returns its name.
-func (i *ingest) keepStack(e *coordinator.PanicError) string {
-	stack := e.Recovered.String()
-	file, err := os.CreateTemp("", "sluice-panic-*.txt") // 0600, and nobody can have put a link there
-	if err != nil {
-		return "the log: " + stack
-	}
-	_, err = file.WriteString(stack)
-	if err := errors.Join(err, file.Close()); err != nil {
-		return "the log: " + stack
-	}
-	return file.Name()
 }

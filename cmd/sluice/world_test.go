@@ -49,7 +49,8 @@ func newWorld(t *testing.T, events int64, change func(*apisim.Config)) *world {
 		envAPI: server.URL, envKey: canary, envDatabase: embedpg.Test(t),
 		"SLUICE_SOURCE": config.Source(), "SLUICE_LIST_LIMIT": "none", "SLUICE_STREAM_LIMIT": "none",
 	}}
-	t.Cleanup(w.guardTables)
+	own := w.env[envDatabase]
+	t.Cleanup(func() { w.guardTables(own) })
 	return w
 }
 

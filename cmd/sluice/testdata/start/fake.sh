@@ -4,7 +4,7 @@
 {
 	printf '%s' "${0##*/}"
 	for arg do printf ' [%s]' "$arg"; done
-	for name in API_BASE_URL DATABASE_URL SLUICE_DATABASE SLUICE_LIST_LIMIT SLUICE_STREAM_LIMIT TARGET_API_KEY; do
+	for name in API_BASE_URL DATABASE_URL SLUICE_DATABASE SLUICE_DEMO_EVENTS SLUICE_DEMO_PROFILE SLUICE_LIST_LIMIT SLUICE_STREAM_LIMIT TARGET_API_KEY; do
 		eval "value=\${$name-unset}"
 		[ "$value" = unset ] || printf ' %s=%s' "$name" "$value"
 	done
@@ -17,6 +17,6 @@ docker:compose:version) exit "$COMPOSE" ;;
 docker:compose:up) echo up-says; pwd >&2; exit "$UP" ;;
 docker:compose:run) echo run-says; exit "$RUN" ;;
 go:build:-o) [ "$BUILD" = 0 ] || exit "$BUILD"; cp "$0" "$3" ;;
-sluice:run:*) exit "$RUN" ;;
+sluice:*) exit "$RUN" ;;
 *) exit 99 ;;
 esac
