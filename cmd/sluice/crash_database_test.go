@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"sluice/sink/embedpg"
 	"sluice/sink/pgproxy"
 )
@@ -21,6 +23,19 @@ type crashServer struct {
 	*embedpg.Server
 	t         *testing.T
 	databases int
+	keeper    *pgx.Conn
+}
+
+// keep holds a session: a server of tests ends itself when nobody has used it for a while, and a machine may be slow.
+func (s *crashServer) keep(c *crashWorld) {
+	s.t.Helper()
+	if s.keeper != nil {
+		_ = s.keeper.Close(context.Background())
+	}
+	c.ask(func(*pgx.Conn) (err error) {
+		s.keeper, err = pgx.Connect(context.Background(), c.direct)
+		return err
+	})
 }
 
 // accidents are what can happen to a database.
@@ -58,13 +73,18 @@ func (s *crashServer) world(seed uint64) *crashWorld {
 	s.databases++
 	name := fmt.Sprintf("crash_%d", s.databases)
 	s.must(s.EnsureDatabase(s.t.Context(), name))
-	return newCrashWorldIn(s.t, seed, s.URL(name), nil).begin()
+	c := newCrashWorldIn(s.t, seed, s.URL(name), nil)
+	s.keep(c)
+	return c.begin()
 }
 
 // TestCrashOfTheDatabase breaks the server at each of the moments, in each of the ways. The run must go on by itself.
 func TestCrashOfTheDatabase(t *testing.T) {
 	t.Parallel()
 	crashRounds(t, func(t *testing.T, seed uint64) {
+		if _, err := crashBinary(); err != nil { // before the server waits for somebody to use it
+			t.Fatal(err)
+		}
 		s := &crashServer{Server: embedpg.TestServer(t, embedpg.TestOptions{Sync: true}), t: t}
 		c := s.world(seed)
 		n := 0
@@ -95,6 +115,7 @@ func (s *crashServer) strike(c *crashWorld, what, moment string, accident func(*
 	}
 	accident(c)
 	s.must(s.Start(context.Background()))
+	s.keep(c)
 	sound = c.sound(what + " at " + moment)
 	c.wake(p)
 	code := p.code(s.t, 2*time.Minute)
