@@ -25,7 +25,7 @@ type Config struct {
 	Job     string        // name of the job; default "default"
 	Run     uuid.UUID     // of this run of the program; default: a new one
 	Writers int           // commits at a time; default 2: more are no faster on two cores
-	Timeout time.Duration // of one attempt of a commit; default 60 s
+	Timeout time.Duration // of one attempt of a commit, and of a look at the ledger; default 60 s
 	Log     *slog.Logger  // default: slog.Default
 }
 
@@ -67,7 +67,7 @@ func (c Config) pool() (*pgxpool.Config, error) {
 	pool.MaxConns = int32(c.Writers) + spareConns
 	conn := pool.ConnConfig
 	conn.ConnectTimeout = cmp.Or(conn.ConnectTimeout, 5*time.Second)
-	dial := (&net.Dialer{KeepAliveConfig: net.KeepAliveConfig{
+	dial := (&net.Dialer{Control: giveUpUnanswered, KeepAliveConfig: net.KeepAliveConfig{
 		Enable: true, Idle: 10 * time.Second, Interval: 5 * time.Second, Count: 3,
 	}}).DialContext
 	dial = failpoint.Sent(dial, "c\x00\x00\x00\x04", "copy.ended") // the message CopyDone

@@ -32,6 +32,8 @@ type Job struct {
 
 // Job returns the job of that name; found is false where there is none.
 func (p *Postgres) Job(ctx context.Context, name string) (job *Job, found bool, err error) {
+	ctx, cancel := p.bounded(ctx)
+	defer cancel()
 	job, err = scanJob(p.pool.QueryRow(ctx, selectJob, name))
 	if errors.Is(err, pgx.ErrNoRows) || hasCode(err, undefinedTable) {
 		return nil, false, nil
@@ -131,6 +133,8 @@ func (p *Postgres) SetSource(ctx context.Context, jobID int64, source string) er
 const updateSource = `update public.ingestion_jobs set source = $2, updated_at = now() where id = $1`
 
 func (p *Postgres) setJob(ctx context.Context, what, sql string, args ...any) error {
+	ctx, cancel := p.bounded(ctx)
+	defer cancel()
 	tag, err := p.pool.Exec(ctx, sql, args...)
 	if err == nil && tag.RowsAffected() == 0 {
 		err = pgx.ErrNoRows

@@ -118,6 +118,8 @@ func (l *JobLock) again(ctx context.Context) error {
 
 // take connects and tries to get the lock.
 func (l *JobLock) take(ctx context.Context) error {
+	ctx, cancel := l.p.bounded(ctx)
+	defer cancel()
 	conn, err := pgx.ConnectConfig(ctx, l.p.pool.Config().ConnConfig)
 	if err != nil {
 		return fmt.Errorf("connect for the lock of job %s: %w", l.p.config.Job, err)

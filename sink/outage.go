@@ -78,8 +78,8 @@ func (p *Postgres) ride(ctx context.Context, shardID int64, try int, err error) 
 	switch {
 	case hasCode(err, lockNotAvailable):
 		p.evict(ctx, shardID)
-	case hasCode(err, readOnly):
-		p.pool.Reset() // after a failover, only new connections find the new primary
+	case hasCode(err, readOnly), errors.Is(err, context.DeadlineExceeded):
+		p.pool.Reset() // after a failover only new connections find the new primary, and where one line is dead, all are
 	}
 	if hasCode(err, diskFull) {
 		return nil // the wait is in fullDisk.enter, for all writers

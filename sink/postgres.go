@@ -58,6 +58,8 @@ func Open(ctx context.Context, config Config) (*Postgres, error) {
 
 // greet makes sure that the server answers, and that it is the one our session belongs to.
 func (p *Postgres) greet(ctx context.Context) error {
+	ctx, cancel := p.bounded(ctx)
+	defer cancel()
 	err := p.pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error { return refusePooler(ctx, conn.Conn()) })
 	if hasCode(err, protocolViolation) {
 		return fmt.Errorf("%w (%w)", ErrPooler, err) // a pooler that knows our session settings not

@@ -23,6 +23,8 @@ func (p *Postgres) SaveQuotas(ctx context.Context, source string, quotas []Quota
 	if p.disk.is() {
 		return ErrDiskFull
 	}
+	ctx, cancel := p.bounded(ctx)
+	defer cancel()
 	batch := &pgx.Batch{}
 	for _, q := range quotas {
 		sent := q.Sent
@@ -45,6 +47,8 @@ set limit_n = excluded.limit_n, window_ms = excluded.window_ms, not_before = exc
 
 // LoadQuotas returns what is kept for a source, by endpoint.
 func (p *Postgres) LoadQuotas(ctx context.Context, source string) ([]Quota, error) {
+	ctx, cancel := p.bounded(ctx)
+	defer cancel()
 	rows, _ := p.pool.Query(ctx, selectQuotas, source)
 	quotas, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (q Quota, err error) {
 		var window int64

@@ -14,6 +14,8 @@ import (
 
 // Load returns the checkpoints of a job's current round, oldest window first.
 func (p *Postgres) Load(ctx context.Context, jobID int64) ([]shard.Checkpoint, error) {
+	ctx, cancel := p.bounded(ctx)
+	defer cancel()
 	rows, _ := p.pool.Query(ctx, selectShards, jobID)
 	all, err := pgx.CollectRows(rows, scanCheckpoint)
 	if err != nil {
@@ -70,6 +72,8 @@ var ErrGone = errors.New("the row is gone from ingestion_shards: was the table e
 
 // whyNot tells a shard that is done from one whose row is gone.
 func (p *Postgres) whyNot(ctx context.Context, id int64) error {
+	ctx, cancel := p.bounded(ctx)
+	defer cancel()
 	var there bool
 	err := p.pool.QueryRow(ctx, selectShard, id).Scan(&there)
 	switch {
@@ -84,6 +88,8 @@ func (p *Postgres) whyNot(ctx context.Context, id int64) error {
 const selectShard = `select exists (select from public.ingestion_shards where id = $1)`
 
 func (p *Postgres) begin(ctx context.Context, id int64) (shard.Checkpoint, error) {
+	ctx, cancel := p.bounded(ctx)
+	defer cancel()
 	rows, _ := p.pool.Query(ctx, beginShard, id, p.config.Run)
 	return pgx.CollectExactlyOneRow(rows, scanCheckpoint)
 }
@@ -98,6 +104,8 @@ returning ` + shardColumns
 // Fail notes why a shard is not going on: pending where it will be tried again, failed where a retry cannot mend it. A shard
 // that another run has taken, or that is done, is left alone.
 func (p *Postgres) Fail(ctx context.Context, id int64, state shard.State, msg string) error {
+	ctx, cancel := p.bounded(ctx)
+	defer cancel()
 	if _, err := p.pool.Exec(ctx, failShard, id, p.config.Run, string(state), printable(msg)); err != nil {
 		return ledgerError(err, "note the fault of shard row %d", id)
 	}
@@ -116,6 +124,8 @@ func (p *Postgres) Reopen(ctx context.Context, shards []Reopening) error {
 	for _, r := range shards {
 		ids, gone = append(ids, r.ID), append(gone, r.Gone)
 	}
+	ctx, cancel := p.bounded(ctx)
+	defer cancel()
 	if _, err := p.pool.Exec(ctx, reopenShards, ids, gone, p.config.Run); err != nil {
 		return fmt.Errorf("reopen %d shards: %w", len(ids), err)
 	}

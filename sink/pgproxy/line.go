@@ -44,7 +44,7 @@ func (l *line) upward() {
 	}
 	for {
 		kind, message, err := read(l.client)
-		if err != nil || !l.client2server(kind, message) {
+		if err != nil || !l.proxy.swallows() && !l.client2server(kind, message) {
 			return
 		}
 	}
@@ -56,6 +56,9 @@ func (l *line) startup() bool {
 		message, err := body(l.client, nil)
 		if err != nil || len(message) < 8 {
 			return false
+		}
+		if l.proxy.swallows() {
+			continue
 		}
 		switch binary.BigEndian.Uint32(message[4:]) {
 		case sslRequest, gssRequest:
@@ -113,6 +116,9 @@ func (l *line) downward() {
 		kind, message, err := read(l.server)
 		if err != nil || kind == commandComplete && l.mute.Load() {
 			return
+		}
+		if l.proxy.swallows() {
+			continue
 		}
 		if pid, set := l.proxy.pretended(); set && kind == backendKeyData {
 			binary.BigEndian.PutUint32(message[5:], pid)

@@ -37,6 +37,7 @@ type Proxy struct {
 	release  chan struct{}
 	ended    chan struct{}
 	down     bool
+	swallow  bool
 	stayDown bool
 	open     map[*line]struct{}
 	cuts     int
@@ -111,6 +112,30 @@ func (p *Proxy) Up() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.down = false
+}
+
+// Swallow makes the proxy hand on nothing more, in either direction, and keep all lines open: new ones too. It is a network
+// that went away without a word. Heal ends it.
+func (p *Proxy) Swallow() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.swallow = true
+}
+
+// Heal ends what Swallow began. Lines of before have lost something, and are cut.
+func (p *Proxy) Heal() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.swallow = false
+	for l := range p.open {
+		l.cut()
+	}
+}
+
+func (p *Proxy) swallows() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.swallow
 }
 
 // take returns whether the break at hand is armed, and disarms it.
