@@ -126,10 +126,11 @@ func (c *crashWorld) complete() {
 	}
 }
 
-// crashWaste is how many pages a crash may cost one shard: the one on its way, the queue, the one that waits to get into it,
-// and the batch that is being committed, which may take in a second page where the first is not full. One more is for a
-// request that is counted to the neighbour.
-const crashWaste = 1 + crashQueue + 1 + 1 + 1
+// crashWaste is how many pages a crash may cost one shard: the one that is on its way or waits to get into the queue, the
+// queue, and the batch that is being committed. A batch takes in pages until it has as many rows as a full one: that may be one
+// that is known for the most part, one with malformed records, and one more. Another is for a request that is counted to the
+// neighbour.
+const crashWaste = 1 + crashQueue + 3 + 1
 
 // frugal checks, for each run and each shard, how much was fetched and not committed.
 func (c *crashWorld) frugal() {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"strconv"
 	"testing"
+	"time"
 
 	"sluice/shard/failpoint"
 )
@@ -69,6 +70,17 @@ func TestFailPointsCostNothing(t *testing.T) {
 		}
 		if !bytes.Contains(tagged, []byte(text)) {
 			t.Errorf("the binary with fail points does not hold %q", text)
+		}
+	}
+}
+
+// TestAFusesMistakeIsSaid: a campaign with a misspelt point would else prove nothing.
+func TestAFusesMistakeIsSaid(t *testing.T) {
+	w := newWorld(t, 10, nil)
+	for _, fuse := range []string{"commit.snet:kill", "commit.sent:explode", "commit.sent:kill@0", "commit.sent"} {
+		p := w.startBuilt(crashBinary, []string{"SLUICE_FAILPOINTS=" + fuse}, "run")
+		if code := p.code(t, time.Minute); code == exitOK || !contains(p.out.String(), fuse) {
+			t.Errorf("%s: exit code %d:\n%s", fuse, code, p.out.String())
 		}
 	}
 }
