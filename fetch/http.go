@@ -48,7 +48,7 @@ func network(c Config) *http.Transport {
 		MaxResponseHeaderBytes: 64 << 10,
 		MaxIdleConns:           c.Fetchers + 4,
 		MaxIdleConnsPerHost:    c.Fetchers + 4,
-		IdleConnTimeout:        90 * time.Second,
+		IdleConnTimeout:        45 * time.Second, // before the balancer's 60 s: one that it closes while we write costs a request
 		ReadBufferSize:         64 << 10,
 	}
 }
