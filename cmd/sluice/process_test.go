@@ -266,3 +266,35 @@ func TestOneRunPerJob(t *testing.T) {
 	}
 	w.exact()
 }
+
+// TestTwentyRunsAtOnce: one plans and runs, nineteen exit with 6 and have asked the API nothing.
+func TestTwentyRunsAtOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 20_000, slow(time.Millisecond))
+	w.mustRun(exitOK, "db", "migrate")
+	release := w.hold("lock table ingested_events in exclusive mode") // keeps the one from ending before the others give up
+	defer release()
+	ended := make(chan *process)
+	for range 20 {
+		p := w.start("run", "--shards=4")
+		go func() {
+			<-p.exited
+			ended <- p
+		}()
+	}
+	for range 19 {
+		if p := <-ended; p.ProcessState.ExitCode() != exitLocked {
+			t.Errorf("exit code %d:\n%s", p.ProcessState.ExitCode(), p.out.String())
+		}
+	}
+	release()
+	if p := <-ended; p.ProcessState.ExitCode() != exitOK {
+		t.Errorf("exit code %d:\n%s", p.ProcessState.ExitCode(), p.out.String())
+	}
+	w.exact()
+	var jobs, shards, begun int
+	w.query(`select (select count(*) from ingestion_jobs), count(*), max(attempts) from ingestion_shards`, nil, &jobs, &shards, &begun)
+	if jobs != 1 || shards != 4 || begun != 1 {
+		t.Errorf("%d jobs, %d shards, begun %d times", jobs, shards, begun)
+	}
+}

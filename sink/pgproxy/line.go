@@ -25,6 +25,7 @@ func (l *line) cut() {
 // Message types that are looked at.
 const (
 	query           = 'Q'
+	syncing         = 'S'
 	copyData        = 'd'
 	commandComplete = 'C'
 	backendKeyData  = 'K'
@@ -74,6 +75,9 @@ func (l *line) startup() bool {
 
 // client2server hands one message on, or breaks the line at it.
 func (l *line) client2server(kind byte, message []byte) bool {
+	if l.proxy.lastRequest(kind) {
+		return false
+	}
 	if kind == query && isCommit(message) {
 		return l.commit(message)
 	}

@@ -38,6 +38,8 @@ type Proxy struct {
 	ended    chan struct{}
 	down     bool
 	swallow  bool
+	allowed  int // requests of clients until the cut, if counting
+	counting bool
 	stayDown bool
 	open     map[*line]struct{}
 	cuts     int
@@ -78,6 +80,28 @@ func (p *Proxy) CutAndStayDown(at Break) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.next, p.stayDown = at, true
+}
+
+// CutAfter cuts the line that brings the clients' n-th request from here on, before its end is handed on.
+func (p *Proxy) CutAfter(n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.allowed, p.counting = n, true
+}
+
+// lastRequest counts the messages that end a request, and tells whether the line is to be cut at this one.
+func (p *Proxy) lastRequest(kind byte) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.counting || kind != query && kind != syncing {
+		return false
+	}
+	if p.allowed--; p.allowed > 0 {
+		return false
+	}
+	p.counting = false
+	p.cuts++
+	return true
 }
 
 // Release lets the COMMIT of a LateCommit go on to the server.
