@@ -45,30 +45,30 @@ func BenchmarkCommitDuplicates(b *testing.B) {
 
 // Two shards commit at the same time, as in a run.
 func BenchmarkCommitTwoWriters(b *testing.B) {
-	twoWriters(b, (*writer).commit)
+	twoWriters(b, 20, (*writer).commit)
 }
 
 // The old system's way to write, in its place: INSERTs of 1,000 rows each that skip what is there, and the row that says how
 // far it is.
 func BenchmarkCommitTwoWritersValues(b *testing.B) {
-	twoWriters(b, (*writer).commitValues)
+	twoWriters(b, 4, (*writer).commitValues)
 }
 
 // Every batch through the staging table, which Sluice keeps for batches that a plain COPY cannot store.
 func BenchmarkCommitTwoWritersStaged(b *testing.B) {
-	twoWriters(b, (*writer).commitStaged)
+	twoWriters(b, 4, (*writer).commitStaged)
 }
 
-func twoWriters(b *testing.B, commit func(*writer, *testing.B, []shard.Event)) {
-	const rows, batches = 5000, 20
+func twoWriters(b *testing.B, batches int, commit func(*writer, *testing.B, []shard.Event)) {
+	const rows = 5000
 	bench := newBench(b, threeWindows...)
 	writers := []*writer{newWriter(b, bench, 1, rows), newWriter(b, bench, 2, rows)}
 	for b.Loop() {
 		b.StopTimer()
-		var in [2][batches][]shard.Event
+		var in [2][][]shard.Event
 		for n, w := range writers {
-			for i := range in[n] {
-				in[n][i] = w.fresh()
+			for range batches {
+				in[n] = append(in[n], w.fresh())
 			}
 		}
 		b.StartTimer()

@@ -45,7 +45,7 @@ func holds(t *testing.T, p place, events int64) {
 
 // What is slow for doing something else would be no comparison: the old way ends with the right rows, too.
 func TestTheOldWayStoresEverything(t *testing.T) {
-	const events = 12_345 // the last INSERT is shorter than the others
+	const events = 6_345 // the last INSERT is shorter than the others
 	p := testPlace(t, events)
 	if err := migrate(t.Context(), p.database); err != nil {
 		t.Fatal(err)
@@ -57,7 +57,7 @@ func TestTheOldWayStoresEverything(t *testing.T) {
 }
 
 func TestAllocationsAreCountedOfAWholeLoad(t *testing.T) {
-	const events = 20_000
+	const events = 8_000
 	p := testPlace(t, events)
 	p.profile = t.TempDir() + "/cpu.pprof"
 	var said bytes.Buffer
