@@ -18,7 +18,7 @@ func measureLatency(ctx context.Context, s *stand) ([]Figure, error) {
 	for _, wait := range s.waits {
 		loads := make([]load, len(wait.shards))
 		for _, group := range wait.together() {
-			s.say("pages of %s, shards %v", wait.page, group)
+			s.say("pages of %s, %d runs beside one another, up to shards=%d", wait.page, len(group), wait.shards[group[len(group)-1]])
 			if err := s.waitOut(ctx, wait, group, loads); err != nil {
 				return nil, err
 			}

@@ -102,7 +102,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	})
 	flags.BoolVar(&small, "smoke", false, "measure so little that only mistakes show; choose few -events, too")
 	flags.StringVar(&o.out, "out", "bench/results", "directory, in the checkout, of the last report; empty: keep and compare nothing")
-	flags.StringVar(&o.binary, "binary", "", "measure this program instead of building it")
+	flags.StringVar(&o.binary, "binary", "", "measure this program, such as an older one, instead of the checkout's")
 	flags.StringVar(&o.profile, "profile", "", "file for a CPU profile of the client; the section whole writes it")
 	if err := flags.Parse(args); err != nil {
 		return o, flag.ErrHelp // it has said what is wrong

@@ -20,7 +20,7 @@ type simulator struct {
 func (s *stand) simulate(ctx context.Context, data dataset, flags ...string) (*simulator, error) {
 	args := []string{"simulate", "--profile=unlimited", "--listen=127.0.0.1:0",
 		fmt.Sprintf("--events=%d", data.events), fmt.Sprintf("--skew=%g", data.skew)}
-	sim := &simulator{cmd: command(ctx, s.program, nil, append(args, flags...)...)}
+	sim := &simulator{cmd: command(ctx, s.fresh, nil, append(args, flags...)...)}
 	said, err := sim.cmd.StderrPipe()
 	if err != nil {
 		return nil, err

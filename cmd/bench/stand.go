@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,7 +24,8 @@ type stand struct {
 	root    string // of the checkout
 	dir     string // .sluice/bench in it: everything that the bench makes and removes
 	lock    *os.File
-	program string
+	program string  // that is measured
+	fresh   string  // that was built, and simulates
 	data    dataset // of -events
 	server  *embedpg.Server
 	files   []string // the rows of a load, for the floor
@@ -102,13 +104,12 @@ func (s *stand) sweep(ctx context.Context) error {
 	return os.RemoveAll(server.Status(ctx).Dir)
 }
 
-// build makes the program, so that it is never an old one that is measured.
+// build makes the program, so that it is never an old one that is measured. Where another one is given, the simulator is
+// still the new one: both programs meet the same API.
 func (s *stand) build(ctx context.Context) error {
-	if s.program = s.binary; s.program != "" {
-		return nil
-	}
-	s.program = filepath.Join(s.dir, "sluice")
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", s.program, "./cmd/sluice")
+	s.fresh = filepath.Join(s.dir, "sluice")
+	s.program = cmp.Or(s.binary, s.fresh)
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", s.fresh, "./cmd/sluice")
 	cmd.Dir = s.root
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("build sluice: %w\n%s", err, out)
