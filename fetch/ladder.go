@@ -75,6 +75,7 @@ type question struct {
 	until   int64     // epoch milliseconds, for ByUntil
 	made    bool      // the cursor is our own, and the answer must show that it was taken
 	vary    int
+	most    int       // records that may be asked for, because more were too large for a body; 0: as many as there are
 	after   shard.Key // the resume point, to check the answer against
 }
 

@@ -24,7 +24,7 @@ func (c *Client) Pages(ctx context.Context, from shard.Place) iter.Seq2[shard.Pa
 	return func(yield func(shard.Page, error) bool) {
 		q := c.ask(from)
 		for {
-			pages, err := c.fetch(ctx, q)
+			pages, err := c.fetch(ctx, &q)
 			if err != nil {
 				yield(shard.Page{}, err)
 				return
@@ -42,22 +42,25 @@ func (c *Client) Pages(ctx context.Context, from shard.Place) iter.Seq2[shard.Pa
 				yield(shard.Page{}, fmt.Errorf("%w: the API promises more and gives no cursor", shard.ErrCursorDead))
 				return
 			}
-			q = question{start: shard.ByCursor, cursor: last.Cursor, expires: last.CursorExpires}
+			q = question{start: shard.ByCursor, cursor: last.Cursor, expires: last.CursorExpires, most: c.fitting(&q, pages)}
 		}
 	}
 }
 
 // fetch gets one page, trying again what is worth it. Reading and decoding are part of a try.
-func (c *Client) fetch(ctx context.Context, q question) ([]shard.Page, error) {
+func (c *Client) fetch(ctx context.Context, q *question) ([]shard.Page, error) {
 	for try := 1; ; try++ {
-		pages, err := c.try(ctx, q)
+		pages, err := c.try(ctx, *q)
+		for errors.Is(err, errLarge) && c.halve(q) {
+			pages, err = c.try(ctx, *q)
+		}
 		var transient *shard.TransientError
 		if err == nil || !errors.As(err, &transient) || try >= c.config.Tries || transient.After > 0 {
 			return pages, err
 		}
 		c.count.retries.Add(1)
 		c.config.Log.Debug("page request failed, trying again", "try", try, "err", err)
-		if err := shard.Sleep(ctx, c.backoff(&q, try)); err != nil {
+		if err := shard.Sleep(ctx, c.backoff(q, try)); err != nil {
 			return nil, err
 		}
 	}
@@ -218,7 +221,7 @@ func (c *Client) request(ctx context.Context, q *question, e shard.Endpoint, acc
 	if e == shard.Stream {
 		u = access.endpoint.JoinPath()
 	}
-	params := url.Values{"limit": {strconv.Itoa(c.limit(q.vary))}}
+	params := url.Values{"limit": {strconv.Itoa(c.records(q))}}
 	if q.cursor != "" {
 		params.Set("cursor", q.cursor)
 	}

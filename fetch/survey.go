@@ -228,7 +228,7 @@ func (s *survey) probe(ctx context.Context, q question) (events []shard.Event, m
 	const stubborn = 5
 	for try := 1; ; try++ {
 		s.found.Requests++
-		pages, err := s.fetch(ctx, q)
+		pages, err := s.fetch(ctx, &q)
 		if err == nil {
 			failpoint.Hit("survey.probed")
 			for _, page := range pages {
@@ -249,7 +249,7 @@ func (s *survey) probe(ctx context.Context, q question) (events []shard.Event, m
 
 // AskTotal asks the API how many events there are, with one page request. 0: it does not say.
 func (c *Client) AskTotal(ctx context.Context) (int64, error) {
-	if _, err := c.fetch(ctx, question{start: shard.FromTop}); err != nil {
+	if _, err := c.fetch(ctx, &question{start: shard.FromTop}); err != nil {
 		return 0, fmt.Errorf("ask for the total: %w", err)
 	}
 	n, _ := c.Total()

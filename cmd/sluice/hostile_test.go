@@ -3,8 +3,11 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"os"
+	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -205,4 +208,34 @@ func TestPagesOfNothingButHostileRecords(t *testing.T) {
 			w.checkPlanted(all)
 		})
 	}
+}
+
+// TestHostileRecordsCostBoundedMemory: records of 1 to 20 MB, deep, wide and empty ones, in pages of 5,000. The process may
+// take what an ordinary load takes (about 120 MiB) and some such records, and not what they would be as trees of objects.
+func TestHostileRecordsCostBoundedMemory(t *testing.T) {
+	const bound = 512 << 20
+	var all []planted
+	w := newWorld(t, 30_000, func(c *apisim.Config) {
+		cases := append(slices.Concat(hostile.Large, hostile.Heavy), hostile.Huge)
+		all = plantAt(t, c, cases, func(i int) []int64 { return []int64{29_000 - int64(i)*2_900} })
+	})
+	p := w.start("run", "--shards=4", "--fetchers=4", "--max-dead-letters=1000")
+	if code := p.code(t, 3*time.Minute); code != exitOK {
+		t.Fatalf("exit code %d:\n%s", code, p.out.String())
+	}
+	w.checkPlanted(all)
+	peak := peakMemory(p.ProcessState)
+	t.Logf("peak memory %d MiB", peak>>20)
+	if peak > bound {
+		t.Errorf("peak memory %d MiB, more than %d", peak>>20, bound>>20)
+	}
+}
+
+// peakMemory returns the most memory that a process had resident, in bytes.
+func peakMemory(s *os.ProcessState) int64 {
+	peak := s.SysUsage().(*syscall.Rusage).Maxrss
+	if runtime.GOOS == "darwin" {
+		return peak
+	}
+	return peak << 10
 }

@@ -37,6 +37,13 @@ func Named(id, name string, at time.Time) []byte {
 	return r.join()
 }
 
+// Padded returns a sound record with properties of so many bytes.
+func Padded(id string, atMS int64, bytes int) []byte {
+	r := sound(id, time.UnixMilli(atMS))
+	value(repeated(bytes, "p"))(&r)
+	return r.join()
+}
+
 func sound(id string, at time.Time) record {
 	return record{
 		id: quoted(id), sessionID: `"0ae5e27f-bcc5-4d99-b744-3ce64d3623a9"`, userID: `"1f2a12b4-1bdc-463d-ba74-f6d849f5b76f"`,

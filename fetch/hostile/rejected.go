@@ -146,3 +146,6 @@ var Large = []Case{
 	{"escapes of 4 MiB", "too-large", value(repeated(700_000, `\u0041`))},
 	{"event of 8 MB", "too-large", value(repeated(8_000_000, "y"))},
 }
+
+// Huge is larger than a page of the usual size may be, so that it can only be had with few neighbours.
+var Huge = Case{"event of 20 MB", "too-large", value(repeated(20_000_000, "z"))}
