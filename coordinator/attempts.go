@@ -87,7 +87,7 @@ func (c *Coordinator) attempt(ctx, work context.Context, cp shard.Checkpoint, a 
 	meter := c.progress.begin(&at)
 	attempt := shard.Attempt{
 		Source: guarded{c.source, c.stop}, Sink: &counted{c, a}, From: at, Limits: c.config.Limits,
-		Budget: c.budget, Meter: meter, Log: log,
+		Budget: c.budget, Meter: meter, Log: log, Guard: guard,
 	}
 	if err = attempt.Run(ctx, work); err != nil {
 		c.progress.set(at.Shard, shard.Pending)

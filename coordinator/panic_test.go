@@ -3,6 +3,7 @@ package coordinator_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"strings"
 	"testing"
 
@@ -31,6 +32,15 @@ func TestAPanicFailsItsShardOnly(t *testing.T) {
 				return nil
 			}
 		},
+		"in a shard's own half": func(j *job) { // which logs that it walks again
+			j.source.Answer = func(r request) error {
+				if j.shardOf(r) == 2 && r.number == 1 {
+					return shard.ErrCursorDead
+				}
+				return nil
+			}
+			j.config.Log = slog.New(buggyLog{slog.DiscardHandler})
+		},
 		"in the ledger": func(j *job) {
 			j.store.OnBegin = func(cp shard.Checkpoint) error {
 				if cp.Shard == 2 {
@@ -56,6 +66,18 @@ func TestAPanicFailsItsShardOnly(t *testing.T) {
 			})
 		})
 	}
+}
+
+// buggyLog panics where a walk begins again.
+type buggyLog struct{ slog.Handler }
+
+func (buggyLog) Enabled(context.Context, slog.Level) bool { return true }
+func (b buggyLog) WithAttrs([]slog.Attr) slog.Handler     { return b }
+func (buggyLog) Handle(_ context.Context, r slog.Record) error {
+	if strings.Contains(r.Message, "walk again") {
+		return bug()
+	}
+	return nil
 }
 
 // wantPanic checks that shard 2 of three failed with the stack of the bug, and that the others ended.

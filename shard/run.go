@@ -29,6 +29,9 @@ type Attempt struct {
 	Budget *Budget // shared by all shards
 	Meter  *Meter
 	Log    *slog.Logger
+	// Guard calls a half and returns a panic of it as an error: the halves run in goroutines of their own, where a panic would
+	// end the process and all other shards with it. Default: it does.
+	Guard func(half func() error) error
 }
 
 // Run walks the shard's window until its end is proven. Cancelling ctx means "take no more": what was fetched is still
@@ -38,6 +41,9 @@ type Attempt struct {
 // to do about theirs; any other error fails the shard.
 func (a *Attempt) Run(ctx, work context.Context) error {
 	a.Limits = a.Limits.withDefaults()
+	if a.Guard == nil {
+		a.Guard = func(half func() error) error { return half() }
+	}
 	defer a.Meter.enter(Idle)
 	queue := make(chan Batch, a.Limits.QueuePages)
 	defer func() {
@@ -50,29 +56,39 @@ func (a *Attempt) Run(ctx, work context.Context) error {
 	defer context.AfterFunc(alive, func() { cancel(context.Cause(alive)) })()
 	halves.Go(func() error {
 		defer close(queue)
-		return newWalk(a, queue).run(ctx, alive)
+		return a.Guard(func() error { return newWalk(a, queue).run(ctx, alive) })
 	})
-	halves.Go(func() error { return a.push(work, queue) })
+	halves.Go(func() error {
+		return a.Guard(func() error { return a.push(work, queue) })
+	})
 	return halves.Wait()
 }
 
-// push commits what the pull half queued, each batch as large as what is already waiting.
+// push commits what the pull half queued.
 func (a *Attempt) push(work context.Context, queue <-chan Batch) error {
 	at := a.From
 	for b := range queue {
-		failpoint.Hit("page.dequeued")
-		a.fill(&b, queue)
-		failpoint.Hit("batch.filled")
-		b.From = at
-		counts, err := a.Sink.Commit(work, b)
-		a.Budget.give(b.grant)
-		if err != nil {
+		if err := a.commit(work, at, b, queue); err != nil {
 			return err
 		}
 		at.Seq++
-		failpoint.Hit("memory.moved")
-		a.Meter.committed(counts, &b)
 	}
+	return nil
+}
+
+// commit commits a batch, as large as what is already waiting, and gives its memory back however that ends.
+func (a *Attempt) commit(work context.Context, at Checkpoint, b Batch, queue <-chan Batch) error {
+	defer func() { a.Budget.give(b.grant) }()
+	failpoint.Hit("page.dequeued")
+	a.fill(&b, queue)
+	failpoint.Hit("batch.filled")
+	b.From = at
+	counts, err := a.Sink.Commit(work, b)
+	if err != nil {
+		return err
+	}
+	failpoint.Hit("memory.moved")
+	a.Meter.committed(counts, &b)
 	return nil
 }
 
