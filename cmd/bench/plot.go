@@ -116,7 +116,7 @@ func (p *panel) drawAxes(b *bytes.Buffer) {
 	for x := 1.0; x <= mostShards; x *= 2 {
 		at := p.place(spot{x, 0})
 		fmt.Fprintf(b, "<path class=\"grid\" d=\"M%.1f %gv%g\"/>", at.x, marginTop, plotHigh)
-		text(b, at.x, marginTop+plotHigh+15, "middle", "", short(x))
+		text(b, at.x, marginTop+plotHigh+15, "middle", "", fmt.Sprint(x))
 	}
 	for _, y := range p.ticks() {
 		at := p.place(spot{1, y})

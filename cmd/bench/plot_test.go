@@ -23,7 +23,7 @@ func TestPlotIsXMLWithACurveForEachSeries(t *testing.T) {
 		}
 	}
 	for part, times := range map[string]int{
-		"<circle": 4, "a &lt; b &amp; c</text>": 1, ">other</text>": 1, ">shards</text>": len(panels),
+		"<circle": 4, "a &lt; b &amp; c</text>": 1, ">other</text>": 1, ">shards</text>": len(panels), ">64</text>": len(panels),
 	} {
 		if n := strings.Count(svg, part); n != times {
 			t.Errorf("%q is there %d times, not %d", part, n, times)
