@@ -50,14 +50,19 @@ func (s *stand) export(ctx context.Context, database string) error {
 		return err
 	}
 	share := (s.data.truth.Rows + floorSessions - 1) / floorSessions
+	var files []string
 	for i := range int64(floorSessions) {
 		file := path.Join(dir, fmt.Sprintf("bench-rows-%d", i+1))
 		if _, err := conn.Exec(ctx, fmt.Sprintf(copyOut, i*share, share, file)); err != nil {
 			return fmt.Errorf("write the floor's rows: %w", err)
 		}
-		s.files = append(s.files, file)
+		files = append(files, file)
 	}
-	return s.makeFloor(ctx)
+	if err := s.makeFloor(ctx); err != nil {
+		return err
+	}
+	s.files = files // from here on the floor can be measured
+	return nil
 }
 
 // makeFloor makes the floor's table.
