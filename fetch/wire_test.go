@@ -178,6 +178,7 @@ func TestSlowHandshakeMovesTheRequestInTheLog(t *testing.T) {
 			if _, err := w.ask(); err != nil {
 				w.t.Fatal(err)
 			}
+			w.pipe.slow = 0
 		}
 		if len(at) != 2 || at[0] != 4*time.Second || at[1] != 4*time.Second+slot {
 			w.t.Errorf("requests after %v, want after 4s and %v", at, 4*time.Second+slot)
