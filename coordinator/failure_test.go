@@ -1,10 +1,12 @@
 package coordinator_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"sluice/coordinator"
 	"sluice/shard"
@@ -120,7 +122,9 @@ func TestCommittingTheSameAgainIsNoWayOn(t *testing.T) {
 			inJob(t, 1, func(j *job) {
 				j.store.edit(1, func(cp *shard.Checkpoint) { cp.Window.Start = shard.Past })
 				scene(j.source)
-				o := j.run(j.Context())
+				ctx, cancel := context.WithTimeout(j.Context(), 10*time.Minute)
+				defer cancel()
+				o := j.run(ctx)
 				j.wantOutcome(o, 0, 0, 1)
 				var stuck *shard.StuckError
 				if len(o.Failures) == 1 && !errors.As(o.Failures[0].Err, &stuck) {
