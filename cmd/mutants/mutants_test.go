@@ -77,6 +77,19 @@ func testsOf(t *testing.T, dir string) (names []string) {
 	return names
 }
 
+func TestEveryPromiseIsMade(t *testing.T) {
+	root, mutants := all(t)
+	promises, err := os.ReadFile(filepath.Join(root, "docs", "promises.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range mutants {
+		if !strings.Contains(string(promises), "**"+m.Promise+"**") {
+			t.Errorf("%s breaks %s, which is no promise", m.Name, m.Promise)
+		}
+	}
+}
+
 // The pair of a survivor is a mutant that dies.
 func TestSurvivorsHaveAPairThatDies(t *testing.T) {
 	_, mutants := all(t)
