@@ -221,14 +221,15 @@ func median(of []holding, figure func(holding) int64) int64 {
 	return all[len(all)/2]
 }
 
-// flat compares the last third with the first.
+// flat compares the last third with the first. What may grow is the simulator, which is in the same process and remembers its
+// last 16,384 requests: some 5 MiB.
 func (g *gauge) flat(t *testing.T) {
 	first, last := g.third(0), g.third(2)
 	const few = 8
 	if last.Goroutines > first.Goroutines+few || last.Files > first.Files+few {
 		t.Errorf("goroutines or files grew: from %s to %s", first, last)
 	}
-	if last.Live > first.Live+4<<20 || last.Resident > first.Resident+32<<20 {
+	if last.Live > first.Live+8<<20 || last.Resident > first.Resident+32<<20 {
 		t.Errorf("memory grew: from %s to %s", first, last)
 	}
 }
