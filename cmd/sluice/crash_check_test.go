@@ -88,6 +88,8 @@ union all select 'steps that were applied twice', count(*) - count(distinct (sha
 union all select 'steps that share a transaction', count(*) - count(distinct xid) from crash.audit where state <> 'suspect'
 union all select 'steps back', count(*) from steps where state <> 'suspect'
   and (state <> 'done' and (resume_at, resume_id) > (resume_at_before, resume_id_before) or least(received_more, events_more, letters_more) < 0)
+union all select 'steps by a run that does not have the shard', count(*) from crash.audit
+  where right(writer, 8) <> left(run_id::text, 8)
 union all select 'shards that went back to an earlier run', count(*) - count(distinct (shard_id, run_id)) from crash.owners
 union all select 'checkpoints without their last step', count(*) from windows where seq <> audited
 union all select 'batches that were not stored with their step', count(*) from batches full join stored using (at)

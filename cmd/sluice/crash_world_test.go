@@ -81,7 +81,7 @@ create table crash.expected (
 create table crash.owners (n bigint generated always as identity, shard_id bigint, run_id uuid);
 create table crash.audit (
   n bigint generated always as identity, xid text default pg_current_xact_id()::text, at timestamptz default now(),
-  pid integer default pg_backend_pid(), shard_id bigint, seq bigint, resume_at timestamptz, resume_id uuid, state text,
+  writer text default current_setting('application_name'), shard_id bigint, seq bigint, resume_at timestamptz, resume_id uuid, state text,
   received bigint, events bigint, dead_letters bigint, run_id uuid
 )`
 
