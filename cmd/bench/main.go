@@ -85,7 +85,7 @@ func (o *options) complete() bool { return len(o.sections) == len(allSections())
 
 func parse(args []string, stderr io.Writer) (options, error) {
 	o := options{extent: full, sections: allSections()}
-	var small bool
+	var small, slow bool
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.Int64Var(&o.events, "events", 3_000_000, "how many events are loaded")
@@ -101,6 +101,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 		return err
 	})
 	flags.BoolVar(&small, "smoke", false, "measure so little that only mistakes show; choose few -events, too")
+	flags.BoolVar(&slow, "true-quotas", false, "the section quota at the API's own pace, instead of ten times faster: 10 min")
 	flags.StringVar(&o.out, "out", "bench/results", "directory, in the checkout, of the last report; empty: keep and compare nothing")
 	flags.StringVar(&o.binary, "binary", "", "measure this program, such as an older one, instead of the checkout's")
 	flags.StringVar(&o.profile, "profile", "", "file for a CPU profile of the client; the section whole writes it")
@@ -109,6 +110,9 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	}
 	if small {
 		o.extent = smoke
+	}
+	if slow {
+		o.pace, o.quotaTime = truePace, 10*o.quotaTime
 	}
 	if len(o.sizes) == 0 {
 		o.sizes = []int64{max(1, o.events/10), o.events}

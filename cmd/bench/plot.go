@@ -26,7 +26,7 @@ type panel struct {
 var panels = []panel{
 	{machinePanel, "No limits: the machine", "share of the floor (server-side COPY)", false, 1.1, "floor"},
 	{latencyPanel, "Slow pages: the wait", "times as fast as one shard", true, 32, "perfect"},
-	{quotaPanel, "The true limits, ten times faster", "share of the allowed requests used", false, 1.1, "all"},
+	{quotaPanel, "The true limits: the quotas", "share of the allowed requests used", false, 1.1, "all"},
 }
 
 // curve is a line of a panel.

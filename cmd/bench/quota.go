@@ -8,14 +8,27 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// The quotas of the profile demo, which is the real API ten times faster, and its pages, with few events each, so that runs
-// beside one another do not feel the machine's limit: what counts here are requests.
+// pace is how fast a profile's clock goes.
+type pace struct {
+	profile string
+	window  time.Duration // of the quotas
+	page    time.Duration // that a page takes, about
+	remark  string
+}
+
+// The real API, and the same ten times faster. How Sluice learns a hidden limit has its own times, which nobody can scale: what
+// it makes of one shows only at the true pace.
+var (
+	truePace = pace{"challenge", time.Minute, 3300 * time.Millisecond, ", true pace"}
+	fastPace = pace{"demo", 6 * time.Second, 330 * time.Millisecond, ""}
+)
+
+// What both profiles allow within a window, and their pages here: with few events each, so that runs beside one another do not
+// feel the machine's limit. What counts are requests.
 const (
-	quotaWindow   = 6 * time.Second
 	listRequests  = 10
 	feedRequests  = 50
 	quotaPageRows = 500
-	quotaPageTime = 330 * time.Millisecond
 	quotaGoal     = 0.98
 	unitShare     = "of the quotas"
 	theQuota      = "the quotas"
@@ -24,20 +37,23 @@ const (
 
 // quotaRun is one run under the true limits.
 type quotaRun struct {
+	pace
 	shards int
 	known  bool // the limits are told; otherwise the list's headers tell its own, and the stream's is hidden
 	load
 }
 
 func (q quotaRun) String() string {
-	return fmt.Sprintf("shards=%d, %s", q.shards, map[bool]string{true: "known", false: "hidden"}[q.known])
+	return fmt.Sprintf("shards=%d, %s limits%s", q.shards, map[bool]string{true: "known", false: "hidden"}[q.known], q.remark)
 }
 
-// pages are as many as the run can read in the time given: the quotas allow some, one page after another allows some.
+// allowed is how many requests a second both quotas allow; possible is how many the shards can make, one after another each.
+func (q quotaRun) allowed() float64  { return (listRequests + feedRequests) / q.window.Seconds() }
+func (q quotaRun) possible() float64 { return float64(q.shards) / q.page.Seconds() }
+
+// pages are as many as the run can read in the time given.
 func (q quotaRun) pages(within time.Duration) int64 {
-	quotas := float64(listRequests+feedRequests) / quotaWindow.Seconds()
-	chain := float64(q.shards) / quotaPageTime.Seconds()
-	return max(1, int64(within.Seconds()*min(quotas, chain)))
+	return max(1, int64(within.Seconds()*min(q.allowed(), q.possible())))
 }
 
 // measureQuota runs all at the same time, each with a simulator of its own: they wait nearly all the time.
@@ -45,10 +61,10 @@ func measureQuota(ctx context.Context, s *stand) ([]Figure, error) {
 	var runs []quotaRun
 	for _, known := range []bool{true, false} {
 		for _, shards := range s.quotaSizes {
-			runs = append(runs, quotaRun{shards: shards, known: known})
+			runs = append(runs, quotaRun{pace: s.pace, shards: shards, known: known})
 		}
 	}
-	s.say("%d runs under quotas, at the same time", len(runs))
+	s.say("%d runs under quotas, at the same time, for %s", len(runs), s.quotaTime)
 	worlds := make([]*world, len(runs))
 	for i, q := range runs {
 		w, err := s.quotaWorld(ctx, q)
@@ -76,7 +92,7 @@ func (s *stand) quotaWorld(ctx context.Context, q quotaRun) (*world, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.newWorld(ctx, data, "--profile=demo", fmt.Sprintf("--page-cap=%d", quotaPageRows))
+	return s.newWorld(ctx, data, "--profile="+q.profile, fmt.Sprintf("--page-cap=%d", quotaPageRows))
 }
 
 func (q quotaRun) flags() []string {
@@ -84,8 +100,8 @@ func (q quotaRun) flags() []string {
 		return nil
 	}
 	return []string{
-		fmt.Sprintf("--list-limit=%d/%s", listRequests, quotaWindow),
-		fmt.Sprintf("--stream-limit=%d/%s", feedRequests, quotaWindow),
+		fmt.Sprintf("--list-limit=%d/%s", listRequests, q.window),
+		fmt.Sprintf("--stream-limit=%d/%s", feedRequests, q.window),
 	}
 }
 
@@ -102,24 +118,23 @@ func (q quotaRun) share(told float64, requests int64, limit float64) float64 {
 	if told > 0 {
 		return told
 	}
-	return float64(requests) / (limit * q.ingest.Seconds() / quotaWindow.Seconds())
+	return float64(requests) / (limit * q.ingest.Seconds() / q.window.Seconds())
 }
 
 // quotaFigures say what was used of the quotas, what was refused, and what the events a second are of the most that the quotas
 // allow. One or two shards, each with one page at a time, cannot use them up: they have no goal.
 func quotaFigures(runs []quotaRun) []Figure {
-	most := float64(listRequests+feedRequests) * quotaPageRows / quotaWindow.Seconds() / 1000
 	var all []Figure
 	for _, q := range runs {
 		used := Sample{q.used()}.figure(fmt.Sprintf("requests, %s", q), unitShare).
 			at(quotaPanel, map[bool]string{true: "known limits", false: "a hidden limit"}[q.known], q.shards)
-		if float64(q.shards)/quotaPageTime.Seconds()*quotaWindow.Seconds() > listRequests+feedRequests {
+		if q.possible() > q.allowed() {
 			used = used.atLeast(quotaGoal)
 		}
 		all = append(all, used,
 			Sample{float64(q.asked.ListRefused + q.asked.StreamRefused)}.figure(fmt.Sprintf("429s, %s", q), unitRequests),
 			Sample{q.ingested()}.figure(fmt.Sprintf("first attempt to last commit, %s", q), thousandRows).
-				beside(theQuota, Sample{q.ingested() / most}))
+				beside(theQuota, Sample{q.ingested() * 1000 / (q.allowed() * quotaPageRows)}))
 	}
 	return all
 }

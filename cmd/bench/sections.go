@@ -61,6 +61,7 @@ type extent struct {
 	curve      []int     // numbers of shards of the section shards
 	oldShare   int64     // the old system loads one in so many events: it is slow
 	waits      []waiting // of the section latency
+	pace       pace      // of the section quota
 	quotaTime  time.Duration
 	quotaSizes []int         // numbers of shards of the section quota
 	pause      time.Duration // of a page of the section resume; 0: as fast as the machine can
@@ -80,12 +81,12 @@ var (
 			{200 * time.Millisecond, 20, []int{1, 2, 4, 8, 16, 32}},
 			{3200 * time.Millisecond, 8, []int{1, 2, 4, 8, 16, 32}},
 		},
-		quotaTime: time.Minute, quotaSizes: []int{1, 2, 8, 64},
+		pace: fastPace, quotaTime: time.Minute, quotaSizes: []int{1, 2, 8, 64},
 	}
 	// smoke only shows that everything works.
 	smoke = extent{
 		benchtime: "1x", curve: []int{1, 4}, oldShare: 10,
-		waits:     []waiting{{20 * time.Millisecond, 3, []int{1, 4}}},
-		quotaTime: 3 * time.Second, quotaSizes: []int{1, 8}, pause: 20 * time.Millisecond,
+		waits: []waiting{{20 * time.Millisecond, 3, []int{1, 4}}},
+		pace:  fastPace, quotaTime: 3 * time.Second, quotaSizes: []int{1, 8}, pause: 20 * time.Millisecond,
 	}
 )
