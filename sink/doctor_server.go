@@ -3,7 +3,6 @@ package sink
 import (
 	"context"
 	"fmt"
-	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -80,33 +79,3 @@ func probeClock(ctx context.Context, conn *pgx.Conn) (Level, string, string, err
 }
 
 const selectClock = `select clock_timestamp()`
-
-// littleSpace is what three million events with their index and their WAL need, and some air.
-const littleSpace = 5 << 30
-
-// probeDisk can look only where the server runs on this machine and tells us its directory.
-func probeDisk(ctx context.Context, conn *pgx.Conn) (Level, string, string, error) {
-	var dir string
-	var local bool
-	err := conn.QueryRow(ctx, selectDirectory).Scan(&dir, &local)
-	if hasCode(err, notPermitted) || err == nil && (!local || dir == "") {
-		return OK, "cannot be seen from here", "", nil
-	}
-	if err != nil {
-		return OK, "", "", err
-	}
-	var fs syscall.Statfs_t
-	if err := syscall.Statfs(dir, &fs); err != nil {
-		return OK, "cannot be seen from here", "", nil
-	}
-	free := uint64(fs.Bavail) * uint64(fs.Bsize)
-	detail := fmt.Sprintf("%.1f GiB free", float64(free)/(1<<30))
-	if free < littleSpace {
-		return Warn, detail, "three million events take about 2 GiB, with index and write-ahead log more", nil
-	}
-	return OK, detail, "", nil
-}
-
-const selectDirectory = `
-select coalesce((select setting from pg_catalog.pg_settings where name = 'data_directory'), ''),
-       inet_server_addr() is not distinct from inet_client_addr()`

@@ -30,7 +30,7 @@ var _ shard.Sink = (*Postgres)(nil)
 
 // ErrPooler: between us and PostgreSQL stands a pooler that gives every transaction another session. Settings, advisory
 // locks and temporary tables belong to sessions.
-var ErrPooler = errors.New("DATABASE_URL leads to a connection pooler in transaction mode: give the address of PostgreSQL itself, or of a pool in session mode")
+var ErrPooler = errors.New("DATABASE_URL leads to a connection pooler, such as PgBouncer: give the address of PostgreSQL itself")
 
 // Open connects to the database. It changes nothing there; Migrate does.
 func Open(ctx context.Context, config Config) (*Postgres, error) {

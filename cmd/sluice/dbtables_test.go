@@ -14,13 +14,13 @@ func TestTablesChangedInTheMiddle(t *testing.T) {
 		words string
 		again int // exit code of the next run
 	}{
-		"a column is dropped":      {`alter table ingested_events drop column browser`, exitLeft, `column "browser" of relation`, exitUnreachable},
-		"a column is renamed":      {`alter table ingested_events rename column browser to agent`, exitLeft, `column "browser" of relation`, exitUnreachable},
-		"jsonb becomes text":       {`alter table ingested_events alter column properties drop default, alter column properties type text`, exitDoubt, "column properties is text, not jsonb", exitUnreachable},
-		"instants become numbers":  {`alter table ingested_events alter column "timestamp" type bigint using extract(epoch from "timestamp")*1e6`, exitDoubt, "column timestamp is int8, not timestamptz", exitUnreachable},
-		"the key is dropped":       {`alter table ingested_events drop constraint ingested_events_pkey`, exitDoubt, "id is not unique", exitUnreachable},
-		"the table is not logged":  {`alter table ingested_events set unlogged`, exitDoubt, "not logged", exitUnreachable},
-		"the table is dropped":     {`drop table ingested_events`, exitLeft, `relation "public.ingested_events" does not exist`, exitUnreachable},
+		"a column is dropped":      {`alter table ingested_events drop column browser`, exitLeft, `column "browser" of relation`, exitUsage},
+		"a column is renamed":      {`alter table ingested_events rename column browser to agent`, exitLeft, `column "browser" of relation`, exitUsage},
+		"jsonb becomes text":       {`alter table ingested_events alter column properties drop default, alter column properties type text`, exitDoubt, "column properties is text, not jsonb", exitUsage},
+		"instants become numbers":  {`alter table ingested_events alter column "timestamp" type bigint using extract(epoch from "timestamp")*1e6`, exitDoubt, "column timestamp is int8, not timestamptz", exitUsage},
+		"the key is dropped":       {`alter table ingested_events drop constraint ingested_events_pkey`, exitDoubt, "id is not unique", exitUsage},
+		"the table is not logged":  {`alter table ingested_events set unlogged`, exitDoubt, "not logged", exitUsage},
+		"the table is dropped":     {`drop table ingested_events`, exitLeft, `relation "public.ingested_events" does not exist`, exitUsage},
 		"the ledger is emptied":    {`truncate ingestion_shards cascade`, exitLeft, "is gone", exitDoubt},
 		"the whole job is deleted": {`truncate ingestion_jobs cascade`, exitLeft, "is gone", exitUsage},
 		"the database is dropped":  {"", exitLeft, "does not exist", exitUnreachable},
@@ -42,6 +42,11 @@ func TestTablesChangedInTheMiddle(t *testing.T) {
 			out := p.out.String()
 			if code != fault.code || !contains(out, fault.words) || contains(out, "ingestion complete") != (code == exitOK) {
 				t.Errorf("exit code %d, want %d and %q:\n%s", code, fault.code, fault.words, out)
+			}
+			if code == exitDoubt {
+				if r := w.run("verify"); r.code != exitDoubt || !contains(r.stderr, fault.words) {
+					t.Errorf("verify: exit code %d:\n%s%s", r.code, r.stdout, r.stderr)
+				}
 			}
 			if r := w.run("run", "--shards=4", "--give-up-after=15s"); r.code != fault.again {
 				t.Errorf("the next run: exit code %d, want %d:\n%s%s", r.code, fault.again, r.stdout, r.stderr)

@@ -74,11 +74,12 @@ func asStart(ctx context.Context, err error) error {
 	var coded *exitError
 	var stop *shard.StopError
 	var misfit *migrations.IncompatibleError
+	var missing *migrations.MissingError
 	var newer *migrations.NewerError
 	switch {
 	case errors.As(err, &coded):
 		return err
-	case errors.As(err, &misfit), errors.As(err, &newer), errors.Is(err, sink.ErrURL):
+	case errors.As(err, &misfit), errors.As(err, &missing), errors.As(err, &newer), errors.Is(err, sink.ErrURL):
 		return fail(exitUsage, "mend it as said above, and run the same command again", err)
 	case ctx.Err() != nil && stoppedBySignal(context.Cause(ctx)):
 		return fail(exitLeft, "run the same command again", err)
@@ -135,7 +136,7 @@ func (i *ingest) examine(ctx context.Context) error {
 		return err
 	}
 	if f, unfit := firstFault(findings); unfit {
-		return fail(exitUnreachable, f.Hint, fmt.Errorf("the database is not fit for a run: %s: %s", f.Name, f.Detail))
+		return fail(exitUsage, f.Hint, fmt.Errorf("the database is not fit for a run: %s: %s", f.Name, f.Detail))
 	}
 	for _, f := range findings {
 		i.log.Warn("the database: "+f.Name, "found", f.Detail, "hint", f.Hint)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -60,6 +61,9 @@ func (p *program) verify(ctx context.Context, s *settings, repair bool) error {
 	}
 	if err != nil {
 		p.say("the source did not say how many events it has now: %v", err)
+	}
+	if err := r.examine(ctx); err != nil {
+		return err
 	}
 	audit, err := r.db.Audit(ctx, r.job.ID)
 	if err != nil {
@@ -159,6 +163,18 @@ func (p *program) printVerified(s *verified, asJSON bool) error {
 		out.line("verified: %s", s.Summary)
 	}
 	return out.err
+}
+
+// examine looks whether the tables are still such that their number of rows says something.
+func (r *reader) examine(ctx context.Context) error {
+	findings, err := r.db.Examine(ctx)
+	if err != nil {
+		return unreachable(err)
+	}
+	if f, unfit := firstFault(findings); unfit {
+		return fail(exitDoubt, f.Hint, fmt.Errorf("the data are in doubt: %s: %s", f.Name, f.Detail))
+	}
+	return nil
 }
 
 // inDoubt returns the exit code of a check that failed: an unfinished job is no doubt.
