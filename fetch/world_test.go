@@ -119,6 +119,7 @@ func (w *world) watch(next http.Handler) http.Handler {
 func (w *world) end() {
 	w.Close()
 	w.pipe.close()
+	time.Sleep(time.Minute) // a server that writes slowly finds out that nobody listens
 	w.text.check(w.t)
 	for _, q := range w.pacer.quotas {
 		if q.flying != 0 {
