@@ -88,9 +88,13 @@ func TestHostileRecordCostsOnlyItself(t *testing.T) {
 	for _, h := range slices.Concat(hostile.Rejected, hostile.Large) {
 		t.Run(h.Name, func(t *testing.T) {
 			bad := spoiled(&h)
-			for _, records := range [][]string{
-				{bad}, {bad, other(1), other(2)}, {other(1), bad, other(2)}, {other(1), other(2), bad}, {bad, other(1), bad}, {bad, bad},
-			} {
+			layouts := [][]string{
+				{other(1), bad, other(2)}, {bad}, {bad, other(1), other(2)}, {other(1), other(2), bad}, {bad, other(1), bad}, {bad, bad},
+			}
+			if len(bad) > maxRecord {
+				layouts = layouts[:1]
+			}
+			for _, records := range layouts {
 				checkHostile(t, decode(t, page(records...)), records, bad, h.Reason)
 			}
 		})

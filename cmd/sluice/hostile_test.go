@@ -86,7 +86,11 @@ func TestHostileRecordCostsOnlyItself(t *testing.T) {
 				c.PageCap = layout.page
 				all = plant(t, c, corpus, layout.every, layout.places...)
 			})
-			w.mustRun(exitOK, append([]string{"run", "--max-dead-letters=100000"}, layout.args...)...)
+			r := w.mustRun(exitOK, append([]string{"run", "--max-dead-letters=100000"}, layout.args...)...)
+			list := w.mustRun(exitOK, "dead-letters", "list", "--limit=1000")
+			if shown := r.stdout + r.stderr + list.stdout; strings.ContainsFunc(shown, func(c rune) bool { return c < ' ' && c != '\n' || c == 0x7f }) {
+				t.Errorf("control characters of a record reach the terminal: %q", shown)
+			}
 			w.checkPlanted(all)
 		})
 	}
