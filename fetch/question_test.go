@@ -63,7 +63,7 @@ func TestNoTokenDiesOnItsWay(t *testing.T) {
 		for range 100 {
 			w.must(w.walk(newest, 1))
 		}
-		if n := w.counts(apisim.Feed); n.Failed > 0 || n.OK != 100 {
+		if n := w.counts(apisim.Feed); n.Failed > 0 || n.Requests != 100 {
 			t.Errorf("%d of %d requests came with a dead token", n.Failed, n.Requests)
 		}
 	})
