@@ -107,7 +107,7 @@ func New(config Config) (*Client, error) {
 		}
 		config.Log.Warn("API_BASE_URL is plain http: the key travels in the clear", "host", origin.Host)
 	}
-	c := &Client{config: config, origin: origin, http: newHTTP(config), pacer: config.Pacer}
+	c := &Client{config: config, origin: origin, http: newHTTP(config, origin.Hostname()), pacer: config.Pacer}
 	c.tokens.client = c
 	c.ladder.made = config.MadeCursors
 	c.decoded.New = func() any { return newDecoder() }

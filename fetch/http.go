@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"mime"
-	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -19,22 +18,21 @@ import (
 )
 
 // newHTTP returns the one keep-alive client of a run. Redirects are refused: Go would hand X-API-Key on to another host.
-func newHTTP(c Config) *http.Client {
+func newHTTP(c Config, host string) *http.Client {
 	h := &http.Client{
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport:     c.Transport,
 	}
 	if h.Transport == nil {
-		h.Transport = network(c)
+		h.Transport = network(c, host)
 	}
 	return h
 }
 
 // network speaks HTTP/1.1 only. With HTTP/2 all fetchers would share one connection, and its breaking would cost all of their
 // pages; and net/http would repeat requests by itself (see unrepeatable).
-func network(c Config) *http.Transport {
-	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 15 * time.Second}
-	dial := failpoint.Sent(dialer.DialContext, "GET /api/", "request.sent")
+func network(c Config, host string) *http.Transport {
+	dial := failpoint.Sent(newDialer(host).dial, "GET /api/", "request.sent")
 	dial = failpoint.Sent(dial, "POST "+accessPath, "access.asked")
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
