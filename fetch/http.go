@@ -141,7 +141,10 @@ func (a *answer) read(resp *http.Response, body io.Reader, limit int64) error {
 	if err := readable(resp.Header); err != nil {
 		return err
 	}
-	if n := resp.ContentLength; n > 0 && n <= limit {
+	switch n := resp.ContentLength; {
+	case n > limit:
+		return fmt.Errorf("%w: %d bytes, more than %d", errLarge, n, limit) // its sender says so: nothing of it need be read
+	case n > 0:
 		a.raw.Grow(int(n) + bytes.MinRead)
 	}
 	n, err := a.fill(body, limit+1)

@@ -1,7 +1,10 @@
 package fetch
 
 import (
+	"net/http"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"sluice/fetch/apisim"
@@ -49,6 +52,27 @@ func TestARecordLargerThanABodyFailsItsShardOnly(t *testing.T) {
 		w.wantEvents(pages, w.truth()[:1000-777-1])
 		if !strings.Contains(err.Error(), "larger than a page may be") {
 			t.Error(err)
+		}
+	})
+}
+
+// TestABodyThatSaysItIsTooLargeIsNotRead: it used to be read up to the bound, for each of several fetchers at a time.
+func TestABodyThatSaysItIsTooLargeIsNotRead(t *testing.T) {
+	var sent atomic.Int64
+	endless := func(rw http.ResponseWriter, _ *http.Request) {
+		rw.Header().Set("Content-Type", "application/json")
+		rw.Header().Set("Content-Length", strconv.Itoa(1<<40))
+		for chunk := make([]byte, 64<<10); ; sent.Add(int64(len(chunk))) {
+			if _, err := rw.Write(chunk); err != nil {
+				return
+			}
+		}
+	}
+	play(t, scene{answer: endless, caps: listOnly}, func(w *world) {
+		_, err := w.ask()
+		wantStuck(t, err)
+		if n := sent.Load(); n > 8<<20 {
+			t.Errorf("%d MiB were taken", n>>20)
 		}
 	})
 }
