@@ -76,13 +76,13 @@ func (y *crashTally) add(name string, killed, sound bool) {
 func (y *crashTally) String() string {
 	var b strings.Builder
 	var sum crashLine
-	fmt.Fprintf(&b, "%-36s %6s %6s %9s\n", "accident", "kills", "runs", "failures")
+	fmt.Fprintf(&b, "%-40s %6s %6s %9s\n", "accident", "struck", "runs", "failures")
 	for _, name := range y.names() {
 		line := y.lines[name]
 		sum = crashLine{sum.runs + line.runs, sum.kills + line.kills, sum.failures + line.failures}
-		fmt.Fprintf(&b, "%-36s %6d %6d %9d\n", name, line.kills, line.runs, line.failures)
+		fmt.Fprintf(&b, "%-40s %6d %6d %9d\n", name, line.kills, line.runs, line.failures)
 	}
-	fmt.Fprintf(&b, "%-36s %6d %6d %9d   in %s; at most %d records were fetched for a shard and not committed",
+	fmt.Fprintf(&b, "%-40s %6d %6d %9d   in %s; at most %d records were fetched for a shard and not committed",
 		"all", sum.kills, sum.runs, sum.failures, time.Since(y.began).Round(time.Second), y.most)
 	return b.String()
 }
