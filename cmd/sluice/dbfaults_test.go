@@ -23,6 +23,23 @@ func (w *world) wantLeft(p *process, words ...string) {
 	}
 }
 
+// TestAFullDiskTakesTheServerDown: the disk of the write-ahead log is full, and the server panics. The run waits, and goes on when
+// there is room and somebody has started the server again.
+func TestAFullDiskTakesTheServerDown(t *testing.T) {
+	disk := embedpg.SmallServer(t, 160)
+	w := newWorld(t, 60_000, slow(20*time.Millisecond))
+	w.env[envDatabase] = disk.Database()
+	p := w.start("run", "--shards=4")
+	w.waitFor(p, 20)
+	disk.FillServer()
+	w.waitForOutput(p, "the database does not take commits")
+	disk.FreeServer()
+	if code := p.code(t, 2*time.Minute); code != exitOK {
+		t.Fatalf("exit code %d:\n%s", code, p.out.String())
+	}
+	w.exact()
+}
+
 // TestAFullDiskEndsTheRunWithItsWords: it pauses, says what is full, gives up with exit code 4; with room the next run goes on.
 func TestAFullDiskEndsTheRunWithItsWords(t *testing.T) {
 	disk := embedpg.SmallDisk(t, 48)

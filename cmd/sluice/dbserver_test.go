@@ -15,7 +15,7 @@ import (
 // TestServerFaultsInTheMiddle are faults of a whole server, one after another on the same one. The run goes on by itself each
 // time, and ends exact.
 func TestServerFaultsInTheMiddle(t *testing.T) {
-	server := embedpg.TestServer(t, embedpg.TestOptions{Settings: []string{"max_connections = 25"}})
+	server := embedpg.TestServer(t, embedpg.TestOptions{Settings: []string{"max_connections = 25", "wal_level = replica"}})
 	for _, fault := range []struct {
 		name, fetchers string
 		strike         func(w *world, p *process, server *embedpg.Server)
@@ -24,6 +24,7 @@ func TestServerFaultsInTheMiddle(t *testing.T) {
 		{"all sessions are ended", "4", endSessions},
 		{"no connection is left", "4", exhaustConnections},
 		{"it is read-only for a while", "4", readOnlyForAWhile},
+		{"it is a standby until it is promoted", "4", demote},
 		{"it goes on from data of before", "1", goBackInTime},
 	} {
 		t.Run(fault.name, func(t *testing.T) {
@@ -97,6 +98,20 @@ func readOnlyForAWhile(w *world, p *process, _ *embedpg.Server) {
 	w.waitForOutput(p, "25006")
 	for _, sql := range []string{`alter system reset default_transaction_read_only`, `select pg_reload_conf()`} {
 		w.exec(sql)
+	}
+}
+
+// demote also lets the doctor look, and a new run try.
+func demote(w *world, p *process, server *embedpg.Server) {
+	server.Demote(w.t)
+	w.waitForOutput(p, "25006")
+	if r := w.mustRun(exitUnreachable, "doctor", "--no-api"); !contains(r.stdout, "the server is a standby") {
+		w.t.Error(r.stdout)
+	}
+	var promoted bool
+	w.query(`select pg_promote()`, nil, &promoted)
+	if !promoted {
+		w.t.Fatal("the standby was not promoted")
 	}
 }
 

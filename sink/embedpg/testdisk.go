@@ -66,6 +66,10 @@ func (d *Disk) unmount() {
 	if err := d.Crash(context.Background()); err != nil {
 		d.tb.Logf("%v", err)
 	}
+	d.umount()
+}
+
+func (d *Disk) umount() {
 	if out, err := exec.Command("umount", d.dir).CombinedOutput(); err != nil {
 		d.tb.Logf("umount %s: %v: %s", d.dir, err, out)
 	}
@@ -118,5 +122,87 @@ func (d *Disk) exec(database, sql string) {
 	defer conn.Close(ctx)
 	if _, err := conn.Exec(ctx, sql, pgx.QueryExecModeSimpleProtocol); err != nil {
 		d.tb.Fatalf("%s: %v", sql, err)
+	}
+}
+
+// SmallServer returns a server with its write-ahead log on a disk of so many megabytes, and its tables elsewhere. A full one
+// takes the server down (PANIC), at each start too. Where mounting is not possible the test's log says so, and FillServer
+// crashes the server.
+func SmallServer(tb T, megabytes int) *Disk {
+	tb.Helper()
+	home, err := testHome()
+	if err != nil {
+		tb.Fatalf("make a directory for a test server: %v", err)
+	}
+	d := &Disk{tb: tb, dir: home, Real: true}
+	size := fmt.Sprintf("size=%dm,mode=0755", megabytes)
+	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", size, "tmpfs", home).CombinedOutput(); err != nil {
+		tb.Logf("no small disk here (mount: %v: %s): the server is crashed and started instead", err, out)
+		d.Real = false
+	} else {
+		tb.Cleanup(func() { d.umount(); _ = os.Remove(home) })
+	}
+	d.Server = testServerIn(tb, home, TestOptions{Settings: []string{"max_wal_size = 32MB", "min_wal_size = 32MB", "shared_buffers = 16MB"}})
+	tables := d.roomyDir()
+	d.exec("postgres", fmt.Sprintf(`create tablespace roomy location '%s'`, tables))
+	d.exec("postgres", `create database `+diskDatabase+` tablespace roomy`)
+	return d
+}
+
+// roomyDir is a directory of the server's account that is not on the small disk.
+func (d *Disk) roomyDir() string {
+	dir, err := testHome()
+	if err != nil {
+		d.tb.Fatalf("make a directory for tables: %v", err)
+	}
+	d.tb.Cleanup(func() { _ = os.RemoveAll(dir) })
+	uid, gid, err := owner(d.home.data())
+	if err == nil {
+		err = os.Chown(dir, int(uid), int(gid))
+	}
+	if err != nil {
+		d.tb.Fatalf("make a directory for tables: %v", err)
+	}
+	return dir
+}
+
+// FillServer leaves nothing for the write-ahead log.
+func (d *Disk) FillServer() {
+	d.tb.Helper()
+	if d.Real {
+		d.Fill(0)
+		d.useUpLog()
+		return
+	}
+	if err := d.Crash(context.Background()); err != nil {
+		d.tb.Fatalf("crash the server: %v", err)
+	}
+}
+
+// useUpLog writes log until there is no file for more. That is the end of the server, and of this session.
+func (d *Disk) useUpLog() {
+	d.tb.Helper()
+	ctx := context.Background()
+	conn, err := d.connect(ctx, "postgres")
+	if err != nil {
+		return // others were faster
+	}
+	defer conn.Close(ctx)
+	for range 100 {
+		if _, err := conn.Exec(ctx, `select pg_logical_emit_message(false, '', ''), pg_switch_wal()`); err != nil {
+			return
+		}
+	}
+	d.tb.Fatalf("the server took 100 files of log on a full disk")
+}
+
+// FreeServer makes room, and starts the server if it is down.
+func (d *Disk) FreeServer() {
+	d.tb.Helper()
+	if d.Real {
+		d.Free()
+	}
+	if err := d.Start(context.Background()); err != nil {
+		d.tb.Fatalf("start the server: %v", err)
 	}
 }

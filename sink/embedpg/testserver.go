@@ -19,12 +19,17 @@ type TestOptions struct {
 // test; after a failed one its directory stays and is printed.
 func TestServer(tb T, o TestOptions) *Server {
 	tb.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
-	defer cancel()
 	dir, err := testHome()
 	if err != nil {
 		tb.Fatalf("make a directory for a test server: %v", err)
 	}
+	return testServerIn(tb, dir, o)
+}
+
+func testServerIn(tb T, dir string, o TestOptions) *Server {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	defer cancel()
 	s := newServer(home(dir), "", Config{settings: settings{noSync: !o.Sync, lines: o.Settings}})
 	s.booted = s.watch
 	tb.Cleanup(func() { s.remove(tb) })
@@ -79,5 +84,23 @@ func (s *Server) Keep(tb T) (goBack func()) {
 	return func() {
 		tb.Helper()
 		swap("sh", "-c", fmt.Sprintf("rm -r '%s' && mv '%s' '%s'", s.home.data(), kept, s.home.data()))
+	}
+}
+
+// Demote restarts the server as a standby that follows nobody: it answers, and takes no writes until it is promoted with
+// pg_promote(). It needs wal_level = replica.
+func (s *Server) Demote(tb T) {
+	tb.Helper()
+	ctx := context.Background()
+	signal := filepath.Join(s.home.data(), "standby.signal")
+	err := s.Stop(ctx)
+	if err == nil {
+		err = os.WriteFile(signal, nil, 0o600)
+	}
+	if uid, gid, ownErr := owner(s.home.data()); err == nil && ownErr == nil && os.Geteuid() == 0 {
+		err = os.Chown(signal, int(uid), int(gid))
+	}
+	if err = errors.Join(err, s.Start(ctx)); err != nil {
+		tb.Fatalf("make the server a standby: %v", err)
 	}
 }
