@@ -51,7 +51,7 @@ func stopAndWake(t *testing.T, seed uint64) {
 }
 
 // TestCrashOfALock ends the session of a run's lock, and starts another run before the first has
-// noticed. One of them gets the job, and the other ends with exit code 6; no shard goes back to a run that has lost it.
+// noticed. One of them gets the job, the other ends with exit code 6 or finds all done; no shard goes back to a run that lost it.
 func TestCrashOfALock(t *testing.T) {
 	t.Parallel()
 	crashRounds(t, twoBelieve)
@@ -65,7 +65,8 @@ func twoBelieve(t *testing.T, seed uint64) {
 	second := c.launch("")
 	codes := []int{first.code(t, time.Minute), second.code(t, time.Minute)}
 	crashes.add("lock's session ended", true, c.sound("two runs at once"))
-	if slices.Sort(codes); !slices.Equal(codes, []int{exitOK, exitLocked}) {
+	// Where the first one was quicker, it may be done before the second one's patience is over.
+	if slices.Sort(codes); codes[0] != exitOK || codes[1] != exitLocked && codes[1] != exitOK {
 		t.Errorf("exit codes %v:\n%s\n%s", codes, first.out.String(), second.out.String())
 	}
 	c.complete()
