@@ -9,7 +9,7 @@ CRASH_RUNS ?= 10
 RACE    := $(if $(shell command -v $$(go env CC 2>/dev/null) 2>/dev/null),-race)
 
 .DEFAULT_GOAL := help
-.PHONY: help build run demo simulate db-stop test fmt vet lint layers race vuln fuzz fuzz-short mutants crash soak bench bench-once bench-go check clean
+.PHONY: help build run demo simulate db-stop test swarm simulate-long fmt vet lint layers race vuln fuzz fuzz-short mutants crash soak bench bench-once bench-go check clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,7 +29,15 @@ simulate: build ## the simulated API on 127.0.0.1:8080
 db-stop: build ## stop the private PostgreSQL; its data stay
 	bin/sluice db stop
 
-test: fmt vet race fuzz-short ## what a change must pass: gofmt, vet, all tests with the race detector, each fuzzer for 4 s
+test: fmt vet race swarm fuzz-short ## what a change must pass: gofmt, vet, all tests with the race detector, 2,000 simulations, each fuzzer for 4 s
+
+swarm: ## the simulation of it all: 2,000 seeds without the race detector (250 are in race)
+	go test ./coordinator -run 'TestSimulation$$'
+
+SEEDS ?= 200000
+FROM  ?= 1
+simulate-long: ## as many seeds as wanted: make simulate-long SEEDS=200000 FROM=1
+	FROM=$(FROM) SEEDS=$(SEEDS) go test ./coordinator -run 'TestSimulation$$' -v -timeout 0
 
 check: fmt vet race lint vuln fuzz bench-once ## all of it: test, staticcheck, known vulnerabilities, each fuzzer for 20 s, each benchmark once
 

@@ -69,10 +69,14 @@ func (c *Client) fetch(ctx context.Context, q *question) ([]shard.Page, error) {
 // backoff draws the pause before the next try. It is a function of the client's seed and of the question, not of what others
 // ask meanwhile.
 func (c *Client) backoff(q *question, try int) time.Duration {
+	return time.Duration((0.5 + c.draw(q, try)) * float64(100*time.Millisecond) * float64(int(1)<<try))
+}
+
+// draw returns a number from 0 to 1, always the same for the same question, purpose and client.
+func (c *Client) draw(q *question, purpose int) float64 {
 	h := fnv.New64a()
-	fmt.Fprint(h, q.cursor, q.until, try)
-	dice := rand.New(rand.NewPCG(c.config.Seed, h.Sum64()))
-	return time.Duration((0.5 + dice.Float64()) * float64(100*time.Millisecond) * float64(int(1)<<try))
+	fmt.Fprint(h, q.cursor, q.until, purpose)
+	return rand.New(rand.NewPCG(c.config.Seed, h.Sum64())).Float64()
 }
 
 // try puts a question once. Refusals for want of quota do not count: they are waited out, and the question is put again.
@@ -134,7 +138,7 @@ func (c *Client) dropMadeCursors(why error) {
 func (c *Client) admit(ctx context.Context, q *question) (Call, *access, error) {
 	for {
 		caps := c.ladder.get()
-		access, streamErr := c.openStream(ctx, caps)
+		access, streamErr := c.openStream(ctx, q, caps)
 		usable := func(e shard.Endpoint) bool {
 			return q.usable(e, caps) && (e != shard.Stream || access != nil)
 		}
@@ -161,11 +165,11 @@ func (c *Client) admit(ctx context.Context, q *question) (Call, *access, error) 
 }
 
 // openStream returns the access to the stream, or nil and why there is none now.
-func (c *Client) openStream(ctx context.Context, caps Capabilities) (*access, error) {
+func (c *Client) openStream(ctx context.Context, q *question, caps Capabilities) (*access, error) {
 	if !caps.StreamAccess {
 		return nil, errStreamRefused
 	}
-	access, err := c.tokens.get(ctx)
+	access, err := c.tokens.get(ctx, time.Duration(c.draw(q, 0)*float64(time.Millisecond)))
 	if errors.Is(err, errStreamRefused) {
 		c.config.Log.Warn("the stream is out of reach, the list goes on alone", "why", err)
 		c.ladder.set(func(caps *Capabilities) { caps.StreamAccess, caps.UntilStream = false, false })

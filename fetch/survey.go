@@ -50,7 +50,7 @@ type survey struct {
 // Survey finds out what the API can do and which span its events fill, with at most 14 page requests where the newest page can be read.
 func (c *Client) Survey(ctx context.Context) (Survey, error) {
 	s := &survey{Client: c, found: Survey{Total: -1}, outside: shard.Past}
-	_, err := c.tokens.get(ctx)
+	_, err := c.tokens.get(ctx, 0)
 	var stop *shard.StopError
 	if errors.As(err, &stop) {
 		return s.found, err

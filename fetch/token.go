@@ -52,8 +52,9 @@ type tokens struct {
 // every failure, up to 48 s, because one that hangs holds up all fetchers.
 const tokenPause, tokenDoublings = 3 * time.Second, 4
 
-// get returns an access that is good now, and fetches one if there is none. All callers share one request.
-func (t *tokens) get(ctx context.Context) (*access, error) {
+// get returns an access that is good now, and fetches one if there is none. All callers share one request; after it they go on
+// each in his time, and not all in the same moment, when chance would decide who comes first.
+func (t *tokens) get(ctx context.Context, after time.Duration) (*access, error) {
 	if a, err, settled := t.peek(); settled {
 		return a, err
 	}
@@ -67,6 +68,9 @@ func (t *tokens) get(ctx context.Context) (*access, error) {
 	})
 	select {
 	case r := <-result:
+		if err := shard.Sleep(ctx, after); err != nil {
+			return nil, err
+		}
 		a, _ := r.Val.(*access)
 		return a, r.Err
 	case <-ctx.Done():

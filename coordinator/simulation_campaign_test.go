@@ -1,0 +1,61 @@
+package coordinator_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// campaign sums up many simulations.
+type campaign struct {
+	runs, steps, requests, commits, again, fooled, reopened, processes, told, untold, failed, unnoticed int
+	struck                                                                                              [troubles]int
+	took                                                                                                time.Duration
+}
+
+func (c *campaign) add(s *simulation) {
+	c.runs++
+	c.steps += s.stage.steps
+	c.requests += s.requests
+	c.commits += s.commits
+	c.again += s.again
+	c.fooled += s.fooled
+	c.reopened += s.reopened
+	c.processes += s.runs
+	c.told += s.refusedTold
+	c.untold += s.refusedUntold
+	c.failed += s.failedShards
+	c.unnoticed += s.unnoticed
+	c.took += s.took
+	for t, n := range s.weather.struck {
+		c.struck[t] += n
+	}
+}
+
+// counts tells whether the campaign counts: one in which a kind of fault hardly ever happened proves little.
+func (c *campaign) counts() error {
+	var errs []error
+	least := c.runs / 100
+	for t, n := range c.struck {
+		if n < least {
+			errs = append(errs, fmt.Errorf("%s struck %d times in %d seeds, want %d", trouble(t), n, c.runs, least))
+		}
+	}
+	if c.told < least || c.untold < least || c.fooled < c.runs/500 {
+		errs = append(errs, fmt.Errorf("%d refusals with a time and %d without, %d lies believed", c.told, c.untold, c.fooled))
+	}
+	return errors.Join(errs...)
+}
+
+func (c *campaign) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s of virtual time, %d steps, %d requests, %d commits, %d processes; %d records read again, %d shards failed for a while, "+
+		"%d ends believed that were lies twice (%d unnoticed), %d shards walked once more, 429s %d with and %d without a time", c.took.Round(time.Hour),
+		c.steps, c.requests, c.commits, c.processes, c.again, c.failed, c.fooled, c.unnoticed, c.reopened, c.told, c.untold)
+	b.WriteString("; struck:")
+	for t, n := range c.struck {
+		fmt.Fprintf(&b, " %s %d,", trouble(t), n)
+	}
+	return strings.TrimSuffix(b.String(), ",")
+}

@@ -1,0 +1,224 @@
+package coordinator_test
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/sha256"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"sluice/coordinator"
+	"sluice/fetch"
+	"sluice/fetch/apisim"
+	"sluice/shard"
+)
+
+// scenario is all that is drawn before a run.
+type scenario struct {
+	seed     uint64
+	api      apisim.Config
+	caps     fetch.Capabilities
+	made     bool // cursors may be made
+	pacer    fetch.PacerConfig
+	windows  []shard.Window
+	fetchers int
+	limits   shard.Limits
+	way      time.Duration // that a request may take to the API
+	sinkTook time.Duration // that a statement may take
+	rate     [troubles]float64
+	swarm    bool
+	single   bool
+	only     trouble
+	at       int
+	stormy   int // steps after which the faults end
+}
+
+// newest is when the drawn histories end.
+var newest = time.Date(2024, 5, 1, 12, 0, 0, 0, time.UTC)
+
+// between draws a time, small ones as often as large ones.
+func between(dice *rand.Rand, from, to time.Duration) time.Duration {
+	return time.Duration(float64(from) * math.Pow(float64(to)/float64(from), dice.Float64()))
+}
+
+// swarm draws a world and its weather: half of the kinds of fault are off, the others have a rate each.
+func swarm(seed uint64) *scenario {
+	dice := rand.New(rand.NewPCG(seed, 1))
+	s := drawScenario(seed, dice)
+	s.swarm = true
+	for t := range troubles {
+		rate := 0.003 * math.Pow(60, dice.Float64())
+		if t.ofProcess() || t.rare() {
+			rate /= 10
+		}
+		if dice.IntN(2) == 0 {
+			s.rate[t] = rate
+		}
+	}
+	if s.api.Flat || s.span() != everything {
+		s.rate[badEarlyEnd] = 0 // nothing tells the total, and two lies in a row would stay unnoticed
+	}
+	s.stormy = 50 + dice.IntN(600)
+	return s
+}
+
+// drawScenario draws everything but the faults.
+func drawScenario(seed uint64, dice *rand.Rand) *scenario {
+	s := &scenario{
+		seed: seed, fetchers: 1 + dice.IntN(4),
+		limits:   shard.Limits{QueuePages: 1 + dice.IntN(3), BatchRows: []int{1, 10, 20_000}[dice.IntN(3)]},
+		way:      between(dice, time.Millisecond, 2*time.Second),
+		sinkTook: between(dice, time.Millisecond, 10*time.Second),
+		made:     dice.IntN(2) == 0,
+	}
+	s.api = drawAPI(seed, dice)
+	s.drawDoors(dice)
+	s.drawQuotas(dice)
+	s.windows = drawWindows(dice, &s.api)
+	return s
+}
+
+func drawAPI(seed uint64, dice *rand.Rand) apisim.Config {
+	latency := between(dice, 10*time.Millisecond, 4*time.Second)
+	life := latency * 100
+	if dice.IntN(2) == 0 {
+		life = time.Duration(float64(latency) / (0.01 * math.Pow(1000, dice.Float64())))
+	}
+	length := []time.Duration{100 * time.Millisecond, 5 * time.Second, time.Hour, 26 * time.Hour, 700 * time.Hour}[dice.IntN(5)]
+	c := apisim.Config{
+		Seed: seed, Events: int64(40 + dice.IntN(161)), Oldest: newest.Add(-length), Newest: newest,
+		PageCap: 1 + dice.IntN(20), UntilExclusive: dice.IntN(2) == 0, Flat: dice.IntN(10) == 0,
+		CursorLife: life, TokenLife: between(dice, 2*time.Second, 300*time.Second),
+		ExpiredAs502: dice.IntN(5) == 0, Teapot: dice.IntN(5) == 0, FreeHits: dice.IntN(2) == 0,
+		Latency: apisim.Latency{Page: latency, Jitter: latency / 2, PerEvent: 45 * time.Microsecond, Hit: latency / 10, Token: latency / 5},
+	}
+	if dice.IntN(2) == 0 {
+		c.MalformedShare = 0.2 * dice.Float64()
+	}
+	if dice.IntN(2) == 0 && c.PageCap > 1 { // an end cannot be read twice in different ways, where a page has one record
+		c.CacheLife = between(dice, time.Second, 30*time.Second)
+	}
+	if dice.IntN(3) == 0 {
+		c.SkewShare = 0.9 * dice.Float64()
+	}
+	for range dice.IntN(4) {
+		at := c.Oldest.Add(time.Duration(dice.Int64N(int64(length)))).Truncate(time.Millisecond)
+		c.Ties = append(c.Ties, apisim.Tie{Events: int64(2 + dice.IntN(10)), At: at})
+	}
+	return c
+}
+
+// drawDoors draws which endpoint can be asked by timestamp.
+func (s *scenario) drawDoors(dice *rand.Rand) {
+	s.api.Window = []apisim.Window{apisim.WindowFeed, apisim.WindowFeed, apisim.WindowFeed, apisim.WindowBoth, apisim.WindowNone}[dice.IntN(5)]
+	both := s.api.Window == apisim.WindowBoth
+	s.caps = fetch.Capabilities{
+		StreamAccess: !both || dice.IntN(2) == 0, UntilList: both, PageSize: s.api.PageCap, MadeCursors: s.made,
+	}
+	s.caps.UntilStream = s.caps.StreamAccess && s.api.Window != apisim.WindowNone
+}
+
+func (s *scenario) drawQuotas(dice *rand.Rand) {
+	c := &s.api
+	c.Algorithm = []apisim.Algorithm{apisim.SlidingAll, apisim.SlidingAll, apisim.SlidingAccepted, apisim.FixedWindow}[dice.IntN(4)]
+	c.RetryAfter = []apisim.RetryAfter{apisim.RetryBoth, apisim.RetryHeader, apisim.RetryBody, apisim.RetryDate, apisim.RetryNone}[dice.IntN(5)]
+	switch dice.IntN(3) {
+	case 0:
+		s.pacer = fetch.PacerConfig{List: fetch.Limit{N: fetch.Unlimited}, Stream: fetch.Limit{N: fetch.Unlimited}}
+	case 1:
+		c.List, c.Feed = apisim.Limit{Requests: 10, Window: time.Minute}, apisim.Limit{Requests: 50, Window: time.Minute, Hidden: true}
+	case 2:
+		c.List = apisim.Limit{Requests: 2 + dice.IntN(30), Window: between(dice, 2*time.Second, 2*time.Minute)}
+		c.Feed = apisim.Limit{Requests: 3 + dice.IntN(60), Window: between(dice, 2*time.Second, 2*time.Minute), Hidden: dice.IntN(2) == 0}
+		if dice.IntN(2) == 0 {
+			s.pacer = fetch.PacerConfig{List: fetch.Limit{N: c.List.Requests, Window: c.List.Window}, Stream: fetch.Limit{N: c.Feed.Requests, Window: c.Feed.Window}}
+		}
+	}
+}
+
+var everything = shard.Window{Start: shard.Past, End: shard.Future}
+
+// drawWindows cuts the history as the program does, or at edges on records and beside them.
+func drawWindows(dice *rand.Rand, c *apisim.Config) []shard.Window {
+	n := 1 + dice.IntN(5)
+	oldest, newest := shard.InstantOf(c.Oldest), shard.InstantOf(c.Newest)
+	if dice.IntN(3) == 0 {
+		return coordinator.Plan(everything, oldest, newest, n)
+	}
+	data, err := apisim.NewData(*c)
+	if err != nil {
+		panic(err)
+	}
+	edges := []shard.Instant{shard.Past, shard.Future}
+	if dice.IntN(4) == 0 {
+		edges = nil
+	}
+	for range n + 1 - len(edges)/2 {
+		at := shard.Instant(data.Event(dice.Int64N(data.Events())).OrderMS * 1000)
+		edges = append(edges, at+[]shard.Instant{0, 0, 0, 1000, -1000, 500}[dice.IntN(6)])
+	}
+	slices.Sort(edges)
+	// Two windows that are asked for by the same millisecond would be one question, and chance would decide whose comes first.
+	edges = slices.CompactFunc(edges, func(a, b shard.Instant) bool {
+		return a.Finite() && b.Finite() && a.CeilMilli() == b.CeilMilli() || a == b
+	})
+	if len(edges) < 2 {
+		edges = []shard.Instant{shard.Past, shard.Future}
+	}
+	var windows []shard.Window
+	for i := 1; i < len(edges); i++ {
+		windows = append(windows, shard.Window{Start: edges[i-1], End: edges[i]})
+	}
+	return windows
+}
+
+func (s *scenario) span() shard.Window {
+	return shard.Window{Start: s.windows[0].Start, End: s.windows[len(s.windows)-1].End}
+}
+
+// truth is what the API has, in its order.
+type truth struct {
+	records []known
+	byID    map[uuid.UUID]int
+	bySum   map[[32]byte]int // of the malformed ones
+}
+
+type known struct {
+	shard.Key
+	apisim.Event
+	raw []byte // of a malformed one
+}
+
+func newTruth(d *apisim.Data) *truth {
+	t := &truth{byID: map[uuid.UUID]int{}, bySum: map[[32]byte]int{}}
+	for i := range d.Events() {
+		e := d.Event(i)
+		t.records = append(t.records, known{Key: shard.Key{At: shard.Instant(e.OrderMS * 1000), ID: e.ID}, Event: e, raw: d.MalformedRecord(i)})
+	}
+	slices.SortFunc(t.records, func(a, b known) int {
+		return cmp.Or(-cmp.Compare(a.At, b.At), -bytes.Compare(a.Key.ID[:], b.Key.ID[:]))
+	})
+	for i := range t.records {
+		if r := &t.records[i]; r.raw != nil {
+			t.bySum[sha256.Sum256(r.raw)] = i
+		} else {
+			t.byID[r.Key.ID] = i
+		}
+	}
+	return t
+}
+
+// upTo returns how many records the API lists up to a key, with it.
+func (t *truth) upTo(k shard.Key) int {
+	n, _ := slices.BinarySearchFunc(t.records, k, func(r known, k shard.Key) int {
+		if k.Before(r.Key) {
+			return 1
+		}
+		return -1
+	})
+	return n
+}
