@@ -17,13 +17,14 @@
 // one hard case is a connection lost at COMMIT: nobody knows whether it landed. The next attempt's update waits for the row
 // until the server has settled the old transaction, and then sees: seq unmoved, so the batch goes in again; or seq moved by
 // us, so it had landed. While a server is away, [Postgres.Waiting] says since when.
+// A full disk is different (full.go): each try leaves dead rows, so one writer tries once a minute for all of them.
 //
 // # The ledger
 //
 // A [Job] and its shards are rows too (jobs.go, shards.go). One run at a time holds a job ([JobLock]). Who takes it claims its
 // unfinished shards, and from then on an older run, which may only have been asleep, can begin none and commit to none. Quotas are kept across runs
 // (quotas.go). [Postgres.Audit] counts what is there, and [Judge] says whether that is what should be there. [Diagnose] looks
-// at a server before anything is written to it.
+// at a server before anything is written to it, and [Postgres.Examine] at the vital part of that at both ends of a run.
 //
 // All SQL of the program is in this package and in migrations, each statement just above the function that runs it.
 package sink
