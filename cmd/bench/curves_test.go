@@ -82,6 +82,14 @@ func TestQuotaFiguresWeighBothQuotas(t *testing.T) {
 	if used.met() || *used.Point != (Point{quotaPanel, "known limits", 8}) {
 		t.Errorf("%+v", used)
 	}
+	run.known = false
+	if f := quotaFigures([]quotaRun{run})[0]; f.Goal != nil {
+		t.Errorf("a goal for a hidden limit at a pace that Sluice cannot know: %+v", f)
+	}
+	run.pace = truePace
+	if f := quotaFigures([]quotaRun{run})[0]; f.Goal == nil {
+		t.Errorf("no goal at the true pace: %+v", f)
+	}
 	hidden := figureOf(t, all, "requests, shards=2, hidden limits", unitShare)
 	near(t, "used of a quota that was not known", hidden.Value, (10*0.9+50*0.6)/60)
 	if f := hidden; f.Goal != nil || f.Point.Curve != "a hidden limit" {

@@ -122,13 +122,14 @@ func (q quotaRun) share(told float64, requests int64, limit float64) float64 {
 }
 
 // quotaFigures say what was used of the quotas, what was refused, and what the events a second are of the most that the quotas
-// allow. One or two shards, each with one page at a time, cannot use them up: they have no goal.
+// allow. There is no goal where one or two shards, each with one page at a time, cannot use them up, and none where a hidden
+// limit is scaled.
 func quotaFigures(runs []quotaRun) []Figure {
 	var all []Figure
 	for _, q := range runs {
 		used := Sample{q.used()}.figure(fmt.Sprintf("requests, %s", q), unitShare).
 			at(quotaPanel, map[bool]string{true: "known limits", false: "a hidden limit"}[q.known], q.shards)
-		if q.possible() > q.allowed() {
+		if q.possible() > q.allowed() && (q.known || q.pace == truePace) {
 			used = used.atLeast(quotaGoal)
 		}
 		all = append(all, used,
