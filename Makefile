@@ -70,7 +70,7 @@ fuzz-short:
 fuzz: ## each fuzzer for 20 s (FUZZTIME=5m); what it finds is kept in testdata/fuzz
 	@grep -ro --include='*_test.go' '^func Fuzz[A-Za-z]*' . | sed 's|/[^/]*:func | |' | sort | while read -r dir fuzzer; do \
 		echo "$$dir $$fuzzer"; \
-		go test -run '^$$' -fuzz "^$$fuzzer\$$" -fuzztime $(FUZZTIME) "$$dir" || exit 1; \
+		go test -run '^$$' -fuzz "^$$fuzzer\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 100x "$$dir" || exit 1; \
 	done
 
 crash: ## kill -9 at every step, break the database at each, ten times over (CRASH_RUNS=50): one table
