@@ -118,7 +118,8 @@ func TestTLSIsNotNegotiable(t *testing.T) {
 			client, text := dialled(t, api.URL, Config{Tries: 2})
 			roots := x509.NewCertPool()
 			roots.AddCert(trusted.cert)
-			client.http.Transport.(*http.Transport).TLSClientConfig.RootCAs = roots
+			transport := client.http.Transport.(*http.Transport)
+			transport.TLSClientConfig.RootCAs, transport.TLSHandshakeTimeout = roots, time.Minute
 			_, err := first(t, client, text)
 			if good := name == "sound" || name == "TLS 1.2"; good {
 				if err != nil || asked.Load() != 1 {
