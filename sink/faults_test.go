@@ -151,6 +151,16 @@ func TestADeadSessionThatHoldsTheRowIsEnded(t *testing.T) {
 	}
 }
 
+// TestADeadSessionIsEndedWhenTheJobIsTaken: it holds the row that is to be claimed.
+func TestADeadSessionIsEndedWhenTheJobIsTaken(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	holdRow(t, open(t, b.url))
+	hold(t, b.Postgres)
+	_, err := b.Commit(t.Context(), batch(b.begin(t, 1), events(0, 10)))
+	must(t, err)
+}
+
 // holdRow updates the shards in a transaction that is never ended, and stands still inside a COPY.
 func holdRow(t *testing.T, dead *Postgres) {
 	t.Helper()

@@ -139,10 +139,14 @@ func (l *JobLock) take(ctx context.Context) error {
 const tryLock = `select pg_catalog.pg_try_advisory_lock($1)`
 
 // claim makes all shards of the job this run's, where it was made already. An older run that was only asleep, or whose lock
-// was lost without its knowing, can from here on neither begin a shard nor commit to one, whatever it believes.
+// was lost without its knowing, can from here on neither begin a shard nor commit to one, whatever it believes. Only where a
+// row stays locked for lock_timeout, the sessions that hold it are ended: a replay of dead letters takes less.
 func (l *JobLock) claim(ctx context.Context) error {
-	l.p.evict(ctx, 0)
 	_, err := l.conn.Exec(ctx, claimShards, l.p.config.Job, l.p.config.Run)
+	if hasCode(err, lockNotAvailable) {
+		l.p.evict(ctx, 0)
+		_, err = l.conn.Exec(ctx, claimShards, l.p.config.Job, l.p.config.Run)
+	}
 	if err == nil || hasCode(err, undefinedTable) {
 		return nil
 	}
