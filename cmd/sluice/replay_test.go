@@ -14,15 +14,23 @@ import (
 	"sluice/fetch/apisim"
 )
 
-// unlearn turns one row in n into the dead letter that an older decoder would have made of its record, counted as one.
+// unlearn turns one row in n into the dead letter that an older decoder would have made of its record, counted as one. It locks
+// the shards before the rows, as a commit does: a run may be under way.
 func (w *world) unlearn(n int) (letters int) {
 	w.t.Helper()
-	w.query(`
+	w.exec(fmt.Sprintf(unlearnSQL, n))
+	w.query(`select count(*) from dead_letters where detail = 'an older decoder'`, nil, &letters)
+	return letters
+}
+
+const unlearnSQL = `
+begin;
+lock table ingestion_shards in share row exclusive mode;
 with gone as (
-  delete from ingested_events where ('x' || right(id::text, 6))::bit(24)::int % $1 = 0 returning *
+  delete from ingested_events where ('x' || right(id::text, 6))::bit(24)::int %% %d = 0 returning *
 ), kept as (
   insert into dead_letters (job_id, shard_id, seq, sha256, raw, raw_bytes, event_id, reason, detail, endpoint)
-  select s.job_id, s.id, s.seq, sha256(r.raw), r.raw, length(r.raw), case when r.n % 2 = 0 then r.id::text end, 'timestamp', 'an older decoder', 'list'
+  select s.job_id, s.id, s.seq, sha256(r.raw), r.raw, length(r.raw), case when r.n %% 2 = 0 then r.id::text end, 'timestamp', 'an older decoder', 'list'
   from (
     select *, row_number() over () as n, convert_to(json_build_object('id', upper(id::text), 'sessionId', session_id, 'userId', user_id,
       'type', type, 'name', name, 'properties', properties, 'timestamp', to_char(timestamp at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MSZ'),
@@ -30,13 +38,10 @@ with gone as (
     from gone
   ) r join ingestion_shards s on r.timestamp >= s.window_start and r.timestamp < s.window_end
   returning shard_id
-), counted as (
-  update ingestion_shards s set events = events - c.n, dead_letters = dead_letters + c.n
-  from (select shard_id, count(*) as n from kept group by 1) c where s.id = c.shard_id returning c.n
 )
-select sum(n)::int from counted`, []any{n}, &letters)
-	return letters
-}
+update ingestion_shards s set events = events - c.n, dead_letters = dead_letters + c.n
+from (select shard_id, count(*) as n from kept group by 1) c where s.id = c.shard_id;
+commit`
 
 // replayJSON runs a replay and returns what it says of itself.
 func (w *world) replayJSON(code int, args ...string) (all replayed) {

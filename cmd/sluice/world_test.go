@@ -14,7 +14,6 @@ import (
 
 	"sluice/cmd/sluice/internal/terminal"
 	"sluice/fetch/apisim"
-	"sluice/sink"
 	"sluice/sink/embedpg"
 )
 
@@ -157,23 +156,8 @@ func (w *world) hold(sql string) func() {
 // migrated makes sure that the tables are there, and runs a statement.
 func (w *world) migrated(sql string) {
 	w.t.Helper()
-	ctx := context.Background()
-	db, err := sink.Open(ctx, sink.Config{URL: w.env[envDatabase], Job: "test"})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	defer db.Close()
-	if err := db.Migrate(ctx); err != nil {
-		w.t.Fatal(err)
-	}
-	conn, err := pgx.Connect(ctx, w.env[envDatabase])
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	defer conn.Close(ctx)
-	if _, err := conn.Exec(ctx, sql); err != nil {
-		w.t.Fatal(err)
-	}
+	w.mustRun(exitOK, "db", "migrate")
+	w.exec(sql)
 }
 
 // onDatabase returns the same server's URL with another database.
