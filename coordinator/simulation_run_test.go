@@ -33,6 +33,7 @@ type simulation struct {
 	reached map[int]int // how far a shard's checkpoints ever were
 	lies    map[int]int // that a shard was told
 
+	moments    []moment
 	away, out  time.Time // until when API and database are not there
 	bans       []*ban
 	quotas     []fetch.QuotaState

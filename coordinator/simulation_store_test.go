@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"sluice/shard"
-	"sluice/sink"
 )
 
 var (
@@ -155,6 +154,9 @@ func (c *commitment) try(name string) error {
 	switch {
 	case c.weather.strikes(badPermanent):
 		return errPermanent
+	case c.weather.strikes(badFailover):
+		c.failover(name)
+		return errWire
 	case c.weather.strikes(badRefused):
 		c.say("%s %d: refused", name, c.batch.From.Seq)
 		return errWire
@@ -212,6 +214,7 @@ func (c *commitment) land() (shard.Counts, error) {
 		return shard.Counts{}, shard.ErrStale
 	}
 	b := c.batch
+	c.remember()
 	c.checkBatch(r, b)
 	counts := c.keep(r, b)
 	r.Seq++
@@ -249,53 +252,4 @@ func (s *simulation) keep(r *row, b *shard.Batch) shard.Counts {
 		}
 	}
 	return counts
-}
-
-// audit counts what sink counts before it judges.
-func (s *simulation) audit() sink.Audit {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	a := sink.Audit{Span: s.span(), Rows: int64(len(s.table))}
-	named := map[string]bool{}
-	for _, d := range s.dead {
-		if d.EventID == "" {
-			a.DeadBlind++
-		} else if i, ok := s.truth.bySum[d.SHA256]; ok && !s.has(s.truth.records[i].Key.ID) {
-			named[d.EventID] = true
-		}
-	}
-	a.DeadNamed = int64(len(named))
-	for _, r := range s.rows {
-		w := sink.AuditWindow{Checkpoint: r.Checkpoint}
-		for id := range s.table {
-			if r.Window.Contains(s.truth.records[s.truth.byID[id]].At) {
-				w.Rows++
-			}
-		}
-		a.Windows, a.DeadDuplicates = append(a.Windows, w), a.DeadDuplicates+r.deadDuplicates
-	}
-	return a
-}
-
-// blind returns how often malformed records without an id were read again. The caller holds mu.
-func (s *simulation) blind() (n int64) {
-	for _, r := range s.rows {
-		n += r.deadDuplicates
-	}
-	return n
-}
-
-// reopen makes shards suspect, as sink does.
-func (s *simulation) reopen(all []sink.Reopening) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, o := range all {
-		r := s.row(o.ID)
-		r.Seq++
-		r.run = s.current.number
-		r.Cursor, r.CursorExpires, r.Resume, r.Proof, r.State = "", time.Time{}, shard.Key{}, "", shard.Suspect
-		r.Counts.Received, r.Counts.Events = r.Counts.Received-o.Gone, r.Counts.Events-o.Gone
-		s.lies[r.Shard], s.reached[r.Shard] = 0, 0
-		s.reopened++
-	}
 }

@@ -37,6 +37,7 @@ const (
 	badStoreOutage
 	badLedger
 	badPermanent
+	badFailover
 	badKill
 	badStop
 	badUsurper
@@ -46,7 +47,7 @@ const (
 var troubleNames = [troubles]string{
 	"status", "delay", "cut body", "null body", "truncated", "early end", "expired cursor", "revoked token", "duplicates", "429",
 	"html", "drop", "stalled body", "no answer", "lost request", "api outage", "no token", "key refused", "commit refused",
-	"commit lost", "commit unknown", "store outage", "ledger fault", "permanent fault", "kill", "stop", "lock lost",
+	"commit lost", "commit unknown", "store outage", "ledger fault", "permanent fault", "failover", "kill", "stop", "lock lost",
 }
 
 func (t trouble) String() string { return troubleNames[t] }
@@ -54,7 +55,7 @@ func (t trouble) String() string { return troubleNames[t] }
 // ofProcess and rare are struck for at every step, or last long.
 func (t trouble) ofProcess() bool { return t >= badKill }
 func (t trouble) rare() bool {
-	return t == badAPIOutage || t == badStoreOutage || t == badTimeout || t == badPermanent || t == badKey
+	return t == badAPIOutage || t == badStoreOutage || t == badTimeout || t == badPermanent || t == badFailover || t == badKey
 }
 
 // weather decides what goes wrong: every kind at a rate of its own, or a single fault at one position.
