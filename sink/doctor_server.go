@@ -53,10 +53,15 @@ func probeCommit(ctx context.Context, conn *pgx.Conn) (Level, string, string, er
 			best = took
 		}
 	}
-	if best > slowCommit {
-		return Warn, fmt.Sprintf("takes %v", best.Round(time.Millisecond)), "a slow disk or network: larger --batch-rows make fewer commits", nil
+	level, detail, hint := judgeCommit(best)
+	return level, detail, hint, nil
+}
+
+func judgeCommit(took time.Duration) (Level, string, string) {
+	if took > slowCommit {
+		return Warn, fmt.Sprintf("takes %v", took.Round(time.Millisecond)), "a slow disk or network: larger --batch-rows make fewer commits"
 	}
-	return OK, fmt.Sprintf("takes %v", best.Round(10*time.Microsecond)), "", nil
+	return OK, fmt.Sprintf("takes %v", took.Round(10*time.Microsecond)), ""
 }
 
 const emitMessage = `select pg_catalog.pg_logical_emit_message(true, 'sluice', '')`
@@ -71,11 +76,15 @@ func probeClock(ctx context.Context, conn *pgx.Conn) (Level, string, string, err
 		return OK, "", "", err
 	}
 	after := time.Now()
-	offset := theirs.Sub(before.Add(after.Sub(before) / 2)).Round(time.Millisecond)
+	level, detail, hint := judgeClock(theirs.Sub(before.Add(after.Sub(before) / 2)).Round(time.Millisecond))
+	return level, detail, hint, nil
+}
+
+func judgeClock(offset time.Duration) (Level, string, string) {
 	if offset.Abs() > allowedOffset {
-		return Warn, fmt.Sprintf("the server's clock is %v off ours", offset), "set both by NTP: expiry times of cursors and quotas are kept in the database", nil
+		return Warn, fmt.Sprintf("the server's clock is %v off ours", offset), "set both by NTP: expiry times of cursors and quotas are kept in the database"
 	}
-	return OK, fmt.Sprintf("%v off ours", offset), "", nil
+	return OK, fmt.Sprintf("%v off ours", offset), ""
 }
 
 const selectClock = `select clock_timestamp()`

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -54,7 +56,6 @@ func TestDoctorFinds(t *testing.T) {
 		{"events table", `alter table ingested_events drop column browser`, Fail},
 		{"row security", `alter table ingested_events enable row level security, force row level security`, Fail},
 		{"writable", `do $$ begin execute format('alter database %I set default_transaction_read_only = on', current_database()); end $$`, Fail},
-		{"durability", `do $$ begin execute format('alter database %I set synchronous_commit = off', current_database()); end $$`, Warn},
 		{"connections", `do $$ begin execute format('alter database %I connection limit 2', current_database()); end $$`, Fail},
 	} {
 		t.Run(test.probe, func(t *testing.T) {
@@ -99,6 +100,49 @@ func TestDoctorFindsThatTheRoleMayNotMigrate(t *testing.T) {
 	equal(t, "level", f.Level, Fail)
 	if !strings.Contains(f.Hint, "sluice db migrate") {
 		t.Error(f.Hint)
+	}
+}
+
+// On the server that tests share fsync is off: here is one as in production.
+func TestDoctorFindsWhatIsNotDurable(t *testing.T) {
+	server := embedpg.TestServer(t, embedpg.TestOptions{Sync: true})
+	b := newBenchAt(t, server.URL("postgres"))
+	equal(t, "as in production", diagnose(t, b.url)["durability"].Level, OK)
+	for setting, words := range map[string]string{"synchronous_commit": "synchronous_commit off", "fsync": "fsync false", "full_page_writes": "full_page_writes false"} {
+		_, err := b.pool.Exec(t.Context(), `alter system set `+setting+` = off`)
+		must(t, err)
+		b.await(t, new(atomic.Bool), `select pg_reload_conf()::int`)
+		f := diagnose(t, b.url)["durability"]
+		for f.Level == OK && t.Context().Err() == nil { // a reload takes its time
+			f = diagnose(t, b.url)["durability"]
+		}
+		equal(t, setting, f.Level, Warn)
+		if !strings.Contains(f.Detail, words) {
+			t.Errorf("%s off: %s", setting, f.Detail)
+		}
+		_, err = b.pool.Exec(t.Context(), `alter system reset `+setting)
+		must(t, err)
+		b.await(t, new(atomic.Bool), `select pg_reload_conf()::int`)
+		for f.Level != OK && t.Context().Err() == nil {
+			f = diagnose(t, b.url)["durability"]
+		}
+	}
+}
+
+func TestDoctorJudgesClockAndCommits(t *testing.T) {
+	for offset, want := range map[time.Duration]Level{0: OK, -4 * time.Second: OK, 6 * time.Second: Warn, -time.Hour: Warn} {
+		level, _, hint := judgeClock(offset)
+		equal(t, offset.String(), level, want)
+		equal(t, offset.String()+": a hint", hint != "", want != OK)
+	}
+	for took, want := range map[time.Duration]Level{time.Millisecond: OK, 150 * time.Millisecond: Warn} {
+		level, _, hint := judgeCommit(took)
+		equal(t, took.String(), level, want)
+		equal(t, took.String()+": a hint", hint != "", want != OK)
+	}
+	f := diagnose(t, newBench(t).url)["commit"]
+	if !strings.HasPrefix(f.Detail, "takes ") {
+		t.Error(f.Detail)
 	}
 }
 

@@ -27,7 +27,7 @@ func (w *world) wantLeft(p *process, words ...string) {
 // there is room and somebody has started the server again.
 func TestAFullDiskTakesTheServerDown(t *testing.T) {
 	disk := embedpg.SmallServer(t, 160)
-	w := newWorld(t, 60_000, slow(20*time.Millisecond))
+	w := newWorld(t, 60_000, slow(50*time.Millisecond))
 	w.env[envDatabase] = disk.Database()
 	p := w.start("run", "--shards=4")
 	w.waitFor(p, 20)
@@ -43,7 +43,7 @@ func TestAFullDiskTakesTheServerDown(t *testing.T) {
 // TestAFullDiskEndsTheRunWithItsWords: it pauses, says what is full, gives up with exit code 4; with room the next run goes on.
 func TestAFullDiskEndsTheRunWithItsWords(t *testing.T) {
 	disk := embedpg.SmallDisk(t, 48)
-	w := newWorld(t, 60_000, slow(20*time.Millisecond))
+	w := newWorld(t, 60_000, slow(50*time.Millisecond))
 	w.env[envDatabase] = disk.Database()
 	p := w.start("run", "--shards=4", "--give-up-after=4s")
 	w.waitFor(p, 25)

@@ -30,7 +30,7 @@ func TestTablesChangedInTheMiddle(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, 40_000, slow(20*time.Millisecond))
+			w := newWorld(t, 40_000, slow(50*time.Millisecond))
 			p := w.start("run", "--shards=4", "--give-up-after=15s")
 			w.waitFor(p, 20)
 			if fault.sql == "" {
