@@ -16,6 +16,7 @@ import (
 // time, and ends exact.
 func TestServerFaultsInTheMiddle(t *testing.T) {
 	server := embedpg.TestServer(t, embedpg.TestOptions{Settings: []string{"max_connections = 25", "wal_level = replica"}})
+	(&world{t: t, env: map[string]string{envDatabase: server.URL("postgres")}}).exec(`create role ordinary login password 'roles-password'`)
 	for _, fault := range []struct {
 		name, fetchers string
 		strike         func(w *world, p *process, server *embedpg.Server)
@@ -33,8 +34,12 @@ func TestServerFaultsInTheMiddle(t *testing.T) {
 			if err := server.EnsureDatabase(t.Context(), name); err != nil {
 				t.Fatal(err)
 			}
-			w.env[envDatabase] = server.URL(name)
+			admin := server.URL(name)
+			w.env[envDatabase] = admin
+			w.exec(`alter database ` + name + ` owner to ordinary`)
+			w.env[envDatabase] = w.as("ordinary")
 			p := w.start("run", "--shards=4", "--fetchers="+fault.fetchers)
+			w.env[envDatabase] = admin
 			w.waitFor(p, 25)
 			fault.strike(w, p, server)
 			if code := p.code(t, 2*time.Minute); code != exitOK {
@@ -64,22 +69,18 @@ func endSessions(w *world, _ *process, _ *embedpg.Server) {
 	}
 }
 
-// exhaustConnections ends the run's sessions and takes all places before it can.
+// exhaustConnections ends the run's sessions and lets it make no more, until it has noticed.
 func exhaustConnections(w *world, p *process, _ *embedpg.Server) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	others := []*pgx.Conn{w.connect()}
-	for !contains(p.out.String(), "53300") && ctx.Err() == nil {
-		if conn, err := pgx.Connect(ctx, w.env[envDatabase]); err == nil {
-			others = append(others, conn)
-		} else if _, err := others[0].Exec(ctx, `select pg_terminate_backend(pid) from (`+ourBackends+`) t`); err != nil {
-			w.t.Fatal(err)
-		}
-	}
-	for _, conn := range others {
-		_ = conn.Close(ctx)
-	}
+	w.exec(limitConnections(w, 0))
+	endSessions(w, p, nil)
 	w.waitForOutput(p, "53300")
+	w.exec(limitConnections(w, -1))
+}
+
+// limitConnections holds for ordinary roles, such as that of the run, at once.
+func limitConnections(w *world, n int) (sql string) {
+	w.query(`select format('alter database %I connection limit %s', current_database(), $1::int)`, []any{n}, &sql)
+	return sql
 }
 
 func (w *world) connect() *pgx.Conn {
