@@ -26,6 +26,7 @@ func (w *world) wantLeft(p *process, words ...string) {
 // TestAFullDiskTakesTheServerDown: the disk of the write-ahead log is full, and the server panics. The run waits, and goes on when
 // there is room and somebody has started the server again.
 func TestAFullDiskTakesTheServerDown(t *testing.T) {
+	prebuild(t)
 	disk := embedpg.SmallServer(t, 160)
 	w := newWorld(t, 60_000, slow(50*time.Millisecond))
 	w.env[envDatabase] = disk.Database()
@@ -42,6 +43,7 @@ func TestAFullDiskTakesTheServerDown(t *testing.T) {
 
 // TestAFullDiskEndsTheRunWithItsWords: it pauses, says what is full, gives up with exit code 4; with room the next run goes on.
 func TestAFullDiskEndsTheRunWithItsWords(t *testing.T) {
+	prebuild(t)
 	disk := embedpg.SmallDisk(t, 48)
 	w := newWorld(t, 60_000, slow(50*time.Millisecond))
 	w.env[envDatabase] = disk.Database()

@@ -15,6 +15,7 @@ import (
 // TestServerFaultsInTheMiddle are faults of a whole server, one after another on the same one. The run goes on by itself each
 // time, and ends exact.
 func TestServerFaultsInTheMiddle(t *testing.T) {
+	prebuild(t)
 	server := embedpg.TestServer(t, embedpg.TestOptions{Settings: []string{"max_connections = 25", "wal_level = replica"}})
 	(&world{t: t, env: map[string]string{envDatabase: server.URL("postgres")}}).exec(`create role ordinary login password 'roles-password'`)
 	for _, fault := range []struct {
