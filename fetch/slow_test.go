@@ -159,7 +159,7 @@ func mischief(rng *rand.Rand, seen *atomic.Int64) func(net.Conn) {
 // ends), and its log has as many requests as came in at the server. Only those that were stopped while they were being written
 // may be too many.
 func TestPacerHearsOfEveryRequestOnce(t *testing.T) {
-	for seed := range uint64(40) {
+	for seed := range uint64(20) {
 		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(seed, 1))
 			var seen, stopped atomic.Int64
