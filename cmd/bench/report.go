@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // Report is what a bench found, and on what.
@@ -73,10 +74,13 @@ func readReport(dir string) (*Report, error) {
 	return r, nil
 }
 
+// sameLoad are the sections that -events says nothing to.
+var sameLoad = []string{"parts", "latency", "quota"}
+
 // find returns the same figure of another report; nil if it has none, or none that compares: values need the same machine and
 // the same data, ratios only the data.
 func (r *Report) find(like *Figure, of *Report) *Figure {
-	if r == nil || r.Events != of.Events && like.Section != "parts" || like.Beside == "" && !r.Machine.same(of.Machine) {
+	if r == nil || r.Events != of.Events && !slices.Contains(sameLoad, like.Section) || like.Beside == "" && !r.Machine.same(of.Machine) {
 		return nil
 	}
 	for i := range r.Figures {

@@ -43,6 +43,11 @@ func TestFindComparesOnlyWhatCompares(t *testing.T) {
 			t.Errorf("%s: value found: %v", c.name, found)
 		}
 	}
+	scaling := ratio
+	scaling.Section = "latency"
+	if report(2, 1000, scaling).find(&scaling, report(2, 2000)) == nil {
+		t.Error("latency has loads of its own, and yet it was compared only with as many events")
+	}
 	var none *Report
 	if none.find(&ratio, last) != nil {
 		t.Error("found in no report")
