@@ -1,9 +1,11 @@
 package fetch
 
 import (
+	"errors"
 	"testing"
 
 	"sluice/fetch/apisim"
+	"sluice/shard"
 )
 
 // What a status means to those above: the key is refused, the fault passes, or the shard fails.
@@ -27,5 +29,13 @@ func TestStatusSaysWhatARetryWouldMend(t *testing.T) {
 				c.want(w.t, err)
 			})
 		})
+	}
+}
+
+func wantStuck(t *testing.T, err error) {
+	t.Helper()
+	var stuck *shard.StuckError
+	if !errors.As(err, &stuck) {
+		t.Fatalf("%v (%#v): want a fault that a few attempts may mend", err, err)
 	}
 }
