@@ -127,7 +127,8 @@ func (c *Coordinator) Run(ctx context.Context) (Outcome, error) {
 func (c *Coordinator) takenBack(ctx context.Context) []shard.Checkpoint {
 	all, err := c.store.Load(ctx)
 	if err != nil {
-		return nil // the check after the run reads the ledger too
+		c.stop(fmt.Errorf("read the ledger after the last shard: %w", err)) // nobody knows then that nothing is left
+		return nil
 	}
 	left := slices.DeleteFunc(all, func(cp shard.Checkpoint) bool {
 		failed := slices.ContainsFunc(c.outcome.Failures, func(f Failure) bool { return f.Shard == cp.Shard })

@@ -49,6 +49,23 @@ func TestAShardThatTheLedgerTakesBackIsRunAgain(t *testing.T) {
 	})
 }
 
+// The ledger could not be read after the last shard: the run said that nothing was left, and a failover had taken shards back.
+// The simulation found it (seed 7518).
+func TestRunThatCannotReadTheLedgerAtItsEndSaysSo(t *testing.T) {
+	inJob(t, 2, func(j *job) {
+		loads, away := 0, errors.New("the database is away")
+		j.store.OnLoad = func() error {
+			if loads++; loads > 2 { // one to make the coordinator, one when it begins
+				return away
+			}
+			return nil
+		}
+		if o := j.run(j.Context()); !errors.Is(o.Cause, away) {
+			j.Errorf("%d done, %d left, cause %v; want %v", o.Done, o.Left, o.Cause, away)
+		}
+	})
+}
+
 // The last commit of a shard had landed, though its answer did not come back: the row is done when the shard is begun again.
 func TestAShardThatTheLedgerHasAsDoneIsDone(t *testing.T) {
 	inJob(t, 2, func(j *job) {
