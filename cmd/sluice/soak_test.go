@@ -33,9 +33,9 @@ func TestSoak(t *testing.T) {
 	s.watch = watch
 	for s.round = 0; !s.rerun(); s.round++ {
 	}
-	s.exact()
 	watch.stop()
 	t.Logf("%d faults in %s, %d starts of the run\n%s", s.struck, time.Since(watch.began).Round(time.Second), s.round+1, watch)
+	s.exact()
 	if s.struck < len(s.faults()) {
 		t.Errorf("only %d faults struck, there are %d kinds", s.struck, len(s.faults()))
 	}
