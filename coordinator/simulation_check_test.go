@@ -172,6 +172,18 @@ func (s *simulation) allDone() bool {
 	return !slices.ContainsFunc(s.rows, func(r *row) bool { return r.State != shard.Done || r.Proof == "" })
 }
 
+// done returns how many shards the ledger has as done.
+func (s *simulation) done() (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range s.rows {
+		if r.State == shard.Done {
+			n++
+		}
+	}
+	return n
+}
+
 // lied notes that a shard was told an end that is none.
 func (s *simulation) lied(r *http.Request) {
 	s.mu.Lock()

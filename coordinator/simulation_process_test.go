@@ -187,6 +187,9 @@ func (p *process) judge(o coordinator.Outcome) {
 		p.expect(p.isDead() || errors.As(f.Err, &stuck) && !p.calm || errors.Is(f.Err, errPermanent),
 			"p%d: shard %d failed: %v", p.number, f.Shard, f.Err)
 	}
+	if done := p.done(); !p.isDead() && p.weather.struck[badFailover] == 0 {
+		p.expect(o.Done <= done, "p%d says that it has done %d shards, but the ledger has only %d as done", p.number, o.Done, done)
+	}
 	if o.Cause == nil && len(o.Failures) == 0 && o.Left == 0 && !p.isDead() {
 		p.expect(p.allDone(), "p%d has done %d shards and says that it left none, but the ledger has unfinished ones", p.number, o.Done)
 	}
