@@ -3,7 +3,9 @@ package fetch
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/url"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -58,7 +60,12 @@ func (t *tokens) get(ctx context.Context, after time.Duration) (*access, error) 
 	if a, err, settled := t.peek(); settled {
 		return a, err
 	}
-	result := t.flight.DoChan("", func() (any, error) {
+	result := t.flight.DoChan("", func() (val any, err error) {
+		defer func() {
+			if r := recover(); r != nil {
+				val = carried{r, debug.Stack()}
+			}
+		}()
 		if a, err, settled := t.peek(); settled {
 			return a, err
 		}
@@ -68,6 +75,9 @@ func (t *tokens) get(ctx context.Context, after time.Duration) (*access, error) 
 	})
 	select {
 	case r := <-result:
+		if c, panicked := r.Val.(carried); panicked {
+			panic(fmt.Sprintf("%v\n%s", c.value, c.stack))
+		}
 		if err := shard.Sleep(ctx, after); err != nil {
 			return nil, err
 		}
@@ -76,6 +86,12 @@ func (t *tokens) get(ctx context.Context, after time.Duration) (*access, error) 
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
+}
+
+// carried is a panic on its way from the goroutine of the shared request to those who wait for it, where it can be caught.
+type carried struct {
+	value any
+	stack []byte
 }
 
 // peek returns what is known without asking.

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// panicPoints are in goroutines of ours; a panic in one of a library's ends the process as SIGKILL does. (The token is asked for
-// in one of singleflight's, which passes headers.in and body.in.)
-var panicPoints = []string{"shard.begun", "quota.taken", "page.decoded", "page.read", "page.queued",
+// panicPoints are in goroutines of ours, or in one whose panics are carried to ours; in another one of a library's a panic ends
+// the process as SIGKILL does.
+var panicPoints = []string{"shard.begun", "quota.taken", "headers.in", "body.in", "page.decoded", "page.read", "page.queued",
 	"page.dequeued", "batch.filled", "checkpoint.moved", "copy.done", "letters.in", "counts.amended", "commit.done", "memory.moved", "shard.done"}
 
 // TestCrashByPanic: a panic fails its shard, and the others go on; the exit code is 1 and the stack is in a file. The next run
