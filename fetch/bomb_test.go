@@ -18,7 +18,7 @@ import (
 
 // heapBound is what an answer may cost, whatever it is, beyond what was there before: the body's bound is 16 MiB where pages
 // have up to 4,096 records, and a buffer that grows is there twice for a moment.
-const heapBound = 64 << 20
+const heapBound = 96 << 20
 
 // heapPeak returns how far the heap rose above what it was while a function ran.
 func heapPeak(do func()) int64 {
