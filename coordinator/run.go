@@ -125,7 +125,7 @@ func (c *Coordinator) Run(ctx context.Context) (Outcome, error) {
 // takenBack returns the shards that were done and are not any more: a database that failed over to a standby, which was behind,
 // has forgotten commits that it had acknowledged. The ledger is the truth, not what this process remembers.
 func (c *Coordinator) takenBack(ctx context.Context) []shard.Checkpoint {
-	all, err := c.store.Load(ctx)
+	all, err := c.ledger(ctx)
 	if err != nil {
 		c.stop(fmt.Errorf("read the ledger after the last shard: %w", err)) // nobody knows then that nothing is left
 		return nil
@@ -139,6 +139,22 @@ func (c *Coordinator) takenBack(ctx context.Context) []shard.Checkpoint {
 		c.outcome.Done = max(0, c.outcome.Done-len(left))
 	}
 	return left
+}
+
+// ledger reads all checkpoints, and waits for a database that is away until the watchdog loses its patience.
+func (c *Coordinator) ledger(ctx context.Context) ([]shard.Checkpoint, error) {
+	a := attempts{dice: rand.New(rand.NewPCG(c.seed, 0))}
+	for {
+		all, err := c.store.Load(ctx)
+		var transient *shard.TransientError
+		if err == nil || !errors.As(err, &transient) {
+			return all, err
+		}
+		a.faults++
+		if shard.Sleep(ctx, a.pause()) != nil {
+			return nil, err
+		}
+	}
 }
 
 // endDrain drops what is not committed within Drain of the stop. Work ends with the run, and so does this.

@@ -66,6 +66,25 @@ func TestRunThatCannotReadTheLedgerAtItsEndSaysSo(t *testing.T) {
 	})
 }
 
+// TestALookAtTheLedgersEndIsRepeated: sessions that were ended while the last page was committed made a run that was complete
+// end with "work is left".
+func TestALookAtTheLedgersEndIsRepeated(t *testing.T) {
+	inJob(t, 2, func(j *job) {
+		loads := 0
+		j.store.OnLoad = func() error {
+			if loads++; loads > 2 && loads < 6 { // one to make the coordinator, one when it begins
+				return transient()
+			}
+			return nil
+		}
+		o := j.run(j.Context())
+		j.wantOutcome(o, 2, 0, 0)
+		if o.Cause != nil || loads != 6 {
+			j.Errorf("cause %v after %d looks", o.Cause, loads)
+		}
+	})
+}
+
 // The last commit of a shard had landed, though its answer did not come back: the row is done when the shard is begun again.
 func TestAShardThatTheLedgerHasAsDoneIsDone(t *testing.T) {
 	inJob(t, 2, func(j *job) {

@@ -15,6 +15,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 )
 
 // fuse is what happens at a point.
@@ -69,6 +70,7 @@ func (f *fuse) burn(name string) {
 		select {} // nothing of ours goes on while the signal is on its way
 	case "stop":
 		_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+		time.Sleep(100 * time.Millisecond) // the signal may be on its way to another thread; this one shall not pass the point
 	case "term":
 		_ = syscall.Kill(os.Getpid(), syscall.SIGTERM)
 	case "panic":
