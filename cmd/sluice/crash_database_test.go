@@ -163,18 +163,18 @@ func TestCrashOfTheLineAtCommit(t *testing.T) {
 	})
 }
 
-// release lets a late COMMIT through, when the batch has come again and waits for it.
+// release lets a late COMMIT through, when the batch has come again and waits for it; or when the other shards were so quick
+// that the process was killed before: then the COMMIT of a dead process lands.
 func (c *crashWorld) release(p *process) {
 	c.t.Helper()
+	defer c.proxy.Release()
 	waits := 0
 	for waits == 0 {
 		select {
 		case <-p.exited:
-			c.t.Errorf("the process ended before its batch came again:\n%s", p.out.String())
 			return
 		case <-time.After(2 * time.Millisecond):
 		}
 		c.query(`select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`, nil, &waits)
 	}
-	c.proxy.Release()
 }
