@@ -49,6 +49,9 @@ func resolveEndpoint(origin *url.URL, given string) (*url.URL, error) {
 		return nil, fmt.Errorf("the stream's endpoint %.100q is malformed", given)
 	}
 	u := origin.ResolveReference(ref)
+	if len(u.String()) > maxEndpoint { // escaped, it may be three times as long
+		return nil, fmt.Errorf("the stream's endpoint %.100q is malformed", given)
+	}
 	clean := path.Clean(u.Path)
 	switch {
 	case !sameOrigin(origin, u) || u.User != nil || u.Opaque != "":
