@@ -139,6 +139,46 @@ func TestGoroutinesHaveThreeOwners(t *testing.T) {
 	}
 }
 
+// TestGoroutinesOfTheCommandAreGuarded: a panic in one that is not would end the process with Go's exit code, which says "wrong
+// usage" here.
+func TestGoroutinesOfTheCommandAreGuarded(t *testing.T) {
+	isGuarded := func(n ast.Node) bool {
+		call, ok := n.(*ast.CallExpr)
+		if !ok {
+			return false
+		}
+		sel, ok := call.Fun.(*ast.SelectorExpr)
+		return ok && sel.Sel.Name == "guarded"
+	}
+	started := 0
+	for _, f := range sourceFiles(t) {
+		if f.room != "cmd/sluice" {
+			continue
+		}
+		ast.Inspect(f.file, func(n ast.Node) bool {
+			var runs ast.Node
+			switch n := n.(type) {
+			case *ast.GoStmt:
+				runs = n.Call.Fun
+			case *ast.CallExpr:
+				if sel, ok := n.Fun.(*ast.SelectorExpr); ok && sel.Sel.Name == "Go" {
+					runs = n.Args[0]
+				}
+			}
+			if runs != nil {
+				started++
+				if !isGuarded(runs) {
+					t.Errorf("%s starts a goroutine that is not guarded", f.path)
+				}
+			}
+			return true
+		})
+	}
+	if started < 4 {
+		t.Errorf("only %d goroutines found", started)
+	}
+}
+
 // TestTheOnlyDataChannelIsThePageQueue: where records travel between goroutines, they do so in shard's queue.
 func TestTheOnlyDataChannelIsThePageQueue(t *testing.T) {
 	for _, f := range sourceFiles(t) {

@@ -104,7 +104,7 @@ func (s *source) start(p *program) error {
 	}
 	s.demo.server = &http.Server{Handler: sim, ReadHeaderTimeout: 10 * time.Second}
 	s.api, s.key = "http://"+listener.Addr().String(), "ds_demo"
-	go func() { _ = s.demo.server.Serve(listener) }()
+	go p.guarded(func() { _ = s.demo.server.Serve(listener) })()
 	p.say("API_BASE_URL is not set: ingesting %d events of the built-in simulator (profile %s) on %s",
 		s.demo.settings.events, s.demo.settings.profile, s.api)
 	return nil

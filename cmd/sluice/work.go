@@ -49,7 +49,7 @@ var errLockLost = errors.New("the job's lock was lost to another run")
 // beside starts what goes on beside the shards: keeping the lock, and the quotas.
 func (i *ingest) beside(ctx context.Context, stop context.CancelCauseFunc) *sync.WaitGroup {
 	var beside sync.WaitGroup
-	beside.Go(func() {
+	beside.Go(i.guarded(func() {
 		err := i.lock.Watch(ctx)
 		if errors.Is(err, sink.ErrJobLocked) {
 			err = fmt.Errorf("%w: %w", errLockLost, err)
@@ -57,8 +57,8 @@ func (i *ingest) beside(ctx context.Context, stop context.CancelCauseFunc) *sync
 		if err != nil {
 			stop(err)
 		}
-	})
-	beside.Go(func() { i.keepQuotas(ctx) })
+	}))
+	beside.Go(i.guarded(func() { i.keepQuotas(ctx) }))
 	return &beside
 }
 
