@@ -320,5 +320,19 @@ func TestJSONIsOneDocumentHoweverTheRunEnds(t *testing.T) {
 		if err := json.Unmarshal([]byte(r.stdout), &got); err != nil || got.ExitCode != c.code || got.Verdict == "" {
 			t.Errorf("exit code %d: %v, %+v in\n%s", c.code, err, got, r.stdout)
 		}
+		if (got.Hint == "") != (c.code == exitOK) || !contains(r.stderr, got.Hint) {
+			t.Errorf("exit code %d: the hint %q is not what is printed:\n%s", c.code, got.Hint, r.stderr)
+		}
+	}
+}
+
+// TestATableThatDoesNotFitExits2, whoever finds it: what mends it is printed.
+func TestATableThatDoesNotFitExits2(t *testing.T) {
+	w := newWorld(t, 1000, nil)
+	w.exec(`create table ingested_events (id text primary key)`)
+	for _, args := range [][]string{{"run"}, {"db", "migrate"}} {
+		if r := w.mustRun(exitUsage, args...); !contains(r.stderr, "alter table public.ingested_events") {
+			t.Errorf("%v: %s", args, r.stderr)
+		}
 	}
 }

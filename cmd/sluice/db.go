@@ -62,11 +62,11 @@ func (p *program) dbMigrate(ctx context.Context) error {
 	}
 	db, err := sink.Open(ctx, sink.Config{URL: where.url, Writers: 1, Log: log})
 	if err != nil {
-		return fail(exitUnreachable, "`sluice doctor` looks at the database", err)
+		return asStart(ctx, err)
 	}
 	defer db.Close()
 	if err := db.Migrate(ctx); err != nil {
-		return fail(exitUnreachable, "`sluice doctor` looks at the database", err)
+		return asStart(ctx, err)
 	}
 	out := &printer{w: p.stdout}
 	out.line("the tables are up to date")
