@@ -86,7 +86,7 @@ func asStart(ctx context.Context, err error) error {
 	case errors.As(err, &stop):
 		return fail(stop.Exit, stop.Hint, err)
 	}
-	return fail(exitUnreachable, "`sluice doctor` looks at the database and the API", err)
+	return fail(exitUnreachable, "", err)
 }
 
 // open finds the source and the database, and takes the job.
@@ -124,7 +124,7 @@ func (i *ingest) open(ctx context.Context) (err error) {
 func (i *ingest) takeLock(ctx context.Context) (err error) {
 	i.lock, err = i.db.Lock(ctx)
 	if errors.Is(err, sink.ErrJobLocked) {
-		return fail(exitLocked, "wait for the other run, or stop it; `sluice status` shows how far it is", err)
+		return fail(exitLocked, "", err)
 	}
 	return err
 }
@@ -186,7 +186,7 @@ func (i *ingest) prepare(ctx context.Context) (err error) {
 		return err
 	}
 	if i.job == nil {
-		defer i.saveQuotas(context.WithoutCancel(ctx)) // also where it ends here: the next run must wait for what this one was told
+		defer i.saveQuotasLast(ctx) // also where it ends here: the next run must wait for what this one was told
 		return i.planJob(ctx)
 	}
 	var caps fetch.Capabilities
@@ -203,12 +203,7 @@ func (i *ingest) connect(ctx context.Context) (err error) {
 	if err != nil {
 		return fail(exitUsage, "", err)
 	}
-	quotas, err := i.db.LoadQuotas(ctx, i.source.name)
-	if err != nil {
-		return err
-	}
-	i.pacer.Restore(fromTable(quotas))
-	return nil
+	return restoreQuotas(ctx, i.db, i.source.name, i.pacer)
 }
 
 // planJob looks at the API and writes the job with its windows.

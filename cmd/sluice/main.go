@@ -43,6 +43,9 @@ type exitError struct {
 func (e *exitError) Error() string { return e.err.Error() }
 func (e *exitError) Unwrap() error { return e.err }
 
+// advice is what to do next: the error's own hint, or what its code suggests.
+func (e *exitError) advice() string { return cmp.Or(e.hint, exitAdvice(e.code)) }
+
 func fail(code int, hint string, err error) error { return &exitError{code, err, hint} }
 
 func usage(format string, args ...any) error {
@@ -87,14 +90,11 @@ func (p *program) report(err error) int {
 	if err == nil {
 		return exitOK
 	}
-	code, hint := exitUnexpected, ""
-	var coded *exitError
-	if errors.As(err, &coded) {
-		code, hint = coded.code, coded.hint
-	}
+	coded := &exitError{code: exitUnexpected, err: err}
+	errors.As(err, &coded)
 	p.say("%v", err)
-	p.say("exit code %d (%s): %s", code, exitMeaning(code), cmp.Or(hint, exitAdvice(code)))
-	return code
+	p.say("exit code %d (%s): %s", coded.code, exitMeaning(coded.code), coded.advice())
+	return coded.code
 }
 
 // exitAdvice is what to do where an error says nothing better.

@@ -22,9 +22,7 @@ func (i *ingest) keepQuotas(ctx context.Context) {
 		case <-tick.C:
 			i.saveQuotas(ctx)
 		case <-ctx.Done():
-			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
-			defer cancel()
-			i.saveQuotas(last)
+			i.saveQuotasLast(ctx)
 			return
 		}
 	}
@@ -32,10 +30,35 @@ func (i *ingest) keepQuotas(ctx context.Context) {
 
 // saveQuotas writes the state of the quotas. A database that is away is no reason to stop: the commits will say so.
 func (i *ingest) saveQuotas(ctx context.Context) {
-	if err := i.db.SaveQuotas(ctx, i.source.name, toTable(i.pacer.State())); err != nil {
+	if err := saveQuotas(ctx, i.db, i.source.name, i.pacer); err != nil {
 		i.log.Debug("quotas not saved", "err", err)
 	}
 	failpoint.Hit("quota.saved")
+}
+
+// saveQuotasLast writes them once more, though ctx may have ended.
+func (i *ingest) saveQuotasLast(ctx context.Context) {
+	ctx, cancel := lastWrite(ctx)
+	defer cancel()
+	i.saveQuotas(ctx)
+}
+
+// lastWrite gives what is still to be written two seconds, whatever has ended.
+func lastWrite(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+}
+
+// restoreQuotas lets the pacer begin with what earlier commands wrote down.
+func restoreQuotas(ctx context.Context, db *sink.Postgres, source string, pacer *fetch.Pacer) error {
+	quotas, err := db.LoadQuotas(ctx, source)
+	if err == nil {
+		pacer.Restore(fromTable(quotas))
+	}
+	return err
+}
+
+func saveQuotas(ctx context.Context, db *sink.Postgres, source string, pacer *fetch.Pacer) error {
+	return db.SaveQuotas(ctx, source, toTable(pacer.State()))
 }
 
 func toTable(states []fetch.QuotaState) []sink.Quota {

@@ -59,7 +59,7 @@ func (i *ingest) notStarted(err error) *result {
 	}
 	var coded *exitError
 	if errors.As(err, &coded) {
-		r.ExitCode, r.Hint = coded.code, coded.hint
+		r.ExitCode, r.Hint = coded.code, coded.advice()
 	}
 	return r
 }

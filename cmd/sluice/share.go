@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"log/slog"
-	"time"
 
 	"sluice/fetch"
 	"sluice/sink"
@@ -12,15 +11,13 @@ import (
 // share lets a command that only looks at the API spend the quota that runs know of, and know of what it spends: the pacer
 // begins with what is in the table, and the returned function writes it back. A database without the table has nothing to tell.
 func (p *program) share(ctx context.Context, db *sink.Postgres, source string, pacer *fetch.Pacer) (save func()) {
-	quotas, err := db.LoadQuotas(ctx, source)
-	if err != nil {
+	if restoreQuotas(ctx, db, source, pacer) != nil {
 		return func() {}
 	}
-	pacer.Restore(fromTable(quotas))
 	return func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+		ctx, cancel := lastWrite(ctx)
 		defer cancel()
-		_ = db.SaveQuotas(ctx, source, toTable(pacer.State())) // a look at the API does not fail for that
+		_ = saveQuotas(ctx, db, source, pacer) // a look at the API does not fail for that
 	}
 }
 
