@@ -86,7 +86,7 @@ func (c *Coordinator) attempt(ctx, work context.Context, cp shard.Checkpoint, a 
 	log.Debug("attempt", "window", at.Window, "seq", at.Seq, "attempt", at.Attempts)
 	meter := c.progress.begin(&at)
 	attempt := shard.Attempt{
-		Source: guarded{c.source, c.stop}, Sink: &counted{c, a}, From: at, Limits: c.config.Limits,
+		Source: stopping{c.source, c.stop}, Sink: &counted{c, a}, From: at, Limits: c.config.Limits,
 		Budget: c.budget, Meter: meter, Log: log, Guard: guard,
 	}
 	if err = attempt.Run(ctx, work); err != nil {

@@ -14,9 +14,6 @@ func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Recovere
 // guard returns a panic of f as an error, so that it does not take the other shards along.
 func guard(f func() error) (err error) {
 	if caught := panics.Try(func() { err = f() }); caught != nil {
-		if inner, again := caught.Value.(*panics.Recovered); again { // thrown on by guarded.Pages
-			caught = inner
-		}
 		return &PanicError{caught}
 	}
 	return err

@@ -3,7 +3,6 @@ package coordinator
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"strings"
 	"time"
 )
@@ -38,6 +37,6 @@ func (w *watchdog) end() {
 func (c *Coordinator) bark(patience time.Duration) {
 	c.config.Log.Warn("no page was committed for a while", "since", patience/2, "giving_up_in", patience-patience/2)
 	for _, words := range c.Waits() {
-		c.config.Log.Log(context.Background(), slog.LevelWarn, words)
+		c.config.Log.Warn(words)
 	}
 }
