@@ -8,6 +8,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
+const verifyFull = "end DATABASE_URL with ?sslmode=verify-full, and &sslrootcert=<file> for a CA of your own"
+
 // probeLine looks at how rows and password travel to the server.
 func probeLine(_ context.Context, conn *pgx.Conn) (Level, string, string, error) {
 	config := conn.Config()
@@ -15,9 +17,9 @@ func probeLine(_ context.Context, conn *pgx.Conn) (Level, string, string, error)
 	case isLocal(config.Host):
 		return OK, "does not leave this machine", "", nil
 	case !alwaysEncrypted(config):
-		return Warn, "may cross the network in plain text", "end DATABASE_URL with ?sslmode=verify-full, and &sslrootcert=<file> for a CA of your own", nil
+		return Warn, "may cross the network in plain text", verifyFull, nil
 	case !verified(config):
-		return Warn, "encrypted, but anybody could be at the other end", "end DATABASE_URL with ?sslmode=verify-full, and &sslrootcert=<file> for a CA of your own", nil
+		return Warn, "encrypted, but anybody could be at the other end", verifyFull, nil
 	}
 	return OK, "encrypted, and the server's certificate is checked", "", nil
 }

@@ -7,8 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"sluice/sink/embedpg"
 )
 
@@ -82,15 +80,6 @@ func exhaustConnections(w *world, p *process, _ *embedpg.Server) {
 func limitConnections(w *world, n int) (sql string) {
 	w.query(`select format('alter database %I connection limit %s', current_database(), $1::int)`, []any{n}, &sql)
 	return sql
-}
-
-func (w *world) connect() *pgx.Conn {
-	w.t.Helper()
-	conn, err := pgx.Connect(context.Background(), w.env[envDatabase])
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return conn
 }
 
 func readOnlyForAWhile(w *world, p *process, _ *embedpg.Server) {

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"sluice/fetch/apisim"
@@ -92,10 +91,7 @@ func TestLeastPrivilege(t *testing.T) {
 func (w *world) mayNot(statements ...string) {
 	w.t.Helper()
 	ctx := context.Background()
-	conn, err := pgx.Connect(ctx, w.env[envDatabase])
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	conn := w.connect()
 	defer conn.Close(ctx)
 	for _, sql := range statements {
 		_, err := conn.Exec(ctx, sql)

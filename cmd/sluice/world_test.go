@@ -104,14 +104,21 @@ func (w *world) mustRun(code int, args ...string) ran {
 	return r
 }
 
+// connect opens a session of the world's database.
+func (w *world) connect() *pgx.Conn {
+	w.t.Helper()
+	conn, err := pgx.Connect(context.Background(), w.env[envDatabase])
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return conn
+}
+
 // query returns one row of the database.
 func (w *world) query(sql string, args []any, to ...any) {
 	w.t.Helper()
 	ctx := context.Background()
-	conn, err := pgx.Connect(ctx, w.env[envDatabase])
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	conn := w.connect()
 	defer conn.Close(ctx)
 	if err := conn.QueryRow(ctx, sql, args...).Scan(to...); err != nil {
 		w.t.Fatalf("%s: %v", sql, err)
@@ -143,10 +150,7 @@ func (w *world) pages() int64 {
 func (w *world) hold(sql string) func() {
 	w.t.Helper()
 	ctx := context.Background()
-	conn, err := pgx.Connect(ctx, w.env[envDatabase])
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	conn := w.connect()
 	if _, err := conn.Exec(ctx, "begin; "+sql); err != nil {
 		w.t.Fatal(err)
 	}

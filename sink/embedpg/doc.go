@@ -14,6 +14,7 @@
 //	data/        the cluster, made by initdb; belongs to the user that runs the server
 //	sluice.conf  our settings, written anew at every start and included by the cluster's own file
 //	pgpass       127.0.0.1:port:*:sluice:password
+//	database     the name of the database of the last run
 //	log, log.1   what the server said, this time and the time before
 //	lock         locked while somebody starts or stops the server
 //	alive        locked by the server itself

@@ -24,6 +24,9 @@ func (h home) log() string    { return filepath.Join(string(h), "log") }
 func (h home) lock() string   { return filepath.Join(string(h), "lock") }
 func (h home) alive() string  { return filepath.Join(string(h), "alive") }
 
+// lastRun is a file with the name of the database of the last run.
+func (h home) lastRun() string { return filepath.Join(string(h), "database") }
+
 // initialised reports whether there is a cluster. The data directory gets its name only when initdb is through, so a
 // half-made one does not count.
 func (h home) initialised() (bool, error) {
