@@ -234,7 +234,11 @@ func survey(ctx context.Context, client *fetch.Client, s *settings) (fetch.Surve
 	if err != nil {
 		return found, nil, err
 	}
-	return found, coordinator.Plan(s.span(), found.Oldest, found.Newest, s.shards), nil
+	samples := make([]coordinator.Sample, 0, len(found.Samples))
+	for _, seen := range found.Samples {
+		samples = append(samples, coordinator.Sample(seen))
+	}
+	return found, coordinator.Plan(s.span(), found.Oldest, found.Newest, s.shards, samples...), nil
 }
 
 // alreadyComplete ends a run of a job that is done and verified, without a request.
