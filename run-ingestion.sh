@@ -105,6 +105,7 @@ run_here() {
 		exit 1
 	}
 	# From where it stands the program knows the checkout, whose private PostgreSQL it uses.
+	[ "$1" != run ] || export SLUICE_LISTEN="${SLUICE_LISTEN-127.0.0.1:0}" # the page of the run, on a free port
 	exec "$binary" "$@"
 }
 

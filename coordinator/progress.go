@@ -36,6 +36,7 @@ type ShardProgress struct {
 	Pages      int64
 	OldestSeen shard.Instant
 	Phase      shard.Phase
+	LastCommit int64 // Unix nanoseconds; 0: none by this run
 }
 
 // Snapshot is the progress at one moment.
@@ -118,6 +119,6 @@ func (t *track) read(number int) ShardProgress {
 		Shard: number, Window: t.window, State: t.state, Before: t.before,
 		Events: t.meter.Events.Load(), Received: t.meter.Received.Load(), Rejected: t.meter.Rejected.Load(),
 		Pages: t.meter.Pages.Load(), OldestSeen: shard.Instant(t.meter.OldestSeen.Load()),
-		Phase: shard.Phase(t.meter.Phase.Load()),
+		Phase: shard.Phase(t.meter.Phase.Load()), LastCommit: t.meter.LastCommit.Load(),
 	}
 }

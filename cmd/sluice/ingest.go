@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"sluice/cmd/sluice/internal/live"
 	"sluice/coordinator"
 	"sluice/fetch"
 	"sluice/migrations"
@@ -36,6 +37,12 @@ type ingest struct {
 	outcome  coordinator.Outcome
 	// concluded: the summary is printed.
 	concluded bool
+	// What those see who look from outside; nil where nobody can.
+	board    *live.Board
+	listener *listener
+	last     live.View     // at the end of the walk
+	newest   shard.Instant // as the survey found it; 0: this run made none
+	oldest   shard.Instant
 }
 
 // ingest opens everything, walks what is unfinished, checks the result, and says how it went.
@@ -45,8 +52,20 @@ func (p *program) ingest(ctx context.Context, s *settings) error {
 		return err
 	}
 	i := &ingest{program: p, settings: s, log: log, started: time.Now()}
+	if err := i.beWatched(); err != nil {
+		return err
+	}
+	if i.watched() {
+		i.log = slog.New(i.board.Watch(log.Handler()))
+	}
+	if i.listener != nil {
+		defer func() { i.listener.linger(ctx, i.settings.linger) }()
+	}
 	defer i.close()
 	err = i.run(ctx)
+	if err != nil {
+		i.notBegun(i.notStarted(err))
+	}
 	if err != nil && s.json && !i.concluded {
 		// A script gets its one JSON document however the run ended.
 		return errors.Join(err, writeJSON(p.stdout, i.notStarted(err)))
@@ -212,6 +231,7 @@ func (i *ingest) planJob(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	i.newest, i.oldest = survey.Newest, survey.Oldest
 	caps := i.client.Capabilities()
 	i.log.Info("surveyed the API", "events", survey.Total, "newest", survey.Newest, "oldest", survey.Oldest,
 		"requests", survey.Requests, "page", caps.PageSize, "step", caps.Step())

@@ -41,6 +41,7 @@ var guests = map[string][]string{
 	"github.com/spf13":            {"cmd/sluice"},
 	"github.com/vbauerster/mpb":   {"cmd/sluice/internal"},
 	"github.com/pressly/goose":    {"sink", "migrations"},
+	"github.com/prometheus":       {"cmd/sluice/internal"},
 }
 
 // sourceFile is one file of the module, tests apart.

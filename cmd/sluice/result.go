@@ -71,6 +71,7 @@ func (i *ingest) conclude(ctx context.Context, v verdict) error {
 	if err != nil {
 		i.log.Warn("the summary is incomplete", "err", err)
 	}
+	i.published(r)
 	if i.json {
 		err = writeJSON(i.stdout, r)
 	} else {

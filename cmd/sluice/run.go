@@ -26,6 +26,7 @@ func (p *program) runCommand() *cobra.Command {
 		RunE: p.stoppably(&s, p.ingest),
 	}
 	s.bind(cmd.Flags())
+	s.bindWatch(cmd.Flags())
 	return cmd
 }
 

@@ -95,6 +95,9 @@ type settings struct {
 	source                          string
 	sourceMoved                     bool
 	demo                            demoSettings
+	listen, metricsFile             string
+	pprof                           bool
+	linger                          time.Duration
 
 	flags *pflag.FlagSet
 }
@@ -125,6 +128,14 @@ func (s *settings) bind(flags *pflag.FlagSet) {
 	flags.StringVar(&s.source, "source", "", "name of the source (default: the API's origin, or the simulator's data)")
 	flags.BoolVar(&s.sourceMoved, "source-moved", false, "the job's source has a new address: accept it under the same job")
 	s.demo.bind(flags)
+}
+
+// bindWatch binds what lets others look at a run.
+func (s *settings) bindWatch(flags *pflag.FlagSet) {
+	flags.StringVar(&s.listen, "listen", "", "serve a live page, /metrics, /healthz and /readyz here, such as 127.0.0.1:8080")
+	flags.DurationVar(&s.linger, "linger", 0, "with --listen: go on serving so long after the end, or until Ctrl-C")
+	flags.BoolVar(&s.pprof, "pprof", false, "with --listen: serve /debug/pprof, too")
+	flags.StringVar(&s.metricsFile, "metrics-file", "", "write the metrics there at the end, for node_exporter's textfile collector (*.prom)")
 }
 
 // load takes in what comes from the environment alone, and checks everything.

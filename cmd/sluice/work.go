@@ -97,9 +97,10 @@ func (i *ingest) walk(ctx context.Context) (verdict, bool) {
 	if err != nil {
 		return verdict{code: exitUsage, text: err.Error()}, true
 	}
-	finish := i.show(ctx, c)
+	finish, unpublish := i.show(ctx, c), i.publish(ctx, c)
 	i.outcome, err = c.Run(ctx)
 	finish()
+	unpublish()
 	if err != nil {
 		return verdict{code: exitUnreachable, text: err.Error()}, true
 	}

@@ -1,0 +1,99 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"time"
+
+	"sluice/cmd/sluice/internal/live"
+	"sluice/cmd/sluice/internal/metrics"
+	"sluice/cmd/sluice/internal/page"
+)
+
+// listener serves what a run shows to those who look at it.
+type listener struct {
+	http  *http.Server
+	board *live.Board
+}
+
+// listen opens the address and serves the page, the metrics and the health of a run until it is closed.
+func (p *program) listen(address string, profiles bool, board *live.Board) (*listener, error) {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, usage("--listen %q: an address such as 127.0.0.1:8080 is needed: %v", address, err)
+	}
+	at, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, fail(exitUsage, "choose another port, or :0 for a free one, with --listen", fmt.Errorf("--listen %s: %w", address, err))
+	}
+	l := &listener{board: board}
+	l.http = &http.Server{
+		Handler:           page.Guard(l.handler(profiles), host),
+		ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
+	}
+	go p.guarded(func() { _ = l.http.Serve(at) })()
+	p.say("look at the run: http://%s/", reachable(at.Addr()))
+	return l, nil
+}
+
+// reachable returns the address as this machine can ask for it.
+func reachable(a net.Addr) string {
+	tcp, ok := a.(*net.TCPAddr)
+	if ok && tcp.IP.IsUnspecified() {
+		return fmt.Sprintf("127.0.0.1:%d", tcp.Port)
+	}
+	return a.String()
+}
+
+func (l *listener) handler(profiles bool) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /", page.Handler(l.board))
+	mux.Handle("GET /metrics", metrics.Handler(l.now))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /readyz", l.ready)
+	if profiles {
+		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+		mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	}
+	return mux
+}
+
+func (l *listener) now() live.View {
+	v, _ := l.board.View()
+	return v
+}
+
+// ready says whether pages are being committed: the run is under way and the database takes commits.
+func (l *listener) ready(w http.ResponseWriter, _ *http.Request) {
+	v := l.now()
+	switch {
+	case v.Away != "":
+		http.Error(w, "the database takes no commits: "+v.Away, http.StatusServiceUnavailable)
+	case v.Phase != live.Ingesting && v.Phase != live.Checking:
+		http.Error(w, string(v.Phase), http.StatusServiceUnavailable)
+	default:
+		_, _ = fmt.Fprintln(w, "ready")
+	}
+}
+
+// linger keeps serving what stands on the board for a while, or until ctx ends, and then closes.
+func (l *listener) linger(ctx context.Context, d time.Duration) {
+	if d > 0 {
+		over := time.NewTimer(d)
+		defer over.Stop()
+		select {
+		case <-over.C:
+		case <-ctx.Done():
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	if l.http.Shutdown(ctx) != nil {
+		_ = l.http.Close()
+	}
+}
