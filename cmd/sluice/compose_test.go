@@ -32,10 +32,11 @@ const everything = "*" // all profiles
 func TestComposeProfiles(t *testing.T) {
 	t.Parallel()
 	for profile, want := range map[string][]string{
-		"":          {"postgres"}, // what `docker compose up` starts
-		"simulator": {"postgres", "simulator"},
-		"run":       {"postgres", "sluice"},
-		everything:  {"postgres", "simulator", "sluice"},
+		"":              {"postgres"}, // what `docker compose up` starts
+		"simulator":     {"postgres", "simulator"},
+		"run":           {"postgres", "sluice"},
+		"observability": {"grafana", "postgres", "prometheus"},
+		everything:      {"grafana", "postgres", "prometheus", "simulator", "sluice"},
 	} {
 		if got := slices.Sorted(maps.Keys(compose(t, nil, profile).Services)); !slices.Equal(got, want) {
 			t.Errorf("profile %q: services %q, want %q", profile, got, want)
@@ -193,7 +194,9 @@ func TestComposeStopsGently(t *testing.T) {
 func settingNames() []string {
 	names := []string{envAPI, envKey, envDatabase}
 	flags := pflag.NewFlagSet("run", pflag.ContinueOnError)
-	new(settings).bind(flags)
+	s := new(settings)
+	s.bind(flags)
+	s.bindWatch(flags)
 	flags.VisitAll(func(f *pflag.Flag) { names = append(names, envName(f.Name)) })
 	return names
 }

@@ -208,19 +208,25 @@ func quoted(s string) string {
 // get returns what the listener answers; another host is one that somebody else made to point here.
 func get(t *testing.T, url, host string) string {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	answer, err := ask(t.Context(), url, host)
 	if err != nil {
 		t.Fatal(err)
+	}
+	return answer
+}
+
+// ask returns the status and the body of an answer.
+func ask(ctx context.Context, url, host string) (string, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return "", err
 	}
 	req.Host = host
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		t.Fatal(err)
+		return "", err
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return resp.Status + "\n" + string(body)
+	return resp.Status + "\n" + string(body), err
 }
