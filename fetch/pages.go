@@ -152,14 +152,16 @@ func (c *Client) admit(ctx context.Context, q *question) (Call, *access, error) 
 		if err != nil {
 			return Call{}, nil, err
 		}
-		switch {
+		switch best := c.tokens.best(); {
 		case q.dead():
 			c.pacer.Return(call)
 			return Call{}, nil, shard.ErrCursorDead
-		case call.Endpoint == shard.Stream && !c.tokens.best(access):
-			c.pacer.Return(call)
-		default:
+		case call.Endpoint == shard.List:
 			return call, access, nil
+		case best != nil:
+			return call, best, nil
+		default:
+			c.pacer.Return(call)
 		}
 	}
 }

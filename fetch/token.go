@@ -112,11 +112,19 @@ func (t *tokens) peek() (a *access, err error, settled bool) {
 	return nil, nil, false
 }
 
-// best tells whether there is nothing better than a to be had now. A wait for quota may have taken longer than a is good. But
-// where its renewal has just failed, a is what there is until the next try.
-func (t *tokens) best(a *access) bool {
-	known, _, settled := t.peek()
-	return settled && known == a
+// best returns the best access that is to be had without asking, nil if there is none. It is for those who have a slot of the
+// quota after a long wait, in which another access may have come: going back for it would cost the slot's time, once for each
+// fetcher in line. So they take one whose renewal is due as well, while half of the time for that is left.
+func (t *tokens) best() *access {
+	if a, _, settled := t.peek(); settled {
+		return a
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if a := t.current; a != nil && time.Now().Before(a.renew.Add(a.expires.Sub(a.renew)/2)) {
+		return a
+	}
+	return nil
 }
 
 func (t *tokens) settle(a *access, err error) (*access, error) {

@@ -1,0 +1,84 @@
+package fetch
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"sluice/fetch/apisim"
+	"sluice/shard"
+)
+
+// hidden are the true limits, to be found out. (The zero config stands for none in a world.)
+var hidden = PacerConfig{MaxWait: longestPause}
+
+// The whole client under the true quotas: requests on connections, tokens that end every five minutes, cursors that
+// live for two. The pacer alone, in TestPacerUsesTheQuota, knows nothing of them.
+//
+// 60 of 61 s, which is 98.4 %, is the most: that much is the margin for the network. With 64 fetchers it was 95.1 %: when
+// a token was renewed, every fetcher in line took its slot with the old one, and gave it back unused.
+func TestTheClientUsesTheQuota(t *testing.T) {
+	for _, c := range []struct {
+		fetchers int
+		pacer    PacerConfig
+		refused  int64 // at most, by the stream
+	}{
+		{8, allTold, 0}, {64, allTold, 0}, {8, hidden, 1}, {64, hidden, 1},
+	} {
+		t.Run(fmt.Sprintf("%d fetchers, stream %s", c.fetchers, c.pacer.Stream), func(t *testing.T) {
+			api, err := apisim.Profile(apisim.Challenge)
+			if err != nil {
+				t.Fatal(err)
+			}
+			play(t, scene{api: api, pacer: c.pacer, caps: both}, func(w *world) {
+				w.readFor(45*time.Minute, c.fetchers)
+				list, stream := w.pacer.Status()[0], w.pacer.Status()[1]
+				if list.Used < 0.98 || stream.Used < 0.98 {
+					t.Errorf("used %.4f of the list and %.4f of the stream, want 0.98", list.Used, stream.Used)
+				}
+				if got := w.counts(apisim.List).Limited; got > 0 {
+					t.Errorf("the list refused %d times, want never", got)
+				}
+				if got := w.counts(apisim.Feed).Limited; got > c.refused {
+					t.Errorf("the stream refused %d times, want at most %d", got, c.refused)
+				}
+				w.wantNoLockStep(apisim.Feed)
+			})
+		})
+	}
+}
+
+// readFor lets fetchers read for a time, each in a window of its own.
+func (w *world) readFor(d time.Duration, fetchers int) {
+	ctx, cancel := context.WithTimeout(w.t.Context(), d)
+	defer cancel()
+	var fetching sync.WaitGroup
+	for i := range fetchers {
+		fetching.Go(func() {
+			end := shard.Instant(w.sim.Data().Event(int64((i+1)*40_000)).OrderMS * 1000)
+			_, _ = w.walkWith(ctx, shard.Place{End: end}, endless)
+		})
+	}
+	fetching.Wait()
+}
+
+// wantNoLockStep holds that no two requests came in together: with all fetchers at once, one jam would be followed by the
+// next.
+func (w *world) wantNoLockStep(e apisim.Endpoint) {
+	w.t.Helper()
+	var at []time.Time
+	for _, r := range w.sim.Requests() {
+		if r.Endpoint == e {
+			at = append(at, r.At)
+		}
+	}
+	slices.SortFunc(at, time.Time.Compare)
+	for i := range at[1:] {
+		if apart := at[i+1].Sub(at[i]); apart < time.Second/quotaSpeed-time.Millisecond {
+			w.t.Fatalf("two requests within %s, want them %s apart", apart, time.Second/quotaSpeed)
+		}
+	}
+}
