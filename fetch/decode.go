@@ -55,6 +55,11 @@ type decoder struct {
 	unknown  map[string]int
 	envelope []byte
 	most     int // records that a page may have
+
+	// Of the ordinary records.
+	names    texts
+	date     [12]byte // the head of a timestamp whose day began at midnight
+	midnight shard.Instant
 }
 
 func newDecoder() *decoder {
@@ -112,27 +117,56 @@ func (d *decoder) straight(raw []byte) (*body, error) {
 		return nil, err
 	}
 	b.events = make([]shard.Event, 0, min(len(raw)/300+1, 100_000))
-	for d.json.PeekKind() != ']' {
+	last, err := d.records(b, raw, int(first))
+	if err != nil {
+		return nil, err
+	}
+	return b, d.readEnvelope(&b.envelope, raw, first, int64(last))
+}
+
+// records reads the array of records, whose first byte after the bracket is at offset at, and returns the offset behind it.
+func (d *decoder) records(b *body, raw []byte, at int) (last int, err error) {
+	if at = skipSpace(raw, at); at < len(raw) && raw[at] == ']' {
+		return at + 1, nil
+	}
+	for {
 		if b.received() == d.most {
-			return nil, errMany
+			return 0, errMany
 		}
-		if err := d.record(b, raw); err != nil {
-			return nil, err
+		size, err := d.next(b, raw[at:])
+		if err != nil {
+			return 0, err
 		}
-	}
-	if _, err := d.json.ReadToken(); err != nil {
-		return nil, err
-	}
-	last := d.json.InputOffset()
-	for d.json.PeekKind() != '}' {
-		if err := d.json.SkipValue(); err != nil {
-			return nil, err
+		switch at = skipSpace(raw, at+size); {
+		case at == len(raw):
+			return 0, io.ErrUnexpectedEOF
+		case raw[at] == ']':
+			return at + 1, nil
+		case raw[at] != ',':
+			return 0, fmt.Errorf("%w: a record is followed by %q", errNoPage, raw[at])
 		}
+		at = skipSpace(raw, at+1)
 	}
-	if err := d.finish(); err != nil {
-		return nil, err
+}
+
+// next reads the record at the head of raw, and returns its length.
+func (d *decoder) next(b *body, raw []byte) (int, error) {
+	b.events = append(b.events, shard.Event{})
+	if size := d.ordinary(&b.events[len(b.events)-1], raw); size > 0 {
+		return size, nil
 	}
-	return b, d.readEnvelope(&b.envelope, raw, first, last)
+	b.events = b.events[:len(b.events)-1]
+	d.json.Reset(bytes.NewBuffer(raw))
+	err := d.record(b, raw)
+	return int(d.json.InputOffset()), err
+}
+
+// skipSpace returns where what is not JSON's white space begins.
+func skipSpace(raw []byte, at int) int {
+	for at < len(raw) && (raw[at] == ' ' || raw[at] == '\t' || raw[at] == '\n' || raw[at] == '\r') {
+		at++
+	}
+	return at
 }
 
 // seekRecords reads up to the array of records, and returns the offset after its bracket.
@@ -163,19 +197,8 @@ func (d *decoder) seekRecords() (first int64, err error) {
 	return 0, fmt.Errorf("%w: it has no data", errNoPage)
 }
 
-// finish reads the closing brace and on to the clean end of the body: a decoder that stops at the last brace accepts a body
-// with something behind it.
-func (d *decoder) finish() error {
-	if _, err := d.json.ReadToken(); err != nil {
-		return err
-	}
-	if _, err := d.json.ReadToken(); err != io.EOF {
-		return fmt.Errorf("%w: something follows it", errNoPage)
-	}
-	return nil
-}
-
-// readEnvelope decodes what surrounds the records, which stand at raw[first:last], bracket included.
+// readEnvelope decodes what surrounds the records, which stand at raw[first:last], bracket included. It reads on to the clean
+// end of the body: a reader that stops at the last brace accepts a body with something behind it.
 func (d *decoder) readEnvelope(e *envelope, raw []byte, first, last int64) error {
 	d.envelope = append(d.envelope[:0], raw[:first]...)
 	d.envelope = append(d.envelope, ']')

@@ -25,6 +25,8 @@ const (
 	// maxDigits and maxExponent keep a number's text small: jsonb turns 1e131071 into 131,072 digits.
 	maxDigits   = 40
 	maxExponent = 308
+	// soundSize is the longest of the properties that are known again.
+	soundSize = 64
 )
 
 // unquote returns the content of a JSON string. The slice is good until the next read.
@@ -145,7 +147,7 @@ func (d *decoder) properties(to *string) (fields, *fault, error) {
 	if wrong := checkJSONB(raw); wrong != nil {
 		return 0, wrong, nil
 	}
-	if len(raw) <= 64 {
+	if len(raw) <= soundSize {
 		*to = intern(d.sound, raw)
 	} else {
 		*to = string(raw)
