@@ -151,7 +151,7 @@ func (p *program) root() *cobra.Command {
 		},
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage("%w", err) })
-	root.AddCommand(p.runCommand(), p.planCommand(), p.statusCommand(), p.verifyCommand(), p.deadLettersCommand(),
+	root.AddCommand(p.runCommand(), p.planCommand(), p.statusCommand(), p.reportCommand(), p.verifyCommand(), p.deadLettersCommand(),
 		p.simulateCommand(), p.doctorCommand(), p.dbCommand(), p.versionCommand())
 	return root
 }

@@ -57,6 +57,10 @@ type Shard struct {
 	Pages    int64     `json:"pages"`
 	Doing    string    `json:"doing,omitempty"`
 	Commit   time.Time `json:"commit,omitzero"`
+	Took     float64   `json:"took_seconds,omitempty"` // from its first attempt to its last commit
+	Attempts int       `json:"attempts,omitempty"`
+	Proof    string    `json:"proof,omitempty"` // of its end
+	Error    string    `json:"error,omitempty"` // the last one
 }
 
 // Quota is one endpoint's allowance of requests.

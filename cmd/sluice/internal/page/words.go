@@ -57,6 +57,7 @@ type row struct {
 	Number                                        int
 	State, Says, Percent, Events, Pages, Rejected string
 	Ago, Start, End                               string
+	Proof, Attempts, Took, Error                  string // in a report
 }
 
 type quota struct{ Endpoint, Allowed, Known, Recent, Used, Waiting, Paused string }
@@ -178,6 +179,10 @@ func putRow(s *live.Shard, now time.Time) row {
 	}
 	if s.State == "running" && s.Doing != "" {
 		r.Says = s.Doing
+	}
+	r.Proof, r.Attempts, r.Error, r.Took = cmp.Or(s.Proof, "–"), fmt.Sprint(s.Attempts), s.Error, "–"
+	if s.Took > 0 {
+		r.Took = terminal.Short(time.Duration(s.Took * 1e9))
 	}
 	if !s.Commit.IsZero() {
 		r.Ago = ago(s.Commit, now)
