@@ -67,6 +67,8 @@ func (c *Coordinator) attempt(ctx, work context.Context, cp shard.Checkpoint, a 
 	}
 	a.seated = false
 	defer c.places.Release(1)
+	clock := c.fetchers.sit()
+	defer c.fetchers.rise(clock)
 	c.progress.waits(cp.Shard, forBegin)
 	at, err := c.store.Begin(ctx, cp.ID)
 	if err != nil {
@@ -84,7 +86,7 @@ func (c *Coordinator) attempt(ctx, work context.Context, cp shard.Checkpoint, a 
 	failpoint.Hit("shard.begun")
 	log := c.config.Log.With("shard", at.Shard)
 	log.Debug("attempt", "window", at.Window, "seq", at.Seq, "attempt", at.Attempts)
-	meter := c.progress.begin(&at)
+	meter := c.progress.begin(&at, clock)
 	attempt := shard.Attempt{
 		Source: stopping{c.source, c.stop}, Sink: &counted{c, a}, From: at, Limits: c.config.Limits,
 		Budget: c.budget, Meter: meter, Log: log, Guard: guard,

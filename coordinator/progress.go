@@ -64,7 +64,7 @@ func newProgress(checkpoints []shard.Checkpoint) *Progress {
 	return p
 }
 
-func (p *Progress) begin(cp *shard.Checkpoint) *shard.Meter {
+func (p *Progress) begin(cp *shard.Checkpoint, clock *shard.Clock) *shard.Meter {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	t := p.shards[cp.Shard]
@@ -75,6 +75,7 @@ func (p *Progress) begin(cp *shard.Checkpoint) *shard.Meter {
 	}
 	t.state = shard.Running
 	t.wait.what = ""
+	t.meter.Clock = clock
 	return &t.meter
 }
 

@@ -46,10 +46,11 @@ type Failure struct {
 
 // Outcome is how a run ended.
 type Outcome struct {
-	Done     int       // shards finished in this run
-	Left     int       // shards that the same command resumes
-	Failures []Failure // shards that failed
-	Cause    error     // why the run stopped early; nil if it did not
+	Done     int           // shards finished in this run
+	Left     int           // shards that the same command resumes
+	Failures []Failure     // shards that failed
+	Cause    error         // why the run stopped early; nil if it did not
+	Fetchers []shard.Spent // what each fetcher did, from the first moment of the run to its last
 }
 
 // Coordinator runs the shards of one job, once.
@@ -60,6 +61,7 @@ type Coordinator struct {
 
 	budget   *shard.Budget
 	places   *semaphore.Weighted
+	fetchers *fetchers
 	stop     context.CancelCauseFunc
 	watchdog *watchdog
 	progress *Progress
@@ -84,6 +86,7 @@ func New(config Config, source shard.Source, store Store, checkpoints []shard.Ch
 		config: config, source: source, store: store,
 		budget:   shard.NewBudget(config.Memory),
 		places:   semaphore.NewWeighted(int64(config.Fetchers)),
+		fetchers: newFetchers(config.Fetchers),
 		progress: newProgress(checkpoints),
 		seed:     rand.Uint64(),
 	}, nil
@@ -100,6 +103,7 @@ func (c *Coordinator) Run(ctx context.Context) (Outcome, error) {
 		return Outcome{}, fmt.Errorf("load the checkpoints: %w", err)
 	}
 	failpoint.Hit("shards.loaded")
+	c.fetchers.start()
 	ctx, c.stop = context.WithCancelCause(ctx)
 	defer c.stop(nil)
 	work, drop := context.WithCancelCause(context.WithoutCancel(ctx))
@@ -119,6 +123,7 @@ func (c *Coordinator) Run(ctx context.Context) (Outcome, error) {
 	if ctx.Err() != nil {
 		c.outcome.Cause = context.Cause(ctx)
 	}
+	c.outcome.Fetchers = c.fetchers.spent()
 	return c.outcome, nil
 }
 

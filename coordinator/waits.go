@@ -114,10 +114,10 @@ func listed(numbers []int) string {
 
 // plainly is how a phase is put into words by those who know no more.
 func plainly(p shard.Phase) string {
-	switch p {
-	case shard.Fetching:
+	switch {
+	case p.AtSource():
 		return "the API"
-	case shard.Queueing:
+	case p == shard.Queueing:
 		return "the database, or for memory"
 	}
 	return "the commit of what was fetched"

@@ -60,9 +60,11 @@ func (c *Client) fetch(ctx context.Context, q *question) ([]shard.Page, error) {
 		}
 		c.count.retries.Add(1)
 		c.config.Log.Debug("page request failed, trying again", "try", try, "err", err)
+		shard.Enter(ctx, shard.Pausing)
 		if err := shard.Sleep(ctx, c.backoff(q, try)); err != nil {
 			return nil, err
 		}
+		shard.Enter(ctx, shard.Fetching)
 	}
 }
 
@@ -148,7 +150,9 @@ func (c *Client) admit(ctx context.Context, q *question) (Call, *access, error) 
 		if q.dead() {
 			return Call{}, nil, shard.ErrCursorDead
 		}
+		shard.Enter(ctx, shard.Pacing)
 		call, err := c.pacer.Take(ctx, usable)
+		shard.Enter(ctx, shard.Fetching)
 		if err != nil {
 			return Call{}, nil, err
 		}

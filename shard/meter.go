@@ -5,15 +5,21 @@ import (
 	"time"
 )
 
-// Phase says what one half of a shard is doing, for the screen.
+// Phase says what a fetcher is doing, for the screen.
 type Phase int32
 
-// The phases of the pull half.
+// The phases of the pull half. When it has come to its end, the shard waits for the sink until all is committed.
 const (
-	Idle     Phase = iota
-	Fetching       // waiting for quota, or for the API
-	Queueing       // waiting for the sink, or for memory
+	Idle     Phase = iota // without a shard
+	Fetching              // a page is on its way, or is decoded
+	Pacing                // waiting for quota
+	Pausing               // between two tries of the same request
+	Queueing              // waiting for the sink, or for memory
+	phases
 )
+
+// AtSource tells whether the phase is one of the way of a page from the API.
+func (p Phase) AtSource() bool { return p == Fetching || p == Pacing || p == Pausing }
 
 // Meter holds the live counters of one shard, for the screen only: the truth is the checkpoint. It is written by the two
 // halves and may be read at any time.
@@ -26,11 +32,13 @@ type Meter struct {
 	Phase      atomic.Int32
 	Since      atomic.Int64 // of the phase, Unix nanoseconds
 	LastCommit atomic.Int64 // Unix nanoseconds
+	Clock      *Clock       // of the fetcher; set before a run, nil if nobody asks
 }
 
 func (m *Meter) enter(p Phase) {
 	m.Phase.Store(int32(p))
 	m.Since.Store(time.Now().UnixNano())
+	m.Clock.Enter(p)
 }
 
 func (m *Meter) read(p *Page) {

@@ -73,7 +73,7 @@ func (w *walk) once(ctx, alive context.Context) (Proof, error) {
 		return "", err
 	}
 	defer func() { w.Budget.give(grant) }()
-	for page, err := range w.Source.Pages(ctx, w.place) {
+	for page, err := range w.Source.Pages(metered(ctx, w.Meter), w.place) {
 		if err != nil {
 			return "", cmp.Or(context.Cause(ctx), err)
 		}

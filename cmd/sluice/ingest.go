@@ -35,6 +35,7 @@ type ingest struct {
 	started  time.Time
 	before   int64 // events that earlier runs of the job stored
 	outcome  coordinator.Outcome
+	spent    []shard.Spent // by each fetcher, in all walks of this run
 	// concluded: the summary is printed.
 	concluded bool
 	// What those see who look from outside; nil where nobody can.

@@ -178,6 +178,12 @@ func guessed(shards []coordinator.ShardProgress, now time.Time) shard.Window {
 	return shard.Window{Start: line.Start.Add(-half), End: line.End.Add(half)}
 }
 
+// doing is what a running shard does, in words.
+var doing = map[shard.Phase]string{
+	shard.Idle: "beginning", shard.Fetching: "fetching", shard.Pacing: "waiting for quota", shard.Pausing: "about to try again",
+	shard.Queueing: "waiting to write",
+}
+
 func seenShard(s *coordinator.ShardProgress, line shard.Window) live.Shard {
 	one := live.Shard{
 		Number: s.Shard, State: string(s.State), Start: s.Window.Start.String(), End: s.Window.End.String(),
@@ -194,7 +200,7 @@ func seenShard(s *coordinator.ShardProgress, line shard.Window) live.Shard {
 		one.Place = s.OldestSeen.String()
 	}
 	if s.State == shard.Running {
-		one.Doing = map[shard.Phase]string{shard.Idle: "committing", shard.Fetching: "fetching", shard.Queueing: "waiting to write"}[s.Phase]
+		one.Doing = doing[s.Phase]
 	}
 	if s.LastCommit != 0 {
 		one.Commit = time.Unix(0, s.LastCommit)

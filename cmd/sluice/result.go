@@ -35,6 +35,7 @@ type result struct {
 	Seconds    float64   `json:"seconds"`
 	New        int64     `json:"events_this_run"`
 	Requests   *requests `json:"requests,omitempty"`
+	Fetchers   []fetcher `json:"fetchers,omitempty"`
 }
 
 // requests are what this run asked of the API.
@@ -92,6 +93,7 @@ func (i *ingest) summarize(ctx context.Context, v verdict) (*result, error) {
 	if i.client != nil {
 		r.Requests = countRequests(i.client.Traffic(), i.pacer.Status())
 	}
+	r.Fetchers = fetchersOf(i.spent)
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	checkpoints, err := i.db.Load(ctx, i.job.ID)
@@ -142,6 +144,9 @@ func (i *ingest) print(r *result) error {
 		if q.ListUsed > 0 || q.StreamUsed > 0 {
 			out.line("quota used: %.1f%% of the list's, %.1f%% of the stream's, since they were known", 100*q.ListUsed, 100*q.StreamUsed)
 		}
+	}
+	if len(i.spent) > 0 {
+		out.line("%s", fetchersLine(i.spent))
 	}
 	for _, f := range r.Findings {
 		out.line("found: %s", f)

@@ -66,9 +66,9 @@ func (i *ingest) limitedBy(s coordinator.Snapshot, quotas []fetch.QuotaStatus) s
 func (i *ingest) waits(phase shard.Phase) string {
 	since, err := i.db.Waiting()
 	switch {
-	case phase != shard.Fetching && err != nil:
+	case !phase.AtSource() && err != nil:
 		return fmt.Sprintf("the database, which takes no commits since %s: %v;", since.UTC().Format(time.RFC3339), err)
-	case phase != shard.Fetching:
+	case !phase.AtSource():
 		return "the database, or for memory"
 	}
 	words := "an answer of the API"

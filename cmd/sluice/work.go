@@ -101,6 +101,7 @@ func (i *ingest) walk(ctx context.Context) (verdict, bool) {
 	i.outcome, err = c.Run(ctx)
 	finish()
 	unpublish()
+	i.spent = addSpent(i.spent, i.outcome.Fetchers)
 	if err != nil {
 		return verdict{code: exitUnreachable, text: err.Error()}, true
 	}

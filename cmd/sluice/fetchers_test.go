@@ -1,0 +1,39 @@
+package main
+
+import (
+	"encoding/json"
+	"math"
+	"strings"
+	"testing"
+)
+
+// TestWhatTheFetchersDid: of each fetcher the shares sum up to 1, a slow API shows as reading, and a fetcher without a window
+// as idle.
+func TestWhatTheFetchersDid(t *testing.T) {
+	w := slowWorld(t)
+	r := w.mustRun(exitOK, "run", "--shards=3", "--fetchers=4", "--max-dead-letters=1000", "--json")
+	var got result
+	if err := json.Unmarshal([]byte(r.stdout), &got); err != nil {
+		t.Fatal(err)
+	}
+	if len(got.Fetchers) != 4 {
+		t.Fatalf("%d fetchers, want 4:\n%s", len(got.Fetchers), r.stdout)
+	}
+	idle := 0
+	for n, f := range got.Fetchers {
+		if sum := f.Reading + f.Quota + f.Pausing + f.Database + f.Idle; math.Abs(sum-1) > 1e-6 || f.Seconds <= 0 || f.Seconds > got.Seconds {
+			t.Errorf("fetcher %d of a run of %v s: the shares sum up to %v: %+v", n, got.Seconds, sum, f)
+		}
+		if f.Idle == 1 {
+			idle++
+		} else if f.Reading < f.Database+f.Idle {
+			t.Errorf("fetcher %d read pages of 400 ms, and says %+v", n, f)
+		}
+	}
+	if idle != 1 {
+		t.Errorf("%d of 4 fetchers of 3 windows were idle:\n%s", idle, r.stdout)
+	}
+	if r = w.mustRun(exitOK, "run", "--job=again", "--shards=2", "--max-dead-letters=1000"); !strings.Contains(r.stdout, "2 fetchers: reading ") {
+		t.Errorf("the summary does not say what the fetchers did:\n%s", r.stdout)
+	}
+}
