@@ -66,7 +66,7 @@ func TestAllocationsAreCountedOfAWholeLoad(t *testing.T) {
 	}
 	holds(t, p, events)
 	var counted allocated
-	if err := json.Unmarshal(said.Bytes(), &counted); err != nil || counted.Mallocs < events || counted.Bytes < events {
+	if err := json.Unmarshal(said.Bytes(), &counted); err != nil || counted.Mallocs < 100 || counted.Bytes < 100*events { // a row's own bytes alone are more
 		t.Errorf("%s: %v", said.String(), err)
 	}
 }
