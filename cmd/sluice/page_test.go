@@ -82,6 +82,9 @@ func browser(t *testing.T) context.Context {
 	t.Cleanup(cancel)
 	ctx, cancel = context.WithTimeout(ctx, 2*time.Minute)
 	t.Cleanup(cancel)
+	if err := chromedp.Do(ctx, chromedp.Navigate("about:blank")); err != nil { // it is slow to start, and a run does not wait for it
+		t.Fatal(err)
+	}
 	complaints := chromedp.Console(ctx)
 	var listening sync.WaitGroup
 	listening.Go(func() {
