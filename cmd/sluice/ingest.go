@@ -64,12 +64,13 @@ func (p *program) ingest(ctx context.Context, s *settings) error {
 	}
 	defer i.close()
 	err = i.run(ctx)
-	if err != nil {
-		i.notBegun(i.notStarted(err))
+	if err == nil || i.concluded {
+		return err
 	}
-	if err != nil && s.json && !i.concluded {
-		// A script gets its one JSON document however the run ended.
-		return errors.Join(err, writeJSON(p.stdout, i.notStarted(err)))
+	r := i.notStarted(err)
+	i.notBegun(r)
+	if s.json { // a script gets its one JSON document however the run ended
+		err = errors.Join(err, writeJSON(p.stdout, r))
 	}
 	return err
 }

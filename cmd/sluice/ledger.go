@@ -38,6 +38,20 @@ func (p *program) openLedger(ctx context.Context, c *common) (*reader, error) {
 	return nil, fail(exitUsage, "`sluice run` makes it; --job names another", p.noJob(ctx, db, c.job))
 }
 
+// openStatus opens the ledger and reads where the job stands.
+func (p *program) openStatus(ctx context.Context, c *common) (*reader, *sink.Status, error) {
+	r, err := p.openLedger(ctx, c)
+	if err != nil {
+		return nil, nil, err
+	}
+	found, err := r.db.Status(ctx, r.job.Name)
+	if err != nil {
+		r.db.Close()
+		return nil, nil, unreachable(err)
+	}
+	return r, found, nil
+}
+
 // unreachable is the error of a ledger that could be opened and then not be read.
 func unreachable(err error) error {
 	return fail(exitUnreachable, "`sluice doctor` looks at the database", err)

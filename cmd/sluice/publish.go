@@ -48,12 +48,16 @@ func (i *ingest) seenAPI(v *live.View) {
 		v.Total = total
 	}
 	t, quotas := i.client.Traffic(), i.pacer.Status()
-	v.Requests = live.Requests{
-		List: t.List, Stream: t.Stream, ListRefused: t.ListRefused, StreamRefused: t.StreamRefused, Access: t.Access,
-		Retries: t.Retries, Cached: t.Cached, Bytes: t.Bytes, Busy: t.Busy.Seconds(),
-	}
+	v.Requests = live.Traffic{Requests: requestsOf(t), Busy: t.Busy.Seconds()}
 	for k := range quotas {
 		v.Quotas = append(v.Quotas, seenQuota(&quotas[k], v.At))
+	}
+}
+
+func requestsOf(t fetch.Traffic) live.Requests {
+	return live.Requests{
+		List: t.List, Stream: t.Stream, ListRefused: t.ListRefused, StreamRefused: t.StreamRefused, Access: t.Access,
+		Retries: t.Retries, Cached: t.Cached, Bytes: t.Bytes,
 	}
 }
 
@@ -117,11 +121,14 @@ func (i *ingest) noteLetters(ctx context.Context) {
 	if err != nil {
 		return // the database is away: the page says so
 	}
-	var letters []live.Letters
+	i.board.SetLetters(lettersOf(counts))
+}
+
+func lettersOf(counts []sink.ReasonCount) (letters []live.Letters) {
 	for _, c := range counts {
-		letters = append(letters, live.Letters{Reason: c.Reason, Count: c.Count})
+		letters = append(letters, live.Letters(c))
 	}
-	i.board.SetLetters(letters)
+	return letters
 }
 
 func (i *ingest) seenShards(c *coordinator.Coordinator, phase live.Phase) live.View {
@@ -209,13 +216,13 @@ func seenShard(s *coordinator.ShardProgress, line shard.Window) live.Shard {
 }
 
 // published puts the end on the board, and into the file for the textfile collector.
-func (i *ingest) published(r *result) {
+func (i *ingest) published(r *result, ledger []shard.Checkpoint) {
 	if !i.watched() {
 		return
 	}
 	i.noteLetters(context.Background())
 	v := i.seen(live.Ended)
-	v.Shards, v.LastCommit, v.Rejected = i.seenLedger(v.At), i.last.LastCommit, i.last.Rejected
+	v.Shards, v.LastCommit, v.Rejected = i.seenLedger(ledger, v.At), i.last.LastCommit, i.last.Rejected
 	v.Stored, v.Before, v.Verdict, v.ExitCode = r.Events, r.Events-r.New, r.Verdict, r.ExitCode
 	for _, f := range r.Findings {
 		v.Verdict += "\n" + f
@@ -223,12 +230,9 @@ func (i *ingest) published(r *result) {
 	i.end(v)
 }
 
-// seenLedger returns the shards as they stand in the ledger, or as they were seen last if the ledger is away.
-func (i *ingest) seenLedger(now time.Time) []live.Shard {
-	ctx, cancel := context.WithTimeout(context.Background(), countEvery)
-	defer cancel()
-	checkpoints, err := i.db.Load(ctx, i.job.ID)
-	if err != nil {
+// seenLedger returns the shards as they stand in the ledger, or as they were seen last if it could not be read.
+func (i *ingest) seenLedger(ledger []shard.Checkpoint, now time.Time) []live.Shard {
+	if len(ledger) == 0 {
 		return i.last.Shards
 	}
 	latest := map[int]live.Shard{}
@@ -236,10 +240,8 @@ func (i *ingest) seenLedger(now time.Time) []live.Shard {
 		latest[one.Number] = one
 	}
 	var shards []coordinator.ShardProgress
-	for _, cp := range checkpoints {
-		shards = append(shards, coordinator.ShardProgress{
-			Shard: cp.Shard, Window: cp.Window, State: cp.State, Before: cp.Counts, OldestSeen: cp.Resume.At,
-		})
+	for k := range ledger {
+		shards = append(shards, progressOf(&ledger[k]))
 	}
 	var seen []live.Shard
 	line := i.drawn(shards, now)
@@ -251,9 +253,14 @@ func (i *ingest) seenLedger(now time.Time) []live.Shard {
 	return seen
 }
 
+// progressOf is a shard that no run is at.
+func progressOf(cp *shard.Checkpoint) coordinator.ShardProgress {
+	return coordinator.ShardProgress{Shard: cp.Shard, Window: cp.Window, State: cp.State, Before: cp.Counts, OldestSeen: cp.Resume.At}
+}
+
 // notBegun puts an end on the board that came before there was anything to see.
 func (i *ingest) notBegun(r *result) {
-	if i.watched() && !i.concluded {
+	if i.watched() {
 		v := i.seen(live.Ended)
 		v.Verdict, v.ExitCode = r.Verdict, r.ExitCode
 		i.end(v)

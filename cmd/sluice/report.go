@@ -30,15 +30,11 @@ func (p *program) reportCommand() *cobra.Command {
 
 // writeReport writes the page.
 func (p *program) writeReport(ctx context.Context, c *common) error {
-	r, err := p.openLedger(ctx, c)
+	r, found, err := p.openStatus(ctx, c)
 	if err != nil {
 		return err
 	}
 	defer r.db.Close()
-	found, err := r.db.Status(ctx, r.job.Name)
-	if err != nil {
-		return unreachable(err)
-	}
 	v, err := r.view(ctx, found)
 	if err != nil {
 		return unreachable(err)
@@ -63,9 +59,7 @@ func (r *reader) view(ctx context.Context, s *sink.Status) (*live.View, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, l := range letters {
-		v.Letters = append(v.Letters, live.Letters{Reason: l.Reason, Count: l.Count})
-	}
+	v.Letters = lettersOf(letters)
 	quotas, err := r.db.LoadQuotas(ctx, s.Job.Source)
 	if err != nil {
 		return nil, err
@@ -83,10 +77,7 @@ func (r *reader) view(ctx context.Context, s *sink.Status) (*live.View, error) {
 func reported(s *sink.Status) []live.Shard {
 	var progress []coordinator.ShardProgress
 	for i := range s.Shards {
-		cp := &s.Shards[i]
-		progress = append(progress, coordinator.ShardProgress{
-			Shard: cp.Shard, Window: cp.Window, State: cp.State, Before: cp.Counts, OldestSeen: cp.Resume.At,
-		})
+		progress = append(progress, progressOf(&s.Shards[i].Checkpoint))
 	}
 	line := guessed(progress, time.Now())
 	var shards []live.Shard

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"sluice/cmd/sluice/internal/live"
 	"sluice/cmd/sluice/internal/terminal"
 	"sluice/fetch"
 	"sluice/shard"
@@ -40,16 +41,9 @@ type result struct {
 
 // requests are what this run asked of the API.
 type requests struct {
-	List          int64   `json:"list"`
-	Stream        int64   `json:"stream"`
-	ListRefused   int64   `json:"list_refused"`
-	StreamRefused int64   `json:"stream_refused"`
-	Access        int64   `json:"stream_access"`
-	Retries       int64   `json:"retries"`
-	Cached        int64   `json:"cached"`
-	ListUsed      float64 `json:"list_quota_used"`
-	StreamUsed    float64 `json:"stream_quota_used"`
-	Bytes         int64   `json:"bytes"`
+	live.Requests
+	ListUsed   float64 `json:"list_quota_used"`
+	StreamUsed float64 `json:"stream_quota_used"`
 }
 
 // notStarted is the result of a run that ended before there was anything to summarize.
@@ -68,11 +62,11 @@ func (i *ingest) notStarted(err error) *result {
 // conclude prints the summary, and returns the error that carries the exit code.
 func (i *ingest) conclude(ctx context.Context, v verdict) error {
 	i.concluded = true
-	r, err := i.summarize(ctx, v)
+	r, ledger, err := i.summarize(ctx, v)
 	if err != nil {
 		i.log.Warn("the summary is incomplete", "err", err)
 	}
-	i.published(r)
+	i.published(r, ledger)
 	if i.json {
 		err = writeJSON(i.stdout, r)
 	} else {
@@ -84,8 +78,8 @@ func (i *ingest) conclude(ctx context.Context, v verdict) error {
 	return fail(v.code, v.hint, errors.New(v.text))
 }
 
-// summarize reads the ledger.
-func (i *ingest) summarize(ctx context.Context, v verdict) (*result, error) {
+// summarize reads the ledger, and returns it beside its summary.
+func (i *ingest) summarize(ctx context.Context, v verdict) (*result, []shard.Checkpoint, error) {
 	r := &result{
 		Job: i.job.Name, Source: i.job.Source, ExitCode: v.code, Verdict: v.text, Findings: v.findings, Hint: v.hint,
 		Shards: i.job.Shards, Seconds: time.Since(i.started).Seconds(),
@@ -98,7 +92,7 @@ func (i *ingest) summarize(ctx context.Context, v verdict) (*result, error) {
 	defer cancel()
 	checkpoints, err := i.db.Load(ctx, i.job.ID)
 	if err != nil {
-		return r, err
+		return r, nil, err
 	}
 	var sum shard.Counts
 	for _, cp := range checkpoints {
@@ -111,14 +105,11 @@ func (i *ingest) summarize(ctx context.Context, v verdict) (*result, error) {
 	r.Events, r.Received, r.Duplicates = sum.Events, sum.Received, sum.Duplicates
 	r.OutOfWin, r.Dead, r.OutOfOrder = sum.OutOfWindow, sum.DeadLetters, sum.OutOfOrder
 	r.New = sum.Events - i.before
-	return r, nil
+	return r, checkpoints, nil
 }
 
 func countRequests(t fetch.Traffic, quotas []fetch.QuotaStatus) *requests {
-	r := &requests{
-		List: t.List, Stream: t.Stream, ListRefused: t.ListRefused, StreamRefused: t.StreamRefused, Access: t.Access,
-		Retries: t.Retries, Cached: t.Cached, Bytes: t.Bytes,
-	}
+	r := &requests{Requests: requestsOf(t)}
 	for _, q := range quotas {
 		switch q.Endpoint {
 		case shard.List:

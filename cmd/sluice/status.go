@@ -53,15 +53,11 @@ type shardStatus struct {
 }
 
 func (p *program) status(ctx context.Context, c *common) error {
-	r, err := p.openLedger(ctx, c)
+	r, found, err := p.openStatus(ctx, c)
 	if err != nil {
 		return err
 	}
 	defer r.db.Close()
-	found, err := r.db.Status(ctx, r.job.Name)
-	if err != nil {
-		return unreachable(err)
-	}
 	shown := describeJob(found)
 	if c.json {
 		return writeJSON(p.stdout, shown)

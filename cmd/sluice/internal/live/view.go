@@ -25,7 +25,7 @@ type View struct {
 
 	Shards   []Shard   `json:"shards,omitempty"`
 	Quotas   []Quota   `json:"quotas,omitempty"`
-	Requests Requests  `json:"requests"`
+	Requests Traffic   `json:"requests"`
 	Letters  []Letters `json:"letters,omitempty"`
 	Warnings []Warning `json:"warnings,omitempty"`
 	History  []Point   `json:"history,omitempty"`
@@ -77,15 +77,20 @@ type Quota struct {
 
 // Requests are what this run asked of the API.
 type Requests struct {
-	List          int64   `json:"list"`
-	Stream        int64   `json:"stream"`
-	ListRefused   int64   `json:"list_refused"`
-	StreamRefused int64   `json:"stream_refused"`
-	Access        int64   `json:"stream_access"`
-	Retries       int64   `json:"retries"`
-	Cached        int64   `json:"cached"`
-	Bytes         int64   `json:"bytes"`
-	Busy          float64 `json:"busy_seconds"` // sum over all requests
+	List          int64 `json:"list"`
+	Stream        int64 `json:"stream"`
+	ListRefused   int64 `json:"list_refused"`
+	StreamRefused int64 `json:"stream_refused"`
+	Access        int64 `json:"stream_access"`
+	Retries       int64 `json:"retries"`
+	Cached        int64 `json:"cached"`
+	Bytes         int64 `json:"bytes"`
+}
+
+// Traffic is requests and the time that they took, summed over all of them.
+type Traffic struct {
+	Requests
+	Busy float64 `json:"busy_seconds"`
 }
 
 // Letters is how many dead letters have a reason.

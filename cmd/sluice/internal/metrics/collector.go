@@ -139,7 +139,7 @@ func (s samples) shards(v *live.View) {
 	}
 }
 
-func (s samples) requests(r *live.Requests) {
+func (s samples) requests(r *live.Traffic) {
 	s.put(requests, float64(r.List), "list")
 	s.put(requests, float64(r.Stream), "stream")
 	s.put(requests, float64(r.Access), "stream-access")

@@ -3,7 +3,6 @@ package page
 import (
 	_ "embed" // the report is a template
 	"fmt"
-	"html/template"
 	"io"
 	"strings"
 	"time"
@@ -15,7 +14,7 @@ import (
 //go:embed report.html
 var reportHTML string
 
-var report = template.Must(template.New("report").Parse(reportHTML))
+var report = parse(reportHTML)
 
 // Fact is a line of a report.
 type Fact struct{ Name, Value string }
@@ -27,6 +26,7 @@ func Report(w io.Writer, v *live.View, facts []Fact) error {
 		Facts      []Fact
 		Path, Axis string
 	}{put(v), facts, chart(v.History), axis(v.History)}
+	shown.Title, shown.Follows = "report on "+v.Job, false
 	shown.PhaseText, shown.PhaseClass = "unfinished", "lost"
 	if v.Phase == live.Ended {
 		shown.PhaseText, shown.PhaseClass = "complete and verified", "good"

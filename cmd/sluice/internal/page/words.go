@@ -3,7 +3,7 @@ package page
 import (
 	"bytes"
 	"cmp"
-	_ "embed" // the page is three files
+	_ "embed" // the pages are files
 	"fmt"
 	"html/template"
 	"time"
@@ -11,6 +11,9 @@ import (
 	"sluice/cmd/sluice/internal/live"
 	"sluice/cmd/sluice/internal/terminal"
 )
+
+//go:embed head.html
+var headHTML string
 
 //go:embed page.html
 var pageHTML string
@@ -21,7 +24,12 @@ var pageCSS string
 //go:embed page.js
 var pageJS string
 
-var page = template.Must(template.New("page").Parse(pageHTML))
+var page = parse(pageHTML)
+
+// parse makes a page of its text and of what stands above all pages.
+func parse(text string) *template.Template {
+	return template.Must(template.Must(template.New("page").Parse(headHTML)).Parse(text))
+}
 
 func render(v *live.View) ([]byte, error) {
 	var out bytes.Buffer
@@ -34,7 +42,8 @@ type words struct {
 	Job, Source, Version               string
 	Style                              template.CSS
 	Script                             template.JS
-	Over                               bool
+	Title                              string
+	Follows                            bool // it shows a run that goes on
 	PhaseText, PhaseClass, Verdict     string
 	Percent                            string
 	Stored, Of, Rate, Mean, Left, Took string
@@ -69,12 +78,12 @@ type warning struct{ At, Level, Text string }
 func put(v *live.View) *words {
 	w := &words{
 		Job: v.Job, Source: v.Source, Version: v.Version, Style: template.CSS(pageCSS), Script: template.JS(pageJS),
-		Over: v.Phase == live.Ended, Verdict: v.Verdict, Stored: terminal.Number(v.Stored), Limit: cmp.Or(v.Limit, "nothing"),
+		Title: v.Job, Follows: v.Phase != live.Ended, Verdict: v.Verdict, Stored: terminal.Number(v.Stored), Limit: cmp.Or(v.Limit, "nothing"),
 		Stamp: "as of " + v.At.UTC().Format("2006-01-02 15:04:05 MST"),
 	}
 	w.phase(v)
 	w.progress(v)
-	w.requests(&v.Requests)
+	w.requests(&v.Requests.Requests)
 	w.shards(v)
 	for i := range v.Quotas {
 		w.Quotas = append(w.Quotas, putQuota(&v.Quotas[i], v.At))
@@ -104,12 +113,6 @@ func (w *words) phase(v *live.View) {
 	}
 }
 
-// An earlier guess at the time left would not be honest.
-const (
-	honestShare = 0.02
-	honestTime  = 30 * time.Second
-)
-
 func (w *words) progress(v *live.View) {
 	recent, mean := v.Rate()
 	took := v.At.Sub(v.Started)
@@ -125,12 +128,12 @@ func (w *words) progress(v *live.View) {
 	if v.Before > 0 {
 		w.Of += ", " + terminal.Number(v.Before) + " by earlier runs"
 	}
-	early := took < honestTime && float64(v.Stored-v.Before) < honestShare*float64(v.Total)
+	left, known := terminal.Left(v.Total, v.Stored, v.Stored-v.Before, took, mean)
 	switch {
 	case v.Phase == live.Ended || v.Phase == live.Checking:
 		w.Left, w.Took = "–", "took "+terminal.Short(took)
-	case v.Total > v.Stored && mean > 0 && !early:
-		w.Left = terminal.Short(time.Duration(float64(v.Total-v.Stored) / mean * 1e9))
+	case known:
+		w.Left = terminal.Short(left)
 	}
 	if v.LastCommit != nil {
 		w.LastCommit = "last commit " + ago(*v.LastCommit, v.At)

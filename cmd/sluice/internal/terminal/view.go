@@ -78,13 +78,17 @@ const (
 
 // eta returns how long the rest will take at the measured rate; false while nobody can honestly say.
 func (r *rate) eta(v View, now time.Time) (time.Duration, bool) {
-	run := v.Stored - r.first
-	early := now.Sub(r.began) < honestTime && float64(run) < honestShare*float64(v.Total)
-	speed := r.overall()
-	if v.Total == 0 || early || speed <= 0 || v.Stored > v.Total {
+	return Left(v.Total, v.Stored, v.Stored-r.first, now.Sub(r.began), r.overall())
+}
+
+// Left returns how long it will take until the total is stored, at so many events per second. False while nobody can honestly
+// say: in the first moments of a run that has stored no more than run itself.
+func Left(total, stored, run int64, took time.Duration, speed float64) (time.Duration, bool) {
+	early := took < honestTime && float64(run) < honestShare*float64(total)
+	if total == 0 || early || speed <= 0 || stored > total {
 		return 0, false
 	}
-	return time.Duration(float64(v.Total-v.Stored) / speed * float64(time.Second)), true
+	return time.Duration(float64(total-stored) / speed * float64(time.Second)), true
 }
 
 // line tells the view in one line.
