@@ -72,6 +72,7 @@ type Client struct {
 	pacer   *Pacer
 	tokens  tokens
 	ladder  ladder
+	newest  newest
 	granted atomic.Int64 // records in a page, as the API echoed; 0: not yet known
 	given   atomic.Int64 // records in the last page that had others after it; 0: there was none
 	total   atomic.Int64 // events there are, as the API said last; -1: it has not said

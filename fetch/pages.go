@@ -24,7 +24,7 @@ func (c *Client) Pages(ctx context.Context, from shard.Place) iter.Seq2[shard.Pa
 	return func(yield func(shard.Page, error) bool) {
 		q := c.ask(from)
 		for {
-			pages, err := c.fetch(ctx, &q)
+			pages, err := c.answer(ctx, &q)
 			if err != nil {
 				yield(shard.Page{}, err)
 				return
@@ -45,6 +45,14 @@ func (c *Client) Pages(ctx context.Context, from shard.Place) iter.Seq2[shard.Pa
 			q = question{start: shard.ByCursor, cursor: last.Cursor, expires: last.CursorExpires, most: c.fitting(&q, pages)}
 		}
 	}
+}
+
+// answer answers a question with the page that the survey kept, or else asks the API.
+func (c *Client) answer(ctx context.Context, q *question) ([]shard.Page, error) {
+	if pages := c.newest.take(q); pages != nil {
+		return pages, nil
+	}
+	return c.fetch(ctx, q)
 }
 
 // fetch gets one page, trying again what is worth it. Reading and decoding are part of a try.

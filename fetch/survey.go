@@ -20,7 +20,7 @@ const nearEnough = 0.01
 // Survey is what was learned of the API before the first window was planned.
 type Survey struct {
 	Newest   shard.Instant
-	Oldest   shard.Instant // of all events, nearly: see nearEnough
+	Oldest   shard.Instant // of all events, nearly: see nearEnough; or where the span begins, if that was given
 	Total    int64         // events there are, as the API said; -1: it did not say
 	Empty    bool          // there are no events
 	Requests int           // page requests it took
@@ -42,14 +42,17 @@ func (s Sample) density() float64 {
 type survey struct {
 	*Client
 	found   Survey
+	from    shard.Instant // where the span begins, if that is known
 	inside  shard.Instant // there are events up to here
 	outside shard.Instant // there are none at and before this
 	next    question      // asks for what follows the last page
 }
 
-// Survey finds out what the API can do and which span its events fill, with at most 14 page requests where the newest page can be read.
-func (c *Client) Survey(ctx context.Context) (Survey, error) {
-	s := &survey{Client: c, found: Survey{Total: -1}, outside: shard.Past}
+// Survey finds out what the API can do and which span its events fill, with at most 14 page requests where the newest page can
+// be read; with two where it is known from which instant on (otherwise shard.Past). The newest page is kept for the walk that
+// begins there.
+func (c *Client) Survey(ctx context.Context, from shard.Instant) (Survey, error) {
+	s := &survey{Client: c, found: Survey{Total: -1}, from: from, outside: shard.Past}
 	_, err := c.tokens.get(ctx, 0)
 	var stop *shard.StopError
 	if errors.As(err, &stop) {
@@ -122,7 +125,7 @@ func (s *survey) findUntil(ctx context.Context) error {
 // honours asks by timestamp and looks whether the answer lies there. set switches the capability that is tried.
 func (s *survey) honours(ctx context.Context, set func(*Capabilities, bool)) (bool, error) {
 	s.ladder.set(func(caps *Capabilities) { set(caps, true) })
-	at := s.guess()
+	at := s.trial()
 	events, more, err := s.probe(ctx, question{start: shard.ByUntil, until: at.CeilMilli()})
 	if err != nil && ctx.Err() == nil && !transient(err) && !stops(err) {
 		s.config.Log.Debug("asked by timestamp and refused", "err", err)
@@ -142,6 +145,15 @@ func (s *survey) honours(ctx context.Context, set func(*Capabilities, bool)) (bo
 		s.learn(at, events, more)
 	}
 	return ok, nil
+}
+
+// trial is where to ask by timestamp first: in the middle of a span whose beginning is known, so that the answer tells of the
+// density there.
+func (s *survey) trial() shard.Instant {
+	if s.from.Finite() && s.from < s.inside {
+		return s.from + (s.inside-s.from)/2
+	}
+	return s.guess()
 }
 
 func transient(err error) bool {
@@ -166,6 +178,10 @@ func (s *survey) learn(at shard.Instant, events []shard.Event, more bool) {
 
 // findOldest narrows the oldest event down, by density: events that are missing from the total must lie further back.
 func (s *survey) findOldest(ctx context.Context) error {
+	if s.from.Finite() {
+		s.found.Oldest = min(s.from, s.inside)
+		return nil
+	}
 	for s.found.Requests < maxProbes && s.ladder.get().Windows() && !s.near() {
 		at := s.guess()
 		events, more, err := s.probe(ctx, question{start: shard.ByUntil, until: at.CeilMilli()})
@@ -231,6 +247,7 @@ func (s *survey) probe(ctx context.Context, q question) (events []shard.Event, m
 		pages, err := s.fetch(ctx, &q)
 		if err == nil {
 			failpoint.Hit("survey.probed")
+			s.newest.keep(&q, pages)
 			for _, page := range pages {
 				events = append(events, page.Events...)
 			}

@@ -21,7 +21,7 @@ func blindTop(c apisim.Config, n int64) apisim.Config {
 // ended before it began, with the advice to give a span, which would not have helped.
 func TestUnreadableNewestPageDoesNotStopTheStart(t *testing.T) {
 	play(t, scene{api: blindTop(apisim.Config{Events: 5000}, 250)}, func(w *world) {
-		found, err := w.Survey(w.t.Context())
+		found, err := w.Survey(w.t.Context(), shard.Past)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -37,14 +37,14 @@ func TestAWaitSaysNothingOfTheAPI(t *testing.T) {
 	play(t, scene{api: apisim.Config{Events: 5000}}, func(w *world) {
 		w.sim.Script(apisim.Feed, apisim.Limited(time.Hour))
 		w.sim.Script(apisim.List, apisim.Behave(), apisim.Limited(time.Hour))
-		_, err := w.Survey(w.t.Context())
+		_, err := w.Survey(w.t.Context(), shard.Past)
 		wantStop(t, err, 4)
 	})
 }
 
 func TestAnAPIOfNothingReadableIsRefusedSoon(t *testing.T) {
 	play(t, scene{api: blindTop(apisim.Config{Events: 5000}, 5000)}, func(w *world) {
-		found, err := w.Survey(w.t.Context())
+		found, err := w.Survey(w.t.Context(), shard.Past)
 		if w.said(err) == nil || found.Requests != maxUnreadable {
 			t.Errorf("%v after %d requests", err, found.Requests)
 		}

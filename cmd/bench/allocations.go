@@ -98,7 +98,7 @@ func prepare(ctx context.Context, p place, client *fetch.Client, db *sink.Postgr
 	if err := db.Migrate(ctx); err != nil {
 		return nil, err
 	}
-	found, err := client.Survey(ctx)
+	found, err := client.Survey(ctx, shard.Past)
 	if err != nil {
 		return nil, err
 	}

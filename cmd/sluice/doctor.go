@@ -81,7 +81,7 @@ func (p *program) examineAPI(ctx context.Context, s *settings) []sink.Finding {
 	defer client.Close()
 	defer p.shareIfAny(ctx, src.name, pacer, log)()
 	began := time.Now()
-	found, err := client.Survey(ctx)
+	found, err := client.Survey(ctx, s.span().Start)
 	if err != nil {
 		return []sink.Finding{{Name: "api", Level: sink.Fail, Detail: err.Error(), Hint: "check API_BASE_URL and TARGET_API_KEY"}}
 	}

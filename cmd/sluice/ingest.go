@@ -252,7 +252,7 @@ func (i *ingest) planJob(ctx context.Context) error {
 
 // survey looks at the API and cuts the span into windows.
 func survey(ctx context.Context, client *fetch.Client, s *settings) (fetch.Survey, []shard.Window, error) {
-	found, err := client.Survey(ctx)
+	found, err := client.Survey(ctx, s.span().Start)
 	if err != nil {
 		return found, nil, err
 	}

@@ -16,9 +16,9 @@ func (p *program) planCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "plan",
 		Short: "Look at the API and show the windows that a run would walk",
-		Long: "Asks the API for a few pages (at most 14 requests), and shows what it can do, the span of its events and the windows\n" +
-			"that `sluice run` would walk. Nothing is stored. The requests count against the API's quota, and the life of the key\n" +
-			"may start with its first use.",
+		Long: "Asks the API for a few pages (at most 14 requests, two with --from), and shows what it can do, the span of its\n" +
+			"events and the windows that `sluice run` would walk. Nothing is stored. The requests count against the API's\n" +
+			"quota, and the life of the key may start with its first use.",
 		Args: noArgs,
 		RunE: p.stoppably(&s, p.plan),
 	}
