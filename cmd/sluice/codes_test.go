@@ -31,6 +31,10 @@ func TestWrongUsageIsExplained(t *testing.T) {
 		"dead-letters list --limit=0":           "--limit",
 		"simulate --profile=fast":               "--profile",
 		"simulate --tie=many":                   "12000@",
+		"simulate --live-start=2026-01-27":      "--live-rate",
+		"simulate --at=2026-01-27":              "--truth",
+		"simulate --live-rate=-1":               "Live.Rate",
+		"simulate --late-share=0.1":             "Live.Rate",
 	} {
 		r := w.mustRun(exitUsage, strings.Fields(line)...)
 		if !contains(r.stderr, want) || !contains(r.stderr, "exit code 2") {
@@ -271,6 +275,8 @@ func TestCommandsThatLook(t *testing.T) {
 		"version":                               "sluice",
 		"--help":                                "dead-letters",
 		"simulate --truth --events=10 --seed=1": "10|",
+		"simulate --truth --events=10 --live-rate=1 --live-start=2026-01-01 --at=2026-01-01T00:01:40Z":                             "110|",
+		"simulate --truth --events=10 --live-rate=1 --live-start=2026-01-01 --at=2026-01-01T00:01:40Z --from=2026-01-01T00:00:01Z": "99|",
 	} {
 		if r := w.mustRun(exitOK, strings.Fields(line)...); !contains(r.stdout, want) {
 			t.Errorf("sluice %s: %q is not in\n%s%s", line, want, r.stdout, r.stderr)

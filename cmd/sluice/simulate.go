@@ -20,13 +20,14 @@ import (
 type simulateSettings struct {
 	listen, profile, health string
 	truth                   bool
-	from, to                instantFlag
+	from, to, at            instantFlag
 	list, feed              limitFlag
 
 	// config holds what the flags set; a flag that was not given leaves the profile's value.
-	config apisim.Config
-	skewAt instantFlag
-	tie    tieFlag
+	config    apisim.Config
+	skewAt    instantFlag
+	liveStart instantFlag
+	tie       tieFlag
 	// latency replaces all that the profile says of latency.
 	latency time.Duration
 }
@@ -37,8 +38,11 @@ func (p *program) simulateCommand() *cobra.Command {
 		Use:   "simulate",
 		Short: "Serve the DataSync Analytics API from a simulator",
 		Long: "Serves the API as some thirty people observed it. Every disputed fact is a setting; faults are drawn from the seed.\n" +
-			"Event i is a function of the seed and i: --truth prints the count and the hash that a table must have.",
+			"Event i is a function of the seed and i: --truth prints the count and the hash that a table must have.\n" +
+			"With --live-rate events go on after --live-start, some late; what is there is a function of the flags and the clock. With the same\n" +
+			"--live-start, another simulator serves the same, and --truth --at says what was there. A start that has passed makes a gap.",
 		Example: "  sluice simulate --profile=challenge --listen=127.0.0.1:8080\n" +
+			"  sluice simulate --live-rate=50 --live-start=2026-01-27T20:00:00Z --late-share=0.05 --late-by=2m --late-most=10m\n" +
 			"  sluice simulate --truth --events=3000000 --seed=1\n" +
 			"  sluice simulate --health=http://127.0.0.1:8080/health",
 		Args: noArgs,
@@ -56,6 +60,7 @@ func (s *simulateSettings) bind(flags *pflag.FlagSet) {
 	flags.BoolVar(&s.truth, "truth", false, "only print count and hash of the events, as the table must have them")
 	flags.Var(&s.from, "from", "with --truth: only events from here on")
 	flags.Var(&s.to, "to", "with --truth: only events before this")
+	flags.Var(&s.at, "at", "with --truth: only what was there at this time (default: now)")
 	flags.Int64Var(&c.Events, "events", 3_000_000, "how many events there are")
 	flags.Uint64Var(&c.Seed, "seed", 1, "decides every event and every fault")
 	flags.Float64Var(&c.SkewShare, "skew", 0, "share of the events inside one hour")
@@ -78,6 +83,38 @@ func (s *simulateSettings) bind(flags *pflag.FlagSet) {
 	flags.DurationVar(&c.TokenLife, "token-life", 300*time.Second, "how long a stream token lives")
 	flags.StringVar(&c.Key, "key", "", "the only key that is accepted (default: any)")
 	s.bindFaults(flags)
+	s.bindLive(flags)
+}
+
+func (s *simulateSettings) bindLive(flags *pflag.FlagSet) {
+	l := &s.config.Live
+	flags.Float64Var(&l.Rate, "live-rate", 0, "events a second that go on after --events of them")
+	flags.Var(&s.liveStart, "live-start", "where --events end, 30 days after the first, and those of --live-rate begin (default: now)")
+	flags.Float64Var(&l.LateShare, "late-share", 0, "share of the new events that are served some time after their timestamp")
+	flags.DurationVar(&l.LateBy, "late-by", 0, "how long after it on average, exponentially distributed")
+	flags.DurationVar(&l.LateMost, "late-most", 0, "how long after it at most (default: five times --late-by)")
+}
+
+// checkLive refuses what would be ignored without a word.
+func (s *simulateSettings) checkLive() error {
+	switch {
+	case s.liveStart.set && s.config.Live.Rate == 0:
+		return usage("--live-start: nothing goes on from there without --live-rate")
+	case s.at.set && !s.truth:
+		return usage("--at: only --truth looks at another time than now")
+	}
+	return nil
+}
+
+// began returns when the growing of a live simulation begins; of one that stands still, no time.
+func (s *simulateSettings) began() time.Time {
+	switch {
+	case s.liveStart.set:
+		return s.liveStart.at.Time()
+	case s.config.Live.Rate > 0:
+		return time.Now()
+	}
+	return time.Time{}
 }
 
 func (s *simulateSettings) bindFaults(flags *pflag.FlagSet) {
@@ -115,8 +152,8 @@ func (s *simulateSettings) merge(flags *pflag.FlagSet) (apisim.Config, error) {
 	if s.skewAt.set {
 		merged.SkewStart = s.skewAt.at.Time()
 	}
-	merged.Ties = s.tie
-	return merged, nil
+	merged.Ties, merged.Newest = s.tie, s.began()
+	return merged, s.checkLive()
 }
 
 // asLimit turns a limit of the client's kind into one of the simulator's.

@@ -2,11 +2,12 @@ package main
 
 import (
 	"fmt"
+	"time"
 
 	"sluice/fetch/apisim"
 )
 
-// printTruth prints what a table must hold after a right run, and the SQL that says what it holds.
+// printTruth prints what a table must hold after a right run that has read all that was there at an instant.
 func (p *program) printTruth(s *simulateSettings, sim *apisim.Server) error {
 	start, end := int64(apisim.Past), int64(apisim.Future)
 	if s.from.set {
@@ -15,7 +16,11 @@ func (p *program) printTruth(s *simulateSettings, sim *apisim.Server) error {
 	if s.to.set {
 		end = int64(s.to.at)
 	}
-	sum := sim.Data().Truth(start, end)
+	at := time.Now()
+	if s.at.set {
+		at = s.at.at.Time()
+	}
+	sum := sim.Data().At(at).Truth(start, end)
 	_, err := fmt.Fprintf(p.stdout, "%d|%s\n", sum.Rows, sum.Hash)
 	return err
 }

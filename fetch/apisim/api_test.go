@@ -16,7 +16,7 @@ import (
 type api struct {
 	*Server
 	t      *testing.T
-	client http.Transport
+	client http.RoundTripper
 	url    string
 	token  string
 }
@@ -29,10 +29,27 @@ func start(t *testing.T, c Config) *api {
 	}
 	server := httptest.NewServer(s)
 	t.Cleanup(server.Close)
-	a := &api{Server: s, t: t, url: server.URL}
 	// On a connection that was used before, net/http repeats a request that got no answer, without a word.
-	a.client.DisableKeepAlives = true
-	return a
+	return &api{Server: s, t: t, url: server.URL, client: &http.Transport{DisableKeepAlives: true}}
+}
+
+// near is start without a port, for tests in virtual time.
+func near(t *testing.T, c Config) *api {
+	t.Helper()
+	s, err := New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &api{Server: s, t: t, client: direct{s}}
+}
+
+// direct hands requests on without a network.
+type direct struct{ http.Handler }
+
+func (d direct) RoundTrip(r *http.Request) (*http.Response, error) {
+	w := httptest.NewRecorder()
+	d.ServeHTTP(w, r)
+	return w.Result(), nil
 }
 
 // reply is an answer, read to its end.

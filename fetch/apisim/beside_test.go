@@ -115,9 +115,10 @@ func TestSessionsHoldTheirEvents(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	v := d.At(time.Now())
 	for serial := range d.Events() {
 		index := d.sessionOf(serial)
-		started, ended := d.sessionSpan(index)
+		started, ended := v.sessionSpan(index)
 		if e := d.Event(serial); e.AtMS < started || e.AtMS > ended || e.Session != d.session(index).id {
 			t.Fatalf("event %d at %d, session %d from %d to %d", serial, e.AtMS, index, started, ended)
 		}

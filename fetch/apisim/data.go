@@ -41,19 +41,22 @@ func pick(shares []share, total uint64, r uint32) string {
 
 // Data is a data set. An event is named by its serial, a number from 0 to Events()-1, of which everything in it is a pure
 // function; the position of an event in the order of time, oldest first, is its serial too, except among the events of one
-// millisecond, which the API orders by id. Nothing in Data grows with the number of events.
+// millisecond, which the API orders by id. Nothing in Data grows with the number of events. Where the data set grows (Live),
+// serials go on after the history, and a View says which of them are there to be seen at an instant.
 type Data struct {
 	config                  Config
 	timeline                timeline
 	events, sessions, users namespace
 	keys                    keys
-	sessionCount, userCount int64
+	history                 int64 // events that are there from the beginning: all, if the set does not grow
+	pace                    pace
+	userCount               int64
 	types                   uint64 // what the shares of types add up to
 	ties                    ties
 }
 
 // keys of the draws, one for every purpose.
-type keys struct{ event, name, session, wrong, malformed uint64 }
+type keys struct{ event, name, session, wrong, malformed, late uint64 }
 
 // Event is one event, as the API serves it.
 type Event struct {
@@ -62,6 +65,7 @@ type Event struct {
 	Device, Browser   string
 	AtMS              int64 // the timestamp as served, in epoch milliseconds
 	OrderMS           int64 // the one that decides its place in the order; another one only in a record with a wrong timestamp
+	ArrivesMS         int64 // from when on it is served, if it is none of the history: OrderMS, or later in a late one
 }
 
 // NewData makes the data set that c describes; what c says on how it is served does not matter.
@@ -73,34 +77,41 @@ func NewData(c Config) (*Data, error) {
 	d := &Data{config: c, timeline: newTimeline(&c),
 		events: newNamespace(c.Seed, "event"), sessions: newNamespace(c.Seed, "session"), users: newNamespace(c.Seed, "user"),
 		keys: keys{event: keyOf(c.Seed, "attributes"), name: keyOf(c.Seed, "name"), session: keyOf(c.Seed, "session attributes"),
-			wrong: keyOf(c.Seed, "wrong"), malformed: keyOf(c.Seed, "malformed")}}
-	d.sessionCount = max(d.Events()/perSession, concurrent)
-	d.userCount = max(d.sessionCount/perUser, 1)
+			wrong: keyOf(c.Seed, "wrong"), malformed: keyOf(c.Seed, "malformed"), late: keyOf(c.Seed, "late")}}
+	d.history = d.timeline.events()
+	sessions := max(d.history/perSession, concurrent)
+	d.pace, d.userCount = paceOf(d.history, sessions), max(sessions/perUser, 1)
+	if c.Live.Rate > 0 {
+		d.timeline.grow(c.Newest, c.Live.Rate)
+	}
 	for _, t := range types {
 		d.types += t.events
 	}
 	return d, nil
 }
 
-// Events returns how many events there are, malformed ones included.
-func (d *Data) Events() int64 { return d.timeline.events() }
+// Events returns how many events there are to be seen by now, malformed ones included. If the set does not grow, they are the
+// serials from 0 on.
+func (d *Data) Events() int64 { return d.At(time.Now()).Events() }
 
 // Source names the data: see Config.Source.
 func (d *Data) Source() string { return d.config.Source() }
 
-// Event returns the event of a serial, from 0 to Events()-1. If its record is malformed, this is what it would be.
+// Event returns the event of a serial, whether or not it is to be seen yet. If its record is malformed, this is what it would be.
 func (d *Data) Event(serial int64) Event {
 	f, s := d.fields(serial), d.session(d.sessionOf(serial))
 	at := d.timeline.at(serial)
 	return Event{
 		ID: d.events.uuid(serial), Session: s.id, User: s.user,
 		Type: f.kind, Name: string(f.appendName(nil)), Device: s.device, Browser: s.browser,
-		AtMS: d.served(serial, at), OrderMS: at,
+		AtMS: d.served(serial, at), OrderMS: at, ArrivesMS: at + d.delay(serial),
 	}
 }
 
-// Find returns the serial of the event with an id.
-func (d *Data) Find(id uuid.UUID) (serial int64, ok bool) { return d.events.serial(id, d.Events()) }
+// Find returns the serial of the event with an id, whether or not it is to be seen yet.
+func (d *Data) Find(id uuid.UUID) (serial int64, ok bool) {
+	return d.events.serial(id, d.timeline.events())
+}
 
 // fields are what an event has of its own, beside its id and its time.
 type fields struct {
@@ -129,8 +140,7 @@ func (f *fields) appendName(b []byte) []byte {
 
 // sessionOf returns the session of an event: one of those that are under way at its position, drawn.
 func (d *Data) sessionOf(serial int64) int64 {
-	oldest := int64(float64(serial) * float64(d.sessionCount-concurrent+1) / float64(d.Events()))
-	return oldest + int64(draw(d.keys.event, serial)>>32*concurrent>>32)
+	return d.pace.oldest(serial) + int64(draw(d.keys.event, serial)>>32*concurrent>>32)
 }
 
 // session is what all events of a session share.

@@ -46,6 +46,15 @@
 // events need no more memory than one. Data.Truth says what a right reader must have stored, TruthSQL asks a database what
 // was stored, and the two answers are equal texts. Data.MalformedRecords are the records that must not have become rows.
 //
+// # Growing
+//
+// With Config.Live events go on after Config.Newest as the clock does, at a steady rate, and some are served only some time
+// after their timestamp. What is there to be seen at an instant is a View, a pure function of the Config and that instant:
+// another process with the same Config serves the same, and Data.At(t).Truth says what a right reader had stored if it had read
+// everything at t. What has been seen stays. A Newest in the past makes a gap. A page is of the instant at which its request is
+// answered, before its latency; in the cache it stays as it was, meta.total too. The clock is time.Now, which
+// testing/synctest drives.
+//
 // # Faults
 //
 // Config.Faults draws faults for a share of the requests; Server.Script and Server.Control put them where a test wants them:

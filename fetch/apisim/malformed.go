@@ -93,13 +93,17 @@ func (d *Data) sound(serial int64) bool {
 	return !malformed
 }
 
+// MalformedRecords returns the malformed records of a window that are to be seen by now: see View.MalformedRecords.
+func (d *Data) MalformedRecords(start, end int64) iter.Seq2[int64, []byte] {
+	return d.At(time.Now()).MalformedRecords(start, end)
+}
+
 // MalformedRecords returns the malformed records of a window [start, end), in microseconds since 1970 like Truth, by serial.
 // A record belongs to the window of its place in the order, whatever timestamp it is served with.
-func (d *Data) MalformedRecords(start, end int64) iter.Seq2[int64, []byte] {
+func (v View) MalformedRecords(start, end int64) iter.Seq2[int64, []byte] {
 	return func(yield func(int64, []byte) bool) {
-		first, last := d.timeline.before(ceilMilli(start)), d.timeline.before(ceilMilli(end))
-		for serial := first; serial < last; serial++ {
-			if raw := d.MalformedRecord(serial); raw != nil && !yield(serial, raw) {
+		for serial := range v.serials(start, end) {
+			if raw := v.data.MalformedRecord(serial); raw != nil && !yield(serial, raw) {
 				return
 			}
 		}

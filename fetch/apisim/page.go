@@ -17,6 +17,7 @@ type page struct {
 	events    int // in it, each counted as often as it is there
 	twice     int // of its first events come twice
 	more      bool
+	total     int64  // as told: of everything that was to be seen
 	cursor    string // empty at the end
 	expires   time.Time
 	expiresIn int // seconds, as told when the page was made
@@ -91,9 +92,10 @@ func (x *exchange) plan(sel selection, limit int) page {
 		p.twice = min(f.twice, limit/2)
 		want = limit - p.twice
 	}
-	seen, last, lastAt, more := x.data.take(&p.selection, want)
+	seen, last, lastAt, more := p.take(want)
 	p.twice = min(p.twice, seen)
 	p.events, p.more = seen+p.twice, more && !f.early
+	p.total = p.view.Events() + x.config.TotalError
 	if p.more {
 		p.cursor, p.expires = x.cursors.encode(x.data.events.uuid(last), lastAt, time.Now())
 	}
@@ -101,19 +103,19 @@ func (x *exchange) plan(sel selection, limit int) page {
 }
 
 // take finds where a page of at most so many events ends: how many there are, the last of them, and whether more follow.
-func (d *Data) take(sel *selection, want int) (seen int, last, at int64, more bool) {
-	if !sel.filters() {
-		seen = int(min(int64(want), sel.below-sel.floor))
+func (s *selection) take(want int) (seen int, last, at int64, more bool) {
+	if !s.filters() {
+		seen = int(min(int64(want), s.below-s.floor))
 		if seen > 0 {
-			end := d.walk(sel.below - int64(seen) + 1)
+			end := s.view.data.walk(s.below - int64(seen) + 1)
 			last, at = end.next()
 		}
-		return seen, last, at, sel.below-int64(seen) > sel.floor
+		return seen, last, at, s.below-int64(seen) > s.floor
 	}
-	w := d.walk(sel.below)
-	for w.left > sel.floor {
+	w := s.view.data.walk(s.below)
+	for w.left > s.floor {
 		serial, ms := w.next()
-		if !d.passes(sel, serial) {
+		if !s.passes(serial) {
 			continue
 		}
 		if seen == want {
@@ -157,11 +159,11 @@ func (f *Fault) spoil(body []byte) []byte {
 
 // appendPage writes the body of a page.
 func (x *exchange) appendPage(b []byte, p *page) []byte {
-	return x.appendEnvelope(x.appendEvents(append(b, `{"data":[`...), p), p, x.data.Events()+x.config.TotalError)
+	return x.appendEnvelope(x.appendEvents(append(b, `{"data":[`...), p), p)
 }
 
 // appendEnvelope writes what follows the records.
-func (x *exchange) appendEnvelope(b []byte, p *page, total int64) []byte {
+func (x *exchange) appendEnvelope(b []byte, p *page) []byte {
 	if x.config.Flat {
 		b = appendMore(append(b, `],`...), p)
 		return append(b, '}')
@@ -176,7 +178,7 @@ func (x *exchange) appendEnvelope(b []byte, p *page, total int64) []byte {
 		b = strconv.AppendInt(b, int64(p.expiresIn), 10)
 	}
 	b = append(b, `},"meta":{"total":`...)
-	b = strconv.AppendInt(b, total, 10)
+	b = strconv.AppendInt(b, p.total, 10)
 	b = append(b, `,"returned":`...)
 	b = strconv.AppendInt(b, int64(p.events), 10)
 	b = append(append(b, `,"requestId":"`...), p.requestID...)
@@ -200,7 +202,7 @@ func (x *exchange) appendEvents(b []byte, p *page) []byte {
 	w := x.data.walk(p.below)
 	for place := 0; place < p.events; {
 		serial, at := w.next()
-		if p.filters() && !x.data.passes(&p.selection, serial) {
+		if p.filters() && !p.passes(serial) {
 			continue
 		}
 		for range times(place < 2*p.twice) {

@@ -39,11 +39,13 @@ func (x *exchange) serveStats() {
 	if !x.config.OpenStats && !x.authorize() || x.disturb() || x.restOther() != nil {
 		return
 	}
-	d := x.data
+	v := x.data.At(time.Now())
+	events := v.Events()
+	sessions := min(v.sessionTotal(), events)
 	b := fmt.Appendf(nil, `{"counts":{"users":%d,"sessions":%d,"events":%d,"metrics":0},"distributions":{"eventTypes":[`,
-		min(d.userCount, d.Events()), min(d.sessionCount, d.Events()), d.Events()+x.config.TotalError)
-	b = append(appendShares(b, types, d.Events()), `],"deviceTypes":[`...)
-	b = append(appendShares(b, devices, min(d.sessionCount, d.Events())), `]},`...)
+		min(x.data.userCount, events), sessions, events+x.config.TotalError)
+	b = append(appendShares(b, types, events), `],"deviceTypes":[`...)
+	b = append(appendShares(b, devices, sessions), `]},`...)
 	x.send(http.StatusOK, contentJSON, fmt.Appendf(b, `"meta":{"generatedAt":"%s"},"cache":{"status":"MISS","ttl":300,`+
 		`"redis":{"keys":2,"memory":"7.62M","hitRate":"83.4%%"}}}`, time.Now().UTC().Format(isoMillis)))
 }

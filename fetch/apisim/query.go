@@ -13,8 +13,10 @@ import (
 	"github.com/google/uuid"
 )
 
-// selection is which events a page is taken from: those of the positions [floor, below) that pass the filters.
+// selection is which events a page is taken from: those of the positions [floor, below) that are to be seen and pass the
+// filters. Its view is part of it, so that a page of the cache stays as it was.
 type selection struct {
+	view         View
 	floor, below int64
 	session      int64 // the index of the only session, or anySession
 	kind         string
@@ -22,11 +24,16 @@ type selection struct {
 
 const anySession = -1
 
-func (s *selection) filters() bool { return s.session != anySession || s.kind != "" }
+// filters tells whether the selection leaves out some of its positions.
+func (s *selection) filters() bool {
+	return s.session != anySession || s.kind != "" || s.below > s.view.settled
+}
 
 // passes tells whether an event is wanted.
-func (d *Data) passes(s *selection, serial int64) bool {
-	return (s.session == anySession || d.sessionOf(serial) == s.session) && (s.kind == "" || d.fields(serial).kind == s.kind)
+func (s *selection) passes(serial int64) bool {
+	d := s.view.data
+	return (s.session == anySession || d.sessionOf(serial) == s.session) && (s.kind == "" || d.fields(serial).kind == s.kind) &&
+		s.view.sees(serial)
 }
 
 // errTeapot is the answer to a cursor beyond the oldest event that one account reported.
@@ -39,7 +46,8 @@ func (e *expiredError) Error() string { return "cursor expired at " + e.at.Strin
 
 // selects reads the parameters of a query. Unknown parameters, and since and until where they do not work, are ignored.
 func (s *Server) selects(query url.Values, endpoint Endpoint, now time.Time) (selection, error) {
-	sel := selection{below: s.data.Events(), session: anySession}
+	view := s.data.At(now)
+	sel := selection{view: view, below: view.end, session: anySession}
 	if err := s.selectCursor(&sel, query.Get("cursor"), now); err != nil {
 		return sel, err
 	}
@@ -68,7 +76,7 @@ func (s *Server) selectCursor(sel *selection, text string, now time.Time) error 
 	case s.config.Teapot && c.TS < s.config.Oldest.UnixMilli():
 		return errTeapot
 	}
-	sel.below = s.data.after(c.TS, c.ID)
+	sel.below = min(sel.below, s.data.after(c.TS, c.ID))
 	return nil
 }
 
@@ -98,7 +106,7 @@ func millis(text string) (int64, bool) {
 // selectFilters reads the filters of the list that are known to work: by session, and by type.
 func (s *Server) selectFilters(sel *selection, query url.Values) {
 	if id := query.Get("sessionId"); id != "" {
-		index, ok := s.data.findSession(id)
+		index, ok := sel.view.findSession(id)
 		if !ok {
 			sel.floor = sel.below
 			return
@@ -115,19 +123,18 @@ func (s *Server) selectFilters(sel *selection, query url.Values) {
 }
 
 // findSession returns the index of a session by its id.
-func (d *Data) findSession(id string) (int64, bool) {
+func (v *View) findSession(id string) (int64, bool) {
 	parsed, err := uuid.Parse(id)
-	if err != nil || d.Events() == 0 {
+	if err != nil {
 		return 0, false
 	}
-	return d.sessions.serial(parsed, d.sessionCount)
+	return v.data.sessions.serial(parsed, v.sessionTotal())
 }
 
 // sessionRange returns the positions [first, end) that hold all events of a session, and some of others.
 func (d *Data) sessionRange(index int64) (first, end int64) {
-	perStep := float64(d.Events()) / float64(d.sessionCount-concurrent+1)
-	first = max(0, int64(float64(index-concurrent+1)*perStep)-1)
-	end = min(d.Events(), int64(float64(index+1)*perStep)+1)
+	first = max(0, d.pace.first(index-concurrent+1)-1)
+	end = min(d.timeline.events(), d.pace.first(index+1)+1)
 	// In a millisecond with several events, the order is not that of the serials.
 	first, _ = d.timeline.group(first)
 	_, end = d.timeline.group(end - 1)

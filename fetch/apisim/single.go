@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"path"
+	"time"
 
 	"github.com/google/uuid"
 )
@@ -30,7 +31,7 @@ func (x *exchange) findEvent(id string) (int64, bool) {
 	if err != nil || len(id) != 36 {
 		return 0, false
 	}
-	return x.data.Find(parsed)
+	return x.data.At(time.Now()).Find(parsed)
 }
 
 func (x *exchange) appendSingle(b []byte, serial int64) []byte {

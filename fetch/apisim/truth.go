@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"strconv"
 	"sync"
+	"time"
 )
 
 // The open ends of a window.
@@ -33,19 +34,22 @@ const TruthSQL = `
 		where ($1::timestamptz is null or timestamp >= $1) and ($2::timestamptz is null or timestamp < $2)
 	) as hashed`
 
+// Truth returns the count and the hash of what is to be seen of a window by now: see View.Truth.
+func (d *Data) Truth(start, end int64) Sum { return d.At(time.Now()).Truth(start, end) }
+
 // Truth returns the count and the hash of all rows that a right reader makes of the events in a window [start, end), in
 // microseconds since 1970 or Past and Future. Timestamps are taken as served; malformed records make no row.
-func (d *Data) Truth(start, end int64) Sum {
-	first, last := int64(0), d.Events()
-	if d.config.WrongShare == 0 {
-		first, last = d.timeline.before(ceilMilli(start)), d.timeline.before(ceilMilli(end))
+func (v View) Truth(start, end int64) Sum {
+	first, last := int64(0), v.end
+	if v.data.config.WrongShare == 0 {
+		first, last = v.positions(start, end)
 	}
 	parts := make([]tally, runtime.GOMAXPROCS(0))
 	var scans sync.WaitGroup
 	for i := range parts {
 		n := int64(len(parts))
 		from, to := first+(last-first)*int64(i)/n, first+(last-first)*int64(i+1)/n
-		scans.Go(func() { parts[i] = d.scan(from, to, start, end) })
+		scans.Go(func() { parts[i] = v.scan(from, to, start, end) })
 	}
 	scans.Wait()
 	var all tally
@@ -61,14 +65,15 @@ type tally struct {
 }
 
 // scan counts the rows of the serials [from, to) that are in the window as served.
-func (d *Data) scan(from, to, start, end int64) (t tally) {
+func (v *View) scan(from, to, start, end int64) (t tally) {
 	var row []byte
+	d := v.data
 	for serial := from; serial < to; serial++ {
 		at := d.served(serial, d.timeline.at(serial)) * 1000
 		if at < start || at >= end {
 			continue
 		}
-		if !d.sound(serial) {
+		if !v.sees(serial) || !d.sound(serial) {
 			continue
 		}
 		row = d.appendRow(row[:0], serial, at)

@@ -11,8 +11,11 @@ import (
 // withDefaults fills in what is not set.
 func (c Config) withDefaults() Config {
 	c.Events = cmp.Or(c.Events, realEvents)
-	c.Oldest = orTime(c.Oldest, time.UnixMilli(realOldest))
 	c.Newest = orTime(c.Newest, time.UnixMilli(realNewest))
+	if c.Live.Rate > 0 {
+		c.Oldest = orTime(c.Oldest, c.Newest.Add((realOldest-realNewest)*time.Millisecond))
+	}
+	c.Oldest = orTime(c.Oldest, time.UnixMilli(realOldest))
 	c.SkewStart = orTime(c.SkewStart, c.Oldest.Add(c.Newest.Sub(c.Oldest)/2).Truncate(time.Hour))
 	c.Algorithm = cmp.Or(c.Algorithm, SlidingAll)
 	c.QueryLimit = cmp.Or(c.QueryLimit, c.List.Requests)
@@ -24,7 +27,7 @@ func (c Config) withDefaults() Config {
 	c.CursorLife = cmp.Or(c.CursorLife, 120*time.Second)
 	c.TokenLife = cmp.Or(c.TokenLife, 300*time.Second)
 	c.Gate = cmp.Or(c.Gate, GateBrowser)
-	c.Latency = c.Latency.withDefaults()
+	c.Live, c.Latency = c.Live.withDefaults(), c.Latency.withDefaults()
 	c.Faults = c.Faults.withDefaults()
 	return c
 }
@@ -46,17 +49,21 @@ func (c *Config) validate() error {
 	if c.Newest.Before(c.Oldest) {
 		bad("Newest: %s is before Oldest, %s", c.Newest, c.Oldest)
 	}
+	if c.Newest.UnixMilli() >= lastYear {
+		bad("Newest: %s is not before 2200", c.Newest)
+	}
 	if c.PageCap < 1 || c.ListDefault < 1 || c.FeedDefault < 1 {
 		bad("PageCap, ListDefault, FeedDefault: %d, %d, %d are not all positive", c.PageCap, c.ListDefault, c.FeedDefault)
 	}
-	faults = append(faults, c.checkShares(), c.checkTies(), c.checkWords(), c.checkLimits())
+	faults = append(faults, c.Live.check(), c.checkShares(), c.checkTies(), c.checkWords(), c.checkLimits())
 	return errors.Join(faults...)
 }
 
 // checkShares looks at everything that is a share of something.
 func (c *Config) checkShares() error {
 	var faults []error
-	shares := map[string]float64{"SkewShare": c.SkewShare, "WrongShare": c.WrongShare, "MalformedShare": c.MalformedShare}
+	shares := map[string]float64{"SkewShare": c.SkewShare, "WrongShare": c.WrongShare, "MalformedShare": c.MalformedShare,
+		"Live.LateShare": c.Live.LateShare}
 	for name, share := range c.Faults.shares() {
 		shares["Faults."+name] = share
 	}

@@ -55,7 +55,7 @@ func (d *Data) sortGroup(first, end int64) []int64 {
 // after returns the position that an answer after (ts, id) ends before: how many events lie strictly below it in the order.
 func (d *Data) after(ts int64, id uuid.UUID) int64 {
 	first := d.timeline.before(ts)
-	if first == d.Events() || d.timeline.at(first) != ts {
+	if first == d.timeline.events() || d.timeline.at(first) != ts {
 		return first
 	}
 	_, end := d.timeline.group(first)
@@ -82,7 +82,7 @@ func (d *Data) walk(below int64) walk {
 		return w
 	}
 	w.at, w.older = d.timeline.at(below-1), w.peek()
-	if w.at == w.older || below < d.Events() && d.timeline.at(below) == w.at {
+	if w.at == w.older || below < d.timeline.events() && d.timeline.at(below) == w.at {
 		w.enter()
 	}
 	return w
