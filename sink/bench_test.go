@@ -125,7 +125,7 @@ func (w *writer) commitStaged(b *testing.B, events []shard.Event) {
 		b.Error(err)
 		return
 	}
-	if err := w.p.transact(b.Context(), &commit{load: l, staged: true}); err != nil {
+	if err := w.p.transact(b.Context(), group{{load: l, staged: true}}); err != nil {
 		b.Error(err)
 	}
 	w.from.Seq++

@@ -14,24 +14,33 @@ import (
 	"sluice/shard/failpoint"
 )
 
-// advance begins the transaction and moves the checkpoint, in one exchange with the server. moved is false where the row is
-// not at the batch's seq, or not this run's.
-func (p *Postgres) advance(ctx context.Context, conn *pgxpool.Conn, c *commit) (tx pgx.Tx, moved bool, err error) {
-	t := c.expected()
-	at, id := key(c.Resume)
-	both := &pgx.Batch{}
-	both.BeginTx(pgx.TxOptions{IsoLevel: pgx.ReadCommitted})
-	both.Queue(moveCheckpoint, c.From.ID, c.From.Seq, p.config.Run, orNull(c.Cursor), timeOrNull(c.CursorExpires), at, id,
-		orNull(string(c.Proof)), t.Received, t.Events, t.Duplicates, t.OutOfWindow, t.DeadLetters, t.OutOfOrder)
-	results := conn.SendBatch(ctx, both)
+// advance begins the transaction and moves the checkpoints of a group, in one exchange with the server. moved is false where a
+// row is not at its batch's seq, or not this run's.
+func (p *Postgres) advance(ctx context.Context, conn *pgxpool.Conn, g group) (tx pgx.Tx, moved bool, err error) {
+	all := &pgx.Batch{}
+	all.BeginTx(pgx.TxOptions{IsoLevel: pgx.ReadCommitted})
+	for _, c := range g {
+		p.move(all, c)
+	}
+	results := conn.SendBatch(ctx, all)
 	failpoint.Hit("begin.sent")
 	tx = results.Tx()
-	if _, err = results.Exec(); err == nil {
+	_, err = results.Exec()
+	rows := int64(0)
+	for i := 0; i < len(g) && err == nil; i++ {
 		var tag pgconn.CommandTag
 		tag, err = results.Exec()
-		moved = tag.RowsAffected() == 1
+		rows += tag.RowsAffected()
 	}
-	return tx, moved, cmp.Or(err, results.Close())
+	return tx, rows == int64(len(g)), cmp.Or(err, results.Close())
+}
+
+// move queues the move of a checkpoint.
+func (p *Postgres) move(all *pgx.Batch, c *commit) {
+	t := c.expected()
+	at, id := key(c.Resume)
+	all.Queue(moveCheckpoint, c.From.ID, c.From.Seq, p.config.Run, orNull(c.Cursor), timeOrNull(c.CursorExpires), at, id,
+		orNull(string(c.Proof)), t.Received, t.Events, t.Duplicates, t.OutOfWindow, t.DeadLetters, t.OutOfOrder)
 }
 
 const moveCheckpoint = `

@@ -15,6 +15,7 @@ import (
 // commit is a batch on its way into the database, over as many attempts as it takes.
 type commit struct {
 	*load
+	alone   bool // it shares no transaction
 	staged  bool // the rows go through the staging table
 	sent    bool // a COMMIT was sent, and its answer did not come back
 	counted tally
@@ -25,16 +26,18 @@ var errTimeout = errors.New("the attempt to commit took too long")
 
 // Commit stores b and moves its checkpoint, in one transaction, and returns what was counted. It keeps trying through faults
 // that pass by themselves until ctx ends; then the batch is dropped whole, and a COPY under way is broken off. The row must
-// have been taken by Begin of this run: otherwise, or if it is not at b.From.Seq, the error is shard.ErrStale.
+// have been taken by Begin of this run: otherwise, or if it is not at b.From.Seq, the error is shard.ErrStale. A batch that
+// finds all writers busy shares the next transaction with others, see group.go.
 func (p *Postgres) Commit(ctx context.Context, b shard.Batch) (shard.Counts, error) {
 	l, err := newLoad(&b)
 	if err != nil {
 		return shard.Counts{}, err
 	}
-	c := &commit{load: l, staged: l.twins}
+	c := &commit{load: l, staged: l.twins, alone: l.twins || l.buries()}
 	failpoint.Hit("batch.ordered")
 	for try := 0; ; try++ {
 		err := p.attempt(ctx, c)
+		c.alone = true // if it is tried again
 		switch {
 		case err == nil:
 			failpoint.Hit("commit.done")
@@ -42,6 +45,7 @@ func (p *Postgres) Commit(ctx context.Context, b shard.Batch) (shard.Counts, err
 			return c.counted.Counts, nil
 		case errors.Is(err, shard.ErrStale):
 			return shard.Counts{}, err
+		case errors.Is(err, errApart) && ctx.Err() == nil: // whose fault it was shows when each is tried alone
 		case !c.staged && refusesRows(err):
 			failpoint.Hit("copy.refused")
 			c.staged = true
@@ -53,23 +57,9 @@ func (p *Postgres) Commit(ctx context.Context, b shard.Batch) (shard.Counts, err
 	}
 }
 
-// attempt waits for its turn and makes one transaction. A nil error means that the batch is in, by this attempt or by the one
-// before.
-func (p *Postgres) attempt(ctx context.Context, c *commit) error {
-	if err := p.writers.Acquire(ctx, 1); err != nil {
-		return err
-	}
-	defer p.writers.Release(1)
-	turn, err := p.disk.enter(ctx)
-	if err != nil {
-		return err
-	}
-	err = p.transact(ctx, c)
-	p.disk.leave(turn, err)
-	return err
-}
-
-func (p *Postgres) transact(ctx context.Context, c *commit) error {
+// transact makes one transaction. A nil error means that all batches are in, by this one or, where there is one batch, by the
+// one before.
+func (p *Postgres) transact(ctx context.Context, g group) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, p.config.Timeout, errTimeout)
 	defer cancel()
 	conn, err := p.pool.Acquire(ctx)
@@ -77,30 +67,55 @@ func (p *Postgres) transact(ctx context.Context, c *commit) error {
 		return err
 	}
 	defer conn.Release()
-	tx, moved, err := p.advance(ctx, conn, c)
+	tx, moved, err := p.advance(ctx, conn, g)
 	defer rollback(ctx, tx)
 	switch {
 	case err != nil:
 		return err
+	case !moved && len(g) > 1:
+		return errApart
 	case !moved:
-		return p.settle(ctx, tx, c)
+		return p.settle(ctx, tx, g[0])
 	}
 	failpoint.Hit("checkpoint.moved")
-	c.sent = false
-	if err := p.fill(ctx, tx, c); err != nil {
+	g.mark(false)
+	if err := p.fill(ctx, tx, g); err != nil {
 		return err
 	}
-	c.sent = true
+	g.mark(true)
 	failpoint.Hit("counts.amended")
 	return tx.Commit(ctx)
 }
 
-// fill stores the rows and the dead letters, and sets right what the checkpoint counts.
-func (p *Postgres) fill(ctx context.Context, tx pgx.Tx, c *commit) error {
-	found, err := p.store(ctx, tx, c)
-	if err != nil {
+// fill stores the rows and the dead letters, and sets right what the checkpoints count.
+func (p *Postgres) fill(ctx context.Context, tx pgx.Tx, g group) error {
+	if c := g[0]; c.staged {
+		found, err := p.salvage(ctx, tx, c.load)
+		if err != nil {
+			return err
+		}
+		return account(ctx, tx, c, found)
+	}
+	if err := copyLoads(ctx, tx, g.loads()); err != nil {
 		return err
 	}
+	for _, c := range g {
+		if err := account(ctx, tx, c, findings{stored: int64(len(c.order))}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// findings is what became of the events of a batch.
+type findings struct {
+	stored  int64
+	known   int64 // the table has them already
+	refused []shard.Reject
+}
+
+// account stores the dead letters of a batch whose rows are in, and corrects its checkpoint.
+func account(ctx context.Context, tx pgx.Tx, c *commit, found findings) error {
 	t := c.expected()
 	t.Events, t.Duplicates = found.stored, t.Duplicates+found.known
 	letters := c.letters(found.refused)
@@ -117,28 +132,20 @@ func (p *Postgres) fill(ctx context.Context, tx pgx.Tx, c *commit) error {
 	return amend(ctx, tx, c.From.ID, c.expected(), t)
 }
 
-// findings is what became of the events of a batch.
-type findings struct {
-	stored  int64
-	known   int64 // the table has them already
-	refused []shard.Reject
-}
+const copyEvents = `copy public.ingested_events (` + copyColumns + `) from stdin (format binary)`
 
-func (p *Postgres) store(ctx context.Context, tx pgx.Tx, c *commit) (findings, error) {
-	if len(c.order) == 0 {
-		return findings{}, nil
+// copyLoads stores the rows of all loads, sorted by id, in one COPY.
+func copyLoads(ctx context.Context, tx pgx.Tx, loads []*load) error {
+	rows := newStream(false, loads...)
+	if rows.total == 0 {
+		return nil
 	}
-	if c.staged {
-		return p.salvage(ctx, tx, c.load)
-	}
-	if err := copyRows(ctx, tx, copyEvents, c.stream(false)); err != nil {
-		return findings{}, err
+	if err := copyRows(ctx, tx, copyEvents, rows); err != nil {
+		return err
 	}
 	failpoint.Hit("copy.done")
-	return findings{stored: int64(len(c.order))}, nil
+	return nil
 }
-
-const copyEvents = `copy public.ingested_events (` + copyColumns + `) from stdin (format binary)`
 
 // copyRows runs a COPY and compares the count: a trigger that returns null skips rows without an error.
 func copyRows(ctx context.Context, tx pgx.Tx, sql string, rows *copyStream) error {
@@ -146,8 +153,8 @@ func copyRows(ctx context.Context, tx pgx.Tx, sql string, rows *copyStream) erro
 	if err != nil {
 		return err
 	}
-	if copied := tag.RowsAffected(); copied != int64(len(rows.order)) {
-		return fmt.Errorf("the server took %d of %d rows without an error: is there a trigger on ingested_events?", copied, len(rows.order))
+	if copied := tag.RowsAffected(); copied != int64(rows.total) {
+		return fmt.Errorf("the server took %d of %d rows without an error: is there a trigger on ingested_events?", copied, rows.total)
 	}
 	return nil
 }

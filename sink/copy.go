@@ -16,15 +16,17 @@ import (
 // timeout.) A stream is read once, and never used again: where a connection breaks, pgx may still be reading from it for a
 // while after CopyFrom has returned.
 type copyStream struct {
-	events []shard.Event
-	order  []int32 // which events, in the order of the rows
-	staged bool    // for the staging table: row number in front, properties as text
+	*merge
+	staged bool // for the staging table: row number in front, properties as text
 
-	next    int
 	buf     []byte // encoded and not yet read: buf[off:]
 	off     int
 	started bool
 	ended   bool
+}
+
+func newStream(staged bool, loads ...*load) *copyStream {
+	return &copyStream{merge: newMerge(loads...), staged: staged}
 }
 
 // copyChunk is encoded at a time; pgx reads 64 KiB at a time.
@@ -60,13 +62,14 @@ func (s *copyStream) fill() bool {
 		s.started = true
 		s.buf = append(make([]byte, 0, copyChunk+copyChunk/4), copyHeader...)
 	}
-	for s.next < len(s.order) && len(s.buf) < copyChunk {
-		s.row(&s.events[s.order[s.next]])
-		s.next++
-	}
-	if s.next == len(s.order) {
-		s.ended = true
-		s.buf = append(s.buf, 0xff, 0xff)
+	for len(s.buf) < copyChunk {
+		e := s.event()
+		if e == nil {
+			s.ended = true
+			s.buf = append(s.buf, 0xff, 0xff)
+			break
+		}
+		s.row(e)
 	}
 	return true
 }
@@ -76,7 +79,7 @@ func (s *copyStream) row(e *shard.Event) {
 	b := s.buf
 	if s.staged {
 		b = binary.BigEndian.AppendUint16(b, copyFields+1)
-		b = appendInt32(b, int32(s.next))
+		b = appendInt32(b, int32(s.given-1))
 	} else {
 		b = binary.BigEndian.AppendUint16(b, copyFields)
 	}

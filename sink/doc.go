@@ -11,6 +11,9 @@
 // COPY as a whole; then the same batch is committed through a staging table (salvage.go), where each row finds its own fate:
 // stored, known already, in conflict with what is stored, or refused.
 //
+// Batches that find all writers busy wait together, and go in as one transaction (group.go): many rows, sorted, are cheaper for
+// the index. If that fails, for whatever reason, each is tried alone.
+//
 // # Faults
 //
 // A failed commit keeps its batch. What passes by itself (faults.go says what does) is tried again until the context ends. The

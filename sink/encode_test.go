@@ -15,12 +15,12 @@ import (
 
 func TestCopyStreamIsAReader(t *testing.T) {
 	l := loadOf(t, events(0, 2000)...)
-	whole, err := io.ReadAll(l.stream(false))
+	whole, err := io.ReadAll(newStream(false, l))
 	must(t, err)
-	if err := iotest.TestReader(l.stream(false), whole); err != nil {
+	if err := iotest.TestReader(newStream(false, l), whole); err != nil {
 		t.Error(err)
 	}
-	piecewise, err := io.ReadAll(iotest.OneByteReader(l.stream(false)))
+	piecewise, err := io.ReadAll(iotest.OneByteReader(newStream(false, l)))
 	must(t, err)
 	if !bytes.Equal(whole, piecewise) {
 		t.Error("read in single bytes it is another stream")
@@ -97,14 +97,14 @@ func loadOf(tb testing.TB, events ...shard.Event) *load {
 
 func BenchmarkEncode(b *testing.B) {
 	l := loadOf(b, events(0, 20_000)...)
-	bytes, err := io.Copy(io.Discard, l.stream(false))
+	bytes, err := io.Copy(io.Discard, newStream(false, l))
 	must(b, err)
 	b.SetBytes(bytes)
 	b.ReportAllocs()
 	for b.Loop() {
 		fresh, err := newLoad(l.Batch) // sorting belongs to it
 		must(b, err)
-		if _, err := io.Copy(io.Discard, fresh.stream(false)); err != nil {
+		if _, err := io.Copy(io.Discard, newStream(false, fresh)); err != nil {
 			b.Fatal(err)
 		}
 	}

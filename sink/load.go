@@ -79,10 +79,8 @@ func (l *load) repeats(before []ref, r ref) bool {
 	return false
 }
 
-// stream returns the rows for a COPY.
-func (l *load) stream(staged bool) *copyStream {
-	return &copyStream{events: l.Events, order: l.order, staged: staged}
-}
+// buries tells whether dead letters go with the rows, whatever the table says.
+func (l *load) buries() bool { return len(l.Rejects)+len(l.refused) > 0 }
 
 // letters returns all that goes to dead_letters, in the order of their hashes: the same order in every transaction, so that
 // two of them cannot deadlock.

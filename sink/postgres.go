@@ -21,6 +21,7 @@ type Postgres struct {
 	config  Config
 	pool    *pgxpool.Pool
 	writers *semaphore.Weighted
+	waiting waiting
 	outage  outage
 	disk    *fullDisk
 	log     *slog.Logger

@@ -33,7 +33,7 @@ func (p *Postgres) salvage(ctx context.Context, tx pgx.Tx, l *load) (findings, e
 		return findings{}, fmt.Errorf("create the staging table: %w", err)
 	}
 	failpoint.Hit("staging.created")
-	if err := copyRows(ctx, tx, copyStaging, r.load.stream(true)); err != nil {
+	if err := copyRows(ctx, tx, copyStaging, newStream(true, r.load)); err != nil {
 		return findings{}, err
 	}
 	failpoint.Hit("staging.filled")

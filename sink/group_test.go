@@ -1,0 +1,264 @@
+package sink
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"sluice/shard"
+	"sluice/sink/pgproxy"
+)
+
+// crowd is a batch of each of three shards, on their way through one group: all writers are busy until all of them wait.
+type crowd struct {
+	*bench
+	through  *Postgres // that commits; the bench itself looks
+	batches  [3]shard.Batch
+	callers  [3]context.Context
+	counts   [3]shard.Counts
+	errs     [3]error
+	returned [3]sync.WaitGroup
+}
+
+func newCrowd(t *testing.T, b *bench, through *Postgres, rows int) *crowd {
+	t.Helper()
+	c := &crowd{bench: b, through: through}
+	for n := range c.batches {
+		from, err := through.Begin(t.Context(), b.shard(t, n+1).ID)
+		must(t, err)
+		c.batches[n] = batch(from, events(n*rows, rows))
+		c.callers[n] = t.Context()
+	}
+	return c
+}
+
+// gathers has all batches wait for one writer; the other one is kept busy until the test ends.
+func (c *crowd) gathers(t *testing.T) {
+	t.Helper()
+	must(t, c.through.writers.Acquire(t.Context(), 2))
+	for n := range c.batches {
+		c.returned[n].Go(func() { c.counts[n], c.errs[n] = c.through.Commit(c.callers[n], c.batches[n]) })
+		c.seated(t, n+1) // so that the first one leads
+	}
+}
+
+func (c *crowd) seated(t *testing.T, n int) {
+	t.Helper()
+	for {
+		c.through.waiting.mu.Lock()
+		seats := len(c.through.waiting.seats)
+		c.through.waiting.mu.Unlock()
+		switch {
+		case seats == n:
+			return
+		case t.Context().Err() != nil:
+			t.Fatalf("%d batches wait, not %d", seats, n)
+		}
+	}
+}
+
+// goes lets a writer take the group, and waits until all are through.
+func (c *crowd) goes() {
+	c.through.writers.Release(1)
+	for n := range c.returned {
+		c.returned[n].Wait()
+	}
+	c.through.writers.Release(1)
+}
+
+// stored fails the test if a shard's batch is not in, once and as counted; or, where an error is given, if anything of it is.
+func (c *crowd) stored(t *testing.T, n int, want shard.Counts, wantErr error) {
+	t.Helper()
+	if !errors.Is(c.errs[n], wantErr) {
+		t.Errorf("batch %d: got %v, want %v", n+1, c.errs[n], wantErr)
+	}
+	equal(t, "counts", c.counts[n], want)
+	after := c.shard(t, n+1)
+	equal(t, "counts of the checkpoint", after.Counts, want)
+	equal(t, "moves of the checkpoint", after.Seq, map[bool]int64{true: 1}[wantErr == nil])
+	rows := int64(0)
+	for _, e := range c.batches[n].Events {
+		rows += c.count(t, `select count(*) from ingested_events where id = $1 and name = $2`, e.ID, e.Name)
+	}
+	equal(t, "rows of the batch", rows, want.Events)
+}
+
+// whole is what a batch of so many events counts.
+func whole(n int64) shard.Counts { return shard.Counts{Received: n, Events: n} }
+
+const countTransactions = `select count(distinct xmin::text) from ingested_events`
+
+// countDisorder counts the rows that lie behind one of a greater id.
+const countDisorder = `
+select count(*) from (select id < lag(id) over (order by ctid) as wrong from ingested_events) pairs where wrong`
+
+func TestBatchesThatWaitShareATransaction(t *testing.T) {
+	b := newBench(t, threeWindows...)
+	c := newCrowd(t, b, b.Postgres, 200)
+	c.gathers(t)
+	c.goes()
+	for n := range c.batches {
+		c.stored(t, n, whole(200), nil)
+	}
+	equal(t, "transactions", b.count(t, countTransactions), 1)
+	equal(t, "rows out of order", b.count(t, countDisorder), 0)
+	b.usable(t)
+}
+
+func TestAGroupHasABound(t *testing.T) {
+	b := newBench(t, threeWindows...)
+	c := newCrowd(t, b, b.Postgres, groupRows/3+1)
+	c.gathers(t)
+	c.goes()
+	must(t, cmp.Or(c.errs[0], c.errs[1], c.errs[2]))
+	equal(t, "transactions", b.count(t, countTransactions), 2)
+	equal(t, "rows", b.count(t, `select count(*) from ingested_events`), 3*(groupRows/3+1))
+}
+
+// What a batch of the group does not deserve must not befall it: each has the fate that it would have had alone.
+func TestOneOfAGroupIsStale(t *testing.T) {
+	b := newBench(t, threeWindows...)
+	c := newCrowd(t, b, b.Postgres, 50)
+	c.batches[1].From.Seq++
+	c.gathers(t)
+	c.goes()
+	c.stored(t, 0, whole(50), nil)
+	c.stored(t, 1, shard.Counts{}, shard.ErrStale)
+	c.stored(t, 2, whole(50), nil)
+	b.usable(t)
+}
+
+func TestARowOfAGroupIsRefused(t *testing.T) {
+	b := newBench(t, threeWindows...)
+	c := newCrowd(t, b, b.Postgres, 50)
+	c.batches[1].Events[7].Name = strings.Repeat("x", 101)
+	c.batches[2].Events[9].Properties = "{\"a\":\"\x00\"}"
+	c.gathers(t)
+	c.goes()
+	c.stored(t, 0, whole(50), nil)
+	c.stored(t, 1, shard.Counts{Received: 50, Events: 49, DeadLetters: 1}, nil)
+	c.stored(t, 2, shard.Counts{Received: 50, Events: 49, DeadLetters: 1}, nil)
+	b.usable(t)
+}
+
+func TestTheSameEventTwiceInAGroup(t *testing.T) {
+	b := newBench(t, threeWindows...)
+	c := newCrowd(t, b, b.Postgres, 50)
+	c.batches[2].Events[9] = c.batches[0].Events[3]
+	c.gathers(t)
+	c.goes()
+	c.stored(t, 1, whole(50), nil)
+	must(t, cmp.Or(c.errs[0], c.errs[2]))
+	equal(t, "counts", c.counts[0].Add(c.counts[2]), shard.Counts{Received: 100, Events: 99, Duplicates: 1})
+	equal(t, "rows", b.count(t, `select count(*) from ingested_events`), 149)
+}
+
+// Dead letters of several shards would be locked in no order that two transactions share.
+func TestABatchWithDeadLettersSharesNoTransaction(t *testing.T) {
+	b := newBench(t, threeWindows...)
+	c := newCrowd(t, b, b.Postgres, 50)
+	c.batches[1].Rejects = []shard.Reject{reject(`{`, "")}
+	c.batches[1].Seen.Received++
+	c.gathers(t)
+	c.goes()
+	c.stored(t, 0, whole(50), nil)
+	c.stored(t, 1, shard.Counts{Received: 51, Events: 50, DeadLetters: 1}, nil)
+	c.stored(t, 2, whole(50), nil)
+	equal(t, "transactions", b.count(t, countTransactions), 2)
+}
+
+// A COMMIT without an answer is looked for by each batch itself.
+func TestALineCutAtTheCommitOfAGroup(t *testing.T) {
+	for name, at := range map[string]pgproxy.Break{
+		"before the COMMIT": pgproxy.BeforeCommit, "after it": pgproxy.AfterCommit, "in the middle of the COPY": pgproxy.InCopy,
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, threeWindows...)
+			proxy := pgproxy.Start(t, b.url)
+			c := newCrowd(t, b, open(t, proxy.URL()), 1000)
+			c.gathers(t)
+			proxy.Cut(at)
+			c.goes()
+			equal(t, "cuts", proxy.Cuts(), 1)
+			for n := range c.batches {
+				c.stored(t, n, whole(1000), nil)
+			}
+		})
+	}
+}
+
+func TestOneOfThoseThatWaitIsCalledBack(t *testing.T) {
+	b := newBench(t, threeWindows...)
+	c := newCrowd(t, b, b.Postgres, 50)
+	why := errors.New("stopped by signal")
+	caller, callBack := context.WithCancelCause(t.Context())
+	c.callers[0] = caller
+	c.gathers(t)
+	callBack(why)
+	c.returned[0].Wait() // while the others still wait
+	c.goes()
+	c.stored(t, 0, shard.Counts{}, why)
+	c.stored(t, 1, whole(50), nil)
+	c.stored(t, 2, whole(50), nil)
+	equal(t, "transactions", b.count(t, countTransactions), 1)
+}
+
+// The transaction has begun and stands still at the row of the last shard when the caller of another batch, or of the one
+// that leads, is called back.
+func TestOneOfAGroupUnderWayIsCalledBack(t *testing.T) {
+	for name, who := range map[string]int{"the leader": 0, "another": 1} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, threeWindows...)
+			c := newCrowd(t, b, b.Postgres, 50)
+			why := errors.New("stopped by signal")
+			caller, callBack := context.WithCancelCause(t.Context())
+			c.callers[who] = caller
+			admin := b.session(t)
+			_, err := admin.Exec(t.Context(), `begin; select from ingestion_shards order by id desc limit 1 for update`)
+			must(t, err)
+			c.gathers(t)
+			c.through.writers.Release(1)
+			b.await(t, new(atomic.Bool), `select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`)
+			callBack(why)
+			c.returned[who].Wait()
+			_, err = admin.Exec(t.Context(), `rollback`)
+			must(t, err)
+			must(t, c.through.writers.Acquire(t.Context(), 1))
+			c.goes()
+			c.stored(t, who, shard.Counts{}, why)
+			c.stored(t, 1-who, whole(50), nil)
+			c.stored(t, 2, whole(50), nil)
+			b.usable(t)
+		})
+	}
+}
+
+func TestTheRowsOfManyLoadsAreMerged(t *testing.T) {
+	var loads []*load
+	var want []shard.Event
+	for n, rows := range []int{700, 0, 1, 350, 4} {
+		b := batch(shard.Checkpoint{}, events(n*1000, rows))
+		want = append(want, b.Events...)
+		l, err := newLoad(&b)
+		must(t, err)
+		loads = append(loads, l)
+	}
+	slices.SortFunc(want, func(a, b shard.Event) int { return bytes.Compare(a.ID[:], b.ID[:]) })
+	m := newMerge(loads...)
+	equal(t, "total", m.total, len(want))
+	for i := range want {
+		if e := m.event(); e == nil || *e != want[i] {
+			t.Fatalf("row %d of the merge is %v, not %v", i, e, want[i])
+		}
+		equal(t, "given", m.given, i+1)
+	}
+	if e := m.event(); e != nil {
+		t.Errorf("after the last row there is %v", e)
+	}
+}
