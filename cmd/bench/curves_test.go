@@ -125,3 +125,11 @@ func TestSizesStandBesideTheSmallest(t *testing.T) {
 		t.Errorf("%+v, %+v", first, second)
 	}
 }
+
+func TestAWatchedRunStandsBesideTheOnesAroundIt(t *testing.T) {
+	c := contest{loaded(4*time.Second, 0), loaded(6*time.Second, 0), loaded(6*time.Second, 0)}
+	c.load.client = 4500 * time.Millisecond
+	all := watchedFigures(8, c)
+	near(t, "time", all[0].Ratio, 1.2)
+	near(t, "CPU", all[1].Ratio, 1.5)
+}

@@ -14,7 +14,7 @@
 //     the same table; and what its rooms allocate (allocations.go);
 //   - shards (shards.go): the same for one number of shards after the other, and the old system's way (old.go);
 //   - latency, quota (latency.go, quota.go): where the API is the limit. Runs that only wait are made at the same time;
-//   - skew, duplicates, resume, size: each in the file of its name.
+//   - skew, duplicates, resume, watched, size: each in the file of its name.
 //
 // A new section is a function that yields figures, and a line in allSections (sections.go). All that is measured twice is a
 // Sample; a Figure is its median and its spread, beside what it is held against, and some are points of the plot (plot.go).

@@ -27,6 +27,7 @@ func allSections() []section {
 		{"skew", "2 min", "half of the events in one hour", measureSkew},
 		{"duplicates", "1 min", "a second load of everything", measureDuplicates},
 		{"resume", "30 s", "killed at half: how soon it is back at full speed", measureResume},
+		{"watched", "1 min", "a run whose live page somebody looks at, beside one without", measureWatched},
 		{"size", "1 min", "CPU an event, from small to large (-sizes 300000,3000000,30000000 adds 5 min)", measureSize},
 	}
 }

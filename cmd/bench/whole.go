@@ -38,8 +38,9 @@ func (s *stand) trio(ctx context.Context) (t trio, err error) {
 }
 
 func (t *trio) String() string {
-	return fmt.Sprintf("floor %.0f, whole %.0f, floor %.0f thousand rows/s; others had %.2f, %.2f, %.2f cores",
-		t.before.thousands(), t.whole.thousands(), t.after.thousands(), t.before.others, t.whole.others, t.after.others)
+	return fmt.Sprintf("floor %.0f, whole %.0f, floor %.0f thousand rows/s; %.2f µs CPU a row of the client and %.2f of PostgreSQL, whose floor is %.2f; others had %.2f, %.2f, %.2f cores",
+		t.before.thousands(), t.whole.thousands(), t.after.thousands(), t.whole.micros(t.whole.client), t.whole.micros(t.whole.postgres),
+		t.floorCPU(), t.before.others, t.whole.others, t.after.others)
 }
 
 // thousands of the floors around the whole: their mean.
