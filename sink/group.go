@@ -19,7 +19,7 @@ import (
 type group []*commit
 
 // groupRows is how many rows a group has at most, if it has more than one batch. With 8 shards and 2 writers on two cores:
-// 16 % less CPU a row than without groups, with 120,000 rows 13 % (docs/performance.md).
+// the prototype took 16 % less CPU a row than without groups, with 120,000 rows 13 % (docs/performance.md).
 const groupRows = 60_000
 
 // errApart: the batches of the group did not go in together, and the fault may be with any of them.
