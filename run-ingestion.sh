@@ -93,7 +93,8 @@ run_in_docker() {
 		# shellcheck disable=SC2086 # a list of words
 		docker compose up -d --wait --build $services >&2 || die 'docker compose could not start the services (see above)'
 	fi
-	# shellcheck disable=SC2086 # a word or none
+	[ "$1" != run ] || alone="--use-aliases $alone" # Prometheus asks for sluice:8080
+	# shellcheck disable=SC2086 # some words or none
 	exec docker compose run --rm --build $alone sluice "$@"
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"maps"
+	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -164,6 +165,27 @@ func TestComposeSettings(t *testing.T) {
 		if value != nil && *value == "" {
 			t.Errorf("%s is handed on empty where it is not set", name)
 		}
+	}
+}
+
+// Prometheus finds a run in a container by its name: the run listens where others in the network reach it, at the port that
+// stands in the targets, and answers to that name. The machine's own ports are left alone.
+func TestComposeRunIsScrapedByName(t *testing.T) {
+	t.Parallel()
+	sluice := compose(t, nil, everything).Services["sluice"]
+	_, port, err := net.SplitHostPort(*sluice.Environment["SLUICE_LISTEN"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	target := net.JoinHostPort(*sluice.Environment["SLUICE_LISTEN_HOST"], port)
+	if targets := read(t, "../../deploy/prometheus/targets/sluice.json"); target != "sluice:8080" || !strings.Contains(targets, `"`+target+`"`) {
+		t.Errorf("%s is not among the targets: %s", target, targets)
+	}
+	if !strings.Contains(read(t, "../../run-ingestion.sh"), `alone="--use-aliases $alone"`) {
+		t.Error("a container of `docker compose run` has its service's name with --use-aliases only")
+	}
+	if len(sluice.Ports) > 0 {
+		t.Errorf("a run takes %v of the machine", sluice.Ports)
 	}
 }
 

@@ -15,12 +15,14 @@ import (
 
 // listener serves what a run shows to those who look at it.
 type listener struct {
-	http  *http.Server
-	board *live.Board
+	http   *http.Server
+	board  *live.Board
+	hangUp context.CancelFunc // ends the streams of those who still look
 }
 
 // listen opens the address and serves the page, the metrics and the health of a run until it is closed.
-func (p *program) listen(address string, profiles bool, board *live.Board) (*listener, error) {
+func (p *program) listen(s *settings, board *live.Board) (*listener, error) {
+	address := s.listen
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, usage("--listen %q: an address such as 127.0.0.1:8080 is needed: %v", address, err)
@@ -29,9 +31,11 @@ func (p *program) listen(address string, profiles bool, board *live.Board) (*lis
 	if err != nil {
 		return nil, fail(exitUsage, "choose another port, or :0 for a free one, with --listen", fmt.Errorf("--listen %s: %w", address, err))
 	}
-	l := &listener{board: board}
+	looking, hangUp := context.WithCancel(context.Background())
+	l := &listener{board: board, hangUp: hangUp}
 	l.http = &http.Server{
-		Handler:           page.Guard(l.handler(profiles), host),
+		Handler:           page.Guard(l.handler(s.pprof), append(s.listenHosts, host)...),
+		BaseContext:       func(net.Listener) context.Context { return looking },
 		ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
 	}
 	go p.guarded(func() { _ = l.http.Serve(at) })()
@@ -93,6 +97,7 @@ func (l *listener) linger(ctx context.Context, d time.Duration) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
+	l.hangUp()
 	if l.http.Shutdown(ctx) != nil {
 		_ = l.http.Close()
 	}

@@ -121,10 +121,11 @@ func lint(t *testing.T, scrape string) {
 // there on request only; nothing is changed from outside.
 func TestWhoMayAskTheListener(t *testing.T) {
 	w := slowWorld(t)
-	b := w.begin("run", "--listen=127.0.0.1:0", "--linger=5m")
+	b := w.begin("run", "--listen=127.0.0.1:0", "--listen-host=sluice,run.example", "--linger=5m")
 	url := b.address(t)
 	for host, want := range map[string]string{
 		"": "200", "localhost": "200", "localhost:8080": "200", "127.0.0.1:1": "200", "[::1]:8080": "200",
+		"sluice:8080": "200", "Run.Example": "200", "sluice.run.example": "421",
 		"evil.example": "421", "127.0.0.1.evil.example": "421", "localhost.evil.example:80": "421",
 	} {
 		for _, path := range []string{"", "view", "metrics", "healthz"} {

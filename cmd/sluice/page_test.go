@@ -2,20 +2,14 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"net/http"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/chromedp/cdproto/cdp"
-	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 
 	"sluice/cmd/sluice/internal/terminal"
@@ -66,100 +60,6 @@ func (b *begun) address(t *testing.T) string {
 	}
 }
 
-// browser starts a headless Chromium and returns a tab of it; what the page complains of fails the test.
-func browser(t *testing.T) context.Context {
-	t.Helper()
-	if _, err := exec.LookPath("chromium"); err != nil {
-		if os.Getenv("REQUIRE_CHROMIUM") != "" {
-			t.Fatal(err)
-		}
-		t.Skip("there is no chromium here: apt-get install chromium")
-	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath("chromium"), chromedp.NoSandbox, chromedp.DisableGPU)
-	ctx, cancel := chromedp.NewExecAllocator(context.Background(), options...)
-	t.Cleanup(cancel)
-	ctx, cancel = chromedp.NewContext(ctx)
-	t.Cleanup(cancel)
-	ctx, cancel = context.WithTimeout(ctx, 2*time.Minute)
-	t.Cleanup(cancel)
-	if err := chromedp.Do(ctx, chromedp.Navigate("about:blank")); err != nil { // it is slow to start, and a run does not wait for it
-		t.Fatal(err)
-	}
-	complaints := chromedp.Console(ctx)
-	var listening sync.WaitGroup
-	listening.Go(func() {
-		for said, err := range complaints {
-			if err != nil {
-				return // the browser is gone
-			}
-			t.Errorf("the page says %s: %s", said.Type, said.Text)
-		}
-	})
-	t.Cleanup(listening.Wait)
-	t.Cleanup(cancel)
-	return ctx
-}
-
-// step is something done with the page.
-type step = chromedp.Action[chromedp.Void]
-
-// at says how the page is looked at.
-func at(width, height int64, scheme string) step {
-	return chromedp.Steps(chromedp.EmulateViewport(width, height), chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
-		_, err := cdp.Call(ctx, t, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
-			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
-		})
-		return err
-	}))
-}
-
-// plain turns JavaScript off.
-func plain() step {
-	return chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
-		_, err := cdp.Call(ctx, t, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
-		return err
-	})
-}
-
-// picture takes a screenshot of the whole page, and keeps it where SLUICE_PICTURES says.
-func picture(t *testing.T, name string) step {
-	return chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
-		png, err := chromedp.FullScreenshot(100)(ctx, target)
-		if err != nil {
-			return err
-		}
-		if len(png) < 10_000 {
-			t.Errorf("%s: a picture of %d bytes shows nothing", name, len(png))
-		}
-		if dir := os.Getenv("SLUICE_PICTURES"); dir != "" {
-			return os.WriteFile(filepath.Join(dir, name+".png"), png, 0o600)
-		}
-		return nil
-	})
-}
-
-// until waits until a JavaScript expression is true.
-func until(expression string) step {
-	return chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
-		_, err := chromedp.Poll[bool](expression, chromedp.WithPollingTimeout(time.Minute))(ctx, target)
-		if err != nil {
-			return fmt.Errorf("%s: %w", expression, err)
-		}
-		return nil
-	})
-}
-
-// fits fails the test if the page is wider than its window.
-func fits(t *testing.T) step {
-	return chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
-		over, err := chromedp.Evaluate[int](`document.documentElement.scrollWidth - innerWidth`)(ctx, target)
-		if over > 0 {
-			t.Errorf("the page is %d pixels too wide", over)
-		}
-		return err
-	})
-}
-
 // A source's name comes from outside, and must stay text.
 const sharpName = `<img src=x onerror=alert(1)>"'&`
 
@@ -174,22 +74,22 @@ func TestThePageFollowsARun(t *testing.T) {
 	tab := browser(t)
 	b := w.begin("run", "--shards=8", "--max-dead-letters=1000", "--listen=127.0.0.1:0", "--linger=5m")
 	url := b.address(t)
-
 	during := chromedp.Steps(
 		at(1280, 900, "light"), chromedp.Navigate(url),
-		until(`document.getElementById("phase").textContent === "ingesting"`),
-		until(`document.querySelectorAll("#shards tr").length === 8`),
+		until(phaseIs("ingesting")),
+		until(`document.querySelectorAll("#shards tr").length === 8 && document.querySelectorAll("#line .window").length === 8`),
 		until(`parseFloat(document.getElementById("total").getAttribute("aria-valuenow")) > 25`),
-		until(`document.querySelectorAll("#c-rate path").length === 1`),
-		picture(t, "during"), at(390, 844, "dark"), fits(t), picture(t, "during-narrow-dark"),
+		until(`document.querySelectorAll("#charts path.one").length === 2 && document.querySelectorAll("#charts path.two").length === 1`),
+		picture(t, "during"), at(360, 780, "dark"), fits(t), picture(t, "during-narrow-dark"),
 	)
 	after := chromedp.Steps(
-		until(`document.getElementById("phase").textContent === "complete"`),
+		until(phaseIs("complete")),
 		until(`!document.getElementById("verdict").hidden && document.getElementById("stored").textContent.length > 5`),
-		until(`document.querySelectorAll("#shards .state.done").length === 8`),
+		until(`document.querySelectorAll("#shards .state.done").length === 8 && document.getElementById("notice").hidden`),
 		until(`document.querySelectorAll("#letters li b").length > 0 && document.querySelectorAll("img").length === 0`),
 		until(`document.getElementById("source").textContent === `+quoted(sharpName)),
-		fits(t), picture(t, "after-narrow-dark"), at(1280, 900, "light"), picture(t, "after"), at(1280, 900, "dark"), picture(t, "after-dark"),
+		fits(t), picture(t, "after-narrow-dark"), at(360, 780, "light"), picture(t, "after-narrow"),
+		at(1280, 900, "light"), byKeyboard(t), picture(t, "after"), at(1280, 900, "dark"), picture(t, "after-dark"),
 		plain(), chromedp.Navigate(url), picture(t, "after-without-javascript"),
 	)
 	if err := chromedp.Do(tab, during, after); err != nil {
@@ -202,6 +102,11 @@ func TestThePageFollowsARun(t *testing.T) {
 	if code := <-b.over; code != exitOK {
 		t.Errorf("exit code %d", code)
 	}
+}
+
+// phaseIs is true when the page says so, whatever sign stands before it.
+func phaseIs(phase string) string {
+	return `document.querySelector("#phase span:last-child").textContent === "` + phase + `"`
 }
 
 func quoted(s string) string {

@@ -51,10 +51,7 @@ func (r *reader) view(ctx context.Context, s *sink.Status) (*live.View, error) {
 	if !s.Job.VerifiedAt.IsZero() {
 		v.Phase = live.Ended
 	}
-	v.Shards = reported(s)
-	for i := range v.Shards {
-		v.Stored += v.Shards[i].Events
-	}
+	report(v, s)
 	letters, err := r.db.DeadLetterReasons(ctx, s.Job.ID)
 	if err != nil {
 		return nil, err
@@ -74,49 +71,73 @@ func (r *reader) view(ctx context.Context, s *sink.Status) (*live.View, error) {
 	return v, err
 }
 
-func reported(s *sink.Status) []live.Shard {
+// report puts the shards on v, with what the ledger alone knows of them.
+func report(v *live.View, s *sink.Status) {
 	var progress []coordinator.ShardProgress
+	known := map[int]*sink.ShardStatus{}
 	for i := range s.Shards {
 		progress = append(progress, progressOf(&s.Shards[i].Checkpoint))
+		known[s.Shards[i].Shard] = &s.Shards[i]
 	}
-	line := guessed(progress, time.Now())
-	var shards []live.Shard
-	for i := range progress {
-		one, cp := seenShard(&progress[i], line), &s.Shards[i]
+	line(v, progress, guessed(progress, v.At))
+	for i := range v.Shards {
+		one := &v.Shards[i]
+		cp := known[one.Number]
 		one.Proof, one.Attempts, one.Error = string(cp.Proof), cp.Attempts, cp.LastError
 		if !cp.StartedAt.IsZero() {
 			one.Took = cp.UpdatedAt.Sub(cp.StartedAt).Seconds()
 		}
-		shards = append(shards, one)
+		v.Stored += one.Events
 	}
-	return shards
 }
 
 // facts are the figures of a job, each with its name.
-func facts(s *sink.Status, v *live.View) []page.Fact {
+func facts(s *sink.Status, v *live.View) []page.Facts {
 	shown := describeJob(s)
-	facts := []page.Fact{{Name: "events stored", Value: terminal.Number(shown.Events)}}
-	add := func(name, format string, args ...any) {
-		facts = append(facts, page.Fact{Name: name, Value: fmt.Sprintf(format, args...)})
-	}
+	return []page.Facts{{Name: "the records", Facts: recordFacts(shown)}, {Name: "the work", Facts: workFacts(s, shown, v)}}
+}
+
+func recordFacts(shown *jobStatus) (facts []page.Fact) {
+	add := func(name string, n int64) { facts = append(facts, page.Fact{Name: name, Value: terminal.Number(n)}) }
 	if shown.Total > 0 {
-		add("the API counted at the start", "%s", terminal.Number(shown.Total))
+		add("the API counted at the start", shown.Total)
 	}
-	add("records received", "%s", terminal.Number(shown.Counts.Received))
-	add("duplicates", "%s", terminal.Number(shown.Counts.Duplicates))
-	add("of other windows", "%s", terminal.Number(shown.Counts.OutOfWindow))
-	add("dead letters", "%s", terminal.Number(shown.Counts.DeadLetters))
-	add("out of order", "%s", terminal.Number(shown.Counts.OutOfOrder))
-	add("job made", "%s", s.Job.CreatedAt.UTC().Format(time.DateTime))
-	if shown.VerifiedAt != nil {
-		add("verified", "%s", shown.VerifiedAt.UTC().Format(time.DateTime))
-	}
-	if n := len(v.History); n > 1 {
-		took := v.History[n-1].At.Sub(v.History[0].At)
-		add("events a second, pauses included", "%s", terminal.Number(int64(float64(v.History[n-1].Stored)/max(took.Seconds(), 0.001))))
-	}
-	if shown.Running != "" && shown.VerifiedAt == nil { // the session of a run that has just ended may linger
-		add("running now", "%s", shown.Running)
-	}
+	add("received", shown.Counts.Received)
+	add("events", shown.Counts.Events)
+	add("duplicates", shown.Counts.Duplicates)
+	add("of other windows", shown.Counts.OutOfWindow)
+	add("dead letters", shown.Counts.DeadLetters)
+	add("out of order", shown.Counts.OutOfOrder)
 	return facts
+}
+
+// workFacts say when it was done, how fast, and how often it had to begin again.
+func workFacts(s *sink.Status, shown *jobStatus, v *live.View) (facts []page.Fact) {
+	add := func(name, value string) { facts = append(facts, page.Fact{Name: name, Value: value}) }
+	add("job made", s.Job.CreatedAt.UTC().Format(time.DateTime))
+	if n := len(v.History); n > 1 {
+		first, last := v.History[0], v.History[n-1]
+		took := last.At.Sub(first.At)
+		add("last row", last.At.UTC().Format(time.DateTime))
+		add("from the first row to the last", terminal.Short(took))
+		add("events a second, pauses included", terminal.Number(int64(float64(last.Stored)/max(took.Seconds(), 0.001))))
+	}
+	if shown.VerifiedAt != nil {
+		add("verified", shown.VerifiedAt.UTC().Format(time.DateTime))
+	} else if shown.Running != "" { // of a verified job the session of a run that has just ended may linger
+		add("running now", shown.Running)
+	}
+	add("attempts at windows", attempts(s))
+	return facts
+}
+
+// attempts counts the tries: each window needs one, and every other is a fault or a stop that was got over.
+func attempts(s *sink.Status) string {
+	all, begun := 0, 0
+	for i := range s.Shards {
+		if n := s.Shards[i].Attempts; n > 0 {
+			all, begun = all+n, begun+1
+		}
+	}
+	return fmt.Sprintf("%d, %d of them again", all, all-begun)
 }

@@ -23,7 +23,7 @@ func TestReport(t *testing.T) {
 	var rows, letters int64
 	w.query(`select count(*) from ingested_events`, nil, &rows)
 	w.query(`select count(*) from dead_letters`, nil, &letters)
-	for _, want := range []string{"complete and verified", ">" + terminal.Number(rows) + "<", ">" + terminal.Number(letters) + "<", "the top is " + terminal.Number(rows) + " events"} {
+	for _, want := range []string{"complete and verified", ">" + terminal.Number(rows) + "<", ">" + terminal.Number(letters) + "<", terminal.Number(rows) + " events in "} {
 		if !strings.Contains(r.stdout, want) {
 			t.Errorf("the report has no %q:\n%s", want, r.stdout)
 		}

@@ -96,6 +96,7 @@ type settings struct {
 	sourceMoved                     bool
 	demo                            demoSettings
 	listen, metricsFile             string
+	listenHosts                     []string
 	pprof                           bool
 	linger                          time.Duration
 
@@ -133,6 +134,7 @@ func (s *settings) bind(flags *pflag.FlagSet) {
 // bindWatch binds what lets others look at a run.
 func (s *settings) bindWatch(flags *pflag.FlagSet) {
 	flags.StringVar(&s.listen, "listen", "", "serve a live page, /metrics, /healthz and /readyz here, such as 127.0.0.1:8080")
+	flags.StringSliceVar(&s.listenHosts, "listen-host", nil, "with --listen: names by which it may be asked, too, such as that of a container")
 	flags.DurationVar(&s.linger, "linger", 0, "with --listen: go on serving so long after the end, or until Ctrl-C")
 	flags.BoolVar(&s.pprof, "pprof", false, "with --listen: serve /debug/pprof, too")
 	flags.StringVar(&s.metricsFile, "metrics-file", "", "write the metrics there at the end, for node_exporter's textfile collector (*.prom)")

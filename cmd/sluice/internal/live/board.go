@@ -50,7 +50,7 @@ func (b *Board) note(v *View) {
 	}
 	p := Point{At: v.At, Stored: v.Stored}
 	for _, q := range v.Quotas {
-		p.Recent = append(p.Recent, q.Recent)
+		p.Recent, p.Allowed = append(p.Recent, q.Recent), append(p.Allowed, q.Limit)
 	}
 	if b.history = append(b.history, p); len(b.history) > mostPoints {
 		b.thin()

@@ -23,7 +23,14 @@ type View struct {
 	LastCommit *time.Time `json:"last_commit,omitempty"`
 	Away       string     `json:"away,omitempty"` // why the database takes no commits
 
-	Shards   []Shard   `json:"shards,omitempty"`
+	// The ends of the time line on which the shards are drawn; zero while they are not known.
+	Oldest time.Time `json:"oldest,omitzero"`
+	Newest time.Time `json:"newest,omitzero"`
+	// Of a job that follows its source: the pass that is under way, and the instant up to which everything is stored.
+	Round     int        `json:"round,omitempty"`
+	Watermark *time.Time `json:"watermark,omitempty"`
+
+	Shards   []Shard   `json:"shards,omitempty"` // from the oldest window to the newest
 	Quotas   []Quota   `json:"quotas,omitempty"`
 	Requests Traffic   `json:"requests"`
 	Letters  []Letters `json:"letters,omitempty"`
@@ -108,9 +115,10 @@ type Warning struct {
 
 // Point is a moment of the past.
 type Point struct {
-	At     time.Time `json:"at"`
-	Stored int64     `json:"stored"`
-	Recent []int     `json:"recent,omitempty"` // of the quotas
+	At      time.Time `json:"at"`
+	Stored  int64     `json:"stored"`
+	Recent  []int     `json:"recent,omitempty"`  // requests in the windows of the quotas
+	Allowed []int     `json:"allowed,omitempty"` // their limits then, as in Quota
 }
 
 // Rate returns committed events per second over the last moments of the history, and over all of it.

@@ -1,13 +1,9 @@
 package page
 
 import (
-	"crypto/sha256"
-	"encoding/base64"
 	"encoding/json"
-	"fmt"
-	"net"
 	"net/http"
-	"strings"
+	"sync"
 	"time"
 
 	"sluice/cmd/sluice/internal/live"
@@ -15,7 +11,7 @@ import (
 
 // Handler serves the page at /, its changes at /live and the view as JSON at /view.
 func Handler(board *live.Board) http.Handler {
-	s := &server{board}
+	s := &server{board: board, newest: &frame{}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", s.page)
 	mux.HandleFunc("GET /live", s.live)
@@ -23,17 +19,38 @@ func Handler(board *live.Board) http.Handler {
 	return mux
 }
 
-type server struct{ board *live.Board }
+// server makes a frame of what stands on the board when the first one asks for it, and gives the same to all others.
+type server struct {
+	board *live.Board
+
+	mu     sync.Mutex
+	of     <-chan struct{} // the change that ends what newest shows
+	newest *frame
+}
+
+// frame returns the newest frame, and a channel that is closed when there is something newer.
+func (s *server) frame() (*frame, <-chan struct{}, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	v, changed := s.board.View()
+	if changed == s.of {
+		return s.newest, changed, nil
+	}
+	f, err := s.newest.next(&v)
+	if err == nil {
+		s.newest, s.of = f, changed
+	}
+	return f, changed, err
+}
 
 func (s *server) page(w http.ResponseWriter, _ *http.Request) {
-	v, _ := s.board.View()
-	html, err := render(&v)
+	f, _, err := s.frame()
 	if err != nil {
 		http.Error(w, "the page could not be made", http.StatusInternalServerError)
 		return
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	_, _ = w.Write(html)
+	_, _ = w.Write(f.page)
 }
 
 func (s *server) view(w http.ResponseWriter, _ *http.Request) {
@@ -44,85 +61,54 @@ func (s *server) view(w http.ResponseWriter, _ *http.Request) {
 	_ = e.Encode(v)
 }
 
-// live sends the page again whenever something else stands on the board, until the run has ended or nobody listens.
+// live sends the parts that change whenever something else stands on the board, until nobody listens or the server closes.
+// After the end of a run it stays open: who looks shall see that the server goes away, and when the next run is there.
 func (s *server) live(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/event-stream")
-	to := http.NewResponseController(w)
+	to := &viewer{w: w, control: http.NewResponseController(w)}
 	for {
-		v, changed := s.board.View()
-		if s.send(w, to, &v) != nil || v.Phase == live.Ended {
+		f, changed, err := s.frame()
+		if err != nil || to.send(f) != nil {
 			return
 		}
 		select {
 		case <-changed:
 		case <-r.Context().Done():
+			if f, _, err = s.frame(); err == nil { // the end may have come with the close
+				_ = to.send(f)
+			}
 			return
 		}
 	}
 }
 
-// slowest is how long a reader may take for one change.
+// viewer is one who looks, and the frame that it has seen.
+type viewer struct {
+	w       http.ResponseWriter
+	control *http.ResponseController
+	seen    int
+}
+
+// slowest is how long a viewer may take for one change.
 const slowest = 10 * time.Second
 
-func (s *server) send(w http.ResponseWriter, to *http.ResponseController, v *live.View) error {
-	html, err := render(v)
+func (v *viewer) send(f *frame) error {
+	if v.seen == f.number {
+		return nil
+	}
+	event, err := f.step, error(nil)
+	if v.seen == 0 || v.seen != f.number-1 { // it comes late, or was too slow for the frame before
+		event, err = f.whole()
+	}
 	if err != nil {
 		return err
 	}
-	data, err := json.Marshal(struct {
-		HTML string     `json:"html"`
-		View *live.View `json:"view"`
-	}{string(html), v})
-	if err != nil {
+	v.seen = f.number
+	if err := v.control.SetWriteDeadline(time.Now().Add(slowest)); err != nil {
 		return err
 	}
-	if err := to.SetWriteDeadline(time.Now().Add(slowest)); err != nil {
+	if _, err := v.w.Write(event); err != nil {
 		return err
 	}
-	if _, err := fmt.Fprintf(w, "event: page\nretry: 2000\ndata: %s\n\n", data); err != nil {
-		return err
-	}
-	return to.Flush()
-}
-
-// policy lets the page run its own script and nothing else, and talk to nobody but this server.
-var policy = fmt.Sprintf("default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-%s'; connect-src 'self'; img-src data:; "+
-	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'", base64.StdEncoding.EncodeToString(hashOf(pageJS)))
-
-func hashOf(text string) []byte {
-	sum := sha256.Sum256([]byte(text))
-	return sum[:]
-}
-
-// Guard lets only those through who asked for this server by an address or by one of the names: a page of somebody else whose
-// name was made to point here (DNS rebinding) asks by its own. It also says what browsers must not do with the answers.
-func Guard(next http.Handler, names ...string) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !known(r.Host, names) {
-			http.Error(w, "this server is not known by that name", http.StatusMisdirectedRequest)
-			return
-		}
-		h := w.Header()
-		h.Set("Content-Security-Policy", policy)
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Referrer-Policy", "no-referrer")
-		h.Set("Cache-Control", "no-store")
-		next.ServeHTTP(w, r)
-	})
-}
-
-func known(host string, names []string) bool {
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
-	}
-	host = strings.TrimSuffix(strings.Trim(host, "[]"), ".")
-	if strings.EqualFold(host, "localhost") || net.ParseIP(host) != nil {
-		return true
-	}
-	for _, n := range names {
-		if n != "" && strings.EqualFold(host, n) {
-			return true
-		}
-	}
-	return false
+	return v.control.Flush()
 }

@@ -1,96 +1,60 @@
 package page
 
 import (
-	"bytes"
 	"cmp"
-	_ "embed" // the pages are files
 	"fmt"
-	"html/template"
+	"strings"
 	"time"
 
 	"sluice/cmd/sluice/internal/live"
 	"sluice/cmd/sluice/internal/terminal"
 )
 
-//go:embed head.html
-var headHTML string
-
-//go:embed page.html
-var pageHTML string
-
-//go:embed page.css
-var pageCSS string
-
-//go:embed page.js
-var pageJS string
-
-var page = parse(pageHTML)
-
-// parse makes a page of its text and of what stands above all pages.
-func parse(text string) *template.Template {
-	return template.Must(template.Must(template.New("page").Parse(headHTML)).Parse(text))
-}
-
-func render(v *live.View) ([]byte, error) {
-	var out bytes.Buffer
-	err := page.Execute(&out, put(v))
-	return out.Bytes(), err
-}
-
 // words is a view as people read it.
 type words struct {
-	Job, Source, Version               string
-	Style                              template.CSS
-	Script                             template.JS
-	Title                              string
-	Follows                            bool // it shows a run that goes on
-	PhaseText, PhaseClass, Verdict     string
-	Percent                            string
-	Stored, Of, Rate, Mean, Left, Took string
-	Limit, LastCommit, Done, Failed    string
-	Requests, Refused, Stamp           string
-	Line                               []window
-	Rows                               []row
-	Hidden                             int // windows that are not drawn
-	Quotas                             []quota
-	Letters                            []letters
-	Warnings                           []warning
+	Job, Source, Version, Run, Title string
+	Follows                          bool // it shows a run that goes on
+	Phase                            phase
+	Verdict                          string
+	Percent, Stored, Of, Left, Took  string
+	Rate, Mean, Limit, LastCommit    string
+	Done, Troubled, Requests         string
+	Refused, Rejected, RejectedNote  string
+	Watermark, Behind                string // where the source is followed
+	Stamp                            string
+	Ages                             []string // of the time line, from its oldest end
+	Line                             []window
+	Rows                             []row
+	Hidden                           int // windows that have no row
+	Charts                           []chart
+	Quotas                           []quota
+	Letters                          []letters
+	Warnings                         []warning
 }
 
-type window struct {
-	State, Title      string
-	Left, Width, Read string
-}
+// phase is a state in words, in a colour and with a sign, for those who do not see the colour.
+type phase struct{ Text, Class, Sign string }
 
-type row struct {
-	Number                                        int
-	State, Says, Percent, Events, Pages, Rejected string
-	Ago, Start, End                               string
-	Proof, Attempts, Took, Error                  string // in a report
-}
+type quota struct{ Endpoint, Allowed, Known, Recent, Share, Used, Waiting, Paused string }
 
-type quota struct{ Endpoint, Allowed, Known, Recent, Used, Waiting, Paused string }
-
-type letters struct{ Count, Reason string }
+type letters struct{ Count, Reason, Share string }
 
 type warning struct{ At, Level, Text string }
 
 func put(v *live.View) *words {
 	w := &words{
-		Job: v.Job, Source: v.Source, Version: v.Version, Style: template.CSS(pageCSS), Script: template.JS(pageJS),
-		Title: v.Job, Follows: v.Phase != live.Ended, Verdict: v.Verdict, Stored: terminal.Number(v.Stored), Limit: cmp.Or(v.Limit, "nothing"),
-		Stamp: "as of " + v.At.UTC().Format("2006-01-02 15:04:05 MST"),
+		Job: v.Job, Source: v.Source, Version: v.Version, Run: runOf(v), Follows: v.Phase != live.Ended, Verdict: v.Verdict,
+		Stored: terminal.Number(v.Stored), Limit: cmp.Or(v.Limit, "nothing"), Phase: phaseOf(v),
+		Stamp: "as of " + v.At.UTC().Format("2006-01-02 15:04:05 MST"), Charts: charts(v),
 	}
-	w.phase(v)
 	w.progress(v)
 	w.requests(&v.Requests.Requests)
+	w.watermark(v)
 	w.shards(v)
 	for i := range v.Quotas {
 		w.Quotas = append(w.Quotas, putQuota(&v.Quotas[i], v.At))
 	}
-	for _, l := range v.Letters {
-		w.Letters = append(w.Letters, letters{terminal.Number(l.Count), l.Reason})
-	}
+	w.letters(v)
 	for i := len(v.Warnings) - 1; i >= 0; i-- { // the newest first
 		one := v.Warnings[i]
 		w.Warnings = append(w.Warnings, warning{one.At.UTC().Format("15:04:05"), one.Level, one.Text})
@@ -98,45 +62,50 @@ func put(v *live.View) *words {
 	return w
 }
 
-func (w *words) phase(v *live.View) {
-	w.PhaseText, w.PhaseClass = string(v.Phase), "now"
-	if v.Phase == live.Checking {
-		w.PhaseText = "checking the result"
+// runOf tells one run from the next at the same address.
+func runOf(v *live.View) string { return fmt.Sprintf("%x", v.Started.UnixNano()) }
+
+func phaseOf(v *live.View) phase {
+	switch {
+	case v.Phase == live.Checking:
+		return phase{"checking the result", "now", "◐"}
+	case v.Phase != live.Ended:
+		return phase{string(v.Phase), "now", "●"}
+	case v.ExitCode != 0:
+		return phase{fmt.Sprintf("ended with exit code %d", v.ExitCode), "bad", "✕"}
 	}
-	if v.Phase != live.Ended {
-		return
-	}
-	w.Limit = "nothing, it has ended"
-	w.PhaseText, w.PhaseClass = "complete", "good"
-	if v.ExitCode != 0 {
-		w.PhaseText, w.PhaseClass = fmt.Sprintf("ended with exit code %d", v.ExitCode), "bad"
-	}
+	return phase{"complete", "good", "✓"}
 }
 
 func (w *words) progress(v *live.View) {
 	recent, mean := v.Rate()
 	took := v.At.Sub(v.Started)
-	w.Took = "for " + terminal.Short(took)
+	w.Took = "for " + short(took)
 	w.Rate, w.Mean = terminal.Number(int64(recent)), "mean "+terminal.Number(int64(mean))
-	if v.Phase == live.Ended {
-		w.Rate, w.Mean = terminal.Number(int64(mean)), "mean"
-	}
 	w.Of, w.Left, w.Percent = "of an unknown number", "not known yet", "0"
 	if v.Total > 0 {
 		w.Of, w.Percent = "of "+terminal.Number(v.Total), percent(float64(v.Stored)/float64(v.Total))
 	}
 	if v.Before > 0 {
-		w.Of += ", " + terminal.Number(v.Before) + " by earlier runs"
+		w.Of += ", " + terminal.Number(v.Before) + " of them by earlier runs"
 	}
+	w.Title = w.Percent + " % · " + v.Job
 	left, known := terminal.Left(v.Total, v.Stored, v.Stored-v.Before, took, mean)
-	switch {
-	case v.Phase == live.Ended || v.Phase == live.Checking:
-		w.Left, w.Took = "–", "took "+terminal.Short(took)
-	case known:
-		w.Left = terminal.Short(left)
+	if known {
+		w.Left = short(left)
 	}
 	if v.LastCommit != nil {
 		w.LastCommit = "last commit " + ago(*v.LastCommit, v.At)
+	}
+	if v.Phase == live.Ended || v.Phase == live.Checking {
+		w.Left, w.Took = "none", "took "+short(took)
+	}
+	if v.Phase == live.Ended {
+		w.Rate, w.Mean, w.LastCommit = terminal.Number(int64(mean)), "mean of the run", ""
+		w.Limit, w.Title = "nothing, it has ended", w.Phase.Text+" · "+v.Job
+	}
+	if v.Phase == live.Ended && v.ExitCode == 0 {
+		w.Percent = "100" // dead letters are counted by the API, and are no rows
 	}
 }
 
@@ -145,70 +114,60 @@ func (w *words) requests(r *live.Requests) {
 	w.Refused = fmt.Sprintf("%s refused, %s repeated", terminal.Number(r.ListRefused+r.StreamRefused), terminal.Number(r.Retries))
 }
 
-// mostRows is how many windows are drawn: of more, only those that are at work or in trouble.
-const mostRows = 256
-
-func (w *words) shards(v *live.View) {
-	done, failed := 0, 0
-	few := len(v.Shards) <= mostRows
-	for i := range v.Shards {
-		s := &v.Shards[i]
-		switch s.State {
-		case "done":
-			done++
-		case "failed":
-			failed++
-		}
-		if !few && (len(w.Rows) >= mostRows || s.State == "done" || s.State == "pending") {
-			w.Hidden++
-			continue
-		}
-		w.Line = append(w.Line, window{
-			State: s.State, Title: fmt.Sprintf("window %d: %s, %s %% read", s.Number, s.State, percent(s.Read)),
-			Left: percent(s.From), Width: percent(s.To - s.From), Read: percent(s.Read),
-		})
-		w.Rows = append(w.Rows, putRow(s, v.At))
+// watermark says up to when everything is stored, where the source is followed.
+func (w *words) watermark(v *live.View) {
+	if v.Watermark == nil {
+		return
 	}
-	w.Done = fmt.Sprintf("%d of %d", done, len(v.Shards))
-	if failed > 0 {
-		w.Failed = fmt.Sprintf("%d failed", failed)
+	w.Watermark = v.Watermark.UTC().Format("2006-01-02 15:04:05")
+	w.Behind = short(max(0, v.At.Sub(*v.Watermark))) + " behind"
+	if v.Round > 0 {
+		w.Behind += fmt.Sprintf(", round %d", v.Round)
 	}
 }
 
-func putRow(s *live.Shard, now time.Time) row {
-	r := row{
-		Number: s.Number, State: s.State, Says: s.State, Percent: percent(s.Read), Events: terminal.Number(s.Events),
-		Pages: terminal.Number(s.Pages), Rejected: terminal.Number(s.Rejected), Start: s.Start, End: s.End, Ago: "–",
+func (w *words) letters(v *live.View) {
+	var sum, most int64
+	for _, l := range v.Letters {
+		sum, most = sum+l.Count, max(most, l.Count)
 	}
-	if s.State == "running" && s.Doing != "" {
-		r.Says = s.Doing
+	for _, l := range v.Letters {
+		w.Letters = append(w.Letters, letters{terminal.Number(l.Count), l.Reason, percent(float64(l.Count) / float64(most))})
 	}
-	r.Proof, r.Attempts, r.Error, r.Took = cmp.Or(s.Proof, "–"), fmt.Sprint(s.Attempts), s.Error, "–"
-	if s.Took > 0 {
-		r.Took = terminal.Short(time.Duration(s.Took * 1e9))
+	if v.Phase != live.Ended { // the letters are counted now and then, the windows always
+		sum = max(sum, rejected(v.Shards))
 	}
-	if !s.Commit.IsZero() {
-		r.Ago = ago(s.Commit, now)
+	w.Rejected, w.RejectedNote = terminal.Number(sum), "all records were readable"
+	if sum > 0 {
+		w.RejectedNote = fmt.Sprintf("%.2g %% of all records", 100*float64(sum)/float64(max(v.Stored+sum, 1)))
 	}
-	return r
+}
+
+func rejected(shards []live.Shard) (sum int64) {
+	for i := range shards {
+		sum += shards[i].Rejected
+	}
+	return sum
 }
 
 func putQuota(q *live.Quota, now time.Time) quota {
 	shown := quota{
 		Endpoint: q.Endpoint, Known: q.Known, Recent: terminal.Number(int64(q.Recent)), Waiting: terminal.Number(int64(q.Waiting)),
-		Allowed: fmt.Sprintf("%d in %s", q.Limit, terminal.Short(time.Duration(q.Window*1e9))), Used: "–", Paused: "no",
+		Allowed: fmt.Sprintf("%d in %s", q.Limit, short(time.Duration(q.Window*1e9))), Used: "–", Paused: "no",
 	}
 	switch {
 	case q.Limit < 0:
 		shown.Allowed = "no limit"
 	case q.Limit == 0:
 		shown.Allowed = "not known yet"
+	default:
+		shown.Share = percent(float64(q.Recent) / float64(q.Limit))
 	}
 	if q.Used > 0 {
 		shown.Used = fmt.Sprintf("%.1f %%", 100*q.Used)
 	}
 	if q.PausedUntil != nil && q.PausedUntil.After(now) {
-		shown.Paused = "for " + terminal.Short(q.PausedUntil.Sub(now))
+		shown.Paused = "for " + short(q.PausedUntil.Sub(now))
 	}
 	return shown
 }
@@ -226,9 +185,12 @@ func percent(share float64) string {
 }
 
 func ago(t, now time.Time) string {
-	d := now.Sub(t)
+	d := now.Sub(t).Truncate(time.Second)
 	if d < time.Second {
 		return "just now"
 	}
-	return terminal.Short(d.Round(time.Second)) + " ago"
+	return short(d) + " ago"
 }
+
+// short writes a duration without a fraction that says nothing.
+func short(d time.Duration) string { return strings.Replace(terminal.Short(d), ".0s", "s", 1) }

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/chromedp"
+)
+
+// browser starts a headless Chromium and returns a tab of it; what the page complains of fails the test.
+func browser(t *testing.T) context.Context {
+	t.Helper()
+	if _, err := exec.LookPath("chromium"); err != nil {
+		if os.Getenv("REQUIRE_CHROMIUM") != "" {
+			t.Fatal(err)
+		}
+		t.Skip("there is no chromium here: apt-get install chromium")
+	}
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath("chromium"), chromedp.NoSandbox, chromedp.DisableGPU)
+	ctx, cancel := chromedp.NewExecAllocator(context.Background(), options...)
+	t.Cleanup(cancel)
+	ctx, cancel = chromedp.NewContext(ctx)
+	t.Cleanup(cancel)
+	ctx, cancel = context.WithTimeout(ctx, 2*time.Minute)
+	t.Cleanup(cancel)
+	if err := chromedp.Do(ctx, chromedp.Navigate("about:blank")); err != nil { // it is slow to start, and a run does not wait for it
+		t.Fatal(err)
+	}
+	complaints := chromedp.Console(ctx)
+	var listening sync.WaitGroup
+	listening.Go(func() {
+		for said, err := range complaints {
+			if err != nil {
+				return // the browser is gone
+			}
+			t.Errorf("the page says %s: %s", said.Type, said.Text)
+		}
+	})
+	t.Cleanup(listening.Wait)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// step is something done with the page.
+type step = chromedp.Action[chromedp.Void]
+
+// at says how the page is looked at.
+func at(width, height int64, scheme string) step {
+	return chromedp.Steps(chromedp.EmulateViewport(width, height), chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		_, err := cdp.Call(ctx, t, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
+		})
+		return err
+	}))
+}
+
+// plain turns JavaScript off.
+func plain() step {
+	return chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		_, err := cdp.Call(ctx, t, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
+		return err
+	})
+}
+
+// picture takes a screenshot of the whole page, and keeps it where SLUICE_PICTURES says.
+func picture(t *testing.T, name string) step {
+	return chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+		png, err := chromedp.FullScreenshot(100)(ctx, target)
+		if err != nil {
+			return err
+		}
+		if len(png) < 10_000 {
+			t.Errorf("%s: a picture of %d bytes shows nothing", name, len(png))
+		}
+		if dir := os.Getenv("SLUICE_PICTURES"); dir != "" {
+			return os.WriteFile(filepath.Join(dir, name+".png"), png, 0o600)
+		}
+		return nil
+	})
+}
+
+// until waits until a JavaScript expression is true.
+func until(expression string) step {
+	return chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+		_, err := chromedp.Poll[bool](expression, chromedp.WithPollingTimeout(time.Minute))(ctx, target)
+		if err != nil {
+			return fmt.Errorf("%s: %w", expression, err)
+		}
+		return nil
+	})
+}
+
+// fits fails the test if the page is wider than its window.
+func fits(t *testing.T) step {
+	return chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+		over, err := chromedp.Evaluate[int](`document.documentElement.scrollWidth - innerWidth`)(ctx, target)
+		if over > 0 {
+			t.Errorf("the page is %d pixels too wide", over)
+		}
+		return err
+	})
+}
+
+// byKeyboard walks over the page with the tabulator: it comes by the link over the head, both tables that can be moved sideways,
+// and the links at the foot, and what has the focus shows it.
+func byKeyboard(t *testing.T) step {
+	return chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+		var seen []string
+		for range 6 {
+			if _, err := chromedp.KeyEvent("\t")(ctx, target); err != nil {
+				return err
+			}
+			name, err := chromedp.Evaluate[string](`(e => (e.getAttribute("aria-label") || e.getAttribute("aria-labelledby") || e.textContent) +
+				(getComputedStyle(e).outlineStyle === "none" ? " (not shown)" : ""))(document.activeElement)`)(ctx, target)
+			if err != nil {
+				return err
+			}
+			seen = append(seen, name)
+		}
+		if got := strings.Join(seen, "|"); !strings.HasPrefix(got, "to the figures|windows|h-quota|metrics|this page as JSON|") {
+			t.Errorf("the tabulator leads to %s", got)
+		}
+		return nil
+	})
+}

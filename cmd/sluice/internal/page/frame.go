@@ -1,0 +1,168 @@
+package page
+
+import (
+	"bytes"
+	_ "embed" // the pages are files
+	"encoding/json"
+	"fmt"
+	"html/template"
+	"strings"
+
+	"sluice/cmd/sluice/internal/live"
+)
+
+//go:embed parts.html
+var partsHTML string
+
+//go:embed page.html
+var pageHTML string
+
+//go:embed page.css
+var pageCSS string
+
+//go:embed page.js
+var pageJS string
+
+var page = parse(pageHTML)
+
+// parse makes a page of its text and of the parts that pages share.
+func parse(text string) *template.Template {
+	pieces := template.New("page").Funcs(template.FuncMap{
+		"css": func() template.CSS { return template.CSS(pageCSS) },
+		"js":  func() template.JS { return template.JS(pageJS) },
+	})
+	return template.Must(template.Must(pieces.Parse(partsHTML)).Parse(text))
+}
+
+// part is an element of the page that is sent when it changes, named by its id. Of a list that has the same items as before,
+// only those that changed are sent.
+type part struct {
+	id, html string
+	items    []part
+}
+
+// frame is a view in parts, made once for all who look.
+type frame struct {
+	number int // frames are counted, so that who has seen the one before gets what changed
+	run    string
+	title  string
+	over   bool
+	page   []byte
+	parts  []part
+	step   []byte // the event that leads from the frame before to this one
+}
+
+// blocks are the parts by their ids, which are also the names of their templates, in the order of the page.
+var blocks = []string{"who", "phase", "verdict", "progress", "ages", "caption", "charts", "quotas", "letters", "warnings", "stamp"}
+
+// next makes the frame that follows f.
+func (f *frame) next(v *live.View) (*frame, error) {
+	w := put(v)
+	parts, err := w.parts()
+	if err != nil {
+		return nil, err
+	}
+	n := &frame{number: f.number + 1, run: w.Run, title: w.Title, over: v.Phase == live.Ended, parts: parts}
+	if n.page, err = w.page(parts); err != nil {
+		return nil, err
+	}
+	n.step, err = n.event(changes(f.parts, parts))
+	return n, err
+}
+
+func (w *words) parts() ([]part, error) {
+	var r renderer
+	var parts []part
+	for _, name := range blocks {
+		parts = append(parts, part{id: name, html: r.execute(name, w)})
+	}
+	var line, rows []part
+	for i := range w.Line {
+		line = append(line, part{id: w.Line[i].ID, html: r.execute("window", &w.Line[i])})
+	}
+	for i := range w.Rows {
+		rows = append(rows, part{id: fmt.Sprintf("w%d", w.Rows[i].Number), html: r.execute("row", &w.Rows[i])})
+	}
+	parts = append(parts, r.list("line", line), r.list("shards", rows))
+	return parts, r.err
+}
+
+// renderer executes templates and remembers the first error.
+type renderer struct{ err error }
+
+func (r *renderer) execute(name string, data any) string {
+	var out bytes.Buffer
+	if err := page.ExecuteTemplate(&out, name, data); err != nil && r.err == nil {
+		r.err = err
+	}
+	return out.String()
+}
+
+// list makes a part of its items, whose texts are HTML already.
+func (r *renderer) list(name string, items []part) part {
+	var inner strings.Builder
+	for _, one := range items {
+		inner.WriteString(one.html)
+	}
+	return part{id: name, html: r.execute(name, template.HTML(inner.String())), items: items}
+}
+
+func (w *words) page(parts []part) ([]byte, error) {
+	shown := struct {
+		*words
+		Part map[string]template.HTML
+	}{w, map[string]template.HTML{}}
+	for _, p := range parts {
+		shown.Part[p.id] = template.HTML(p.html)
+	}
+	var out bytes.Buffer
+	err := page.Execute(&out, shown)
+	return out.Bytes(), err
+}
+
+// changes returns what has to be put in the place of what, by ids.
+func changes(before, after []part) map[string]string {
+	known := make(map[string]*part, len(before))
+	for i := range before {
+		known[before[i].id] = &before[i]
+	}
+	changed := map[string]string{}
+	for i := range after {
+		now, then := &after[i], known[after[i].id]
+		switch {
+		case then != nil && then.html == now.html:
+		case then != nil && sameItems(then.items, now.items):
+			for k := range now.items {
+				if now.items[k].html != then.items[k].html {
+					changed[now.items[k].id] = now.items[k].html
+				}
+			}
+		default:
+			changed[now.id] = now.html
+		}
+	}
+	return changed
+}
+
+// sameItems tells whether two lists have the same items in the same order; those of no list at all are none.
+func sameItems(a, b []part) bool {
+	for i := range a {
+		if len(a) != len(b) || a[i].id != b[i].id {
+			return false
+		}
+	}
+	return len(a) > 0 && len(b) > 0
+}
+
+// whole is the event that leads from anything to this frame.
+func (f *frame) whole() ([]byte, error) { return f.event(changes(nil, f.parts)) }
+
+func (f *frame) event(changed map[string]string) ([]byte, error) {
+	data, err := json.Marshal(struct {
+		Run   string            `json:"run"`
+		Title string            `json:"title"`
+		Over  bool              `json:"over"`
+		Parts map[string]string `json:"parts"`
+	}{f.run, f.title, f.over, changed})
+	return fmt.Appendf(nil, "event: parts\nretry: 2000\ndata: %s\n\n", data), err
+}

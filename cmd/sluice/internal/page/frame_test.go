@@ -1,0 +1,208 @@
+package page
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"sluice/cmd/sluice/internal/live"
+)
+
+var noon = time.Date(2026, 1, 27, 12, 0, 0, 0, time.UTC)
+
+// running is a run of so many windows, of which every hundredth is at work and the newer ones are done.
+func running(windows int) live.View {
+	v := live.View{
+		Job: "default", Phase: live.Ingesting, Started: noon.Add(-time.Minute), At: noon, Total: 1_000_000, Stored: 500_000,
+		Oldest: noon.Add(-240 * time.Hour), Newest: noon,
+	}
+	for i := range windows {
+		s := live.Shard{Number: i + 1, State: "pending", From: float64(i) / float64(windows), To: float64(i+1) / float64(windows)}
+		if i > windows/2 {
+			s.State, s.Read, s.Commit = "done", 1, noon
+		}
+		if i%100 == 50 {
+			s.State, s.Read, s.Commit = "running", 0.5, noon
+		}
+		v.Shards = append(v.Shards, s)
+	}
+	return v
+}
+
+// message is what a viewer is sent.
+type message struct {
+	Run   string
+	Over  bool
+	Parts map[string]string
+	bytes int
+}
+
+// listen returns a function that waits for the next message of a board's stream.
+func listen(t *testing.T, board *live.Board) func() message {
+	t.Helper()
+	server := httptest.NewServer(Handler(board))
+	t.Cleanup(server.Close)
+	resp, err := http.Get(server.URL + "/live")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { resp.Body.Close() }) // before the server, which waits for its streams
+	lines := bufio.NewScanner(resp.Body)
+	lines.Buffer(nil, 4<<20)
+	return func() (m message) {
+		for lines.Scan() {
+			if data, ok := strings.CutPrefix(lines.Text(), "data: "); ok {
+				if err := json.Unmarshal([]byte(data), &m); err != nil {
+					t.Fatal(err)
+				}
+				m.bytes = len(data)
+				return m
+			}
+		}
+		t.Fatalf("the stream ended: %v", lines.Err())
+		return m
+	}
+}
+
+// TestOnlyWhatChangesIsSent: who comes gets everything, and after that, of a thousand windows, what a second has changed.
+func TestOnlyWhatChangesIsSent(t *testing.T) {
+	v := running(1000)
+	board := live.NewBoard(v)
+	next := listen(t, board)
+	if first := next(); first.Parts["shards"] == "" || first.Parts["progress"] == "" || first.bytes > 64<<10 {
+		t.Errorf("%d bytes and %d parts at first", first.bytes, len(first.Parts))
+	}
+	v = running(1000)
+	v.At = v.At.Add(time.Second)
+	v.Shards[150].Read, v.Shards[150].Commit = 0.6, v.At
+	board.Publish(v)
+	then := next()
+	for _, id := range []string{"w151", "l151", "progress", "stamp"} {
+		if then.Parts[id] == "" {
+			t.Errorf("%s has changed and was not sent", id)
+		}
+	}
+	for _, id := range []string{"shards", "line", "letters", "warnings", "quotas", "phase", "l251"} {
+		if then.Parts[id] != "" {
+			t.Errorf("%s was sent and has not changed: %s", id, then.Parts[id])
+		}
+	}
+	if then.bytes > 10<<10 {
+		t.Errorf("a second cost %d bytes", then.bytes)
+	}
+	v = running(1000)
+	v.Shards[150].State = "done" // its row is gone
+	board.Publish(v)
+	if m := next(); m.Parts["shards"] == "" || strings.Contains(m.Parts["shards"], "w151") {
+		t.Errorf("the row of a window that is done stays: %v", m.Parts["shards"])
+	}
+}
+
+// TestAFrameIsMadeOnce: those who look at the same moment get the same bytes.
+func TestAFrameIsMadeOnce(t *testing.T) {
+	board := live.NewBoard(running(8))
+	s := &server{board: board, newest: &frame{}}
+	one, _, _ := s.frame()
+	other, _, err := s.frame()
+	if one != other || err != nil {
+		t.Errorf("two frames of one view: %v", err)
+	}
+	board.Publish(running(9))
+	if newer, _, _ := s.frame(); newer == one || newer.number != one.number+1 {
+		t.Errorf("frame %d follows %d", newer.number, one.number)
+	}
+}
+
+// TestASplitWindowIsDrawnWhereItWas: a list with other items is sent whole, in the order of the windows.
+func TestASplitWindowIsDrawnWhereItWas(t *testing.T) {
+	v := running(3)
+	board := live.NewBoard(v)
+	next := listen(t, board)
+	next()
+	v = running(3)
+	late := v.Shards[1]
+	late.Number, late.To = 4, (late.From+late.To)/2
+	v.Shards[1].From = late.To
+	v.Shards = append(v.Shards[:1], append([]live.Shard{late}, v.Shards[1:]...)...)
+	board.Publish(v)
+	line := next().Parts["line"]
+	was := -1
+	for _, id := range []string{"l1", "l4", "l2", "l3"} {
+		at := strings.Index(line, `id="`+id+`"`)
+		if at <= was {
+			t.Fatalf("%s is not where it should be: %s", id, line)
+		}
+		was = at
+	}
+}
+
+// TestTheLineHasNoGaps: neighbours that are drawn as one take the room of all of them.
+func TestTheLineHasNoGaps(t *testing.T) {
+	v := running(1000)
+	w := put(&v)
+	if len(w.Line) > 40 {
+		t.Errorf("%d pieces are drawn", len(w.Line))
+	}
+	end := 0.0
+	for _, piece := range w.Line {
+		if gap := place(piece.Left) - end; gap > 1e-4 || gap < -1e-4 {
+			t.Errorf("%s begins at %s %%, the one before ends at %.3f %%", piece.Title, piece.Left, 100*end)
+		}
+		end = place(piece.Left) + place(piece.Width)
+	}
+	if end < 0.9999 {
+		t.Errorf("the line ends at %.3f %%", 100*end)
+	}
+}
+
+// TestWhateverIsSaidIsText: names, errors and warnings come from outside, and stay text in the page, in the stream and in the report.
+func TestWhateverIsSaidIsText(t *testing.T) {
+	const hostile = `</script><script>alert(1)</script><img src=x onerror=alert(1)>"'&{{.}}`
+	v := running(4)
+	v.Job, v.Source, v.Version, v.Verdict, v.Limit = hostile, hostile, hostile, hostile, hostile
+	v.Shards[0].State, v.Shards[0].Error, v.Shards[0].Start, v.Shards[0].Proof = hostile, hostile, hostile, hostile
+	v.Quotas = []live.Quota{{Endpoint: hostile, Known: hostile, Limit: 5, Recent: 1}}
+	v.Letters, v.Warnings = []live.Letters{{Reason: hostile, Count: 3}}, []live.Warning{{At: noon, Level: hostile, Text: hostile}}
+	for i := range 4 {
+		v.History = append(v.History, live.Point{At: noon.Add(time.Duration(i) * time.Second), Recent: []int{1}, Allowed: []int{5}})
+	}
+	f, err := (&frame{}).next(&v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var report strings.Builder
+	if err := Report(&report, &v, []Facts{{hostile, []Fact{{hostile, hostile}}}}); err != nil {
+		t.Fatal(err)
+	}
+	for name, html := range map[string]string{"page": string(f.page), "stream": string(f.step), "report": report.String()} {
+		if strings.Contains(html, "<img") || strings.Contains(html, "<script>") || strings.Contains(html, "ZgotmplZ") {
+			t.Errorf("the %s has markup of somebody else", name)
+		}
+	}
+	if n := strings.Count(string(f.page), "alert(1)&lt;"); n < 10 {
+		t.Errorf("the page shows %d of what was said", n)
+	}
+}
+
+// TestScale: the top of an axis is round, not below what is drawn, and not far above it.
+func TestScale(t *testing.T) {
+	for most, want := range map[float64]string{
+		0: "[0 0.25 0.5 0.75 1]", 3: "[0 1 2 3]", 8166: "[0 2,500 5,000 7,500 10k]", 100: "[0 25 50 75 100]", 104: "[0 25 50 75 100 125]",
+		2_100_000: "[0 500k 1M 1.5M 2M 2.5M]", 12_345: "[0 5,000 10k 15k]",
+	} {
+		var c chart
+		top := c.scale(most, "")
+		var labels []string
+		for _, tick := range c.Ticks {
+			labels = append(labels, tick.Label)
+		}
+		if got := fmt.Sprint(labels); got != want || top < most {
+			t.Errorf("up to %v: %s, want %s, top %v", most, got, want, top)
+		}
+	}
+}
