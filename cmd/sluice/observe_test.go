@@ -39,6 +39,19 @@ func TestAlerts(t *testing.T) {
 	}
 }
 
+// TestPromtoolLikesTheMetrics: names, units, kinds and help are by the conventions.
+func TestPromtoolLikesTheMetrics(t *testing.T) {
+	promtool := prometheusTool(t, "promtool")
+	file := filepath.Join(t.TempDir(), "run.prom")
+	w := newWorld(t, 1000, nil)
+	w.mustRun(exitOK, "run", "--metrics-file="+file)
+	cmd := exec.Command(promtool, "check", "metrics")
+	cmd.Stdin = strings.NewReader(read(t, file))
+	if out, err := cmd.CombinedOutput(); err != nil || len(out) > 0 {
+		t.Errorf("promtool check metrics: %v\n%s", err, out)
+	}
+}
+
 // prometheus starts a real one that scrapes the address, and returns where it listens.
 func prometheus(t *testing.T, target string) string {
 	t.Helper()

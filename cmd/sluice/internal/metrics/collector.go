@@ -18,6 +18,7 @@ var (
 	stored     = gauge("job_events", "Rows that the job has committed, by this run and by earlier ones.")
 	committed  = counter("events_committed_total", "Rows that this run has committed.")
 	lastCommit = gauge("last_commit_timestamp_seconds", "When a shard last committed; absent before the first commit of the run.")
+	lag        = gauge("watermark_lag_seconds", "How far what is completely stored is behind the clock; absent unless the job follows its source.")
 	databaseUp = gauge("database_up", "1 while the database takes commits, 0 while it is away or its disk is full.")
 	letters    = gauge("dead_letters", "Dead letters of the job that were not replayed.", "reason")
 	rejected   = counter("records_rejected_total", "Records that this run did not take for events.")
@@ -45,7 +46,10 @@ type metric struct {
 	kind prometheus.ValueType
 }
 
-var all []*prometheus.Desc
+var (
+	all  []*prometheus.Desc
+	docs []string // a line of docs/metrics.md for each
+)
 
 func gauge(name, help string, labels ...string) metric {
 	return define(prometheus.GaugeValue, name, help, labels)
@@ -58,6 +62,7 @@ func counter(name, help string, labels ...string) metric {
 func define(kind prometheus.ValueType, name, help string, labels []string) metric {
 	desc := prometheus.NewDesc("sluice_"+name, help, labels, nil)
 	all = append(all, desc)
+	docs = append(docs, document(kind, name, help, labels))
 	return metric{desc: desc, kind: kind}
 }
 
@@ -117,6 +122,9 @@ func (s samples) rows(v *live.View) {
 	s.put(rejected, float64(v.Rejected))
 	if v.LastCommit != nil {
 		s.put(lastCommit, seconds(*v.LastCommit))
+	}
+	if v.Watermark != nil {
+		s.put(lag, max(0, v.At.Sub(*v.Watermark).Seconds()))
 	}
 	for _, l := range v.Letters {
 		s.put(letters, float64(l.Count), l.Reason)

@@ -1,0 +1,55 @@
+package metrics
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"sluice/cmd/sluice/internal/live"
+)
+
+// TestTheListOfMetrics holds docs/metrics.md against the metrics that there are.
+func TestTheListOfMetrics(t *testing.T) {
+	page, err := os.ReadFile("../../../../docs/metrics.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(page), Table()) {
+		t.Errorf("docs/metrics.md does not have this table:\n%s", Table())
+	}
+}
+
+// TestTheLagIsThatOfTheWatermark: it is there only where a job follows its source, and is never negative.
+func TestTheLagIsThatOfTheWatermark(t *testing.T) {
+	now := time.Unix(1_769_541_612, 0)
+	for name, want := range map[string]string{"none": "", "90 s ago": "90", "ahead of the clock": "0"} {
+		v := live.View{At: now}
+		switch name {
+		case "90 s ago":
+			at := now.Add(-90 * time.Second)
+			v.Watermark = &at
+		case "ahead of the clock":
+			at := now.Add(time.Second)
+			v.Watermark = &at
+		}
+		r := prometheus.NewRegistry()
+		r.MustRegister(New(func() live.View { return v }))
+		families, err := r.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		for _, f := range families {
+			if f.GetName() == "sluice_watermark_lag_seconds" {
+				got = fmt.Sprint(f.GetMetric()[0].GetGauge().GetValue())
+			}
+		}
+		if got != want {
+			t.Errorf("%s: the lag is %q, want %q", name, got, want)
+		}
+	}
+}
