@@ -42,8 +42,8 @@ func (c *Coordinator) finish(ctx, work context.Context, cp shard.Checkpoint, sea
 	a := attempts{seated: seated, dice: rand.New(rand.NewPCG(c.seed, uint64(cp.ID)))}
 	for {
 		err := guard(func() error { return c.attempt(ctx, work, cp, &a) })
-		if err == nil {
-			return nil
+		if err == nil || errors.Is(err, errForgotten) {
+			return err
 		}
 		if ctx.Err() != nil {
 			return c.leave(work, cp, context.Cause(ctx))
@@ -76,6 +76,10 @@ func (c *Coordinator) attempt(ctx, work context.Context, cp shard.Checkpoint, a 
 			c.progress.set(cp.Shard, shard.Done)
 			return nil
 		}
+		if c.isForgotten(ctx, &cp) {
+			c.progress.drop(cp.Shard)
+			return errForgotten
+		}
 		return fmt.Errorf("begin an attempt: %w", err)
 	}
 	if c.config.Sequential {
@@ -86,10 +90,12 @@ func (c *Coordinator) attempt(ctx, work context.Context, cp shard.Checkpoint, a 
 	failpoint.Hit("shard.begun")
 	log := c.config.Log.With("shard", at.Shard)
 	log.Debug("attempt", "window", at.Window, "seq", at.Seq, "attempt", at.Attempts)
-	meter := c.progress.begin(&at, clock)
+	meter, edge := c.progress.begin(&at, clock), shard.NewEdge(at.Window, c.config.Oldest)
+	c.sharing.enter(at.ID, walk{edge, meter})
+	defer c.sharing.leave(at.ID)
 	attempt := shard.Attempt{
 		Source: stopping{c.source, c.stop}, Sink: &counted{c, a}, From: at, Limits: c.config.Limits,
-		Budget: c.budget, Meter: meter, Log: log, Guard: guard,
+		Budget: c.budget, Edge: edge, Meter: meter, Log: log, Guard: guard,
 	}
 	if err = attempt.Run(ctx, work); err != nil {
 		c.progress.set(at.Shard, shard.Pending)
@@ -116,7 +122,7 @@ func (c *Coordinator) handOver(ctx context.Context, at *shard.Checkpoint) error 
 		return fmt.Errorf("load the newer neighbour: %w", err)
 	}
 	for _, cp := range all {
-		if cp.Shard == at.Shard+1 && cp.State == shard.Done {
+		if cp.Window.Start == at.Window.End && cp.State == shard.Done {
 			at.Cursor, at.CursorExpires = cp.Cursor, cp.CursorExpires
 		}
 	}
@@ -177,8 +183,11 @@ type counted struct {
 }
 
 // Commit commits, forgives the shard's faults so far, holds the watchdog off, and stops the run when the budget of dead
-// letters is used up.
+// letters is used up. The pieces that it splits off are taken up, and idle fetchers ask for more.
 func (c *counted) Commit(ctx context.Context, b shard.Batch) (counts shard.Counts, err error) {
+	c.sharing.promise(len(b.Split))
+	defer c.sharing.ask(c.config.Fetchers)
+	defer c.sharing.promise(-len(b.Split))
 	err = guard(func() (err error) {
 		counts, err = c.store.Commit(ctx, b)
 		return err
@@ -190,6 +199,9 @@ func (c *counted) Commit(ctx context.Context, b shard.Batch) (counts shard.Count
 	c.watchdog.calm()
 	c.progress.committed(b.From.Shard)
 	c.keepBudget(c.count(counts))
+	if len(b.Split) > 0 {
+		c.adopt(ctx)
+	}
 	return counts, nil
 }
 

@@ -22,6 +22,8 @@ type Config struct {
 	// Sequential walks the windows one after another, newest first, each from where its newer neighbour ended: for an API
 	// that cannot be asked by timestamp.
 	Sequential bool
+	// Oldest is the oldest event known of the source: a window that is open to the past is split from there. Zero: it is not split.
+	Oldest shard.Instant
 	// Waits puts into words what a shard in this phase waits for, where somebody knows better than "the API" and "the database".
 	Waits func(shard.Phase) string
 	Log   *slog.Logger

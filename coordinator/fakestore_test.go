@@ -149,6 +149,11 @@ func (l *ledger) land(b shard.Batch) (shard.Counts, error) {
 	if b.Proof != "" {
 		row.State = shard.Done
 	}
+	for _, w := range b.Split {
+		id := int64(len(l.shards) + 1)
+		l.shards[id] = &shard.Checkpoint{ID: id, Shard: int(id), Parent: row.ID, Window: w, State: shard.Pending}
+		row.Window.Start = w.End
+	}
 	l.commits = append(l.commits, committed{time.Now(), row.Shard, len(b.Events)})
 	return counts, nil
 }

@@ -1,6 +1,8 @@
 package coordinator
 
 import (
+	"cmp"
+	"slices"
 	"sync"
 	"time"
 
@@ -73,10 +75,34 @@ func (p *Progress) begin(cp *shard.Checkpoint, clock *shard.Clock) *shard.Meter 
 		p.shards[cp.Shard] = t
 		p.order = append(p.order, cp.Shard)
 	}
-	t.state = shard.Running
+	t.window, t.state = cp.Window, shard.Running
 	t.wait.what = ""
 	t.meter.Clock = clock
 	return &t.meter
+}
+
+// arrange takes over the windows of the ledger, where some have been split.
+func (p *Progress) arrange(all []shard.Checkpoint) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i := range all {
+		cp := &all[i]
+		if t := p.shards[cp.Shard]; t != nil {
+			t.window = cp.Window
+			continue
+		}
+		p.shards[cp.Shard] = &track{window: cp.Window, before: cp.Counts, state: cp.State, wait: wait{what: forPlace, since: time.Now()}}
+		p.order = append(p.order, cp.Shard)
+	}
+	slices.SortFunc(p.order, func(a, b int) int { return cmp.Compare(p.shards[a].window.Start, p.shards[b].window.Start) })
+}
+
+// drop forgets a shard.
+func (p *Progress) drop(number int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.shards, number)
+	p.order = slices.DeleteFunc(p.order, func(n int) bool { return n == number })
 }
 
 func (p *Progress) set(number int, state shard.State) {

@@ -9,7 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/sourcegraph/conc/pool"
+	"github.com/sourcegraph/conc"
 	"golang.org/x/sync/semaphore"
 
 	"sluice/shard"
@@ -37,6 +37,9 @@ var ErrGaveUp = errors.New("no page was committed for too long")
 // ErrBudget: more records could not become rows than the operator tolerates.
 var ErrBudget = errors.New("too many dead letters")
 
+// errForgotten ends a shard that the ledger has no more: its window is a part of another's again.
+var errForgotten = errors.New("the ledger has forgotten the shard")
+
 // Failure is a shard that a retry cannot mend.
 type Failure struct {
 	Shard  int
@@ -62,6 +65,7 @@ type Coordinator struct {
 	budget   *shard.Budget
 	places   *semaphore.Weighted
 	fetchers *fetchers
+	sharing  *sharing
 	stop     context.CancelCauseFunc
 	watchdog *watchdog
 	progress *Progress
@@ -75,7 +79,7 @@ type Coordinator struct {
 
 // New returns a coordinator for the given checkpoints, or what is wrong with its settings.
 func New(config Config, source shard.Source, store Store, checkpoints []shard.Checkpoint) (*Coordinator, error) {
-	config = config.withDefaults(len(checkpoints))
+	config = config.withDefaults(planned(checkpoints))
 	if err := config.validate(); err != nil {
 		return nil, err
 	}
@@ -87,9 +91,20 @@ func New(config Config, source shard.Source, store Store, checkpoints []shard.Ch
 		budget:   shard.NewBudget(config.Memory),
 		places:   semaphore.NewWeighted(int64(config.Fetchers)),
 		fetchers: newFetchers(config.Fetchers),
+		sharing:  newSharing(),
 		progress: newProgress(checkpoints),
 		seed:     rand.Uint64(),
 	}, nil
+}
+
+// planned counts the windows that were not split from others.
+func planned(checkpoints []shard.Checkpoint) (n int) {
+	for i := range checkpoints {
+		if checkpoints[i].Parent == 0 {
+			n++
+		}
+	}
+	return n
 }
 
 // Run walks all unfinished shards. Cancelling ctx drains: what was fetched is committed within Config.Drain. The error is
@@ -127,8 +142,9 @@ func (c *Coordinator) Run(ctx context.Context) (Outcome, error) {
 	return c.outcome, nil
 }
 
-// takenBack returns the shards that were done and are not any more: a database that failed over to a standby, which was behind,
-// has forgotten commits that it had acknowledged. The ledger is the truth, not what this process remembers.
+// takenBack returns the shards that are not done after all: those that were, where a database that failed over to a standby,
+// which was behind, has forgotten commits that it had acknowledged, and pieces of split windows of which nobody heard. The ledger
+// is the truth, not what this process remembers.
 func (c *Coordinator) takenBack(ctx context.Context) []shard.Checkpoint {
 	all, err := c.ledger(ctx)
 	if err != nil {
@@ -139,10 +155,17 @@ func (c *Coordinator) takenBack(ctx context.Context) []shard.Checkpoint {
 		failed := slices.ContainsFunc(c.outcome.Failures, func(f Failure) bool { return f.Shard == cp.Shard })
 		return failed || cp.State == shard.Done
 	})
-	if len(left) > 0 {
-		c.config.Log.Warn("the ledger has shards as unfinished that were done: the database went back in time", "shards", len(left))
-		c.outcome.Done = max(0, c.outcome.Done-len(left))
+	back := 0
+	for i := range left {
+		if c.sharing.knows(left[i].ID) {
+			back++
+		}
 	}
+	if back > 0 {
+		c.config.Log.Warn("the ledger has shards as unfinished that were done: the database went back in time", "shards", back)
+		c.outcome.Done = max(0, c.outcome.Done-back)
+	}
+	c.progress.arrange(all)
 	return left
 }
 
@@ -171,25 +194,33 @@ func (c *Coordinator) endDrain(work context.Context, drop context.CancelCauseFun
 
 // runAll runs each unfinished shard in a goroutine of its own, or one after another. Goroutines that wait out a fault cost
 // next to nothing; what is bounded are the fetchers' places. The first of them are taken here, because goroutines that race
-// for them would not start newest first.
+// for them would not start newest first. Pieces of windows that are split meanwhile join them.
 func (c *Coordinator) runAll(ctx, work context.Context, checkpoints []shard.Checkpoint) {
 	slices.SortFunc(checkpoints, shard.Compare)
-	shards := pool.New().WithMaxGoroutines(max(1, len(checkpoints)))
-	if c.config.Sequential {
-		shards = pool.New().WithMaxGoroutines(1)
+	checkpoints = slices.DeleteFunc(checkpoints, func(cp shard.Checkpoint) bool { return cp.State == shard.Done })
+	run := func(cp shard.Checkpoint, seated bool) {
+		c.note(cp, guard(func() error { return c.finish(ctx, work, cp, seated) }))
 	}
-	for _, cp := range checkpoints {
-		if cp.State == shard.Done {
-			continue
+	if c.config.Sequential {
+		c.sharing.begin(checkpoints, nil)
+		for _, cp := range checkpoints {
+			run(cp, false)
 		}
-		seated := !c.config.Sequential && c.places.Acquire(ctx, 1) == nil
-		shards.Go(func() { c.note(cp, guard(func() error { return c.finish(ctx, work, cp, seated) })) })
+		return
+	}
+	var shards conc.WaitGroup
+	c.sharing.begin(checkpoints, func(piece shard.Checkpoint) { shards.Go(func() { run(piece, false) }) })
+	for _, cp := range checkpoints {
+		seated := c.places.Acquire(ctx, 1) == nil
+		shards.Go(func() { run(cp, seated) })
 	}
 	shards.Wait()
 }
 
 // note adds how a shard ended to the outcome.
 func (c *Coordinator) note(cp shard.Checkpoint, err error) {
+	c.sharing.finish()
+	c.sharing.ask(c.config.Fetchers)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var left *unfinishedError
@@ -198,6 +229,7 @@ func (c *Coordinator) note(cp shard.Checkpoint, err error) {
 		c.outcome.Done++
 	case errors.As(err, &left):
 		c.outcome.Left++
+	case errors.Is(err, errForgotten):
 	default:
 		c.outcome.Failures = append(c.outcome.Failures, Failure{Shard: cp.Shard, Window: cp.Window, Err: err})
 	}

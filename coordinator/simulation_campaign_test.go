@@ -9,9 +9,9 @@ import (
 
 // campaign sums up many simulations.
 type campaign struct {
-	runs, steps, requests, commits, again, fooled, reopened, processes, told, untold, failed, unnoticed int
-	struck                                                                                              [troubles]int
-	took                                                                                                time.Duration
+	runs, steps, requests, commits, again, fooled, reopened, processes, told, untold, failed, unnoticed, splits, unsplit int
+	struck                                                                                                               [troubles]int
+	took                                                                                                                 time.Duration
 }
 
 func (c *campaign) add(s *simulation) {
@@ -27,6 +27,8 @@ func (c *campaign) add(s *simulation) {
 	c.untold += s.refusedUntold
 	c.failed += s.failedShards
 	c.unnoticed += s.unnoticed
+	c.splits += s.splits
+	c.unsplit += s.unsplit
 	c.took += s.took
 	for t, n := range s.weather.struck {
 		c.struck[t] += n
@@ -42,6 +44,9 @@ func (c *campaign) counts() error {
 			errs = append(errs, fmt.Errorf("%s struck %d times in %d seeds, want %d", trouble(t), n, c.runs, least))
 		}
 	}
+	if c.splits < c.runs/2 {
+		errs = append(errs, fmt.Errorf("%d pieces were split off in %d seeds", c.splits, c.runs))
+	}
 	if c.told < least || c.untold < least || c.fooled < c.runs/500 {
 		errs = append(errs, fmt.Errorf("%d refusals with a time and %d without, %d lies believed", c.told, c.untold, c.fooled))
 	}
@@ -51,8 +56,8 @@ func (c *campaign) counts() error {
 func (c *campaign) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s of virtual time, %d steps, %d requests, %d commits, %d processes; %d records read again, %d shards failed for a while, "+
-		"%d ends believed that were lies twice (%d unnoticed), %d shards walked once more, 429s %d with and %d without a time", c.took.Round(time.Hour),
-		c.steps, c.requests, c.commits, c.processes, c.again, c.failed, c.fooled, c.unnoticed, c.reopened, c.told, c.untold)
+		"%d ends believed that were lies twice (%d unnoticed), %d shards walked once more, 429s %d with and %d without a time, %d pieces split off (%d undone by a failover)", c.took.Round(time.Hour),
+		c.steps, c.requests, c.commits, c.processes, c.again, c.failed, c.fooled, c.unnoticed, c.reopened, c.told, c.untold, c.splits, c.unsplit)
 	b.WriteString("; struck:")
 	for t, n := range c.struck {
 		fmt.Fprintf(&b, " %s %d,", trouble(t), n)

@@ -1,7 +1,10 @@
 package coordinator_test
 
 import (
+	"cmp"
+	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -46,11 +49,57 @@ func (s *simulation) failover(name string) {
 	m := s.moments[n]
 	s.moments = s.moments[:n]
 	s.table, s.dead = m.table, m.dead
+	rows := make([]*row, 0, len(m.rows))
 	for i := range m.rows {
 		was := m.rows[i]
-		was.run = s.rows[i].run
-		*s.rows[i] = was
+		was.run = s.row(was.ID).run
+		rows = append(rows, &was)
 	}
+	s.unsplit += len(s.rows) - len(rows)
+	s.rows = rows
+}
+
+// row returns a shard's row; one of no shard and no run, where a failover has undone the split that made it. The caller holds mu.
+func (s *simulation) row(id int64) *row {
+	for _, r := range s.rows {
+		if r.ID == id {
+			return r
+		}
+	}
+	return &row{}
+}
+
+// split writes down the pieces of a window, as sink does. The caller holds mu.
+func (s *simulation) split(r *row, pieces []shard.Window) {
+	number := 0
+	for _, o := range s.rows {
+		number = max(number, o.Shard)
+	}
+	for i, w := range pieces {
+		s.lastID++
+		piece := shard.Checkpoint{ID: s.lastID, Shard: number + 1 + i, Parent: r.ID, Window: w, State: shard.Pending}
+		s.rows = append(s.rows, &row{Checkpoint: piece, run: r.run})
+		r.Window.Start = w.End
+		delete(s.reached, piece.Shard)
+		delete(s.lies, piece.Shard)
+		s.splits++
+	}
+	slices.SortFunc(s.rows, func(a, b *row) int { return cmp.Compare(a.Window.Start, b.Window.Start) })
+}
+
+// tiled tells whether the windows tile the span. The caller holds mu.
+func (s *simulation) tiled() error {
+	edge := s.span().Start
+	for _, r := range s.rows {
+		if r.Window.Start != edge || r.Window.End <= edge {
+			return fmt.Errorf("the windows do not tile the span at %s: shard %d has %s", edge, r.Shard, r.Window)
+		}
+		edge = r.Window.End
+	}
+	if edge != s.span().End {
+		return fmt.Errorf("no window after %s", edge)
+	}
+	return nil
 }
 
 // audit counts what sink counts before it judges.

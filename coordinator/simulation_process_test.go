@@ -164,7 +164,8 @@ func (p *process) walk(ctx context.Context) (coordinator.Outcome, error) {
 		return coordinator.Outcome{}, err
 	}
 	c, err := coordinator.New(coordinator.Config{
-		Fetchers: p.fetchers, Limits: p.limits, Drain: drain, Sequential: !p.caps.Windows(), Log: slog.New(slog.DiscardHandler),
+		Fetchers: p.fetchers, Limits: p.limits, Drain: drain, Sequential: !p.caps.Windows(),
+		Oldest: shard.InstantOf(p.scenario.api.Oldest), Log: slog.New(slog.DiscardHandler),
 	}, &named{p.client, p.simulation}, store, checkpoints)
 	if err != nil {
 		panic(err)
@@ -211,11 +212,13 @@ type named struct {
 // pacer in the same moment would leave to chance who is first.
 func (n *named) Pages(ctx context.Context, from shard.Place) iter.Seq2[shard.Page, error] {
 	number := 0
+	n.mu.Lock()
 	for _, r := range n.rows {
 		if r.Window.End == from.End {
 			number = r.Shard
 		}
 	}
+	n.mu.Unlock()
 	return func(yield func(shard.Page, error) bool) {
 		for page, err := range n.Client.Pages(context.WithValue(ctx, asks{}, number), from) {
 			time.Sleep(time.Duration(number) * time.Microsecond)

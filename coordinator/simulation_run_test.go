@@ -29,7 +29,8 @@ type simulation struct {
 
 	table   map[uuid.UUID]int // rows, and which shard stored them
 	dead    map[[32]byte]*shard.Reject
-	rows    []*row
+	rows    []*row // oldest window first
+	lastID  int64
 	reached map[int]int // how far a shard's checkpoints ever were
 	lies    map[int]int // that a shard was told
 
@@ -46,7 +47,7 @@ type simulation struct {
 	// What the campaign counts.
 	requests, commits, again, fooled, reopened, runs int
 	refusedTold, refusedUntold, failedShards         int
-	unnoticed, accesses                              int
+	unnoticed, accesses, splits, unsplit             int
 	served                                           atomic.Int64 // requests that came to the API
 	took                                             time.Duration
 }
@@ -62,6 +63,7 @@ func newSimulation(sc *scenario) *simulation {
 	for i, w := range sc.windows {
 		s.rows = append(s.rows, &row{Checkpoint: shard.Checkpoint{ID: int64(i + 1), Shard: i + 1, Window: w, State: shard.Pending}})
 	}
+	s.lastID = int64(len(s.rows))
 	s.stage.before = s.beforeTurn
 	return s
 }
@@ -78,9 +80,6 @@ func (s *simulation) serve(c apisim.Config) *apisim.Server {
 }
 
 func (s *simulation) say(format string, args ...any) { s.stage.say(format, args...) }
-
-// row returns a shard's row. The caller holds mu.
-func (s *simulation) row(id int64) *row { return s.rows[id-1] }
 
 func (s *simulation) api() *apisim.Server {
 	s.mu.Lock()

@@ -11,6 +11,7 @@ import (
 
 var (
 	errWire      = errors.New("the connection to the database was lost")
+	errGone      = errors.New("the row is gone")
 	errPermanent = errors.New("permission denied for table ingested_events")
 )
 
@@ -86,6 +87,11 @@ func (d *database) Begin(ctx context.Context, id int64) (shard.Checkpoint, error
 	}
 	d.mu.Lock()
 	r := d.row(id)
+	if r.ID == 0 {
+		d.mu.Unlock()
+		d.say("%s: gone", name)
+		return shard.Checkpoint{}, errGone
+	}
 	stale := r.State == shard.Done || r.run != d.p.number
 	if !stale {
 		r.State = shard.Running
@@ -176,8 +182,8 @@ func (c *commitment) try(name string) error {
 		return errWire
 	}
 	counts, err := c.land()
-	c.say("%s %d: %d events, %d rejects, %+v, resume %s, cursor %t, proof %q", name, c.batch.From.Seq, len(c.batch.Events),
-		len(c.batch.Rejects), counts, c.batch.Resume.At, c.batch.Cursor != "", c.batch.Proof)
+	c.say("%s %d: %d events, %d rejects, %+v, resume %s, cursor %t, proof %q, split %v", name, c.batch.From.Seq, len(c.batch.Events),
+		len(c.batch.Rejects), counts, c.batch.Resume.At, c.batch.Cursor != "", c.batch.Proof, c.batch.Split)
 	if err != nil {
 		return err
 	}
@@ -223,6 +229,7 @@ func (c *commitment) land() (shard.Counts, error) {
 	if b.Proof != "" {
 		r.State = shard.Done
 	}
+	c.split(r, b.Split)
 	c.commits++
 	c.checkRow(r, b)
 	return counts, c.wrong

@@ -63,6 +63,9 @@ func swarm(seed uint64) *scenario {
 		s.rate[badEarlyEnd] = 0 // nothing tells the total, and two lies in a row would stay unnoticed
 	}
 	s.stormy = 50 + dice.IntN(600)
+	if dice.IntN(2) == 0 { // so that some are idle, and windows are split
+		s.fetchers += 1 + dice.IntN(6)
+	}
 	return s
 }
 

@@ -50,7 +50,8 @@ const (
 // Checkpoint is the durable state of a shard: its row in ingestion_shards, the only truth about progress.
 type Checkpoint struct {
 	ID            int64 // of the row
-	Shard         int   // number in the round, 1 is the oldest window
+	Shard         int   // number in the round: of the planned windows 1 is the oldest; pieces of a split are counted on
+	Parent        int64 // row of the shard that it was split from; 0: a planned window
 	Window        Window
 	Seq           int64 // batches committed: the fence of Commit
 	Cursor        string
@@ -69,7 +70,7 @@ func (c *Checkpoint) Place() Place {
 }
 
 // Compare orders checkpoints newest window first, the order in which they are started.
-func Compare(a, b Checkpoint) int { return cmp.Compare(b.Shard, a.Shard) }
+func Compare(a, b Checkpoint) int { return cmp.Compare(b.Window.Start, a.Window.Start) }
 
 // Batch is consecutive pages of a shard that are committed together.
 type Batch struct {
@@ -86,7 +87,19 @@ type Batch struct {
 	Resume        Key
 	Proof         Proof // not empty: the shard is done
 
+	// Split lists the windows that are cut off the older end of this shard's, oldest first. They become shards of their own,
+	// and its own window begins where the last of them ends.
+	Split []Window
+
 	grant int64 // bytes of the memory budget that its pages hold
+}
+
+// start returns where the shard's window starts after the batch.
+func (b *Batch) start() Instant {
+	if n := len(b.Split); n > 0 {
+		return b.Split[n-1].End
+	}
+	return b.From.Window.Start
 }
 
 // join appends the pages of next, which follow b's.

@@ -8,25 +8,39 @@ import (
 
 // read trims a page to the window, counts its records, and judges whether it proves the end.
 func (w *walk) read(p *Page) (Batch, error) {
+	w.Edge.mu.Lock()
+	defer w.Edge.mu.Unlock()
+	b, seen, err := w.judge(p)
+	w.Edge.come(seen, err == nil && b.Proof == "" && w.midway(p))
+	return b, err
+}
+
+// midway tells whether a page lies in the middle of the window: more is to come, and of what was read nothing is in doubt.
+func (w *walk) midway(p *Page) bool {
+	return !p.ends() && !w.skip && !w.claimed && !w.rewound && w.seek.IsZero() && len(w.held) == 0 && !w.place.Resume.IsZero()
+}
+
+// judge does the work of read, and says from where to where its events in order lead.
+func (w *walk) judge(p *Page) (_ Batch, seen stretch, _ error) {
 	b := Batch{Rejects: p.Rejects, Seen: Counts{Received: int64(p.Received)}}
 	if err := w.enter(p); err != nil {
-		return b, err
+		return b, seen, err
 	}
 	events, err := w.dropPrefix(p, &b.Seen)
 	if err != nil {
-		return b, err
+		return b, seen, err
 	}
 	events = w.dropKnown(events, &b.Seen)
 	order := orderOf(events, w.tail)
 	switch {
 	case order.torn && p.Start == ByCursor:
-		return b, errIgnore
+		return b, seen, errIgnore
 	case w.passed(&order):
-		return b, errLost
+		return b, seen, errLost
 	}
 	b.Events = w.dropSuffix(&order, p, &b.Seen)
 	w.advance(&order)
-	return b, w.close(&b, p)
+	return b, w.stretch(&order), w.close(&b, p)
 }
 
 // enter notes a page of the walk, and that it is not one of those before it.
@@ -123,6 +137,16 @@ func (w *walk) advance(o *order) {
 	if w.seek.IsZero() && len(w.held) == 0 && !point.IsZero() && (w.begun.IsZero() || w.begun.Before(point)) {
 		w.place.Resume = point
 	}
+}
+
+// stretch returns from where to where a page led. Its last timestamp may be wrong and far too old: then there is nothing to
+// split until the next page tells.
+func (w *walk) stretch(o *order) stretch {
+	if o.count() == 0 {
+		return stretch{}
+	}
+	last, _ := o.back(1)
+	return stretch{newest: o.at(0).At, oldest: min(last.At, w.place.Resume.At), events: o.count()}
 }
 
 // close says whether the page proves the end, and what the checkpoint will say after it.

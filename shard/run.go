@@ -27,6 +27,7 @@ type Attempt struct {
 	From   Checkpoint
 	Limits Limits
 	Budget *Budget // shared by all shards
+	Edge   *Edge   // may be split off while the shard is walked; default: nobody asks
 	Meter  *Meter
 	Log    *slog.Logger
 	// Guard calls a half and returns a panic of it as an error: the halves run in goroutines of their own, where a panic would
@@ -44,6 +45,9 @@ func (a *Attempt) Run(ctx, work context.Context) error {
 	if a.Guard == nil {
 		a.Guard = func(half func() error) error { return half() }
 	}
+	if a.Edge == nil {
+		a.Edge = NewEdge(a.From.Window, 0)
+	}
 	defer a.Meter.enter(Idle)
 	queue := make(chan Batch, a.Limits.QueuePages)
 	defer func() {
@@ -56,6 +60,7 @@ func (a *Attempt) Run(ctx, work context.Context) error {
 	defer context.AfterFunc(alive, func() { cancel(context.Cause(alive)) })()
 	halves.Go(func() error {
 		defer close(queue)
+		defer a.Edge.close()
 		defer a.Meter.enter(Queueing)
 		return a.Guard(func() error { return newWalk(a, queue).run(ctx, alive) })
 	})
@@ -69,26 +74,30 @@ func (a *Attempt) Run(ctx, work context.Context) error {
 func (a *Attempt) push(work context.Context, queue <-chan Batch) error {
 	at := a.From
 	for b := range queue {
-		if err := a.commit(work, at, b, queue); err != nil {
+		if err := a.commit(work, &at, b, queue); err != nil {
 			return err
 		}
-		at.Seq++
 	}
 	return nil
 }
 
 // commit commits a batch, as large as what is already waiting, and gives its memory back however that ends.
-func (a *Attempt) commit(work context.Context, at Checkpoint, b Batch, queue <-chan Batch) error {
+func (a *Attempt) commit(work context.Context, at *Checkpoint, b Batch, queue <-chan Batch) error {
 	defer func() { a.Budget.give(b.grant) }()
 	failpoint.Hit("page.dequeued")
 	a.fill(&b, queue)
 	failpoint.Hit("batch.filled")
-	b.From = at
+	b.From = *at
+	if b.Split = a.Edge.split(); len(b.Split) > 0 {
+		failpoint.Hit("window.split")
+	}
 	counts, err := a.Sink.Commit(work, b)
 	if err != nil {
 		return err
 	}
 	failpoint.Hit("memory.moved")
+	at.Seq++
+	at.Window.Start = b.start()
 	a.Meter.committed(counts, &b)
 	return nil
 }

@@ -6,7 +6,7 @@ package shard
 func (w *walk) dropSuffix(o *order, p *Page, seen *Counts) []Event {
 	n := 0
 	if o.trusted() {
-		n = olderSuffix(o.events, w.From.Window.Start)
+		n = olderSuffix(o.events, w.Edge.start)
 	}
 	var stored []Event
 	if n < len(o.events) || n > 0 && !w.continues(&o.events[0]) {
@@ -23,12 +23,15 @@ func (w *walk) dropSuffix(o *order, p *Page, seen *Counts) []Event {
 		w.hold(o.events[len(o.events)-n:], seen)
 	}
 	rest := o.events[:len(o.events)-n]
-	seen.OutOfOrder += o.strays(len(rest), w.From.Window)
+	seen.OutOfOrder += o.strays(len(rest), w.window())
 	if len(stored) == 0 {
 		return rest
 	}
 	return append(stored, rest...)
 }
+
+// window returns the window as it is now.
+func (w *walk) window() Window { return Window{w.Edge.start, w.From.Window.End} }
 
 // continues tells whether an event comes after what is held, as the order has it.
 func (w *walk) continues(e *Event) bool {

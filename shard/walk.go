@@ -102,6 +102,7 @@ func (w *walk) once(ctx, alive context.Context) (Proof, error) {
 }
 
 func (w *walk) begin() {
+	w.Edge.close()
 	w.begun = w.place.Resume
 	next := link{w.place.Cursor, w.place.CursorExpires}
 	if next.cursor == "" {

@@ -82,6 +82,11 @@ func (p *Postgres) transact(ctx context.Context, g group) error {
 	if err := p.fill(ctx, tx, g); err != nil {
 		return err
 	}
+	for _, c := range g {
+		if err := split(ctx, tx, c.Batch); err != nil {
+			return err
+		}
+	}
 	g.mark(true)
 	failpoint.Hit("counts.amended")
 	return tx.Commit(ctx)

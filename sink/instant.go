@@ -20,6 +20,14 @@ func timestamptz(i shard.Instant) pgtype.Timestamptz {
 	return pgtype.Timestamptz{Time: i.Time(), Valid: true}
 }
 
+// timestamptzOrNull is timestamptz for instants of which 0 says that they are not known.
+func timestamptzOrNull(i shard.Instant) pgtype.Timestamptz {
+	if i == 0 {
+		return pgtype.Timestamptz{}
+	}
+	return timestamptz(i)
+}
+
 // instant is the reverse of timestamptz; null is 0.
 func instant(t pgtype.Timestamptz) shard.Instant {
 	switch {

@@ -21,6 +21,7 @@ type Job struct {
 	Source       string
 	Span         shard.Window
 	Shards       int             // windows of round 1
+	Oldest       shard.Instant   // oldest event that the survey found, nearly; 0: not known
 	Capabilities json.RawMessage // what the API was found to do; {} at first
 	APITotal     int64           // events that the API counted at the start; 0: it told no number
 	RowsBefore   int64           // rows of ingested_events when the job was made
@@ -45,17 +46,18 @@ func (p *Postgres) Job(ctx context.Context, name string) (job *Job, found bool, 
 }
 
 const jobColumns = `id, name, source, span_start, span_end, shards, capabilities, coalesce(api_total, 0), rows_before, round,
-       verified_at, coalesce(verdict, ''), created_at`
+       oldest, verified_at, coalesce(verdict, ''), created_at`
 
 const selectJob = `select ` + jobColumns + ` from public.ingestion_jobs where name = $1`
 
 func scanJob(row pgx.Row) (*Job, error) {
 	var j Job
-	var start, end pgtype.Timestamptz
+	var start, end, oldest pgtype.Timestamptz
 	var verified *time.Time
 	err := row.Scan(&j.ID, &j.Name, &j.Source, &start, &end, &j.Shards, &j.Capabilities, &j.APITotal, &j.RowsBefore, &j.Round,
-		&verified, &j.Verdict, &j.CreatedAt)
+		&oldest, &verified, &j.Verdict, &j.CreatedAt)
 	j.Span, j.VerifiedAt = shard.Window{Start: instant(start), End: instant(end)}, orZero(verified)
+	j.Oldest = instant(oldest)
 	return &j, err
 }
 
@@ -67,7 +69,7 @@ func (p *Postgres) CreateJob(ctx context.Context, j Job, windows []shard.Window)
 			return err
 		}
 		row := tx.QueryRow(ctx, insertJob, j.Name, j.Source, timestamptz(j.Span.Start), timestamptz(j.Span.End), len(windows),
-			orEmpty(j.Capabilities), orNull(j.APITotal))
+			orEmpty(j.Capabilities), orNull(j.APITotal), timestamptzOrNull(j.Oldest))
 		if job, err = scanJob(row); err != nil {
 			return err
 		}
@@ -86,8 +88,8 @@ func (p *Postgres) CreateJob(ctx context.Context, j Job, windows []shard.Window)
 const liftTimeout = `set local statement_timeout = 0`
 
 const insertJob = `
-insert into public.ingestion_jobs (name, source, span_start, span_end, shards, capabilities, api_total, rows_before)
-values ($1, $2, $3, $4, $5, $6, $7, (select count(*) from public.ingested_events))
+insert into public.ingestion_jobs (name, source, span_start, span_end, shards, capabilities, api_total, oldest, rows_before)
+values ($1, $2, $3, $4, $5, $6, $7, $8, (select count(*) from public.ingested_events))
 returning ` + jobColumns
 
 const insertShards = `

@@ -142,10 +142,10 @@ const tryLock = `select pg_catalog.pg_try_advisory_lock($1)`
 // was lost without its knowing, can from here on neither begin a shard nor commit to one, whatever it believes. Only where a
 // row stays locked for lock_timeout, the sessions that hold it are ended: a replay of dead letters takes less.
 func (l *JobLock) claim(ctx context.Context) error {
-	_, err := l.conn.Exec(ctx, claimShards, l.p.config.Job, l.p.config.Run)
+	err := l.claimAll(ctx)
 	if hasCode(err, lockNotAvailable) {
 		l.p.evict(ctx, 0)
-		_, err = l.conn.Exec(ctx, claimShards, l.p.config.Job, l.p.config.Run)
+		err = l.claimAll(ctx)
 	}
 	if err == nil || hasCode(err, undefinedTable) {
 		return nil
@@ -154,10 +154,22 @@ func (l *JobLock) claim(ctx context.Context) error {
 	return fmt.Errorf("claim the shards of job %s: %w", l.p.config.Job, err)
 }
 
+// claimAll claims until nothing is left. A statement sees what was there when it began: while it waits for the row of a shard
+// whose last commit is on its way, that commit may split the window, and the pieces are seen by the next statement only. Once a
+// statement finds nothing, all rows are ours, and nobody else can make one.
+func (l *JobLock) claimAll(ctx context.Context) error {
+	for {
+		tag, err := l.conn.Exec(ctx, claimShards, l.p.config.Job, l.p.config.Run)
+		if err != nil || tag.RowsAffected() == 0 {
+			return err
+		}
+	}
+}
+
 const claimShards = `
 update public.ingestion_shards s set run_id = $2
 from public.ingestion_jobs j
-where j.name = $1 and s.job_id = j.id and s.round = j.round and s.state <> 'done'`
+where j.name = $1 and s.job_id = j.id and s.round = j.round and s.state <> 'done' and s.run_id is distinct from $2`
 
 // refused tells who has the lock. If that is a lost connection of this very run, which the server has not yet given up, it is
 // ended; the next try will succeed.

@@ -24,7 +24,7 @@ func (p *Postgres) Load(ctx context.Context, jobID int64) ([]shard.Checkpoint, e
 	return all, nil
 }
 
-const shardColumns = `s.id, s.shard, s.window_start, s.window_end, s.seq, coalesce(s.cursor, ''), s.cursor_expires_at, s.resume_at,
+const shardColumns = `s.id, s.shard, coalesce(s.parent_id, 0), s.window_start, s.window_end, s.seq, coalesce(s.cursor, ''), s.cursor_expires_at, s.resume_at,
        s.resume_id, s.received, s.events, s.duplicates, s.out_of_window, s.dead_letters, s.out_of_order,
        coalesce(s.end_proof, ''), s.state, s.attempts, coalesce(s.last_error, '')`
 
@@ -32,14 +32,14 @@ const selectShards = `
 select ` + shardColumns + `
 from public.ingestion_shards s join public.ingestion_jobs j on j.id = s.job_id and j.round = s.round
 where s.job_id = $1
-order by s.shard`
+order by s.window_start`
 
 func scanCheckpoint(row pgx.CollectableRow) (c shard.Checkpoint, err error) {
 	var start, end, resumeAt pgtype.Timestamptz
 	var resumeID pgtype.UUID
 	var expires *time.Time
 	n := &c.Counts
-	err = row.Scan(&c.ID, &c.Shard, &start, &end, &c.Seq, &c.Cursor, &expires, &resumeAt, &resumeID,
+	err = row.Scan(&c.ID, &c.Shard, &c.Parent, &start, &end, &c.Seq, &c.Cursor, &expires, &resumeAt, &resumeID,
 		&n.Received, &n.Events, &n.Duplicates, &n.OutOfWindow, &n.DeadLetters, &n.OutOfOrder,
 		&c.Proof, &c.State, &c.Attempts, &c.LastError)
 	c.Window = shard.Window{Start: instant(start), End: instant(end)}

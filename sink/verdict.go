@@ -91,12 +91,9 @@ func (v *Verdict) judgeWindows(a *Audit) {
 		if !proven(*w) {
 			v.find("shard %d %s is %s", w.Shard, w.Window, w.State)
 		}
-		if least := w.Counts.Events - w.Counts.OutOfOrder; w.Rows < least {
-			v.find("shard %d %s stored %d events, but %d rows lie in it", w.Shard, w.Window, least, w.Rows)
-			if w.State == shard.Done {
-				v.Reopen = append(v.Reopen, Reopening{w.ID, least - w.Rows})
-			}
-		}
+	}
+	for _, f := range families(a) {
+		v.judgeFamily(f)
 	}
 	if len(v.Findings) == 0 {
 		v.checked = append(v.checked, fmt.Sprintf("all %d windows proven and complete", len(a.Windows)))

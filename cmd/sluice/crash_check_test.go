@@ -56,7 +56,7 @@ with place as (
     lag(resume_at) over step as resume_at_before, lag(resume_id) over step as resume_id_before
   from crash.audit a window step as (partition by shard_id order by n)
 ), windows as (
-  select s.*, lag(window_end) over (order by shard) as neighbour,
+  select s.*, lag(window_end) over (order by window_start) as neighbour,
     (select count(*) from ingested_events r left join crash.expected e using (id)
      where s.window_start <= r."timestamp" and r."timestamp" < s.window_end and e.before is not true) as rows,
     (select count(*) from dead_letters d where d.shard_id = s.id) as letters,
@@ -82,7 +82,7 @@ union all select 'windows in which ledger and table differ', count(*) from windo
 union all select 'windows in which ledger and dead letters differ', count(*) from windows where dead_letters <> letters
 union all select 'windows that do not meet', count(*) from windows where neighbour <> window_start
 union all select 'jobs without all of their windows', count(*) from ingestion_jobs j where shards <> (
-  select count(*) from ingestion_shards s where s.job_id = j.id)
+  select count(*) from ingestion_shards s where s.job_id = j.id and parent_id is null)
 union all select 'steps that are not the next', count(*) from steps where seq <> seq_before + 1
 union all select 'steps that were applied twice', count(*) - count(distinct (shard_id, seq)) from crash.audit
 union all select 'steps that share a transaction', count(*) - count(distinct xid) from crash.audit where state <> 'suspect'
@@ -212,7 +212,7 @@ func (c *crashWorld) windowStarts() []crashWindow {
 		c.windows = nil
 		rows, _ := conn.Query(context.Background(), `
 select shard, case when isfinite(window_start) then floor(extract(epoch from window_start) * 1000)::bigint else 0 end
-from ingestion_shards order by shard desc`)
+from ingestion_shards order by window_start desc`)
 		_, err := pgx.ForEachRow(rows, []any{&w.shard, &w.start}, func() error { c.windows = append(c.windows, w); return nil })
 		return err
 	})

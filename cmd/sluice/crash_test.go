@@ -27,6 +27,7 @@ var crashPhases = []crashPhase{
 	{points: []string{"migration.done", "access.asked", "access.got"}},
 	{points: []string{"survey.probed"}, most: 3},
 	{points: []string{"plan.done", "job.inserted", "job.created", "shards.loaded", "shard.begun"}},
+	{points: []string{"window.split", "window.pieces"}},
 	{most: 3, points: []string{"quota.taken", "request.sent", "headers.in", "body.part", "body.in", "page.decoded", "page.read",
 		"page.queued", "page.dequeued", "batch.filled", "batch.ordered", "begin.sent", "checkpoint.moved", "copy.part", "copy.ended",
 		"copy.done", "letters.in", "counts.amended", "commit.sent", "commit.done", "memory.moved"}},

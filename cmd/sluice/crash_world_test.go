@@ -38,10 +38,11 @@ type crashRun struct {
 
 // The size of a world for accidents. A page is more than one part of a COPY.
 const (
-	crashEvents = 24_000
-	crashPage   = 480
-	crashShards = 3
-	crashQueue  = 1
+	crashEvents   = 24_000
+	crashPage     = 480
+	crashShards   = 3
+	crashFetchers = 6 // more than shards, so that windows are split
+	crashQueue    = 1
 )
 
 func newCrashWorld(t *testing.T, seed uint64, change func(*apisim.Config)) *crashWorld {
@@ -64,7 +65,8 @@ func newCrashWorldIn(t *testing.T, seed uint64, database string, change func(*ap
 	w.env["SLUICE_SOURCE"] = "https://crash.example" // a demo would not mix with rows that are there
 	w.env[envDatabase] = cmp.Or(database, w.env[envDatabase])
 	c := &crashWorld{world: w, direct: w.env[envDatabase], rand: rand.New(rand.NewPCG(seed, 1)), args: []string{
-		"run", fmt.Sprintf("--shards=%d", crashShards), fmt.Sprintf("--queue-pages=%d", crashQueue),
+		"run", fmt.Sprintf("--shards=%d", crashShards), fmt.Sprintf("--fetchers=%d", crashFetchers),
+		fmt.Sprintf("--queue-pages=%d", crashQueue),
 		fmt.Sprintf("--batch-rows=%d", crashPage), "--max-dead-letters=1000000", "--log-level=debug",
 	}}
 	c.exec(crashTables)

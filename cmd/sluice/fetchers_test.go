@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestWhatTheFetchersDid: of each fetcher the shares sum up to 1, a slow API shows as reading, and a fetcher without a window
-// as idle.
+// TestWhatTheFetchersDid: of each fetcher the shares sum up to 1, and a slow API shows as reading. A fetcher without a window is idle
+// until a part of another's is split off for it.
 func TestWhatTheFetchersDid(t *testing.T) {
 	w := slowWorld(t)
 	r := w.mustRun(exitOK, "run", "--shards=3", "--fetchers=4", "--max-dead-letters=1000", "--json")
@@ -24,14 +24,15 @@ func TestWhatTheFetchersDid(t *testing.T) {
 		if sum := f.Reading + f.Quota + f.Pausing + f.Database + f.Idle; math.Abs(sum-1) > 1e-6 || f.Seconds <= 0 || f.Seconds > got.Seconds {
 			t.Errorf("fetcher %d of a run of %v s: the shares sum up to %v: %+v", n, got.Seconds, sum, f)
 		}
-		if f.Idle == 1 {
+		if f.Reading == 0 {
+			t.Errorf("fetcher %d has read nothing: %+v", n, f)
+		}
+		if f.Reading < f.Database+f.Idle {
 			idle++
-		} else if f.Reading < f.Database+f.Idle {
-			t.Errorf("fetcher %d read pages of 400 ms, and says %+v", n, f)
 		}
 	}
-	if idle != 1 {
-		t.Errorf("%d of 4 fetchers of 3 windows were idle:\n%s", idle, r.stdout)
+	if idle > 1 {
+		t.Errorf("%d of 4 fetchers of 3 windows were idle for the most, with pages of 400 ms:\n%s", idle, r.stdout)
 	}
 	if r = w.mustRun(exitOK, "run", "--job=again", "--shards=2", "--max-dead-letters=1000"); !strings.Contains(r.stdout, "2 fetchers: reading ") {
 		t.Errorf("the summary does not say what the fetchers did:\n%s", r.stdout)

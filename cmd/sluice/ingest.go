@@ -242,7 +242,8 @@ func (i *ingest) planJob(ctx context.Context) error {
 		return err
 	}
 	job := sink.Job{
-		Name: i.settings.job, Source: i.source.name, Span: i.settings.span(), APITotal: max(0, survey.Total), Capabilities: encoded,
+		Name: i.settings.job, Source: i.source.name, Span: i.settings.span(), APITotal: max(0, survey.Total), Oldest: survey.Oldest,
+		Capabilities: encoded,
 	}
 	failpoint.Hit("plan.done")
 	i.job, err = i.db.CreateJob(ctx, job, windows)

@@ -92,7 +92,7 @@ func (i *ingest) walk(ctx context.Context) (verdict, bool) {
 		Fetchers: i.fetchers, Memory: int64(i.memory),
 		Limits:      shard.Limits{QueuePages: i.queuePages, BatchRows: i.batchRows},
 		GiveUpAfter: i.giveUpAfter, Tolerate: i.tolerate,
-		Sequential: !i.client.Capabilities().Windows(), Waits: i.waits, Log: i.log,
+		Sequential: !i.client.Capabilities().Windows(), Oldest: i.job.Oldest, Waits: i.waits, Log: i.log,
 	}, i.client, store, checkpoints)
 	if err != nil {
 		return verdict{code: exitUsage, text: err.Error()}, true

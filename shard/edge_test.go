@@ -1,0 +1,116 @@
+package shard
+
+import "testing"
+
+const second = 1_000_000
+
+// midway is an edge of a window [0, 1000 s) whose walk has read ten pages of 10 s each.
+func midway(oldest Instant, w Window) *Edge {
+	e := NewEdge(w, oldest)
+	for i := range Instant(10) {
+		top := 1000*second - i*10*second
+		e.come(stretch{newest: top, oldest: top - 10*second, events: 5000}, true)
+	}
+	return e
+}
+
+// Whatever is asked for, the pieces and the rest tile what was the window, on whole milliseconds, and nothing of what was read lies
+// in a piece.
+func FuzzEdgeTiles(f *testing.F) {
+	f.Add(int64(0), int64(900*second), uint8(1), uint8(7))
+	f.Add(int64(-5), int64(1), uint8(3), uint8(1))
+	f.Add(int64(1), int64(2500), uint8(200), uint8(2))
+	f.Add(int64(999), int64(7*second+1), uint8(16), uint8(16))
+	f.Fuzz(func(t *testing.T, start, length int64, first, again uint8) {
+		if start < -1<<60 || start > 1<<60 || length < 1 || length > 1<<60 {
+			return
+		}
+		w := Window{Start: Instant(start), End: Future}
+		reached := w.Start + Instant(length)
+		e := NewEdge(w, 0)
+		edge := w.Start
+		for _, asked := range []uint8{first, again} {
+			for range asked {
+				e.Ask()
+			}
+			e.mu.Lock()
+			e.come(stretch{newest: reached + 5*second, oldest: reached, events: 9}, true)
+			e.mu.Unlock()
+			for _, p := range e.split() {
+				if p.Start != edge || p.End <= p.Start || p.End > reached || p.End%1000 != 0 {
+					t.Fatalf("piece %s after %s, where %s was read", p, edge, reached)
+				}
+				edge = p.End
+			}
+			if e.start != edge {
+				t.Fatalf("the rest starts at %s, the last piece ends at %s", e.start, edge)
+			}
+		}
+	})
+}
+
+// Idle fetchers are told what is left by what was seen, and get equal parts of the time.
+func TestEdgeSplitsEvenly(t *testing.T) {
+	e := midway(0, Window{Start: 0, End: Future})
+	if pages, _ := e.Left(); pages < 89 || pages > 91 {
+		t.Errorf("%.1f pages left, want 90", pages)
+	}
+	e.Ask()
+	e.Ask()
+	pieces := e.split()
+	if len(pieces) != 2 || pieces[0] != (Window{0, 300 * second}) || pieces[1] != (Window{300 * second, 600 * second}) {
+		t.Fatalf("got %v", pieces)
+	}
+	if again := e.split(); again != nil {
+		t.Errorf("nobody asked, and got %v", again)
+	}
+	if pages, asked := e.Left(); pages < 29 || pages > 31 || asked != 0 {
+		t.Errorf("%.1f pages and %d asked, want 30 and none", pages, asked)
+	}
+}
+
+// In a burst the newest parts are the shortest: the burst is parted, and not only the time before it.
+func TestEdgePartsABurst(t *testing.T) {
+	e := midway(0, Window{Start: 0, End: Future})
+	e.come(stretch{newest: 900 * second, oldest: 899 * second, events: 5000}, true)
+	for range 3 {
+		e.Ask()
+	}
+	pieces := e.split()
+	if len(pieces) != 3 {
+		t.Fatalf("got %v", pieces)
+	}
+	if newest := pieces[2]; newest.End < 880*second || newest.End > 899*second-4*second || newest.Start > newest.End-4*second {
+		t.Errorf("the newest piece is %s, the walk stands at 899 s and reads a second a page", newest)
+	}
+}
+
+// A window that is open to the past is cut at what is known of the source, and its oldest piece is open as it was.
+func TestEdgeOpenToThePast(t *testing.T) {
+	e := midway(0, Window{Start: Past, End: Future})
+	e.Ask()
+	if pieces := e.split(); pieces != nil {
+		t.Errorf("nothing is known of the past, and it was split at %v", pieces)
+	}
+	e = midway(100*second, Window{Start: Past, End: Future})
+	e.Ask()
+	if pieces := e.split(); len(pieces) != 1 || pieces[0] != (Window{Past, 500 * second}) {
+		t.Errorf("got %v", pieces)
+	}
+}
+
+// Where it is not certain what the walk has read, or it is over, nothing is split.
+func TestEdgeIsShutWhereThePullHalfIsNotMidway(t *testing.T) {
+	for name, shut := range map[string]func(*Edge){
+		"the page is in doubt":   func(e *Edge) { e.come(stretch{newest: 9, oldest: 8, events: 2}, false) },
+		"the page has no events": func(e *Edge) { e.come(stretch{}, true) },
+		"the walk is over":       func(e *Edge) { e.close() },
+	} {
+		e := midway(0, Window{Start: 0, End: Future})
+		e.Ask()
+		shut(e)
+		if pages, _ := e.Left(); pages != 0 || e.split() != nil {
+			t.Errorf("%s: it was split, with %.1f pages left", name, pages)
+		}
+	}
+}

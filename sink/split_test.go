@@ -1,0 +1,142 @@
+package sink
+
+import (
+	"sync"
+	"testing"
+
+	"sluice/shard"
+)
+
+// halved is a batch of n events that cuts off, as a piece, all that is older than they are.
+func halved(from shard.Checkpoint, at int, n int) shard.Batch {
+	b := batch(from, events(at, n))
+	m := event(at + n).At
+	b.Split = []shard.Window{{Start: from.Window.Start, End: m}}
+	return b
+}
+
+// tiles fails the test unless the windows of the job's round tile the span, each with a number of its own.
+func (b *bench) tiles(tb testing.TB) []shard.Checkpoint {
+	tb.Helper()
+	all, err := b.Load(tb.Context(), b.job.ID)
+	must(tb, err)
+	edge, numbers := b.job.Span.Start, map[int]bool{}
+	for _, c := range all {
+		if c.Window.Start != edge || numbers[c.Shard] {
+			tb.Errorf("shard %d has %s, where %s was to follow", c.Shard, c.Window, edge)
+		}
+		edge, numbers[c.Shard] = c.Window.End, true
+	}
+	equal(tb, "end of the last window", edge, b.job.Span.End)
+	return all
+}
+
+// A batch that splits its window moves the start and writes the piece, in one transaction with its rows.
+func TestCommitSplits(t *testing.T) {
+	b := newBench(t)
+	hold(t, b.Postgres)
+	from := b.begin(t, 1)
+	_, err := b.Commit(t.Context(), halved(from, 0, 10))
+	must(t, err)
+	all := b.tiles(t)
+	piece, rest := all[0], all[1]
+	equal(t, "parent of the piece", piece.Parent, from.ID)
+	equal(t, "number of the piece", piece.Shard, 2)
+	equal(t, "state of the piece", piece.State, shard.Pending)
+	equal(t, "seq of the rest", rest.Seq, 1)
+	equal(t, "start of the rest", rest.Window.Start, event(10).At)
+	_, err = b.Begin(t.Context(), piece.ID)
+	must(t, err)
+	b.usable(t)
+}
+
+// Where the rows do not get in, nothing is split; and a batch that comes too late splits nothing either.
+func TestASplitIsPartOfItsCommit(t *testing.T) {
+	b := newBench(t)
+	hold(t, b.Postgres)
+	from := b.begin(t, 1)
+	_, err := b.Commit(t.Context(), batch(from, events(0, 10)))
+	must(t, err)
+	_, err = b.Commit(t.Context(), halved(from, 10, 10))
+	if err == nil {
+		t.Error("a stale batch was committed")
+	}
+	from.Seq++
+	from.Window.Start = event(100).At // not what the row says
+	_, err = b.Commit(t.Context(), halved(from, 10, 10))
+	if err == nil {
+		t.Error("a window was split that the row does not have")
+	}
+	equal(t, "windows", len(b.tiles(t)), 1)
+	equal(t, "rows", b.count(t, `select count(*) from ingested_events`), 10)
+	b.usable(t)
+}
+
+// All shards of a job split at the same time: no two pieces get the same number.
+func TestManySplitAtOnce(t *testing.T) {
+	const shards = 6
+	windows := make([]shard.Window, shards)
+	for i := range windows {
+		windows[i] = shard.Window{Start: event(1000 * (shards - i)).At, End: event(1000 * (shards - i - 1)).At}
+	}
+	b := newBench(t, windows...)
+	hold(t, b.Postgres)
+	var all sync.WaitGroup
+	for n := range shards {
+		next := halved(b.begin(t, n+1), 1000*(shards-n-1), 10)
+		all.Go(func() {
+			if _, err := b.Commit(t.Context(), next); err != nil {
+				t.Errorf("shard %d: %v", n+1, err)
+			}
+		})
+	}
+	all.Wait()
+	equal(t, "windows", len(b.tiles(t)), 2*shards)
+}
+
+// The last commit of a run that is taken over splits its window while the new run waits for the row: the piece is the new run's.
+func TestAPieceOfTheLastMomentIsClaimed(t *testing.T) {
+	old, ctx := newBench(t), t.Context()
+	lock, err := old.Lock(ctx)
+	must(t, err)
+	last := halved(old.begin(t, 1), 0, 10)
+	tx, err := old.pool.Begin(ctx)
+	must(t, err)
+	defer rollback(ctx, tx)
+	_, err = tx.Exec(ctx, `update ingestion_shards set seq = seq + 1 where id = $1`, last.From.ID)
+	must(t, err)
+	must(t, split(ctx, tx, &last))
+	lock.Close(ctx)
+
+	next := open(t, old.url)
+	var taken sync.WaitGroup
+	taken.Go(func() { hold(t, next) })
+	for old.count(t, `select count(*) from pg_stat_activity where wait_event_type = 'Lock' and query like '%set run_id%'`) == 0 {
+		must(t, ctx.Err())
+	}
+	must(t, tx.Commit(ctx))
+	taken.Wait()
+	for _, c := range old.tiles(t) {
+		if _, err := next.Begin(ctx, c.ID); err != nil {
+			t.Errorf("shard %d %s: %v", c.Shard, c.Window, err)
+		}
+	}
+	equal(t, "windows", len(old.tiles(t)), 2)
+}
+
+// What lies in a piece although its parent stored it, because its timestamp is wrong, is missing from neither.
+func TestJudgeTakesAFamilyAsAWhole(t *testing.T) {
+	rest := AuditWindow{Checkpoint: shard.Checkpoint{ID: 1, Shard: 1, Window: shard.Window{Start: 5, End: 9}, State: shard.Done, Proof: shard.ProofOlder,
+		Counts: shard.Counts{Received: 10, Events: 10}}, Rows: 9}
+	piece := AuditWindow{Checkpoint: shard.Checkpoint{ID: 2, Shard: 2, Parent: 1, Window: shard.Window{Start: 0, End: 5}, State: shard.Done,
+		Proof: shard.ProofOlder, Counts: shard.Counts{Received: 20, Events: 20}}, Rows: 21}
+	audit := Audit{Span: shard.Window{Start: 0, End: 9}, Windows: []AuditWindow{piece, rest}, Rows: 30}
+	if v := Judge(audit, 0, 0); !v.OK {
+		t.Errorf("a record of the parent in the window of the piece: %v", v.Findings)
+	}
+	audit.Windows[0].Rows, audit.Rows = 20, 29
+	v := Judge(audit, 0, 0)
+	if v.OK || len(v.Reopen) != 1 || v.Reopen[0] != (Reopening{1, 1}) {
+		t.Errorf("one row of both is gone: %+v", v)
+	}
+}
