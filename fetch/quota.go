@@ -48,6 +48,7 @@ type quota struct {
 	stored     Limit // by the run before
 	flying     int   // requests whose Observe is still to come
 	hearing    int   // of them, those whose answer has begun, and is a refusal
+	trials     int   // of them, those beyond what has held so far
 	proven     bool  // something was let through since the last refusal; until then requests go one by one
 	headerless int   // so many more replies without headers, and the limit is no longer waited for
 	pause      time.Time
@@ -57,6 +58,9 @@ type quota struct {
 	strikes    int        // overshoots since something was let through
 	refusedAt  time.Time  // when its first refusal came back; what was sent until then belongs to it
 	overshotAt time.Time  // when the first request of it was sent
+	freeAt     time.Time  // when the server forgets something, as it said to that request; zero: it did not say
+	freeBefore time.Time  // the same of the overshoot before
+	mute       bool       // the server says neither how much nor how long
 	before     quotaTerms // what was believed before
 }
 

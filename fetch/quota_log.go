@@ -13,6 +13,7 @@ type quotaRequest struct {
 	refused bool
 	open    bool // Observe or Return is still to come
 	heard   bool // its answer is a refusal of which the rest is still to come
+	trial   bool // beyond what has held so far
 }
 
 // quotaOrigin tells who sent a request.

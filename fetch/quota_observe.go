@@ -40,6 +40,9 @@ func (q *quota) land(r *quotaRequest) {
 	if r.heard {
 		q.hearing--
 	}
+	if r.trial {
+		q.trials--
+	}
 }
 
 // accept ends the caution after a refusal, and that of the very first request: with its reply, the list says what its

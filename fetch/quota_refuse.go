@@ -15,11 +15,15 @@ func (q *quota) refuse(now time.Time, r *quotaRequest, a Answer) {
 		q.known, q.quotaTerms = LimitUnknown, unknownTerms()
 	}
 	if r.at.After(q.refusedAt) {
-		q.refusedAt, q.overshotAt, q.before = now, r.at, q.quotaTerms
+		q.refusedAt, q.before, q.freeBefore = now, q.quotaTerms, q.freeAt
+		q.overshoot(r, a)
 		q.proven = false
 		q.strikes++
 	} else {
-		q.reconsider(r)
+		q.reconsider()
+		if r.at.Before(q.overshotAt) {
+			q.overshoot(r, a)
+		}
 	}
 	q.hold(now, a.RetryAfter)
 	q.judge(now, r, a)
@@ -27,6 +31,12 @@ func (q *quota) refuse(now time.Time, r *quotaRequest, a Answer) {
 
 // judge finds the limit that explains the refusal of r.
 func (q *quota) judge(now time.Time, r *quotaRequest, a Answer) {
+	q.mute = a.Limit == 0 && a.RetryAfter == 0
+	if window, n := q.log.explain(q.overshotAt); q.mute && n > 0 {
+		q.window, q.sure = window, true
+		q.adopt(now, n)
+		return
+	}
 	first := q.limit == 0
 	if a.Limit == 0 {
 		q.findWindow(r, a.RetryAfter, first)
@@ -43,19 +53,38 @@ func (q *quota) judge(now time.Time, r *quotaRequest, a Answer) {
 }
 
 // reconsider returns to what was believed before the overshoot, except for the window, if that was found.
-func (q *quota) reconsider(r *quotaRequest) {
+func (q *quota) reconsider() {
 	window, sure := q.window, q.sure
 	q.quotaTerms = q.before
 	if sure {
 		q.window, q.sure = window, sure
 	}
-	if r.at.Before(q.overshotAt) {
-		q.overshotAt = r.at
+}
+
+// overshoot notes the first refused request of an overshoot.
+func (q *quota) overshoot(r *quotaRequest, a Answer) {
+	q.overshotAt, q.freeAt = r.at, time.Time{}
+	if a.RetryAfter > 0 {
+		q.freeAt = r.at.Add(a.RetryAfter)
 	}
 }
 
-// counted returns how many requests of ours the server had counted when it began to refuse.
-func (q *quota) counted() int { return q.recent(q.overshotAt).counted(q.overshotAt) }
+// counted returns how many requests of ours the server had counted when it began to refuse. What it counted began a window before
+// it forgets something: with the oldest request in its log, or, where its windows do not slide, with the window, and those
+// before that must not be taken for part of the limit. (A server that always says the same tells nothing by it: then it
+// seems to have counted hardly any.)
+func (q *quota) counted() int {
+	all := q.recent(q.overshotAt)
+	n := all.counted(q.overshotAt)
+	if q.freeAt.IsZero() {
+		return n
+	}
+	begun := q.freeAt.Add(-q.window - time.Second - q.margin()) // Retry-After is rounded up to seconds
+	if since := all.after(begun).counted(q.overshotAt); 2*since > n {
+		return since
+	}
+	return n
+}
 
 // hold makes everybody wait: as long as told, counted from the reply, which is the safe side. If that did not help
 // before, or nothing was told, until the whole log has drained: our own refused requests are in it, and one too early
@@ -79,6 +108,8 @@ func (q *quota) holdFor(now time.Time, d time.Duration) {
 // though nothing of ours can be in its log.
 func (q *quota) findWindow(r *quotaRequest, retryAfter time.Duration, first bool) {
 	switch {
+	case retryAfter > 0 && !q.sure && q.aligned():
+		q.window, q.sure = guessWindow, true
 	case retryAfter > 0 && !q.sure && q.strikes < 2:
 		q.window, q.sure = q.log.window(r.at, retryAfter)
 	case retryAfter > 0:
@@ -87,6 +118,16 @@ func (q *quota) findWindow(r *quotaRequest, retryAfter time.Duration, first bool
 	case q.counted() == 0:
 		q.window, q.sure = min(2*q.window, longestPause), false
 	}
+}
+
+// aligned tells whether the server said of two overshoots that it forgets something a whole number of guessed windows apart: its
+// windows do not slide, but follow one another.
+func (q *quota) aligned() bool {
+	if q.freeBefore.IsZero() || q.freeAt.IsZero() {
+		return false
+	}
+	_, near := whole(q.freeAt.Sub(q.freeBefore), guessWindow)
+	return near
 }
 
 // adopt takes n for the limit. Only in a window that is certain it is also the most that can be had.
@@ -106,14 +147,20 @@ const (
 	lateSteps = 5
 )
 
+// longestPatience is how many windows may pass until what was yielded is asked back once more.
+const longestPatience = 64
+
 // yield draws the consequence of a refusal that nobody foresaw, where n requests were accepted.
 func (q *quota) yield(now time.Time, n int) {
 	step := min(lateStep, q.window/lateShare)
 	switch {
 	case q.limit > q.low: // what was asked back is not to be had yet
-		q.patience = min(4*q.patience, 64)
+		q.patience = min(4*q.patience, longestPatience)
+		if n == q.low { // nor will it be: others would not leave us the very same twice
+			q.patience, q.sure, q.before.sure = longestPatience, true, true
+		}
 		n = min(n, q.low)
-	case n >= q.limit-1 && q.late < lateSteps*step: // the log was as full as we thought: requests came in closer than sent
+	case n >= q.limit-1 && q.late < lateSteps*step && !q.aligned(): // as full as we thought: requests came in closer than sent
 		q.late += step
 		return
 	}

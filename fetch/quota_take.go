@@ -15,8 +15,11 @@ func (q *quota) take(now time.Time) (*quotaRequest, time.Duration) {
 	if wait := q.wait(now); wait > 0 {
 		return nil, wait
 	}
-	r := &quotaRequest{at: now, open: true}
+	r := &quotaRequest{at: now, open: true, trial: q.beyond(now)}
 	q.flying++
+	if r.trial {
+		q.trials++
+	}
 	if q.limit != Unlimited {
 		q.meter.read(now, q.full(), q.log)
 		q.log.forget(now.Add(-q.memory()))
@@ -29,7 +32,7 @@ func (q *quota) take(now time.Time) (*quotaRequest, time.Duration) {
 // memory is how far back the log is needed: to learn a window, as far as the longest reaches; for one that is known,
 // far enough to see that it is twice as long.
 func (q *quota) memory() time.Duration {
-	if q.sure {
+	if q.sure && !q.mute {
 		return 3 * q.window
 	}
 	return max(3*q.window, longestPause)
@@ -48,6 +51,9 @@ func (q *quota) wait(now time.Time) time.Duration {
 		return untilReply
 	}
 	q.raise(now)
+	if q.trials > 0 && q.beyond(now) {
+		return untilReply
+	}
 	if wait := q.untilFree(now); wait > 0 {
 		return wait
 	}
@@ -69,6 +75,16 @@ func (q *quota) raise(now time.Time) {
 		q.limit += (q.limit + 1) / 2
 	}
 	q.raiseAt = now.Add(time.Duration(q.patience) * q.window)
+}
+
+// beyond tells whether one more request is more than has held so far. Such requests go one at a time, so that what was asked
+// back in vain costs one refusal.
+func (q *quota) beyond(now time.Time) bool {
+	if q.limit <= q.low {
+		return false
+	}
+	r := q.log.ours(q.low)
+	return r != nil && r.at.Add(q.window+q.margin()).After(now)
 }
 
 // untilFree returns the time until the requests that stand in the way have left the server's log: of all that are

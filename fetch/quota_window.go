@@ -5,7 +5,7 @@ import "time"
 // How the window is read from a Retry-After: the server rounds it up to whole seconds, and the network adds its
 // jitter.
 const (
-	windowGrain   = 5 * time.Second         // windows are multiples of it
+	windowGrain   = time.Minute             // windows are multiples of it
 	windowAbove   = 1900 * time.Millisecond // so much may be read too much
 	windowBelow   = 900 * time.Millisecond  // or too little
 	shortestGuess = guessWindow * 9 / 10    // what is shorter began with a request that was not ours
@@ -22,20 +22,49 @@ func (l quotaLog) window(refused time.Time, retryAfter time.Duration) (time.Dura
 		if i > 0 && r.at.Sub(l[i-1].at) < retryAfter-gapSlack {
 			continue
 		}
-		w := wholeWindow(refused.Add(retryAfter).Sub(r.at))
-		if w >= shortestGuess && w <= longestPause && (!found || (w-guessWindow).Abs() < (best-guessWindow).Abs()) {
+		w, snapped := whole(refused.Add(retryAfter).Sub(r.at), windowGrain)
+		if snapped && w >= shortestGuess && w <= longestPause && (!found || (w-guessWindow).Abs() < (best-guessWindow).Abs()) {
 			best, found = w, true
 		}
 	}
 	return best, found
 }
 
-// wholeWindow rounds w to the grain where it is near to it.
-func wholeWindow(w time.Duration) time.Duration {
-	if above := w % windowGrain; above <= windowAbove {
-		return w - above
-	} else if below := windowGrain - above; below <= windowBelow {
-		return w + below
+// whole rounds w to the grain; false where it is not near to it.
+func whole(w, grain time.Duration) (time.Duration, bool) {
+	above := w % grain
+	if below := grain - above; below <= windowBelow {
+		return w + below, true
 	}
-	return w
+	return w - above, above <= windowAbove
+}
+
+// explain finds the shortest window, in whole minutes, for which one limit explains all that the server let through and all that it
+// refused, and the most that it let through in one; zero where there is none. That is all there is to learn from where a
+// refusal says nothing but no.
+func (l quotaLog) explain(overshotAt time.Time) (window time.Duration, limit int) {
+	for w := guessWindow; w <= longestPause; w += guessWindow {
+		if most, fewest := l.bounds(w, overshotAt); most <= fewest {
+			return w, most
+		}
+	}
+	return 0, 0
+}
+
+// bounds returns the most requests in a window of which the last was let through, and the fewest that were in one when another was
+// refused. What may be inside or outside of the window is taken for what makes less of a difference, and what is still under way
+// for let through, as for counted.
+func (l quotaLog) bounds(w time.Duration, overshotAt time.Time) (most, fewest int) {
+	const jitter = time.Second
+	fewest = len(l)
+	for i, r := range l {
+		switch {
+		case r.origin == ofOthers, r.open && r.at.After(overshotAt):
+		case r.refused:
+			fewest = min(fewest, len(l[:i].after(r.at.Add(-w-jitter))))
+		default:
+			most = max(most, len(l[:i+1].after(r.at.Add(-w+jitter))))
+		}
+	}
+	return most, fewest
 }
