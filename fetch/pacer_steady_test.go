@@ -161,7 +161,7 @@ func TestPacerUsesTheQuotaOfOtherServers(t *testing.T) {
 }
 
 // A server whose windows follow one another, from any point inside of one: what is learned across its edge must not be asked back
-// again and again. There were up to 75 refusals, and windows were taken to be 149 seconds long.
+// again and again. There were up to 58 refusals, and windows were taken to be 149 seconds long.
 func TestPacerInWindowsThatDoNotSlide(t *testing.T) {
 	for seed := range uint64(24) {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
