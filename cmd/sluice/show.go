@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 
@@ -20,7 +19,7 @@ func (i *ingest) show(ctx context.Context, c *coordinator.Coordinator) func() {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var drawing sync.WaitGroup
 	drawing.Go(i.guarded(func() {
-		terminal.Show(ctx, i.console, i.environ, func() terminal.View { return i.view(c.Progress()) })
+		terminal.Show(ctx, i.console, i.environ, i.json, func() terminal.View { return i.view(c.Progress()) })
 	}))
 	return func() {
 		cancel()
@@ -33,11 +32,34 @@ func (i *ingest) view(s coordinator.Snapshot) terminal.View {
 	if i.settings.span() != unbounded {
 		total = 0 // the API counts all events, not those of a span
 	}
-	status := i.pacer.Status()
-	return terminal.View{
-		Total: total, Stored: s.Before + s.Events, Shards: len(s.Shards), Done: s.Done, Failed: s.Failed, Active: s.Active,
-		Reject: s.Rejected, Limit: i.limitedBy(s, status), Quota: quotaLine(status),
+	status, traffic := i.pacer.Status(), i.client.Traffic()
+	v := terminal.View{
+		Job: i.settings.job, Total: total, Stored: s.Before + s.Events, Reject: s.Rejected, Repeated: traffic.Retries,
+		Refused: traffic.ListRefused + traffic.StreamRefused, Limit: i.limitedBy(s, status), Quotas: viewQuotas(status),
 	}
+	line := i.drawn(s.Shards, time.Now())
+	for k := range s.Shards {
+		v.Shards = append(v.Shards, viewShard(&s.Shards[k], line))
+	}
+	return v
+}
+
+func viewShard(s *coordinator.ShardProgress, line shard.Window) terminal.Shard {
+	seen := seenShard(s, line)
+	from := max(s.Window.Start, line.Start)
+	return terminal.Shard{
+		Number: seen.Number, Start: int64(s.Window.Start), From: from.Time().UTC().Format("2006-01-02 15:04"), State: seen.State,
+		Doing: seen.Doing, Share: seen.Read, Events: seen.Events,
+	}
+}
+
+func viewQuotas(status []fetch.QuotaStatus) (quotas []terminal.Quota) {
+	for _, q := range status {
+		quotas = append(quotas, terminal.Quota{
+			Endpoint: q.Endpoint.String(), Recent: q.Recent, Limit: q.Limit.N, Window: q.Limit.Window, Used: q.Used,
+		})
+	}
+	return quotas
 }
 
 // limitedBy says what holds the run back right now.
@@ -81,18 +103,4 @@ func (i *ingest) waits(phase shard.Phase) string {
 		}
 	}
 	return words
-}
-
-// quotaLine tells how much of the allowed requests was used.
-func quotaLine(quotas []fetch.QuotaStatus) string {
-	var parts []string
-	for _, q := range quotas {
-		if q.Limit.N > 0 {
-			parts = append(parts, fmt.Sprintf("%s %d/%d", q.Endpoint, q.Recent, q.Limit.N))
-		}
-	}
-	if len(parts) == 0 {
-		return ""
-	}
-	return "quota " + strings.Join(parts, " ")
 }

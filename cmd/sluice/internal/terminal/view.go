@@ -1,7 +1,9 @@
 package terminal
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -9,118 +11,121 @@ import (
 
 // View is what is shown at one moment.
 type View struct {
-	Total  int64 // events there are; 0: not known
-	Stored int64 // rows committed, by earlier runs too
-	Shards int
-	Done   int
-	Failed int
-	Active int
-	Reject int64  // dead letters of this run
-	Limit  string // what holds the run back right now
-	Quota  string // how much of the allowed requests was used
+	Job      string
+	Total    int64   // events there are; 0: not known
+	Stored   int64   // rows committed, by earlier runs too
+	Shards   []Shard // in any order: they are shown by their windows, the oldest first
+	Reject   int64   // dead letters of this run
+	Repeated int64   // requests of this run that were made again
+	Refused  int64   // requests of this run that were one too many (429)
+	Limit    string  // what holds the run back right now
+	Quotas   []Quota
 }
 
-// rate is committed events per second over the last moments.
-type rate struct {
-	began   time.Time
-	first   int64
-	samples []sample
+// Shard is one window and how far it was read.
+type Shard struct {
+	Number int
+	Start  int64   // of the window, in any unit: it only orders
+	From   string  // the same for people
+	State  string  // as in the ledger: pending, running, done, failed, suspect
+	Doing  string  // what a running one does
+	Share  float64 // of the window's time that was read and committed, 0 to 1
+	Events int64
 }
 
-type sample struct {
-	at     time.Time
-	stored int64
+// Quota is what was used of one endpoint's allowed requests.
+type Quota struct {
+	Endpoint string
+	Recent   int // requests in the window that ends now
+	Limit    int // allowed in a window; 0: not known, -1: any number
+	Window   time.Duration
+	Used     float64 // share of what was allowed since the limit is known; 0: too early to say
 }
 
-// window is how long the rate looks back: long enough to see over the pauses of a quota.
-const window = 15 * time.Second
+// sorted returns the shards by their windows: a shard that was split off stands where its window is, whatever its number.
+func (v *View) sorted() []Shard {
+	return slices.SortedFunc(slices.Values(v.Shards), func(a, b Shard) int {
+		return cmp.Or(cmp.Compare(a.Start, b.Start), cmp.Compare(a.Number, b.Number))
+	})
+}
 
-func (r *rate) add(now time.Time, stored int64) {
-	if r.began.IsZero() {
-		r.began, r.first = now, stored
+func (v *View) count(state string) int {
+	n := 0
+	for i := range v.Shards {
+		if v.Shards[i].State == state {
+			n++
+		}
 	}
-	r.samples = append(r.samples, sample{now, stored})
-	for len(r.samples) > 2 && now.Sub(r.samples[1].at) > window {
-		r.samples = r.samples[1:]
-	}
+	return n
 }
 
-// recent returns events per second over the window.
-func (r *rate) recent() float64 {
-	if len(r.samples) < 2 {
-		return 0
+// share returns how much is done: of the events, or of the time where nobody counted those.
+func (v *View) share() float64 {
+	if v.Total > 0 {
+		return min(float64(v.Stored)/float64(v.Total), 1)
 	}
-	first, last := r.samples[0], r.samples[len(r.samples)-1]
-	return perSecond(last.stored-first.stored, last.at.Sub(first.at))
-}
-
-// overall returns events per second since the run began.
-func (r *rate) overall() float64 {
-	if len(r.samples) == 0 {
-		return 0
+	sum := 0.0
+	for i := range v.Shards {
+		sum += v.Shards[i].Share
 	}
-	last := r.samples[len(r.samples)-1]
-	return perSecond(last.stored-r.first, last.at.Sub(r.began))
-}
-
-func perSecond(events int64, d time.Duration) float64 {
-	if d <= 0 {
-		return 0
-	}
-	return float64(events) / d.Seconds()
-}
-
-// An ETA before one of these would be a guess.
-const (
-	honestShare = 0.02
-	honestTime  = 30 * time.Second
-)
-
-// eta returns how long the rest will take at the measured rate; false while nobody can honestly say.
-func (r *rate) eta(v View, now time.Time) (time.Duration, bool) {
-	return Left(v.Total, v.Stored, v.Stored-r.first, now.Sub(r.began), r.overall())
-}
-
-// Left returns how long it will take until the total is stored, at so many events per second. False while nobody can honestly
-// say: in the first moments of a run that has stored no more than run itself.
-func Left(total, stored, run int64, took time.Duration, speed float64) (time.Duration, bool) {
-	early := took < honestTime && float64(run) < honestShare*float64(total)
-	if total == 0 || early || speed <= 0 || stored > total {
-		return 0, false
-	}
-	return time.Duration(float64(total-stored) / speed * float64(time.Second)), true
+	return sum / float64(max(1, len(v.Shards)))
 }
 
 // line tells the view in one line.
-func (r *rate) line(v View, now time.Time) string { return r.amount(v) + ", " + r.rest(v, now) }
+func (r *rate) line(v View, now time.Time) string {
+	return strings.Join(append([]string{v.amount()}, r.parts(&v, now)...), ", ")
+}
 
-// rest tells everything but the amount.
-func (r *rate) rest(v View, now time.Time) string {
+// parts tell everything but the amount, the most important first.
+func (r *rate) parts(v *View, now time.Time) []string {
 	parts := []string{fmt.Sprintf("%s events/s", Number(int64(r.recent())))}
-	if eta, ok := r.eta(v, now); ok {
+	if eta, ok := r.eta(*v, now); ok {
 		parts = append(parts, "about "+Short(eta)+" left")
 	}
-	parts = append(parts, fmt.Sprintf("%d/%d shards", v.Done, v.Shards))
-	if v.Failed > 0 {
-		parts = append(parts, fmt.Sprintf("%d failed", v.Failed))
-	}
-	if v.Reject > 0 {
-		parts = append(parts, Number(v.Reject)+" dead letters")
-	}
-	if v.Quota != "" {
-		parts = append(parts, v.Quota)
+	parts = append(parts, fmt.Sprintf("%d/%d shards", v.count("done"), len(v.Shards)))
+	if n := v.count("failed"); n > 0 {
+		parts = append(parts, fmt.Sprintf("%d failed", n))
 	}
 	if v.Limit != "" {
 		parts = append(parts, "limited by "+v.Limit)
 	}
-	return strings.Join(parts, ", ")
+	for _, q := range v.Quotas {
+		if q.Limit > 0 {
+			parts = append(parts, q.words())
+		}
+	}
+	for _, n := range []struct {
+		n    int64
+		what string
+	}{{v.Reject, "dead letters"}, {v.Repeated, "repeated"}, {v.Refused, "refused"}} {
+		if n.n > 0 {
+			parts = append(parts, Number(n.n)+" "+n.what)
+		}
+	}
+	return parts
 }
 
-func (r *rate) amount(v View) string {
-	if v.Total == 0 {
-		return Number(v.Stored) + " events"
+func (q *Quota) words() string {
+	words := fmt.Sprintf("%s %d of %d in %s", q.Endpoint, q.Recent, q.Limit, q.Window)
+	if q.Used > 0 {
+		words += fmt.Sprintf(" (%.0f%% used)", 100*q.Used)
 	}
-	return fmt.Sprintf("%s of %s events (%.1f%%)", Number(v.Stored), Number(v.Total), 100*float64(v.Stored)/float64(v.Total))
+	return words
+}
+
+func (v *View) amount() string {
+	if v.Total == 0 {
+		return fmt.Sprintf("%s events, %s of the time", Number(v.Stored), Percent(v.share()))
+	}
+	return fmt.Sprintf("%s of %s events (%s)", Number(v.Stored), Number(v.Total), Percent(v.share()))
+}
+
+// Percent writes a share as people say it, and 100% only when it is whole.
+func Percent(share float64) string {
+	if share >= 1 {
+		return "100%"
+	}
+	return fmt.Sprintf("%.1f%%", min(max(100*share, 0), 99.9))
 }
 
 // Number writes n with thousands apart: 3,000,000.
@@ -145,4 +150,18 @@ func Short(d time.Duration) string {
 		return fmt.Sprintf("%dm %02ds", int(d.Minutes()), int(d.Seconds())%60)
 	}
 	return fmt.Sprintf("%dh %02dm", int(d.Hours()), int(d.Minutes())%60)
+}
+
+// Ago writes how long ago something was: 3s ago, 9m 46s ago.
+func Ago(t, now time.Time) string {
+	d := now.Sub(t).Round(time.Second)
+	switch {
+	case d < time.Second:
+		return "just now"
+	case d < time.Minute:
+		return fmt.Sprintf("%ds ago", int(d.Seconds()))
+	case d < 24*time.Hour:
+		return Short(d) + " ago"
+	}
+	return t.UTC().Format("2006-01-02 15:04")
 }

@@ -3,6 +3,7 @@ package terminal
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -13,6 +14,14 @@ func TestNumberPutsThousandsApart(t *testing.T) {
 	for n, want := range map[int64]string{0: "0", 999: "999", 1000: "1,000", 3000000: "3,000,000", -12345: "-12,345"} {
 		if got := Number(n); got != want {
 			t.Errorf("Number(%d) = %q, want %q", n, got, want)
+		}
+	}
+}
+
+func TestPercentIsWholeOnlyAtTheEnd(t *testing.T) {
+	for share, want := range map[float64]string{0: "0.0%", 0.5: "50.0%", 0.99999: "99.9%", 1: "100%", -1: "0.0%"} {
+		if got := Percent(share); got != want {
+			t.Errorf("Percent(%g) = %q, want %q", share, got, want)
 		}
 	}
 }
@@ -60,34 +69,55 @@ func TestRateLooksBackOverAWindow(t *testing.T) {
 	}
 }
 
-// TestALineEveryFiveSeconds where nobody looks at a terminal, and none after the end.
-func TestALineEveryFiveSeconds(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var out bytes.Buffer
-		ctx, cancel := context.WithTimeout(t.Context(), 21*time.Second)
-		defer cancel()
-		stored := int64(0)
-		Show(ctx, NewConsole(&out), func(string) (string, bool) { return "", false }, func() View {
-			stored += 500
-			return View{Total: 100_000, Stored: stored, Shards: 8, Limit: "the API's quotas", Quota: "quota list 10/10", Reject: 3, Failed: 1}
-		})
-		lines := strings.Split(strings.TrimSpace(out.String()), "\n")
-		if len(lines) != 4 {
-			t.Fatalf("%d lines in 21 s:\n%s", len(lines), out.String())
-		}
-		for _, part := range []string{"of 100,000 events", "1,000 events/s", "left", "0/8 shards", "1 failed", "3 dead letters", "quota list 10/10", "limited by the API's quotas"} {
-			if !strings.Contains(lines[3], part) {
-				t.Errorf("%q is not in %q", part, lines[3])
-			}
-		}
-	})
+// shown is a run with much to tell.
+func shown(stored int64) View {
+	return View{
+		Job: "default", Total: 100_000, Stored: stored, Limit: "the API's quotas", Reject: 3, Repeated: 4, Refused: 1,
+		Quotas: []Quota{{Endpoint: "list", Recent: 10, Limit: 10, Window: 6 * time.Second, Used: 0.97}, {Endpoint: "stream", Limit: -1}},
+		Shards: []Shard{{Number: 1, State: "failed"}, {Number: 2, State: "done", Share: 1}, {Number: 3, State: "running"}},
+	}
 }
 
-func TestFitNeverWraps(t *testing.T) {
-	if got := fit("0123456789", 4); got != "0123" {
-		t.Error(got)
+// showFor returns what is said in so long where nobody looks at a terminal, at 1,000 events a second.
+func showFor(t *testing.T, d time.Duration, asJSON bool) []string {
+	var out bytes.Buffer
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), d)
+		defer cancel()
+		stored := int64(0)
+		Show(ctx, NewConsole(&out), func(string) (string, bool) { return "", false }, asJSON, func() View {
+			stored += 500
+			return shown(stored)
+		})
+	})
+	return strings.Split(strings.TrimSpace(out.String()), "\n")
+}
+
+// TestALineEveryFiveSeconds where nobody looks at a terminal, and none after the end.
+func TestALineEveryFiveSeconds(t *testing.T) {
+	lines := showFor(t, 21*time.Second, false)
+	if len(lines) != 4 {
+		t.Fatalf("%d lines in 21 s: %q", len(lines), lines)
 	}
-	if got := fit("0123", 10); got != "0123" {
-		t.Error(got)
+	const want = "20,500 of 100,000 events (20.5%), 1,000 events/s, about 1m 19s left, 1/3 shards, 1 failed, limited by the API's quotas, " +
+		"list 10 of 10 in 6s (97% used), 3 dead letters, 4 repeated, 1 refused"
+	if lines[3] != want {
+		t.Errorf("the line is\n%s\nwant\n%s", lines[3], want)
+	}
+}
+
+// TestProgressAsJSON: an object a line. Scripts rely on the keys.
+func TestProgressAsJSON(t *testing.T) {
+	lines := showFor(t, 6*time.Second, true)
+	if len(lines) != 1 {
+		t.Fatalf("%d lines in 6 s: %q", len(lines), lines)
+	}
+	_, line, cut := strings.Cut(lines[0], `,"level"`) // before it is the time
+	const want = `:"INFO","msg":"progress","job":"default","stored":5500,"total":100000,"share":0.055,"events_per_second":1000,"seconds_left":94.5,` +
+		`"shards":3,"shards_done":1,"shards_failed":1,"shards_running":1,"dead_letters":3,"requests_repeated":4,"requests_refused":1,` +
+		`"limited_by":"the API's quotas","quotas":[{"endpoint":"list","limit":10,"window_seconds":6,"recent":10,"used":0.97},` +
+		`{"endpoint":"stream","limit":-1,"window_seconds":0,"recent":0,"used":0}]}`
+	if !json.Valid([]byte(lines[0])) || !cut || line != want {
+		t.Errorf("the line is\n%s\nwant\n%s", line, want)
 	}
 }

@@ -1,0 +1,114 @@
+package terminal
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// running is a run of so many shards, of which every fourth is at work.
+func running(shards int) View {
+	v := shown(45_000)
+	v.Shards = nil
+	for n := range shards {
+		one := Shard{Number: n + 1, Start: int64(n), From: "2026-01-05 10:12", State: "pending", Events: 5625}
+		if n%4 == 1 {
+			one.State, one.Doing, one.Share = "running", "waiting for quota", 0.45
+		}
+		v.Shards = append(v.Shards, one)
+	}
+	return v
+}
+
+func frameOf(v View, width, height int) []string {
+	return style{}.frame(&rate{}, v, time.Unix(1000, 0), width, height)
+}
+
+// TestFrameFitsTheWindow whatever its size, with a line to spare: one that scrolls leaves its traces at every drawing.
+func TestFrameFitsTheWindow(t *testing.T) {
+	for _, shards := range []int{0, 1, 8, 64} {
+		for width := 1; width < 210; width += 7 {
+			for height := 1; height < 60; height += 3 {
+				frame := style{colour: true}.frame(&rate{}, running(shards), time.Unix(1000, 0), width, height)
+				if len(frame) == 0 || len(frame) > max(1, height-1) {
+					t.Fatalf("%d lines in a window of %d x %d, of %d shards", len(frame), width, height, shards)
+				}
+				for _, line := range frame {
+					if w := widthOf(line); w > width {
+						t.Fatalf("a line of %d in a window of %d x %d: %q", w, width, height, line)
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestFrameShowsAllShardsWhereThereIsRoom(t *testing.T) {
+	want := []string{
+		"1 ───────────────────────────────────────────────   0.0%   5,625  pending",
+		"2 ━━━━━━━━━━━━━━━━━━━━━──────────────────────────  45.0%   5,625  waiting for quota",
+		"3 ───────────────────────────────────────────────   0.0%   5,625  pending",
+		"total ━━━━━━━━━━━━━━━━━━━╸──────────────────────── 45,000 of 100,000 events (45.0%)",
+		"0 events/s, 0/3 shards, limited by the API's quotas, list 10 of 10 in 6s (97% used)",
+		"3 dead letters, 4 repeated, 1 refused",
+	}
+	got := frameOf(running(3), 84, 24)
+	for i := range got {
+		got[i] = strings.TrimRight(got[i], " ")
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("the frame is\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// TestFrameShowsThoseThatMove where there is not room for all, and sums up the rest.
+func TestFrameShowsThoseThatMove(t *testing.T) {
+	v := running(64)
+	v.Shards[40].State = "failed"
+	frame := frameOf(v, 80, 24)
+	shards := frame[:len(frame)-3]
+	for _, line := range shards[:len(shards)-1] {
+		if !strings.Contains(line, "waiting for quota") {
+			t.Errorf("shown: %q", line)
+		}
+	}
+	if got, want := shards[len(shards)-1], "and 1 more at work, 1 failed, 47 not begun"; got != want {
+		t.Errorf("the rest is %q, want %q", got, want)
+	}
+	if tall := strings.Join(frameOf(v, 80, 40), "\n"); !strings.Contains(tall, "41 ") || !strings.Contains(tall, "  failed") {
+		t.Errorf("with room to spare, what failed is not shown:\n%s", tall)
+	}
+}
+
+// TestShardsStandInTheOrderOfTheirWindows: one that was split off has a higher number than its newer neighbour.
+func TestShardsStandInTheOrderOfTheirWindows(t *testing.T) {
+	v := View{Shards: []Shard{{Number: 1, Start: 0}, {Number: 2, Start: 20}, {Number: 3, Start: 10}}}
+	var got []string
+	for _, line := range frameOf(v, 80, 24)[:3] {
+		got = append(got, line[:1])
+	}
+	if fmt.Sprint(got) != "[1 3 2]" {
+		t.Errorf("the order is %v", got)
+	}
+}
+
+// TestBarIsFullOnlyAtTheEnd, and not empty where something is done.
+func TestBarIsFullOnlyAtTheEnd(t *testing.T) {
+	for share, want := range map[float64]string{0: "....", 0.001: "-...", 0.5: "==..", 0.999: "===-", 1: "====", 2: "====", -1: "...."} {
+		if got := (style{ascii: true}).draw(style{ascii: true}.bar(share, 4, good), 80); got != want {
+			t.Errorf("%g is %q, want %q", share, got, want)
+		}
+	}
+}
+
+func TestColoursAreLeftOutWhereTheyAreNotWanted(t *testing.T) {
+	r := row{{"done", good}, {" so far", plain}}
+	if got := (style{colour: true}).draw(r, 6); got != "\x1b[32mdone\x1b[0m s" {
+		t.Errorf("%q", got)
+	}
+	if got := (style{}).draw(r, 80); got != "done so far" {
+		t.Errorf("%q", got)
+	}
+}

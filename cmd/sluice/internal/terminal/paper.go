@@ -1,0 +1,103 @@
+package terminal
+
+import (
+	"fmt"
+	"io"
+	"strings"
+)
+
+// Paper is stdout as the commands write to it for people: in colours where it is a terminal that wants them. It remembers the
+// first error.
+type Paper struct {
+	w   io.Writer
+	s   style
+	err error
+}
+
+// NewPaper returns a paper over w.
+func NewPaper(w io.Writer, environ Environ) *Paper { return &Paper{w: w, s: styleOf(w, environ)} }
+
+// Err returns the first error of writing.
+func (p *Paper) Err() error { return p.err }
+
+// Line writes a line.
+func (p *Paper) Line(format string, args ...any) { p.print(fmt.Sprintf(format, args...)) }
+
+func (p *Paper) print(line string) {
+	if p.err == nil {
+		_, p.err = fmt.Fprintln(p.w, strings.TrimRight(line, " "))
+	}
+}
+
+// Fact writes a line that begins with what it is about.
+func (p *Paper) Fact(name, format string, args ...any) {
+	p.print(p.s.paint(fmt.Sprintf("%-9s ", name), faint) + fmt.Sprintf(format, args...))
+}
+
+// Say writes a line with a cell in front, such as a verdict.
+func (p *Paper) Say(first Cell, format string, args ...any) {
+	p.print(p.drawn(first) + " " + fmt.Sprintf(format, args...))
+}
+
+// Cell is a part of a line with its tones.
+type Cell = row
+
+// Text returns a plain cell.
+func Text(format string, args ...any) Cell { return Cell{{fmt.Sprintf(format, args...), plain}} }
+
+// Faint returns a cell that is of less weight.
+func Faint(format string, args ...any) Cell { return Cell{{fmt.Sprintf(format, args...), faint}} }
+
+// Good, Bad and Notice return cells that are meant as such.
+func Good(text string) Cell   { return Cell{{text, good}} }
+func Bad(text string) Cell    { return Cell{{text, bad}} }
+func Notice(text string) Cell { return Cell{{text, notice}} }
+
+// State returns the state of a shard.
+func State(state string) Cell { return Cell{{state, (&Shard{State: state}).tone()}} }
+
+// Bar returns a bar of so many cells for a shard in that state, and its share.
+func (p *Paper) Bar(share float64, cells int, state string) Cell {
+	return append(p.s.bar(share, cells, (&Shard{State: state}).tone()), span{fmt.Sprintf(" %6s", Percent(share)), plain})
+}
+
+// Table is lines whose columns stand below each other. A heading that begins with > makes its column right-aligned.
+type Table struct {
+	Heads []string
+	Rows  [][]Cell
+}
+
+// Table writes a table, and nothing if it is empty.
+func (p *Paper) Table(t Table) {
+	if len(t.Rows) == 0 {
+		return
+	}
+	heads := make([]Cell, len(t.Heads))
+	for i, head := range t.Heads {
+		heads[i] = Faint("%s", strings.TrimPrefix(head, ">"))
+	}
+	widths := make([]int, len(t.Heads))
+	for _, cells := range append([][]Cell{heads}, t.Rows...) {
+		for i, cell := range cells {
+			widths[i] = max(widths[i], cell.width())
+		}
+	}
+	for _, cells := range append([][]Cell{heads}, t.Rows...) {
+		p.row(t.Heads, cells, widths)
+	}
+}
+
+func (p *Paper) row(heads []string, cells []Cell, widths []int) {
+	var line strings.Builder
+	for i, cell := range cells {
+		padding := strings.Repeat(" ", widths[i]-cell.width())
+		if strings.HasPrefix(heads[i], ">") {
+			line.WriteString(padding + p.drawn(cell) + "  ")
+			continue
+		}
+		line.WriteString(p.drawn(cell) + padding + "  ")
+	}
+	p.print(line.String())
+}
+
+func (p *Paper) drawn(cell Cell) string { return p.s.draw(cell, cell.width()) }
