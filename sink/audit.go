@@ -22,6 +22,7 @@ type Audit struct {
 	DeadNamed, DeadBlind, DeadDuplicates int64
 	// DeadConflicts are records whose id has a row, with other content: the source may well count both.
 	DeadConflicts int64
+	Days          []AuditDay // oldest first; only of [Postgres.AuditByDay]
 }
 
 // AuditWindow is one window: what its shard counted, and what lies in it.
@@ -31,7 +32,11 @@ type AuditWindow struct {
 }
 
 // Audit counts the rows of every window, in one pass over the table and one snapshot with the ledger.
-func (p *Postgres) Audit(ctx context.Context, jobID int64) (a Audit, err error) {
+func (p *Postgres) Audit(ctx context.Context, jobID int64) (Audit, error) {
+	return p.audit(ctx, jobID, (*Audit).countRows)
+}
+
+func (p *Postgres) audit(ctx context.Context, jobID int64, count func(*Audit, context.Context, pgx.Tx) error) (a Audit, err error) {
 	snapshot := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
 	err = pgx.BeginTxFunc(ctx, p.pool, snapshot, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, liftTimeout); err != nil {
@@ -40,7 +45,7 @@ func (p *Postgres) Audit(ctx context.Context, jobID int64) (a Audit, err error) 
 		if err := a.readLedger(ctx, tx, jobID); err != nil {
 			return err
 		}
-		return a.countRows(ctx, tx)
+		return count(&a, ctx, tx)
 	})
 	if err != nil {
 		return a, ledgerError(err, "audit job %d", jobID)
@@ -85,10 +90,7 @@ func (a *Audit) countRows(ctx context.Context, tx pgx.Tx) error {
 	var bucket int
 	var n int64
 	_, err := pgx.ForEachRow(rows, []any{&bucket, &n}, func() error {
-		a.Rows += n
-		if bucket >= 1 && bucket <= len(a.Windows) {
-			a.Windows[bucket-1].Rows = n
-		}
+		a.add(bucket, n)
 		return nil
 	})
 	if err != nil {
@@ -99,6 +101,14 @@ func (a *Audit) countRows(ctx context.Context, tx pgx.Tx) error {
 
 const countByWindow = `
 select width_bucket("timestamp", $1::timestamptz[]), count(*) from public.ingested_events group by 1`
+
+// add books rows of a window; those of no window are in front of bucket 1 or behind the last.
+func (a *Audit) add(bucket int, rows int64) {
+	a.Rows += rows
+	if bucket >= 1 && bucket <= len(a.Windows) {
+		a.Windows[bucket-1].Rows += rows
+	}
+}
 
 // edges are the starts of all windows and the end of the last: bucket n lies between edges n and n+1.
 func (a *Audit) edges() []pgtype.Timestamptz {

@@ -45,7 +45,7 @@ func Diagnose(ctx context.Context, config Config) []Finding {
 	began := time.Now()
 	conn, err := pgx.ConnectConfig(ctx, pool.ConnConfig)
 	if err != nil {
-		return []Finding{refusal(err)}
+		return []Finding{refusal(pool.ConnConfig, err)}
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
 	detail := fmt.Sprintf("%s on %s, in %v", pool.ConnConfig.Database, pool.ConnConfig.Host, time.Since(began).Round(time.Millisecond))
@@ -90,11 +90,12 @@ var vital = []probe{
 	{"row security", probeRowSecurity},
 }
 
-func refusal(err error) Finding {
+func refusal(at *pgx.ConnConfig, err error) Finding {
 	if hasCode(err, protocolViolation) {
 		return Finding{"connect", Fail, fmt.Sprintf("%v (%v)", ErrPooler, err), "give the address of PostgreSQL itself"}
 	}
-	return Finding{"connect", Fail, err.Error(), "is the server running, and do host, port, user, password and database fit?"}
+	why := connectError(at.Host, at.Port, err)
+	return Finding{"connect", Fail, why.Why, why.Hint}
 }
 
 // probe asks the server one thing.

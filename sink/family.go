@@ -34,19 +34,27 @@ func families(a *Audit) []family {
 // least returns how many rows must lie in the window at least.
 func (w *AuditWindow) least() int64 { return w.Counts.Events - w.Counts.OutOfOrder }
 
+// short returns how many of those rows do not lie in the window; less than 0: more lie in it.
+func (w *AuditWindow) short() int64 { return w.least() - w.Rows }
+
+// missing returns how many rows the family is short of as a whole.
+func (f family) missing() (rows int64) {
+	for _, w := range f {
+		rows += w.short()
+	}
+	return rows
+}
+
 // judgeFamily compares rows and ledger of a planned window as a whole: a shard may have stored a record whose timestamp is wrong
 // before it gave away the part of the window in which that timestamp lies. Only if rows are missing from the whole, those parts
 // are named that have too few, and no more rows are taken for gone than are missing.
 func (v *Verdict) judgeFamily(f family) {
-	var missing int64
-	for _, w := range f {
-		missing += w.least() - w.Rows
-	}
+	missing := f.missing()
 	if missing <= 0 {
 		return
 	}
 	for _, w := range f {
-		short := w.least() - w.Rows
+		short := w.short()
 		if short <= 0 {
 			continue
 		}

@@ -66,7 +66,8 @@ func (p *Postgres) greet(ctx context.Context) error {
 		return fmt.Errorf("%w (%w)", ErrPooler, err) // a pooler that knows our session settings not
 	}
 	if err != nil {
-		return fmt.Errorf("reach the database: %w", err)
+		at := p.pool.Config().ConnConfig
+		return connectError(at.Host, at.Port, err)
 	}
 	return nil
 }

@@ -1,0 +1,62 @@
+package sink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// ConnectError says in one line why the database was not reached, and what to do about it. The driver's own words name each
+// address that it tried, with and without TLS.
+type ConnectError struct {
+	Why, Hint string
+	Err       error
+}
+
+func (e *ConnectError) Error() string { return "reach the database: " + e.Why }
+
+func (e *ConnectError) Unwrap() error { return e.Err }
+
+// SQLSTATEs of a server that answers and lets nobody in.
+const (
+	wrongPassword   = "28P01"
+	notAuthorized   = "28000"
+	unknownDatabase = "3D000"
+	noConnections   = "53300"
+	cannotConnect   = "57P03"
+)
+
+var refusalHints = map[string]string{
+	wrongPassword:   "correct user and password in DATABASE_URL",
+	notAuthorized:   "correct the user in DATABASE_URL, or let it in by pg_hba.conf",
+	unknownDatabase: "make the database with createdb, or correct its name at the end of DATABASE_URL",
+	noConnections:   "end other sessions, or raise max_connections",
+	cannotConnect:   "the server is starting up or shutting down: try again in a moment",
+}
+
+// connectError judges what came back instead of a session at that host and port.
+func connectError(host string, port uint16, err error) *ConnectError {
+	at := net.JoinHostPort(host, fmt.Sprint(port))
+	var refused *pgconn.PgError
+	var dns *net.DNSError
+	var waited net.Error
+	switch {
+	case errors.As(err, &refused):
+		return &ConnectError{Why: fmt.Sprintf("%s says: %s (SQLSTATE %s)", at, refused.Message, refused.Code), Hint: refusalHints[refused.Code], Err: err}
+	case errors.As(err, &dns):
+		return &ConnectError{Why: fmt.Sprintf("the host %q is not known", host), Hint: "correct the host in DATABASE_URL", Err: err}
+	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, os.ErrNotExist):
+		return &ConnectError{Why: fmt.Sprintf("nothing listens at %s", at), Err: err,
+			Hint: "start PostgreSQL there, or correct host and port in DATABASE_URL; without it, a private PostgreSQL is used"}
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &waited) && waited.Timeout():
+		return &ConnectError{Why: at + " does not answer", Hint: "a firewall, a wrong host, or a server that is overloaded", Err: err}
+	}
+	return &ConnectError{Why: strings.Join(strings.Fields(err.Error()), " "), Err: err,
+		Hint: "is the server running, and do host, port, user, password and database fit?"}
+}
