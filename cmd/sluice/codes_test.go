@@ -264,7 +264,7 @@ func TestCommandsThatLook(t *testing.T) {
 		"status --json":                         `"state": "complete and verified"`,
 		"verify":                                "verified:",
 		"verify --json":                         `"ok": true`,
-		"plan --shards=4":                       "shard   4",
+		"plan --shards=4":                       "    4  ",
 		"plan --json":                           `"until_stream": true`,
 		"doctor":                                "ladder",
 		"doctor --no-api --json":                `"name": "connect"`,

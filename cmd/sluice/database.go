@@ -3,7 +3,9 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 
 	"sluice/sink/embedpg"
@@ -30,7 +32,7 @@ func (p *program) findDatabase(ctx context.Context, s *settings) (database, erro
 	}
 	server, err := embedpg.Start(ctx, embedpg.Config{Say: func(line string) { p.say("%s", line) }})
 	if err != nil {
-		return database{}, fail(exitUnreachable, "set DATABASE_URL to use a PostgreSQL of your own", err)
+		return database{}, fail(exitUnreachable, privateHint(err), err)
 	}
 	name := databaseReal
 	if s.isDemo() {
@@ -45,6 +47,14 @@ func (p *program) findDatabase(ctx context.Context, s *settings) (database, erro
 	status := server.Status(ctx)
 	p.say("database: private PostgreSQL on 127.0.0.1:%d, database %s, data in %s", status.Port, name, status.Dir)
 	return database{url: server.URL(name), private: server, name: name}, nil
+}
+
+// privateHint is what to do where no private server could be had.
+func privateHint(err error) string {
+	if errors.Is(err, fs.ErrPermission) {
+		return "run it in a directory that you may write to, or set DATABASE_URL to use a PostgreSQL of your own"
+	}
+	return "set DATABASE_URL to use a PostgreSQL of your own"
 }
 
 // existingDatabase finds the database of an earlier run and creates nothing: for every command but run.

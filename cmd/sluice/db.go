@@ -15,7 +15,10 @@ import (
 func (p *program) dbCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "db", Short: "Start, stop or enter the private PostgreSQL", Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Long: "Without DATABASE_URL rows go into a PostgreSQL of Sluice's own: its data lie in .sluice/pg (for root in /var/lib/sluice), it\n" +
+			"listens on 127.0.0.1 alone, and it stays up after a run, so that people can look.",
+		Example: "  sluice db psql\n  sluice db psql -c 'select count(*) from ingested_events'\n  sluice db stop",
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(
 		&cobra.Command{Use: "start", Short: "Start it, and make it if there is none", Args: noArgs,

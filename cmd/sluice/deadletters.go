@@ -18,7 +18,10 @@ import (
 func (p *program) deadLettersCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "dead-letters", Short: "Look at the records that could not become rows, and try them again", Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Long: "A record that cannot become a row lies in dead_letters as it was received, with the reason. Too many of them stop a run\n" +
+			"with exit code 5 (--max-dead-letters).",
+		Example: "  sluice dead-letters list --reason=timestamp\n  sluice dead-letters show 17\n  sluice dead-letters replay --dry-run",
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(p.deadLettersListCommand(), p.deadLettersShowCommand(), p.deadLettersReplayCommand())
 	return cmd
@@ -29,6 +32,8 @@ func (p *program) deadLettersListCommand() *cobra.Command {
 	var q sink.DeadLetterQuery
 	cmd := &cobra.Command{
 		Use: "list", Short: "List them, oldest first", Args: noArgs,
+		Long:    "Counts the dead letters of a job by reason, and lists them, oldest first. What an API sent is quoted.",
+		Example: "  sluice dead-letters list\n  sluice dead-letters list --reason=timestamp --limit=10\n  sluice dead-letters list --json | jq -r .[].raw",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if q.Limit < 1 || q.Limit > 100_000 {
 				return usage("--limit %d: it must be from 1 to 100,000", q.Limit)
@@ -49,6 +54,7 @@ func (p *program) deadLettersShowCommand() *cobra.Command {
 	var raw bool
 	cmd := &cobra.Command{
 		Use: "show <id>", Short: "Show one, with its bytes",
+		Example: "  sluice dead-letters show 17\n  sluice dead-letters show 17 --raw | jq .",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return usage("sluice dead-letters show takes one id, from `sluice dead-letters list`")
@@ -120,23 +126,44 @@ func (p *program) listDeadLetters(ctx context.Context, c *common, q sink.DeadLet
 	if err != nil {
 		return err
 	}
-	return p.printLetters(letters, reasons)
+	return p.printLetters(letters, reasons, len(letters) == q.Limit)
 }
 
-func (p *program) printLetters(letters []sink.DeadLetter, reasons []sink.ReasonCount) error {
-	out := &printer{w: p.stdout}
+func (p *program) printLetters(letters []sink.DeadLetter, reasons []sink.ReasonCount, more bool) error {
+	out := terminal.NewPaper(p.stdout, p.environ)
 	if len(reasons) == 0 {
-		out.line("there are none")
+		out.Line("there are none")
 	}
+	counts := terminal.Table{Heads: []string{">count", "reason"}}
 	for _, r := range reasons {
-		out.line("%12s  %s", terminal.Number(r.Count), r.Reason)
+		counts.Rows = append(counts.Rows, []terminal.Cell{terminal.Text("%s", terminal.Number(r.Count)), terminal.Text("%s", r.Reason)})
 	}
+	out.Table(counts)
+	if len(letters) == 0 {
+		return out.Err()
+	}
+	out.Line("")
+	out.Table(lettersTable(letters))
+	last := letters[len(letters)-1].ID
+	out.Line("")
+	if more {
+		out.Line("the next ones: sluice dead-letters list --after=%d", last)
+	}
+	out.Line("one with its bytes: sluice dead-letters show %d; to try them again: sluice dead-letters replay --dry-run", last)
+	return out.Err()
+}
+
+func lettersTable(letters []sink.DeadLetter) terminal.Table {
+	t := terminal.Table{Heads: []string{">id", ">shard", "reason", "what is wrong", "record"}}
 	for i := range letters {
 		d := &letters[i]
-		// %q: what an API sent must not reach a terminal as it is.
-		out.line("%8d  shard %d  %-15s %s  %s", d.ID, d.Shard, d.Reason, short(d.Detail, 60), short(string(d.Raw), 80))
+		// Quoted: what an API sent must not reach a terminal as it is.
+		t.Rows = append(t.Rows, []terminal.Cell{
+			terminal.Text("%d", d.ID), terminal.Text("%d", d.Shard), terminal.Notice(d.Reason), terminal.Text("%s", short(d.Detail, 60)),
+			terminal.Faint("%s", short(string(d.Raw), 80)),
+		})
 	}
-	return out.err
+	return t
 }
 
 // short quotes a text and cuts it off.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"sluice/cmd/sluice/internal/terminal"
 	"sluice/fetch"
 	"sluice/sink"
 )
@@ -20,9 +22,11 @@ func (p *program) doctorCommand() *cobra.Command {
 		Long: "Looks at the database (connection, privileges, schema, settings, clock) and at the API (address, key, stream, limits,\n" +
 			"clock). It changes nothing. The API is asked a few questions: they count against its quota, and the life of the key\n" +
 			"may start with its first use; --no-api leaves it alone. Exit code 3: a run would not start.",
-		RunE: p.stoppably(&s, func(ctx context.Context, s *settings) error { return p.doctor(ctx, s, noAPI) }),
+		Example: "  sluice doctor\n  sluice doctor --no-api\n  sluice doctor --json | jq '.[] | select(.level != \"ok\")'",
+		RunE:    p.stoppably(&s, func(ctx context.Context, s *settings) error { return p.doctor(ctx, s, noAPI) }),
 	}
 	s.bind(cmd.Flags())
+	show(cmd.Flags(), "job", "source", "list-limit", "stream-limit", "page-size", "writers", "require-tls", "json", "log-level")
 	cmd.Flags().BoolVar(&noAPI, "no-api", false, "ask the API nothing")
 	return cmd
 }
@@ -83,7 +87,7 @@ func (p *program) examineAPI(ctx context.Context, s *settings) []sink.Finding {
 	began := time.Now()
 	found, err := client.Survey(ctx, s.span().Start)
 	if err != nil {
-		return []sink.Finding{{Name: "api", Level: sink.Fail, Detail: err.Error(), Hint: "check API_BASE_URL and TARGET_API_KEY"}}
+		return []sink.Finding{{Name: "api", Level: sink.Fail, Detail: err.Error(), Hint: cmp.Or(startHint(err), "check API_BASE_URL and TARGET_API_KEY")}}
 	}
 	return describeAPI(client, pacer, found, time.Since(began))
 }
@@ -132,12 +136,35 @@ func (p *program) printFindings(findings []sink.Finding, asJSON bool) error {
 		}
 		return writeJSON(p.stdout, shown)
 	}
-	out := &printer{w: p.stdout}
+	out := terminal.NewPaper(p.stdout, p.environ)
+	t := terminal.Table{Heads: []string{"", "looked at", "found"}}
+	warnings, faults := 0, 0
 	for _, f := range findings {
-		out.line("%-4s  %-22s %s", f.Level, f.Name, f.Detail)
+		t.Rows = append(t.Rows, []terminal.Cell{levelCell(f.Level), terminal.Text("%s", f.Name), terminal.Text("%s", f.Detail)})
 		if f.Hint != "" && f.Level != sink.OK {
-			out.line("      %-22s → %s", "", f.Hint)
+			t.Rows = append(t.Rows, []terminal.Cell{terminal.Text(""), terminal.Text(""), terminal.Faint("→ %s", f.Hint)})
+		}
+		switch f.Level {
+		case sink.Warn:
+			warnings++
+		case sink.Fail:
+			faults++
 		}
 	}
-	return out.err
+	out.Table(t)
+	out.Line("")
+	if faults == 0 {
+		out.Say(terminal.Good("a run would start:"), "%d things looked at, %d warnings", len(findings), warnings)
+	}
+	return out.Err()
+}
+
+func levelCell(l sink.Level) terminal.Cell {
+	switch l {
+	case sink.Warn:
+		return terminal.Notice(l.String())
+	case sink.Fail:
+		return terminal.Bad(l.String())
+	}
+	return terminal.Good(l.String())
 }

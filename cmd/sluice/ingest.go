@@ -70,7 +70,7 @@ func (p *program) ingest(ctx context.Context, s *settings) error {
 	r := i.notStarted(err)
 	i.notBegun(r)
 	if s.json { // a script gets its one JSON document however the run ended
-		err = errors.Join(err, writeJSON(p.stdout, r))
+		err = errors.Join(err, writeLine(p.stdout, r))
 	}
 	return err
 }
@@ -100,14 +100,16 @@ func asStart(ctx context.Context, err error) error {
 	switch {
 	case errors.As(err, &coded):
 		return err
-	case errors.As(err, &misfit), errors.As(err, &missing), errors.As(err, &newer), errors.Is(err, sink.ErrURL):
+	case errors.Is(err, sink.ErrURL):
+		return fail(exitUsage, startHint(err), err)
+	case errors.As(err, &misfit), errors.As(err, &missing), errors.As(err, &newer):
 		return fail(exitUsage, "mend it as said above, and run the same command again", err)
 	case ctx.Err() != nil && stoppedBySignal(context.Cause(ctx)):
 		return fail(exitLeft, "run the same command again", err)
 	case errors.As(err, &stop):
 		return fail(stop.Exit, stop.Hint, err)
 	}
-	return fail(exitUnreachable, "", err)
+	return fail(exitUnreachable, startHint(err), err)
 }
 
 // open finds the source and the database, and takes the job.
@@ -287,9 +289,4 @@ func (i *ingest) close() {
 	if i.db != nil {
 		i.db.Close()
 	}
-}
-
-// say prints a line about what was chosen. It goes to stderr: stdout is for results.
-func (p *program) say(format string, args ...any) {
-	fmt.Fprintf(p.stderr, "sluice: "+format+"\n", args...)
 }

@@ -29,6 +29,7 @@ var rooms = map[string][]string{
 	"cmd/sluice":          {"*"},
 	"cmd/bench":           {"*"},
 	"cmd/mutants":         {},
+	"cmd/picture":         {},
 	"cmd/sluice/internal": {"cmd/sluice/internal"},
 }
 

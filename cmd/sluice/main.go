@@ -69,6 +69,7 @@ type program struct {
 	console        *terminal.Console // what stderr writes to
 	environ        func(string) (string, bool)
 	exit           func(int) // for the second signal
+	jsonLines      bool      // stderr is for a script
 }
 
 // main runs the command line and returns the exit code. The last line says which, and what to do next.
@@ -92,8 +93,7 @@ func (p *program) report(err error) int {
 	}
 	coded := &exitError{code: exitUnexpected, err: err}
 	errors.As(err, &coded)
-	p.say("%v", err)
-	p.say("exit code %d (%s): %s", coded.code, exitMeaning(coded.code), coded.advice())
+	p.sayEnd(coded.code, err, coded.advice())
 	return coded.code
 }
 
@@ -137,23 +137,54 @@ func (p *program) root() *cobra.Command {
 			"inside the API's rate limits, exactly once, resumable at every page.\n\n" +
 			"Environment: API_BASE_URL, TARGET_API_KEY, DATABASE_URL; every flag --page-size is also SLUICE_PAGE_SIZE.\n" +
 			"Without API_BASE_URL a simulator is started and ingested; without DATABASE_URL a private PostgreSQL is used.",
-		Example:       "  sluice run --shards=8\n  sluice status\n  sluice verify",
+		Example: "  sluice run --shards=8                          the demo: a simulator and a PostgreSQL of its own\n" +
+			"  export API_BASE_URL=https://… TARGET_API_KEY=… DATABASE_URL=postgres://…\n" +
+			"  sluice doctor                                  is everything as it should be?\n" +
+			"  sluice plan                                    what would a run do, and how long?\n" +
+			"  sluice run --listen 127.0.0.1:8080             ingest, with a live page\n" +
+			"  sluice status --watch                          how far is it? (from another terminal)",
 		SilenceErrors: true, SilenceUsage: true,
-		Args: func(_ *cobra.Command, args []string) error {
+		SuggestionsMinimumDistance: 2,
+		Args: func(root *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return usage("%s is no command of sluice", wordOf(args[0]))
+				return mistypedCommand(root, args[0])
 			}
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
-			return p.applyEnvironment(cmd.Flags())
+			if err := p.applyEnvironment(cmd.Flags()); err != nil {
+				return err
+			}
+			asked, err := cmd.Flags().GetBool("json")
+			p.jsonLines = err == nil && asked && cmd.Annotations[asLines] != ""
+			return nil
 		},
 	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage("%w", err) })
-	root.AddCommand(p.runCommand(), p.planCommand(), p.statusCommand(), p.reportCommand(), p.verifyCommand(), p.deadLettersCommand(),
-		p.simulateCommand(), p.doctorCommand(), p.dbCommand(), p.versionCommand())
+	root.SetFlagErrorFunc(mistypedFlag)
+	p.addCommands(root)
+	teach(root)
+	p.complete(root)
 	return root
+}
+
+// addCommands adds all commands, in the groups in which the help shows them.
+func (p *program) addCommands(root *cobra.Command) {
+	for _, g := range []struct {
+		id, title string
+		commands  []*cobra.Command
+	}{
+		{"ingest", "Ingest:", []*cobra.Command{p.runCommand(), p.planCommand()}},
+		{"look", "Look at it:", []*cobra.Command{p.statusCommand(), p.verifyCommand(), p.reportCommand(), p.deadLettersCommand()}},
+		{"around", "What is around it:", []*cobra.Command{p.doctorCommand(), p.dbCommand(), p.simulateCommand()}},
+	} {
+		root.AddGroup(&cobra.Group{ID: g.id, Title: g.title})
+		for _, cmd := range g.commands {
+			cmd.GroupID = g.id
+			root.AddCommand(cmd)
+		}
+	}
+	root.AddCommand(p.versionCommand(), p.manCommand())
 }
 
 func (p *program) versionCommand() *cobra.Command {

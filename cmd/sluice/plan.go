@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -19,10 +20,14 @@ func (p *program) planCommand() *cobra.Command {
 		Long: "Asks the API for a few pages (at most 14 requests, two with --from), and shows what it can do, the span of its\n" +
 			"events and the windows that `sluice run` would walk. Nothing is stored. The requests count against the API's\n" +
 			"quota, and the life of the key may start with its first use.",
+		Example: "  sluice plan --shards=8\n  sluice plan --from=2026-01-01 --to=2026-02-01\n" +
+			"  sluice plan --list-limit=10/60s --stream-limit=50/60s --json | jq .expected_minutes",
 		Args: noArgs,
 		RunE: p.stoppably(&s, p.plan),
 	}
 	s.bind(cmd.Flags())
+	show(cmd.Flags(), "from", "to", "shards", "source", "list-limit", "stream-limit", "page-size", "max-wait", "require-tls", "json", "log-level",
+		"demo-profile", "demo-events", "demo-seed")
 	return cmd
 }
 
@@ -37,6 +42,7 @@ type planned struct {
 	Requests     int                `json:"requests_used"`
 	Pages        int64              `json:"expected_requests"` // 0: not known
 	Minutes      float64            `json:"expected_minutes"`  // at the quotas known; 0: not known
+	Quotas       []plannedQuota     `json:"quotas"`
 	Windows      []plannedWindow    `json:"windows"`
 }
 
@@ -44,6 +50,14 @@ type plannedWindow struct {
 	Shard int    `json:"shard"`
 	Start string `json:"start"`
 	End   string `json:"end"`
+}
+
+// plannedQuota is what is known of one endpoint's limit, and how it came to be known.
+type plannedQuota struct {
+	Endpoint string  `json:"endpoint"`
+	Limit    int     `json:"limit"` // 0: not known, -1: none
+	Window   float64 `json:"window_seconds"`
+	Known    string  `json:"known"`
 }
 
 func (p *program) plan(ctx context.Context, s *settings) error {
@@ -73,6 +87,9 @@ func (p *program) plan(ctx context.Context, s *settings) error {
 	}
 	shown := describe(src.name, found, windows, client.Capabilities())
 	shown.Minutes = minutes(shown.Pages, pacer.Status())
+	for _, q := range pacer.Status() {
+		shown.Quotas = append(shown.Quotas, plannedQuota{q.Endpoint.String(), q.Limit.N, q.Limit.Window.Seconds(), q.Known.String()})
+	}
 	if s.json {
 		return writeJSON(p.stdout, shown)
 	}
@@ -109,23 +126,41 @@ func minutes(pages int64, quotas []fetch.QuotaStatus) float64 {
 }
 
 func (p *program) printPlan(s *planned) error {
-	out := &printer{w: p.stdout}
-	out.line("source   %s", s.Source)
+	out := terminal.NewPaper(p.stdout, p.environ)
+	out.Fact("source", "%s", s.Source)
 	if s.Events >= 0 {
-		out.line("events   %s", terminal.Number(s.Events))
+		out.Fact("events", "%s", terminal.Number(s.Events))
 	}
-	out.line("span     %s (about) to %s", s.Oldest, s.Newest)
-	out.line("ladder   %s", s.Step)
-	out.line("pages    of %s records; this look took %d requests", terminal.Number(int64(s.Capabilities.PageSize)), s.Requests)
+	out.Fact("span", "%s (about) to %s", s.Oldest, s.Newest)
+	out.Fact("ladder", "%s", s.Step)
+	out.Fact("pages", "of %s records; this look took %d requests", terminal.Number(int64(s.Capabilities.PageSize)), s.Requests)
+	for _, q := range s.Quotas {
+		out.Fact("quota", "%s: %s", q.Endpoint, q.words())
+	}
 	if s.Pages > 0 {
-		out.line("expected %s requests", terminal.Number(s.Pages))
+		out.Fact("expected", "%s requests", terminal.Number(s.Pages))
 	}
-	if s.Minutes > 0 {
-		out.line("time     at least %s at the quotas known so far (the stream's is learned while it runs)",
-			terminal.Short(time.Duration(s.Minutes*float64(time.Minute))))
+	switch {
+	case s.Minutes > 0:
+		out.Fact("time", "at least %s at the quotas known so far", terminal.Short(time.Duration(s.Minutes*float64(time.Minute))))
+	case s.Pages > 0:
+		out.Fact("time", "as fast as the API answers, or its quotas allow: none is known yet")
 	}
+	out.Line("")
+	t := terminal.Table{Heads: []string{">shard", "from", "up to"}}
 	for _, w := range s.Windows {
-		out.line("shard %3d  [%s, %s)", w.Shard, w.Start, w.End)
+		t.Rows = append(t.Rows, []terminal.Cell{terminal.Text("%d", w.Shard), terminal.Text("%s", w.Start), terminal.Text("%s", w.End)})
 	}
-	return out.err
+	out.Table(t)
+	return out.Err()
+}
+
+func (q *plannedQuota) words() string {
+	switch {
+	case q.Limit > 0:
+		return fmt.Sprintf("%d requests in %s (%s)", q.Limit, terminal.Short(time.Duration(q.Window*float64(time.Second))), q.Known)
+	case q.Limit < 0:
+		return "no limit"
+	}
+	return "not known yet, a run learns it"
 }

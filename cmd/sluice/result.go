@@ -68,7 +68,7 @@ func (i *ingest) conclude(ctx context.Context, v verdict) error {
 	}
 	i.published(r, ledger)
 	if i.json {
-		err = writeJSON(i.stdout, r)
+		err = writeLine(i.stdout, r)
 	} else {
 		err = i.print(r)
 	}
@@ -188,6 +188,13 @@ func (p *printer) line(format string, args ...any) {
 	if p.err == nil {
 		_, p.err = fmt.Fprintf(p.w, format+"\n", args...)
 	}
+}
+
+// writeLine writes a JSON object in one line.
+func writeLine(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
 }
 
 func writeJSON(w io.Writer, v any) error {

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"math"
 	"strconv"
 	"strings"
@@ -60,20 +59,12 @@ type common struct {
 
 func (c *common) bind(flags *pflag.FlagSet) {
 	flags.StringVar(&c.job, "job", "default", "name of the job: one source and one span")
-	flags.BoolVar(&c.json, "json", false, "print the result as JSON")
+	flags.BoolVar(&c.json, "json", false, "print the result as JSON, for scripts")
 	c.bindLog(flags)
 }
 
 func (c *common) bindLog(flags *pflag.FlagSet) {
 	flags.StringVar(&c.logLevel, "log-level", "info", "what is logged to stderr: debug, info, warn or error")
-}
-
-func (p *program) logger(level string) (*slog.Logger, error) {
-	var l slog.Level
-	if err := l.UnmarshalText([]byte(level)); err != nil {
-		return nil, usage("--log-level %q: it must be debug, info, warn or error", level)
-	}
-	return slog.New(slog.NewTextHandler(p.stderr, &slog.HandlerOptions{Level: l})), nil
 }
 
 // settings are those of `sluice run` and `sluice plan`.
@@ -162,6 +153,8 @@ func (s *settings) load(p *program) error {
 	check(s.maxDeadLetters >= 0, "--max-dead-letters %d: it must not be negative", s.maxDeadLetters)
 	check(s.job != "" && len(s.job) <= 63, "--job %q: a name of 1 to 63 bytes is needed", s.job)
 	check(!s.from.set || !s.to.set || s.from.at < s.to.at, "--from %s is not before --to %s", s.from.at, s.to.at)
+	err := writable(s.metricsFile)
+	check(err == nil, "--metrics-file: %v", err)
 	check(s.api == "" || s.key != "", "API_BASE_URL is set and TARGET_API_KEY is not: the API wants a key")
 	if len(faults) > 0 {
 		return usage("%w", errors.Join(faults...))

@@ -23,10 +23,7 @@ func (p *program) share(ctx context.Context, db *sink.Postgres, source string, p
 
 // shareIfAny does the same where there is a database that answers, and makes or starts none.
 func (p *program) shareIfAny(ctx context.Context, source string, pacer *fetch.Pacer, log *slog.Logger) (save func()) {
-	url := p.env(envDatabase)
-	if server, err := findServer(); url == "" && err == nil && server.Status(ctx).Running {
-		url = server.URL(p.databaseName(server))
-	}
+	url := p.runningURL(ctx)
 	if url == "" {
 		return func() {}
 	}
@@ -39,4 +36,15 @@ func (p *program) shareIfAny(ctx context.Context, source string, pacer *fetch.Pa
 		written()
 		db.Close()
 	}
+}
+
+// runningURL is the database that is given, or the private one if it runs; "" if there is none.
+func (p *program) runningURL(ctx context.Context) string {
+	if url := p.env(envDatabase); url != "" {
+		return url
+	}
+	if server, err := findServer(); err == nil && server.Status(ctx).Running {
+		return server.URL(p.databaseName(server))
+	}
+	return ""
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"sluice/cmd/sluice/internal/terminal"
 	"sluice/fetch"
 	"sluice/fetch/apisim"
 	"sluice/sink"
@@ -105,8 +106,8 @@ func (s *source) start(p *program) error {
 	s.demo.server = &http.Server{Handler: sim, ReadHeaderTimeout: 10 * time.Second}
 	s.api, s.key = "http://"+listener.Addr().String(), "ds_demo"
 	go p.guarded(func() { _ = s.demo.server.Serve(listener) })()
-	p.say("API_BASE_URL is not set: ingesting %d events of the built-in simulator (profile %s) on %s",
-		s.demo.settings.events, s.demo.settings.profile, s.api)
+	p.say("API_BASE_URL is not set: the source is the built-in simulator with %s events (profile %s) on %s",
+		terminal.Number(s.demo.settings.events), s.demo.settings.profile, s.api)
 	return nil
 }
 

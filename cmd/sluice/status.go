@@ -8,18 +8,30 @@ import (
 	"github.com/spf13/cobra"
 
 	"sluice/cmd/sluice/internal/terminal"
+	"sluice/coordinator"
 	"sluice/shard"
 	"sluice/sink"
 )
 
 func (p *program) statusCommand() *cobra.Command {
 	var c common
+	var watch bool
 	cmd := &cobra.Command{
 		Use: "status", Short: "Show how far a job is, from its tables alone", Args: noArgs,
-		Long: "Shows how far a job is, from its tables alone: it works while a run goes on, and while none does. No request is made.",
-		RunE: func(cmd *cobra.Command, _ []string) error { return p.status(cmd.Context(), &c) },
+		Long: "Shows how far a job is, from its tables alone: it works while a run goes on, and while none does, from any machine that\n" +
+			"reaches the database. No request is made.\n\n" +
+			"--watch looks every 2 s, until the job is complete and verified, or Ctrl-C: as bars on a terminal, a line every 5 s\n" +
+			"elsewhere, and with --json as one JSON object a line.",
+		Example: "  sluice status\n  sluice status --watch\n  sluice status --json | jq .state\n  sluice status --job=january",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if watch {
+				return p.watchStatus(cmd.Context(), &c)
+			}
+			return p.status(cmd.Context(), &c)
+		},
 	}
 	c.bind(cmd.Flags())
+	cmd.Flags().BoolVar(&watch, "watch", false, "go on looking until the job is complete and verified")
 	return cmd
 }
 
@@ -34,6 +46,7 @@ type jobStatus struct {
 	Counts     shard.Counts  `json:"counts"`
 	Verdict    string        `json:"verdict,omitempty"`
 	VerifiedAt *time.Time    `json:"verified_at,omitempty"`
+	Quotas     []statusQuota `json:"quotas"`
 	Shards     []shardStatus `json:"shards"`
 }
 
@@ -44,6 +57,7 @@ type shardStatus struct {
 	State     shard.State `json:"state"`
 	Proof     shard.Proof `json:"proof,omitempty"`
 	Place     string      `json:"place,omitempty"` // how far back it was read
+	Read      float64     `json:"read"`            // share of the window's time, guessed where the window is open
 	Seq       int64       `json:"seq"`
 	Events    int64       `json:"events"`
 	Dead      int64       `json:"dead_letters"`
@@ -52,21 +66,53 @@ type shardStatus struct {
 	Updated   time.Time   `json:"updated_at"`
 }
 
+// statusQuota is what the tables know of one endpoint's allowance.
+type statusQuota struct {
+	Endpoint  string     `json:"endpoint"`
+	Limit     int        `json:"limit"` // 0: not known, -1: none
+	Window    float64    `json:"window_seconds"`
+	Recent    int        `json:"recent"` // requests in the window that ends now
+	NotBefore *time.Time `json:"not_before,omitempty"`
+}
+
 func (p *program) status(ctx context.Context, c *common) error {
 	r, found, err := p.openStatus(ctx, c)
 	if err != nil {
 		return err
 	}
 	defer r.db.Close()
-	shown := describeJob(found)
+	shown, err := r.describe(ctx, found)
+	if err != nil {
+		return unreachable(err)
+	}
 	if c.json {
 		return writeJSON(p.stdout, shown)
 	}
-	return p.printStatus(shown)
+	return p.printStatus(shown, time.Now())
+}
+
+// describe is a job with what is known of its source's quotas.
+func (r *reader) describe(ctx context.Context, s *sink.Status) (*jobStatus, error) {
+	shown := describeJob(s)
+	quotas, err := r.db.LoadQuotas(ctx, s.Job.Source)
+	now := time.Now()
+	for _, q := range quotas {
+		one := statusQuota{Endpoint: q.Endpoint, Limit: q.Limit, Window: q.Window.Seconds()}
+		for _, at := range q.Sent {
+			if now.Sub(at) < q.Window {
+				one.Recent++
+			}
+		}
+		if q.NotBefore.After(now) {
+			one.NotBefore = &q.NotBefore
+		}
+		shown.Quotas = append(shown.Quotas, one)
+	}
+	return shown, err
 }
 
 func describeJob(s *sink.Status) *jobStatus {
-	shown := &jobStatus{Job: s.Job.Name, Source: s.Job.Source, Total: s.Job.APITotal, Verdict: s.Job.Verdict}
+	shown := &jobStatus{Job: s.Job.Name, Source: s.Job.Source, Total: countable(s.Job), Verdict: s.Job.Verdict, Quotas: []statusQuota{}}
 	if !s.Job.VerifiedAt.IsZero() {
 		shown.VerifiedAt = &s.Job.VerifiedAt
 	}
@@ -74,8 +120,10 @@ func describeJob(s *sink.Status) *jobStatus {
 		shown.Running = fmt.Sprintf("%s since %s", s.Holder.Application, s.Holder.Since.UTC().Format(time.RFC3339))
 	}
 	done := 0
+	read := sharesOf(s)
 	for i := range s.Shards {
 		one := describeShard(&s.Shards[i])
+		one.Read = read[i]
 		shown.Shards = append(shown.Shards, one)
 		shown.Counts = shown.Counts.Add(s.Shards[i].Counts)
 		if one.State == shard.Done {
@@ -85,6 +133,28 @@ func describeJob(s *sink.Status) *jobStatus {
 	shown.Events = shown.Counts.Events
 	shown.State = jobState(shown, done)
 	return shown
+}
+
+// sharesOf returns how much of the time of each window was read.
+func sharesOf(s *sink.Status) []float64 {
+	progress := make([]coordinator.ShardProgress, len(s.Shards))
+	for i := range s.Shards {
+		progress[i] = progressOf(&s.Shards[i].Checkpoint)
+	}
+	drawn := guessed(progress, time.Now())
+	shares := make([]float64, len(progress))
+	for i := range progress {
+		shares[i] = seenShard(&progress[i], drawn).Read
+	}
+	return shares
+}
+
+// countable is the API's total where it says something: it counts all events, not those of a span.
+func countable(job *sink.Job) int64 {
+	if job.Span != unbounded {
+		return 0
+	}
+	return job.APITotal
 }
 
 func describeShard(s *sink.ShardStatus) shardStatus {
@@ -110,38 +180,87 @@ func jobState(s *jobStatus, done int) string {
 	return "unfinished: `sluice run` resumes it"
 }
 
-func (p *program) printStatus(s *jobStatus) error {
-	out := &printer{w: p.stdout}
-	out.line("job      %s, source %s", s.Job, s.Source)
-	out.line("state    %s", s.State)
+func (p *program) printStatus(s *jobStatus, now time.Time) error {
+	out := terminal.NewPaper(p.stdout, p.environ)
+	out.Fact("job", "%s, of %s", s.Job, s.Source)
+	out.Fact("state", "%s", s.State)
 	if s.Running != "" {
-		out.line("run      %s", s.Running)
+		out.Fact("run", "%s", s.Running)
 	}
 	if s.Total > 0 {
-		out.line("events   %s of %s", terminal.Number(s.Events), terminal.Number(s.Total))
+		out.Fact("events", "%s of %s (%s)", terminal.Number(s.Events), terminal.Number(s.Total), terminal.Percent(float64(s.Events)/float64(s.Total)))
 	} else {
-		out.line("events   %s", terminal.Number(s.Events))
+		out.Fact("events", "%s", terminal.Number(s.Events))
 	}
-	out.line("records  %s received, %s duplicates, %s of other windows, %s dead letters", terminal.Number(s.Counts.Received),
+	out.Fact("records", "%s received: %s duplicates, %s of other windows, %s dead letters", terminal.Number(s.Counts.Received),
 		terminal.Number(s.Counts.Duplicates), terminal.Number(s.Counts.OutOfWindow), terminal.Number(s.Counts.DeadLetters))
+	for _, q := range s.Quotas {
+		out.Fact("quota", "%s", q.words(now))
+	}
 	if s.Verdict != "" {
-		out.line("verdict  %s", s.Verdict)
+		out.Fact("verdict", "%s", s.Verdict)
 	}
-	for _, one := range s.Shards {
-		out.line("shard %3d  %-8s %12s events  [%s, %s)%s", one.Shard, one.State, terminal.Number(one.Events), one.Start, one.End, remark(one))
-	}
-	return out.err
+	out.Line("")
+	out.Table(statusTable(out, s, now))
+	return out.Err()
 }
 
-// remark says what is not plain about a shard.
-func remark(s shardStatus) string {
+func (q *statusQuota) words(now time.Time) string {
+	words := fmt.Sprintf("%s: %d requests", q.Endpoint, q.Recent)
+	window := terminal.Short(time.Duration(q.Window * float64(time.Second)))
 	switch {
-	case s.State == shard.Done:
-		return "  proof: " + string(s.Proof)
-	case s.LastError != "":
-		return "  " + s.LastError
-	case s.Place != "":
-		return "  read back to " + s.Place
+	case q.Limit > 0:
+		words += fmt.Sprintf(" in the last %s, of %d", window, q.Limit)
+	case q.Limit < 0:
+		words += ", no limit"
+	default:
+		words += ", its limit is not known yet"
 	}
-	return ""
+	if q.NotBefore != nil {
+		words += ", paused for " + terminal.Short(q.NotBefore.Sub(now))
+	}
+	return words
+}
+
+func statusTable(out *terminal.Paper, s *jobStatus, now time.Time) terminal.Table {
+	t := terminal.Table{Heads: []string{">shard", "from", "to", "state", "read", ">events", ">dead", "last commit", ""}}
+	for i := range s.Shards {
+		one := &s.Shards[i]
+		last := "–"
+		if one.Seq > 0 {
+			last = terminal.Ago(one.Updated, now)
+		}
+		t.Rows = append(t.Rows, []terminal.Cell{
+			terminal.Text("%d", one.Shard), terminal.Faint("%s", minute(one.Start)), terminal.Faint("%s", minute(one.End)),
+			stateOf(one, s), out.Bar(one.Read, 12, string(one.State)), terminal.Text("%s", terminal.Number(one.Events)),
+			terminal.Text("%s", terminal.Number(one.Dead)), terminal.Faint("%s", last), remark(one),
+		})
+	}
+	return t
+}
+
+// stateOf is the state of a shard for people: one that is running in the ledger, while no run holds the job, was left by one that
+// was killed.
+func stateOf(one *shardStatus, job *jobStatus) terminal.Cell {
+	if one.State == shard.Running && job.Running == "" {
+		return terminal.Notice("left")
+	}
+	return terminal.State(string(one.State))
+}
+
+// minute shortens an instant for a table: 2026-01-27 19:20. The open ends stay as they are.
+func minute(instant string) string {
+	t, err := time.Parse(time.RFC3339, instant)
+	if err != nil {
+		return instant
+	}
+	return t.UTC().Format("2006-01-02 15:04")
+}
+
+// remark says why a shard that is not done is not.
+func remark(s *shardStatus) terminal.Cell {
+	if s.State == shard.Done {
+		return terminal.Text("")
+	}
+	return terminal.Notice(s.LastError)
 }

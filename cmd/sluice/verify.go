@@ -4,6 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -18,11 +22,14 @@ func (p *program) verifyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "verify", Short: "Compare the table with the ledger and the API", Args: noArgs,
 		Long: "Compares the rows of every window with what its shard counted, and all of them with what the API counts (one page\n" +
-			"request, if an API is configured). It only reports; --repair opens the windows that fall short, and the next\n" +
-			"`sluice run` walks them again. Exit code 0: all is well; 5: the data are in doubt; 4: the job is not finished.",
-		RunE: p.stoppably(&s, func(ctx context.Context, s *settings) error { return p.verify(ctx, s, repair) }),
+			"request, if an API is configured), and says of every day (UTC) whether all windows that reach into it are complete.\n" +
+			"It only reports; --repair opens the windows that fall short, and the next `sluice run` walks them again.\n" +
+			"Exit code 0: all is well; 5: the data are in doubt; 4: the job is not finished.",
+		Example: "  sluice verify\n  sluice verify --repair && sluice run\n  sluice verify --json | jq '.days[] | select(.complete | not)'",
+		RunE:    p.stoppably(&s, func(ctx context.Context, s *settings) error { return p.verify(ctx, s, repair) }),
 	}
 	s.bind(cmd.Flags())
+	show(cmd.Flags(), "job", "source", "list-limit", "stream-limit", "require-tls", "json", "log-level")
 	cmd.Flags().BoolVar(&repair, "repair", false, "open the windows that fall short, for the next run")
 	return cmd
 }
@@ -38,6 +45,7 @@ type verified struct {
 	TotalNow   int64          `json:"api_total_now"` // 0: not asked, or not said
 	Reopened   int            `json:"reopened"`
 	Shards     []verifiedRows `json:"shards"`
+	Days       []verifiedDay  `json:"days"`
 }
 
 type verifiedRows struct {
@@ -47,6 +55,14 @@ type verifiedRows struct {
 	Proof  string `json:"proof"`
 	Rows   int64  `json:"rows"`
 	Events int64  `json:"events"`
+}
+
+// verifiedDay is a day of event time in UTC. It is complete if every window that reaches into it is.
+type verifiedDay struct {
+	Day      string        `json:"day"`
+	Rows     int64         `json:"rows"`
+	Complete bool          `json:"complete"`
+	Shards   map[int]int64 `json:"shards"` // rows by number of the shard
 }
 
 func (p *program) verify(ctx context.Context, s *settings, repair bool) error {
@@ -65,7 +81,7 @@ func (p *program) verify(ctx context.Context, s *settings, repair bool) error {
 	if err := r.examine(ctx); err != nil {
 		return err
 	}
-	audit, err := r.db.Audit(ctx, r.job.ID)
+	audit, err := r.db.AuditByDay(ctx, r.job.ID)
 	if err != nil {
 		return unreachable(err)
 	}
@@ -130,13 +146,20 @@ func (p *program) reopen(ctx context.Context, r *reader, s *settings, judged sin
 func describeAudit(a *sink.Audit, v sink.Verdict, start, now int64) *verified {
 	shown := &verified{
 		OK: v.OK, Summary: v.Summary(), Findings: v.Findings, NotApplied: v.NotApplied,
-		Rows: a.Rows, TotalStart: start, TotalNow: now,
+		Rows: a.Rows, TotalStart: start, TotalNow: now, Days: []verifiedDay{},
 	}
 	for _, w := range a.Windows {
 		shown.Shards = append(shown.Shards, verifiedRows{
 			Shard: w.Shard, Window: w.Window.String(), State: string(w.State), Proof: string(w.Proof), Rows: w.Rows,
 			Events: w.Counts.Events,
 		})
+	}
+	for _, d := range a.Days {
+		day := verifiedDay{Day: d.Day.Format(time.DateOnly), Rows: d.Rows, Complete: a.Complete(d), Shards: map[int]int64{}}
+		for _, part := range d.Shards {
+			day.Shards[part.Shard] = part.Rows
+		}
+		shown.Days = append(shown.Days, day)
 	}
 	return shown
 }
@@ -145,24 +168,71 @@ func (p *program) printVerified(s *verified, asJSON bool) error {
 	if asJSON {
 		return writeJSON(p.stdout, s)
 	}
-	out := &printer{w: p.stdout}
-	for _, w := range s.Shards {
-		out.line("shard %3d  %-8s %12s rows, %12s in the ledger  %s  %s", w.Shard, w.State, terminal.Number(w.Rows),
-			terminal.Number(w.Events), w.Window, w.Proof)
-	}
+	out := terminal.NewPaper(p.stdout, p.environ)
+	out.Table(shardsTable(s.Shards))
+	out.Line("")
+	out.Table(daysTable(s.Days))
+	out.Line("")
 	for _, f := range s.NotApplied {
-		out.line("not checked: %s", f)
+		out.Say(terminal.Faint("not checked:"), "%s", f)
 	}
 	for _, f := range s.Findings {
-		out.line("found: %s", f)
+		out.Say(terminal.Bad("found:"), "%s", f)
 	}
 	if s.Reopened > 0 {
-		out.line("%d windows are open again: `sluice run` walks them", s.Reopened)
+		out.Line("%d windows are open again: `sluice run` walks them", s.Reopened)
 	}
 	if s.OK {
-		out.line("verified: %s", s.Summary)
+		out.Say(terminal.Good("verified:"), "%s", s.Summary)
 	}
-	return out.err
+	return out.Err()
+}
+
+func shardsTable(shards []verifiedRows) terminal.Table {
+	t := terminal.Table{Heads: []string{">shard", "window", "state", ">rows", ">in the ledger", "", "proof of the end"}}
+	for _, w := range shards {
+		differs := terminal.Text("")
+		if w.Rows != w.Events {
+			differs = terminal.Notice(fmt.Sprintf("%+d", w.Rows-w.Events))
+		}
+		t.Rows = append(t.Rows, []terminal.Cell{
+			terminal.Text("%d", w.Shard), terminal.Faint("%s", w.Window), terminal.State(w.State), terminal.Text("%s", terminal.Number(w.Rows)),
+			terminal.Text("%s", terminal.Number(w.Events)), differs, terminal.Text("%s", w.Proof),
+		})
+	}
+	return t
+}
+
+// daysTable shows the days; of more than two months those that are not complete, the others in one line.
+func daysTable(days []verifiedDay) terminal.Table {
+	t := terminal.Table{Heads: []string{"day", ">rows", "", "rows by shard"}}
+	few := len(days) <= 62
+	whole, rows := 0, int64(0)
+	for _, d := range days {
+		if d.Complete && !few {
+			whole, rows = whole+1, rows+d.Rows
+			continue
+		}
+		t.Rows = append(t.Rows, d.cells())
+	}
+	if whole > 0 {
+		t.Rows = append(t.Rows, []terminal.Cell{
+			terminal.Text("%s days", terminal.Number(int64(whole))), terminal.Text("%s", terminal.Number(rows)), terminal.Good("complete"), terminal.Faint("--json has each"),
+		})
+	}
+	return t
+}
+
+func (d *verifiedDay) cells() []terminal.Cell {
+	complete := terminal.Good("complete")
+	if !d.Complete {
+		complete = terminal.Notice("not complete")
+	}
+	var parts []string
+	for _, number := range slices.Sorted(maps.Keys(d.Shards)) {
+		parts = append(parts, fmt.Sprintf("%d: %s", number, terminal.Number(d.Shards[number])))
+	}
+	return []terminal.Cell{terminal.Text("%s", d.Day), terminal.Text("%s", terminal.Number(d.Rows)), complete, terminal.Faint("%s", strings.Join(parts, ", "))}
 }
 
 // examine looks whether the tables are still such that their number of rows says something.

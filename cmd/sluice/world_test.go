@@ -174,3 +174,14 @@ func onDatabase(t *testing.T, address, name string) string {
 	u.Path = "/" + name
 	return u.String()
 }
+
+// asUser returns the same server's URL with another user.
+func asUser(t *testing.T, address, name, password string) string {
+	t.Helper()
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.User = url.UserPassword(name, password)
+	return u.String()
+}
