@@ -28,7 +28,14 @@ const (
 
 // keep notes the answer to a question, if that was for the newest page and nothing else.
 func (n *newest) keep(q *question, pages []shard.Page) {
-	if !q.newest() || len(pages) != 1 || pages[0].Bytes > mostKept {
+	if q.newest() {
+		n.hold(pages)
+	}
+}
+
+// hold keeps the newest page, however it was asked for.
+func (n *newest) hold(pages []shard.Page) {
+	if len(pages) != 1 || pages[0].Bytes > mostKept {
 		return
 	}
 	kept := &newestPage{page: pages[0], good: time.Now().Add(keptFor)}
