@@ -26,7 +26,7 @@ func (e *MissingError) Hint() string {
 }
 
 // ours are the tables that the migrations make.
-var ours = []string{"ingested_events", "ingestion_jobs", "ingestion_shards", "dead_letters", "api_quotas"}
+var ours = []string{"ingested_events", "ingestion_jobs", "ingestion_rounds", "ingestion_shards", "dead_letters", "api_quotas"}
 
 // CompareTables makes sure that a database which is up to date has all the tables: otherwise *[MissingError].
 func CompareTables(ctx context.Context, db Querier) error {

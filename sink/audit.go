@@ -13,7 +13,9 @@ import (
 // Audit is what table and ledger say of a job at one moment: the figures that [Judge] compares.
 type Audit struct {
 	Span       shard.Window
-	Windows    []AuditWindow // oldest first
+	Windows    []AuditWindow // of round 1, which tile the span, oldest first
+	Later      int64         // events that later rounds stored
+	LaterOpen  int64         // shards of later rounds that are not done
 	Rows       int64         // of ingested_events, whoever wrote them
 	RowsBefore int64         // of them, those that were there before the job
 	ByOthers   int64         // events that other jobs stored
@@ -28,8 +30,12 @@ type Audit struct {
 // AuditWindow is one window: what its shard counted, and what lies in it.
 type AuditWindow struct {
 	shard.Checkpoint
-	Rows int64
+	Later int64 // events that later rounds stored in windows inside of it
+	Rows  int64
 }
+
+// least is how many rows must lie in the window: strays may lie elsewhere.
+func (w *AuditWindow) least() int64 { return w.Counts.Events - w.Counts.OutOfOrder + w.Later }
 
 // Audit counts the rows of every window, in one pass over the table and one snapshot with the ledger.
 func (p *Postgres) Audit(ctx context.Context, jobID int64) (Audit, error) {
@@ -61,13 +67,47 @@ func (a *Audit) readLedger(ctx context.Context, tx pgx.Tx, jobID int64) error {
 		return err
 	}
 	a.Span = shard.Window{Start: instant(start), End: instant(end)}
-	rows, _ := tx.Query(ctx, selectShards, jobID)
+	rows, _ := tx.Query(ctx, selectFirstRound, jobID)
 	checkpoints, err := pgx.CollectRows(rows, scanCheckpoint)
 	for _, c := range checkpoints {
 		a.Windows = append(a.Windows, AuditWindow{Checkpoint: c})
 	}
+	if err != nil {
+		return err
+	}
+	return a.readLater(ctx, tx, jobID)
+}
+
+const selectFirstRound = `
+select ` + shardColumns + ` from public.ingestion_shards s where s.job_id = $1 and s.round = 1 order by s.window_start`
+
+// readLater adds what the rounds after the first one stored. Windows of theirs that lie across an edge of round 1 count only in
+// the sum.
+func (a *Audit) readLater(ctx context.Context, tx pgx.Tx, jobID int64) error {
+	if err := tx.QueryRow(ctx, selectLater, jobID).Scan(&a.Later, &a.LaterOpen); err != nil {
+		return err
+	}
+	rows, _ := tx.Query(ctx, selectLaterInside, jobID)
+	var number int
+	var n int64
+	later := map[int]int64{}
+	_, err := pgx.ForEachRow(rows, []any{&number, &n}, func() error { later[number] = n; return nil })
+	for i := range a.Windows {
+		a.Windows[i].Later = later[a.Windows[i].Shard]
+	}
 	return err
 }
+
+const selectLater = `
+select coalesce(sum(events), 0)::bigint, count(*) filter (where state <> 'done')
+from public.ingestion_shards where job_id = $1 and round > 1`
+
+const selectLaterInside = `
+select w.shard, sum(greatest(s.events - s.out_of_order, 0))::bigint
+from public.ingestion_shards w join public.ingestion_shards s
+  on s.job_id = w.job_id and s.round > 1 and s.window_start >= w.window_start and s.window_end <= w.window_end
+where w.job_id = $1 and w.round = 1
+group by w.shard`
 
 // The same record may lie there twice, written in two ways by the two endpoints; its id tells. An id is looked up only if it
 // is one: the case keeps the cast away from the others.

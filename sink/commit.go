@@ -29,10 +29,16 @@ var errTimeout = errors.New("the attempt to commit took too long")
 // have been taken by Begin of this run: otherwise, or if it is not at b.From.Seq, the error is shard.ErrStale. A batch that
 // finds all writers busy shares the next transaction with others, see group.go.
 func (p *Postgres) Commit(ctx context.Context, b shard.Batch) (shard.Counts, error) {
-	l, err := newLoad(&b)
+	return p.commit(ctx, &b, 0)
+}
+
+// commit is Commit in a round that began with a watermark: what lies before it is counted as late. 0: there was none.
+func (p *Postgres) commit(ctx context.Context, b *shard.Batch, watermark shard.Instant) (shard.Counts, error) {
+	l, err := newLoad(b)
 	if err != nil {
 		return shard.Counts{}, err
 	}
+	l.watermark = watermark
 	c := &commit{load: l, staged: l.twins, alone: l.twins || l.buries()}
 	failpoint.Hit("batch.ordered")
 	for try := 0; ; try++ {
@@ -117,6 +123,7 @@ type findings struct {
 	stored  int64
 	known   int64 // the table has them already
 	refused []shard.Reject
+	left    []int32 // of the load's order: those that were not stored
 }
 
 // account stores the dead letters of a batch whose rows are in, and corrects its checkpoint.
@@ -134,6 +141,9 @@ func account(ctx context.Context, tx pgx.Tx, c *commit, found findings) error {
 		failpoint.Hit("letters.in")
 	}
 	c.counted = t
+	if err := noteLate(ctx, tx, c.From.ID, c.late(found.left)); err != nil {
+		return err
+	}
 	return amend(ctx, tx, c.From.ID, c.expected(), t)
 }
 

@@ -31,10 +31,7 @@ func families(a *Audit) []family {
 	return all
 }
 
-// least returns how many rows must lie in the window at least.
-func (w *AuditWindow) least() int64 { return w.Counts.Events - w.Counts.OutOfOrder }
-
-// short returns how many of those rows do not lie in the window; less than 0: more lie in it.
+// short returns how many rows are missing from the window; less than 0: more lie in it than must.
 func (w *AuditWindow) short() int64 { return w.least() - w.Rows }
 
 // missing returns how many rows the family is short of as a whole.

@@ -25,8 +25,11 @@ type Job struct {
 	Capabilities json.RawMessage // what the API was found to do; {} at first
 	APITotal     int64           // events that the API counted at the start; 0: it told no number
 	RowsBefore   int64           // rows of ingested_events when the job was made
-	Round        int
-	VerifiedAt   time.Time // zero: not verified
+	Round        int             // that is worked on
+	Watermark    shard.Instant   // what is older was read, but for what comes late; 0: not known
+	Candidate    shard.Instant   // watermark that round 1 leads to; for CreateJob alone, 0: not known
+	Newest       shard.Instant   // event when the job was made; for CreateJob alone
+	VerifiedAt   time.Time       // of round 1; zero: not verified
 	Verdict      string
 	CreatedAt    time.Time
 }
@@ -45,19 +48,22 @@ func (p *Postgres) Job(ctx context.Context, name string) (job *Job, found bool, 
 	return job, true, nil
 }
 
-const jobColumns = `id, name, source, span_start, span_end, shards, capabilities, coalesce(api_total, 0), rows_before, round,
-       oldest, verified_at, coalesce(verdict, ''), created_at`
+// The API's total is that at the start of the newest round that is finished, so that all of it must be there.
+const jobColumns = `id, name, source, span_start, span_end, shards, capabilities,
+       coalesce((select r.api_total from public.ingestion_rounds r where r.job_id = id and r.finished_at is not null
+                 order by r.round desc limit 1), api_total, 0),
+       rows_before, round, watermark, oldest, verified_at, coalesce(verdict, ''), created_at`
 
 const selectJob = `select ` + jobColumns + ` from public.ingestion_jobs where name = $1`
 
 func scanJob(row pgx.Row) (*Job, error) {
 	var j Job
-	var start, end, oldest pgtype.Timestamptz
+	var start, end, watermark, oldest pgtype.Timestamptz
 	var verified *time.Time
 	err := row.Scan(&j.ID, &j.Name, &j.Source, &start, &end, &j.Shards, &j.Capabilities, &j.APITotal, &j.RowsBefore, &j.Round,
-		&oldest, &verified, &j.Verdict, &j.CreatedAt)
+		&watermark, &oldest, &verified, &j.Verdict, &j.CreatedAt)
 	j.Span, j.VerifiedAt = shard.Window{Start: instant(start), End: instant(end)}, orZero(verified)
-	j.Oldest = instant(oldest)
+	j.Watermark, j.Oldest = instant(watermark), instant(oldest)
 	return &j, err
 }
 
@@ -74,9 +80,9 @@ func (p *Postgres) CreateJob(ctx context.Context, j Job, windows []shard.Window)
 			return err
 		}
 		failpoint.Hit("job.inserted")
-		starts, ends := edges(windows)
-		_, err := tx.Exec(ctx, insertShards, job.ID, starts, ends)
-		return err
+		return insertRound(ctx, tx, job.ID, &Round{
+			Number: 1, Span: j.Span, Candidate: j.Candidate, Newest: j.Newest, APITotal: j.APITotal,
+		}, windows)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("create job %s: %w", j.Name, err)
@@ -92,17 +98,6 @@ insert into public.ingestion_jobs (name, source, span_start, span_end, shards, c
 values ($1, $2, $3, $4, $5, $6, $7, $8, (select count(*) from public.ingested_events))
 returning ` + jobColumns
 
-const insertShards = `
-insert into public.ingestion_shards (job_id, round, shard, window_start, window_end)
-select $1, 1, n, w.s, w.e from unnest($2::timestamptz[], $3::timestamptz[]) with ordinality as w(s, e, n)`
-
-func edges(windows []shard.Window) (starts, ends []pgtype.Timestamptz) {
-	for _, w := range windows {
-		starts, ends = append(starts, timestamptz(w.Start)), append(ends, timestamptz(w.End))
-	}
-	return starts, ends
-}
-
 func orEmpty(raw json.RawMessage) json.RawMessage {
 	if len(raw) == 0 {
 		return json.RawMessage(`{}`)
@@ -117,14 +112,21 @@ func (p *Postgres) SetCapabilities(ctx context.Context, jobID int64, capabilitie
 
 const updateCapabilities = `update public.ingestion_jobs set capabilities = $2, updated_at = now() where id = $1`
 
-// SetVerdict keeps what the check found. The time of the verification is set only where verified, and cleared otherwise.
+// SetVerdict keeps what the check found. The time of the verification is set only where verified, and cleared otherwise. A job
+// that is verified for the first time has finished round 1, and its watermark.
 func (p *Postgres) SetVerdict(ctx context.Context, jobID int64, verdict string, verified bool) error {
 	return p.setJob(ctx, "verdict", updateVerdict, jobID, verdict, verified)
 }
 
 const updateVerdict = `
+with first as (
+  update public.ingestion_rounds set finished_at = coalesce(finished_at, clock_timestamp())
+  where job_id = $1 and round = 1 and $3
+  returning candidate
+)
 update public.ingestion_jobs
-set verdict = $2, verified_at = case when $3 then clock_timestamp() end, updated_at = now()
+set verdict = $2, verified_at = case when $3 then clock_timestamp() end, updated_at = now(),
+    watermark = coalesce(watermark, (select candidate from first))
 where id = $1`
 
 // SetSource gives the job another source: the same data at a new address.

@@ -7,14 +7,26 @@ import (
 	"sluice/shard"
 )
 
-// Ledger is the database as one job sees it: a Sink, and the checkpoints of that job.
+// Ledger is the database as one round of a job sees it: a Sink, and the checkpoints of that round.
 type Ledger struct {
 	*Postgres
-	JobID int64
+	JobID     int64
+	watermark shard.Instant
 }
 
 // Ledger returns the ledger of a job.
 func (p *Postgres) Ledger(jobID int64) *Ledger { return &Ledger{Postgres: p, JobID: jobID} }
+
+// After makes it the ledger of a round that began with a watermark: what is stored and lies before it is counted as late.
+func (l *Ledger) After(watermark shard.Instant) *Ledger {
+	l.watermark = watermark
+	return l
+}
+
+// Commit is [Postgres.Commit], and counts the events that come late.
+func (l *Ledger) Commit(ctx context.Context, b shard.Batch) (shard.Counts, error) {
+	return l.commit(ctx, &b, l.watermark)
+}
 
 // Load returns the checkpoints of the job's current round, oldest window first.
 func (l *Ledger) Load(ctx context.Context) ([]shard.Checkpoint, error) {

@@ -19,6 +19,8 @@ type load struct {
 	twins   bool           // an id stands twice with different content: a COPY would abort
 	known   int64          // events left out of order, because the same one is in it
 	refused []shard.Reject // events that no row can hold
+	// watermark of the round's start: what is stored and lies before it comes late. 0: there is none.
+	watermark shard.Instant
 }
 
 func newLoad(b *shard.Batch) (*load, error) {

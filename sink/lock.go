@@ -169,7 +169,7 @@ func (l *JobLock) claimAll(ctx context.Context) error {
 const claimShards = `
 update public.ingestion_shards s set run_id = $2
 from public.ingestion_jobs j
-where j.name = $1 and s.job_id = j.id and s.round = j.round and s.state <> 'done' and s.run_id is distinct from $2`
+where j.name = $1 and s.job_id = j.id and s.state <> 'done' and s.run_id is distinct from $2`
 
 // refused tells who has the lock. If that is a lost connection of this very run, which the server has not yet given up, it is
 // ended; the next try will succeed.

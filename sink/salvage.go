@@ -64,6 +64,7 @@ func (r *rescue) readable(l *load) *load {
 			rest.order = append(rest.order, at)
 		} else {
 			r.refused = append(r.refused, letter(e, ReasonRefused, "text is not UTF-8, or holds a zero byte"))
+			r.left = append(r.left, at)
 		}
 	}
 	return &rest
@@ -129,6 +130,7 @@ func (r *rescue) refuse(ctx context.Context, ord int, why error) error {
 		return fmt.Errorf("the table refuses more than %d rows of one batch, the last one because: %w", maxRefused, why)
 	}
 	r.refused = append(r.refused, letter(r.event(ord), ReasonRefused, explain(why)))
+	r.left = append(r.left, r.load.order[ord])
 	_, err := r.tx.Exec(ctx, deleteStaged, ord)
 	return err
 }
@@ -156,6 +158,7 @@ func (r *rescue) judgeRest(ctx context.Context) error {
 		return err
 	}
 	for _, row := range taken {
+		r.left = append(r.left, r.load.order[row.Ord])
 		switch {
 		case !row.There:
 			return fmt.Errorf("the server took the row %s without an error, but it is not there: is there a trigger on ingested_events?", r.event(row.Ord).ID)

@@ -126,7 +126,14 @@ func (p *Postgres) Reopen(ctx context.Context, shards []Reopening) error {
 	}
 	ctx, cancel := p.bounded(ctx)
 	defer cancel()
-	if _, err := p.pool.Exec(ctx, reopenShards, ids, gone, p.config.Run); err != nil {
+	err := pgx.BeginFunc(ctx, p.pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, forgetLater, ids, gone); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, reopenShards, ids, gone, p.config.Run)
+		return err
+	})
+	if err != nil {
 		return fmt.Errorf("reopen %d shards: %w", len(ids), err)
 	}
 	return nil
@@ -136,6 +143,22 @@ func (p *Postgres) Reopen(ctx context.Context, shards []Reopening) error {
 const reopenShards = `
 update public.ingestion_shards s
 set state = 'suspect', run_id = $3, seq = s.seq + 1, cursor = null, cursor_expires_at = null, resume_at = null, resume_id = null,
-    end_proof = null, received = s.received - r.gone, events = s.events - r.gone, updated_at = now()
+    end_proof = null, received = s.received - least(r.gone, s.events), events = s.events - least(r.gone, s.events), updated_at = now()
 from unnest($1::bigint[], $2::bigint[]) r(id, gone)
 where s.id = r.id`
+
+// forgetLater: of the rows that are gone from a window, more than its own shard stored were stored by later rounds, in windows
+// inside of it. The newest of those forget first.
+const forgetLater = `
+with lost as (
+  select w.job_id, w.window_start, w.window_end, w.round, r.id, r.gone - w.events as gone
+  from unnest($1::bigint[], $2::bigint[]) r(id, gone) join public.ingestion_shards w using (id) where r.gone > w.events
+), spread as (
+  select s.id, s.events, l.gone - coalesce(sum(s.events) over (
+    partition by l.id order by s.id desc rows between unbounded preceding and 1 preceding), 0) as gone
+  from lost l join public.ingestion_shards s on s.job_id = l.job_id and s.round > l.round
+    and s.window_start >= l.window_start and s.window_end <= l.window_end
+)
+update public.ingestion_shards s
+set received = s.received - least(p.gone, p.events), events = s.events - least(p.gone, p.events)
+from spread p where s.id = p.id and p.gone > 0`

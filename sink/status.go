@@ -12,9 +12,10 @@ import (
 
 // Status is a job as the ledger shows it, for people.
 type Status struct {
-	Job    *Job
-	Shards []ShardStatus // of the current round, oldest window first
-	Holder *LockedError  // the run that holds the job now; nil: none
+	Job     *Job
+	Shards  []ShardStatus // of the current round, oldest window first
+	Earlier shard.Counts  // of all other rounds
+	Holder  *LockedError  // the run that holds the job now; nil: none
 }
 
 // ShardStatus is a checkpoint and when it moved.
@@ -39,6 +40,9 @@ func (p *Postgres) Status(ctx context.Context, name string) (*Status, error) {
 	}
 	if err := p.readTimes(ctx, s); err != nil {
 		return nil, ledgerError(err, "read the times of job %s", name)
+	}
+	if s.Earlier, err = p.Earlier(ctx, job.ID); err != nil {
+		return nil, err
 	}
 	if s.Holder, err = p.Holder(ctx, name); err != nil {
 		return nil, err

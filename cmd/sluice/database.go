@@ -92,7 +92,7 @@ func (i *ingest) emptyHint() string {
 	if i.database.private != nil {
 		psql = "sluice db psql"
 	}
-	return "use another database, or empty this one: " + psql + " -c 'truncate ingested_events, dead_letters, ingestion_shards, ingestion_jobs'"
+	return "use another database, or empty this one: " + psql + " -c 'truncate ingested_events, dead_letters, ingestion_shards, ingestion_rounds, ingestion_jobs'"
 }
 
 // shownURL returns a connection string without its password, as host and database.

@@ -1,0 +1,74 @@
+package sink
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+)
+
+// Late counts the events that a round stored although an earlier one had passed them, by how far they lay behind its watermark.
+type Late struct {
+	Minute     int64         `json:"up_to_a_minute"`
+	TenMinutes int64         `json:"up_to_ten_minutes"`
+	Hour       int64         `json:"up_to_an_hour"`
+	Older      int64         `json:"older"`
+	Most       time.Duration `json:"most"` // how far the oldest of them lay behind
+}
+
+// Total is the number of all late events.
+func (l Late) Total() int64 { return l.Minute + l.TenMinutes + l.Hour + l.Older }
+
+// add counts an event that lay so far behind.
+func (l *Late) add(age time.Duration) {
+	switch {
+	case age <= time.Minute:
+		l.Minute++
+	case age <= 10*time.Minute:
+		l.TenMinutes++
+	case age <= time.Hour:
+		l.Hour++
+	default:
+		l.Older++
+	}
+	l.Most = max(l.Most, age)
+}
+
+// late counts the events of a load that were stored and lie before the watermark. left are those that were not stored: known
+// already, or dead letters now.
+func (l *load) late(left []int32) (n Late) {
+	if l.watermark == 0 {
+		return n
+	}
+	slices.Sort(left)
+	for _, at := range l.order {
+		if when := l.Events[at].At; when < l.watermark {
+			if _, out := slices.BinarySearch(left, at); !out {
+				n.add(l.watermark.Sub(when))
+			}
+		}
+	}
+	return n
+}
+
+// noteLate adds to what the shard's row counts, in the batch's own transaction.
+func noteLate(ctx context.Context, tx pgx.Tx, id int64, n Late) error {
+	if n.Total() == 0 {
+		return nil
+	}
+	_, err := tx.Exec(ctx, addLate, id, n.Minute, n.TenMinutes, n.Hour, n.Older, interval(n.Most))
+	return err
+}
+
+const addLate = `
+update public.ingestion_shards
+set late_minute = late_minute + $2, late_ten_minutes = late_ten_minutes + $3, late_hour = late_hour + $4,
+    late_older = late_older + $5, late_most = greatest(late_most, $6)
+where id = $1`
+
+// interval returns d for PostgreSQL, in microseconds.
+func interval(d time.Duration) pgtype.Interval {
+	return pgtype.Interval{Microseconds: d.Microseconds(), Valid: true}
+}

@@ -1,0 +1,204 @@
+package sink
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"sluice/shard"
+)
+
+// Round is one pass over the end of a job's span; the first load is round 1. Instants that are not known are 0.
+type Round struct {
+	Number     int
+	Span       shard.Window
+	LateBefore shard.Instant // the watermark at its start
+	Lookback   time.Duration
+	Candidate  shard.Instant // the watermark once it is finished
+	Newest     shard.Instant // event on its first page
+	APITotal   int64         // events that the API counted on that page; 0: it told no number
+	Missing    int64         // of them, those that nothing in the ledger accounts for
+	MissedNew  int64         // of those, the ones that the round before did not miss
+	Counts     shard.Counts
+	Late       Late
+	StartedAt  time.Time
+	FinishedAt time.Time // zero: it is not
+}
+
+// BeginRound writes the job's next round and its windows, oldest first, and makes it the one that is worked on, in one
+// transaction. r needs no number and no times; where another run has begun a round meanwhile it fails.
+func (p *Postgres) BeginRound(ctx context.Context, jobID int64, r Round, windows []shard.Window) (*Round, error) {
+	ctx, cancel := p.bounded(ctx)
+	defer cancel()
+	err := pgx.BeginFunc(ctx, p.pool, func(tx pgx.Tx) error {
+		if err := tx.QueryRow(ctx, advanceRound, jobID).Scan(&r.Number); err != nil {
+			return err
+		}
+		return insertRound(ctx, tx, jobID, &r, windows)
+	})
+	if err != nil {
+		return nil, ledgerError(err, "begin a round of job %d", jobID)
+	}
+	return p.LastRound(ctx, jobID)
+}
+
+const advanceRound = `
+update public.ingestion_jobs j
+set round = (select max(r.round) + 1 from public.ingestion_rounds r where r.job_id = j.id), updated_at = now()
+where j.id = $1
+returning j.round`
+
+func insertRound(ctx context.Context, tx pgx.Tx, jobID int64, r *Round, windows []shard.Window) error {
+	_, err := tx.Exec(ctx, insertRoundRow, jobID, r.Number, timestamptz(r.Span.Start), timestamptz(r.Span.End), len(windows),
+		known(r.LateBefore), interval(r.Lookback), known(r.Candidate), known(r.Newest), orNull(r.APITotal))
+	if err != nil {
+		return err
+	}
+	starts, ends := edges(windows)
+	_, err = tx.Exec(ctx, insertShards, jobID, r.Number, starts, ends)
+	return err
+}
+
+const insertRoundRow = `
+insert into public.ingestion_rounds (job_id, round, span_start, span_end, shards, late_before, lookback, candidate, newest, api_total)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`
+
+const insertShards = `
+insert into public.ingestion_shards (job_id, round, shard, window_start, window_end)
+select $1, $2, n, w.s, w.e from unnest($3::timestamptz[], $4::timestamptz[]) with ordinality as w(s, e, n)`
+
+func edges(windows []shard.Window) (starts, ends []pgtype.Timestamptz) {
+	for _, w := range windows {
+		starts, ends = append(starts, timestamptz(w.Start)), append(ends, timestamptz(w.End))
+	}
+	return starts, ends
+}
+
+// known returns i for PostgreSQL, null where it is not known.
+func known(i shard.Instant) pgtype.Timestamptz {
+	if i == 0 {
+		return pgtype.Timestamptz{}
+	}
+	return timestamptz(i)
+}
+
+// Focus makes a round the one that is worked on: Load, and what runs on it, see its shards.
+func (p *Postgres) Focus(ctx context.Context, jobID int64, round int) error {
+	return p.setJob(ctx, "round", updateRound, jobID, round)
+}
+
+const updateRound = `update public.ingestion_jobs set round = $2, updated_at = now() where id = $1`
+
+// LastRound returns the newest round of a job, with what its shards have counted until now.
+func (p *Postgres) LastRound(ctx context.Context, jobID int64) (*Round, error) {
+	ctx, cancel := p.bounded(ctx)
+	defer cancel()
+	r, err := scanRound(p.pool.QueryRow(ctx, selectLastRound, jobID))
+	if err != nil {
+		return nil, ledgerError(err, "read the last round of job %d", jobID)
+	}
+	return r, nil
+}
+
+const selectLastRound = `
+select r.round, r.span_start, r.span_end, r.late_before, r.lookback, r.candidate, r.newest, coalesce(r.api_total, 0), r.missing,
+  r.missing - coalesce((select b.missing from public.ingestion_rounds b where b.job_id = r.job_id and b.round = r.round - 1), 0),
+  r.started_at, r.finished_at,
+  n.received, n.events, n.duplicates, n.out_of_window, n.dead_letters, n.out_of_order,
+  n.late_minute, n.late_ten_minutes, n.late_hour, n.late_older, n.late_most
+from public.ingestion_rounds r, lateral (
+  select coalesce(sum(received), 0)::bigint as received, coalesce(sum(events), 0)::bigint as events,
+    coalesce(sum(duplicates), 0)::bigint as duplicates, coalesce(sum(out_of_window), 0)::bigint as out_of_window,
+    coalesce(sum(dead_letters), 0)::bigint as dead_letters, coalesce(sum(out_of_order), 0)::bigint as out_of_order,
+    coalesce(sum(late_minute), 0)::bigint as late_minute, coalesce(sum(late_ten_minutes), 0)::bigint as late_ten_minutes,
+    coalesce(sum(late_hour), 0)::bigint as late_hour, coalesce(sum(late_older), 0)::bigint as late_older,
+    coalesce(max(late_most), '0') as late_most
+  from public.ingestion_shards s where s.job_id = r.job_id and s.round = r.round) n
+where r.job_id = $1
+order by r.round desc limit 1`
+
+func scanRound(row pgx.Row) (*Round, error) {
+	var r Round
+	var start, end, before, candidate, newest pgtype.Timestamptz
+	var lookback, most pgtype.Interval
+	var finished *time.Time
+	n, l := &r.Counts, &r.Late
+	err := row.Scan(&r.Number, &start, &end, &before, &lookback, &candidate, &newest, &r.APITotal, &r.Missing, &r.MissedNew,
+		&r.StartedAt, &finished, &n.Received, &n.Events, &n.Duplicates, &n.OutOfWindow, &n.DeadLetters, &n.OutOfOrder,
+		&l.Minute, &l.TenMinutes, &l.Hour, &l.Older, &most)
+	r.Span = shard.Window{Start: instant(start), End: instant(end)}
+	r.LateBefore, r.Candidate, r.Newest = instant(before), instant(candidate), instant(newest)
+	r.Lookback, l.Most, r.FinishedAt = duration(lookback), duration(most), orZero(finished)
+	return &r, err
+}
+
+// duration is the reverse of interval.
+func duration(i pgtype.Interval) time.Duration {
+	days := time.Duration(i.Days) + 30*time.Duration(i.Months)
+	return 24*time.Hour*days + time.Duration(i.Microseconds)*time.Microsecond
+}
+
+// ErrRoundOpen: a window of the round is not done, so that the watermark must not move.
+var ErrRoundOpen = errors.New("a window of the round is not done")
+
+// FinishRound closes a round all of whose windows are done, and moves the job's watermark to its candidate: both or neither.
+func (p *Postgres) FinishRound(ctx context.Context, jobID int64, r *Round, missing int64) error {
+	ctx, cancel := p.bounded(ctx)
+	defer cancel()
+	tag, err := p.pool.Exec(ctx, finishRound, jobID, r.Number, missing)
+	if err == nil && tag.RowsAffected() == 0 {
+		err = ErrRoundOpen
+	}
+	if err != nil {
+		return ledgerError(err, "finish round %d of job %d", r.Number, jobID)
+	}
+	return nil
+}
+
+// The watermark never goes back: a page that the API had kept for a while may have been older than that of the round before.
+const finishRound = `
+with finished as (
+  update public.ingestion_rounds r set finished_at = clock_timestamp(), missing = $3
+  where r.job_id = $1 and r.round = $2 and not exists (
+    select from public.ingestion_shards s where s.job_id = r.job_id and s.round = r.round and s.state <> 'done')
+  returning r.job_id, r.candidate
+)
+update public.ingestion_jobs j set watermark = greatest(j.watermark, f.candidate), updated_at = now()
+from finished f where j.id = f.job_id`
+
+// Accounted returns how many of the source's events the ledger accounts for, at most: rows from before the job, events of all
+// jobs, dead letters, and how often one without an id came again. It reads no event.
+func (p *Postgres) Accounted(ctx context.Context, jobID int64) (n int64, err error) {
+	ctx, cancel := p.bounded(ctx)
+	defer cancel()
+	if err = p.pool.QueryRow(ctx, selectAccounted, jobID).Scan(&n); err != nil {
+		return 0, ledgerError(err, "add up the ledger for job %d", jobID)
+	}
+	return n, nil
+}
+
+const selectAccounted = `
+select j.rows_before + (
+  select coalesce(sum(events + case when job_id = j.id then dead_letters + dead_duplicates else 0 end), 0)::bigint
+  from public.ingestion_shards)
+from public.ingestion_jobs j where j.id = $1`
+
+// Earlier returns what all rounds of a job but the one that is worked on have counted.
+func (p *Postgres) Earlier(ctx context.Context, jobID int64) (n shard.Counts, err error) {
+	ctx, cancel := p.bounded(ctx)
+	defer cancel()
+	err = p.pool.QueryRow(ctx, selectEarlier, jobID).Scan(&n.Received, &n.Events, &n.Duplicates, &n.OutOfWindow, &n.DeadLetters, &n.OutOfOrder)
+	if err != nil {
+		return n, ledgerError(err, "add up the other rounds of job %d", jobID)
+	}
+	return n, nil
+}
+
+const selectEarlier = `
+select coalesce(sum(s.received), 0)::bigint, coalesce(sum(s.events), 0)::bigint, coalesce(sum(s.duplicates), 0)::bigint,
+  coalesce(sum(s.out_of_window), 0)::bigint, coalesce(sum(s.dead_letters), 0)::bigint, coalesce(sum(s.out_of_order), 0)::bigint
+from public.ingestion_jobs j join public.ingestion_shards s on s.job_id = j.id and s.round <> j.round
+where j.id = $1`
