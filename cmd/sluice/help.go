@@ -19,6 +19,7 @@ type flagGroup struct {
 // flagGroups are the groups of the help, in their order. A flag of none of them comes first: it is the command's own.
 var flagGroups = []flagGroup{
 	{"What is ingested", []string{"from", "to", "job", "source", "source-moved"}},
+	{"Rounds", []string{"every", "lookback", "safety-lag", "again"}},
 	{"The API", []string{"list-limit", "stream-limit", "page-size", "max-wait", "made-cursors", "require-tls"}},
 	{"Speed and memory", []string{"shards", "fetchers", "writers", "batch-rows", "queue-pages", "memory"}},
 	{"When to stop", []string{"give-up-after", "max-dead-letters"}},

@@ -20,7 +20,7 @@ import (
 	"sluice/sink"
 )
 
-// ingest is one run of a job: what `sluice run` does, step by step.
+// ingest is one run of a job: what `sluice run` does, step by step, and sync, follow and backfill after their own fashion.
 type ingest struct {
 	*program
 	*settings
@@ -33,7 +33,10 @@ type ingest struct {
 	pacer    *fetch.Pacer
 	job      *sink.Job
 	started  time.Time
-	before   int64 // events that earlier runs of the job stored
+	round    *sink.Round  // after the first one that is worked on, or was last
+	resumed  bool         // the round had been left unfinished
+	before   int64        // events that earlier runs of the job stored
+	earlier  shard.Counts // of the job's other rounds
 	outcome  coordinator.Outcome
 	spent    []shard.Spent // by each fetcher, in all walks of this run
 	// concluded: the summary is printed.
@@ -48,6 +51,11 @@ type ingest struct {
 
 // ingest opens everything, walks what is unfinished, checks the result, and says how it went.
 func (p *program) ingest(ctx context.Context, s *settings) error {
+	return p.ingestBy(ctx, s, (*ingest).run)
+}
+
+// ingestBy does the same in another way than `sluice run`.
+func (p *program) ingestBy(ctx context.Context, s *settings, way func(*ingest, context.Context) error) error {
 	log, err := p.logger(s.logLevel)
 	if err != nil {
 		return err
@@ -63,7 +71,7 @@ func (p *program) ingest(ctx context.Context, s *settings) error {
 		defer func() { i.listener.linger(ctx, i.settings.linger) }()
 	}
 	defer i.close()
-	err = i.run(ctx)
+	err = way(i, ctx)
 	if err == nil || i.concluded {
 		return err
 	}
@@ -80,6 +88,11 @@ func (i *ingest) run(ctx context.Context) error {
 	if err := i.open(ctx); err != nil {
 		return asStart(ctx, err)
 	}
+	return i.begin(ctx)
+}
+
+// begin does what is left of a job that is open.
+func (i *ingest) begin(ctx context.Context) error {
 	if i.job != nil && !i.job.VerifiedAt.IsZero() {
 		return i.alreadyComplete(ctx)
 	}
@@ -227,43 +240,6 @@ func (i *ingest) connect(ctx context.Context) (err error) {
 		return fail(exitUsage, "", err)
 	}
 	return restoreQuotas(ctx, i.db, i.source.name, i.pacer)
-}
-
-// planJob looks at the API and writes the job with its windows.
-func (i *ingest) planJob(ctx context.Context) error {
-	survey, windows, err := survey(ctx, i.client, i.settings)
-	if err != nil {
-		return err
-	}
-	i.newest, i.oldest = survey.Newest, survey.Oldest
-	caps := i.client.Capabilities()
-	i.log.Info("surveyed the API", "events", survey.Total, "newest", survey.Newest, "oldest", survey.Oldest,
-		"requests", survey.Requests, "page", caps.PageSize, "step", caps.Step())
-	encoded, err := json.Marshal(caps)
-	if err != nil {
-		return err
-	}
-	job := sink.Job{
-		Name: i.settings.job, Source: i.source.name, Span: i.settings.span(), APITotal: max(0, survey.Total), Oldest: survey.Oldest,
-		Capabilities: encoded,
-	}
-	failpoint.Hit("plan.done")
-	i.job, err = i.db.CreateJob(ctx, job, windows)
-	failpoint.Hit("job.created")
-	return err
-}
-
-// survey looks at the API and cuts the span into windows.
-func survey(ctx context.Context, client *fetch.Client, s *settings) (fetch.Survey, []shard.Window, error) {
-	found, err := client.Survey(ctx, s.span().Start)
-	if err != nil {
-		return found, nil, err
-	}
-	samples := make([]coordinator.Sample, 0, len(found.Samples))
-	for _, seen := range found.Samples {
-		samples = append(samples, coordinator.Sample(seen))
-	}
-	return found, coordinator.Plan(s.span(), found.Oldest, found.Newest, s.shards, samples...), nil
 }
 
 // alreadyComplete ends a run of a job that is done and verified, without a request.

@@ -78,7 +78,7 @@ func (l *listener) ready(w http.ResponseWriter, _ *http.Request) {
 	switch {
 	case v.Away != "":
 		http.Error(w, "the database takes no commits: "+v.Away, http.StatusServiceUnavailable)
-	case v.Phase != live.Ingesting && v.Phase != live.Checking:
+	case v.Phase != live.Ingesting && v.Phase != live.Checking && v.Phase != live.Waiting:
 		http.Error(w, string(v.Phase), http.StatusServiceUnavailable)
 	default:
 		_, _ = fmt.Fprintln(w, "ready")

@@ -174,7 +174,9 @@ func (p *program) addCommands(root *cobra.Command) {
 		id, title string
 		commands  []*cobra.Command
 	}{
-		{"ingest", "Ingest:", []*cobra.Command{p.runCommand(), p.planCommand()}},
+		{"ingest", "Ingest:", []*cobra.Command{
+			p.runCommand(), p.syncCommand(), p.followCommand(), p.backfillCommand(), p.planCommand(),
+		}},
 		{"look", "Look at it:", []*cobra.Command{p.statusCommand(), p.verifyCommand(), p.reportCommand(), p.deadLettersCommand()}},
 		{"around", "What is around it:", []*cobra.Command{p.doctorCommand(), p.dbCommand(), p.simulateCommand()}},
 	} {

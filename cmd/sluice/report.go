@@ -51,6 +51,10 @@ func (r *reader) view(ctx context.Context, s *sink.Status) (*live.View, error) {
 	if !s.Job.VerifiedAt.IsZero() {
 		v.Phase = live.Ended
 	}
+	v.Stored = s.Earlier.Events
+	if s.Job.Round > 1 {
+		v.Round, v.Watermark = s.Job.Round, pointInTime(s.Job.Watermark)
+	}
 	report(v, s)
 	letters, err := r.db.DeadLetterReasons(ctx, s.Job.ID)
 	if err != nil {

@@ -35,6 +35,7 @@ type result struct {
 	Done       int       `json:"shards_done"`
 	Seconds    float64   `json:"seconds"`
 	New        int64     `json:"events_this_run"`
+	Round      *round    `json:"round,omitempty"` // the last one after the first
 	Requests   *requests `json:"requests,omitempty"`
 	Fetchers   []fetcher `json:"fetchers,omitempty"`
 }
@@ -94,7 +95,7 @@ func (i *ingest) summarize(ctx context.Context, v verdict) (*result, []shard.Che
 	if err != nil {
 		return r, nil, err
 	}
-	var sum shard.Counts
+	sum, err := i.db.Earlier(ctx, i.job.ID)
 	for _, cp := range checkpoints {
 		sum = sum.Add(cp.Counts)
 		if cp.State == shard.Done {
@@ -105,7 +106,8 @@ func (i *ingest) summarize(ctx context.Context, v verdict) (*result, []shard.Che
 	r.Events, r.Received, r.Duplicates = sum.Events, sum.Received, sum.Duplicates
 	r.OutOfWin, r.Dead, r.OutOfOrder = sum.OutOfWindow, sum.DeadLetters, sum.OutOfOrder
 	r.New = sum.Events - i.before
-	return r, checkpoints, nil
+	r.Round = i.describeRound()
+	return r, checkpoints, err
 }
 
 func countRequests(t fetch.Traffic, quotas []fetch.QuotaStatus) *requests {
@@ -138,6 +140,9 @@ func (i *ingest) print(r *result) error {
 	}
 	if len(i.spent) > 0 {
 		out.line("%s", fetchersLine(i.spent))
+	}
+	if r.Round != nil {
+		out.line("%s", r.Round)
 	}
 	for _, f := range r.Findings {
 		out.line("found: %s", f)

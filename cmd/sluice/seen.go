@@ -27,6 +27,7 @@ func (i *ingest) seenAPI(v *live.View, quotas []fetch.QuotaStatus) {
 	if total, known := i.client.Total(); known && i.settings.span() == unbounded {
 		v.Total = total
 	}
+	i.seenRound(v)
 	t := i.client.Traffic()
 	v.Requests = live.Traffic{Requests: requestsOf(t), Busy: t.Busy.Seconds()}
 	for k := range quotas {
@@ -55,7 +56,7 @@ func seenQuota(q *fetch.QuotaStatus, now time.Time) live.Quota {
 func (i *ingest) seenShards(c *coordinator.Coordinator, phase live.Phase) live.View {
 	s := c.Progress()
 	v, quotas := i.seen(phase)
-	v.Stored, v.Before, v.Rejected, v.Queueing = s.Before+s.Events, i.before, s.Rejected, s.Queueing
+	v.Stored, v.Before, v.Rejected, v.Queueing = i.earlier.Events+s.Before+s.Events, i.before, s.Rejected, s.Queueing
 	v.Limit = i.limitedBy(s, quotas)
 	if _, err := i.db.Waiting(); errors.Is(err, sink.ErrDiskFull) {
 		v.Away = "its disk is full"

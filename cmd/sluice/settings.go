@@ -90,6 +90,7 @@ type settings struct {
 	listenHosts                     []string
 	pprof                           bool
 	linger                          time.Duration
+	lookback, safetyLag, every      time.Duration
 
 	flags *pflag.FlagSet
 }
@@ -119,6 +120,7 @@ func (s *settings) bind(flags *pflag.FlagSet) {
 	flags.BoolVar(&s.requireTLS, "require-tls", false, "refuse an API that is reached by plain http")
 	flags.StringVar(&s.source, "source", "", "name of the source (default: the API's origin, or the simulator's data)")
 	flags.BoolVar(&s.sourceMoved, "source-moved", false, "the job's source has a new address: accept it under the same job")
+	s.safetyLag = defaultLag
 	s.demo.bind(flags)
 }
 
@@ -150,6 +152,7 @@ func (s *settings) load(p *program) error {
 	check(s.madeCursors == "auto" || s.madeCursors == "never", "--made-cursors %q: it must be auto or never", s.madeCursors)
 	check(s.giveUpAfter > 0, "--give-up-after %s: it must be positive", s.giveUpAfter)
 	check(s.maxWait > 0, "--max-wait %s: it must be positive", s.maxWait)
+	s.checkRounds(check)
 	check(s.maxDeadLetters >= 0, "--max-dead-letters %d: it must not be negative", s.maxDeadLetters)
 	check(s.job != "" && len(s.job) <= 63, "--job %q: a name of 1 to 63 bytes is needed", s.job)
 	check(!s.from.set || !s.to.set || s.from.at < s.to.at, "--from %s is not before --to %s", s.from.at, s.to.at)
@@ -208,8 +211,9 @@ func (b *byteSize) Type() string { return "size" }
 
 // instantFlag is a point in event time.
 type instantFlag struct {
-	at  shard.Instant
-	set bool
+	at       shard.Instant
+	set      bool
+	relative bool // -7d is allowed, too
 }
 
 func (i *instantFlag) String() string {
@@ -221,6 +225,10 @@ func (i *instantFlag) String() string {
 
 // Set reads RFC 3339, or a date, which is its first instant in UTC.
 func (i *instantFlag) Set(s string) error {
+	if at, ok := ago(s, time.Now()); ok && i.relative {
+		i.at, i.set = shard.InstantOf(at), true
+		return nil
+	}
 	t, err := time.Parse(time.RFC3339, s)
 	if err != nil {
 		t, err = time.Parse(time.DateOnly, s)

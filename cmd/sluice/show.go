@@ -34,7 +34,7 @@ func (i *ingest) view(s coordinator.Snapshot) terminal.View {
 	}
 	status, traffic := i.pacer.Status(), i.client.Traffic()
 	v := terminal.View{
-		Job: i.settings.job, Total: total, Stored: s.Before + s.Events, Reject: s.Rejected, Repeated: traffic.Retries,
+		Job: i.settings.job, Total: total, Stored: i.earlier.Events + s.Before + s.Events, Reject: s.Rejected, Repeated: traffic.Retries,
 		Refused: traffic.ListRefused + traffic.StreamRefused, Limit: i.limitedBy(s, status), Quotas: viewQuotas(status),
 	}
 	line := i.drawn(s.Shards, time.Now())

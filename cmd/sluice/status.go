@@ -41,6 +41,8 @@ type jobStatus struct {
 	Source     string        `json:"source"`
 	State      string        `json:"state"`
 	Running    string        `json:"running,omitempty"` // which run holds the job
+	Round      int           `json:"round"`
+	Watermark  *time.Time    `json:"watermark,omitempty"`
 	Total      int64         `json:"api_total,omitempty"`
 	Events     int64         `json:"events"`
 	Counts     shard.Counts  `json:"counts"`
@@ -112,7 +114,10 @@ func (r *reader) describe(ctx context.Context, s *sink.Status) (*jobStatus, erro
 }
 
 func describeJob(s *sink.Status) *jobStatus {
-	shown := &jobStatus{Job: s.Job.Name, Source: s.Job.Source, Total: countable(s.Job), Verdict: s.Job.Verdict, Quotas: []statusQuota{}}
+	shown := &jobStatus{
+		Job: s.Job.Name, Source: s.Job.Source, Total: countable(s.Job), Verdict: s.Job.Verdict, Counts: s.Earlier,
+		Round: s.Job.Round, Watermark: pointInTime(s.Job.Watermark), Quotas: []statusQuota{},
+	}
 	if !s.Job.VerifiedAt.IsZero() {
 		shown.VerifiedAt = &s.Job.VerifiedAt
 	}
@@ -170,6 +175,8 @@ func describeShard(s *sink.ShardStatus) shardStatus {
 
 func jobState(s *jobStatus, done int) string {
 	switch {
+	case s.VerifiedAt != nil && s.Round > 1 && done < len(s.Shards):
+		return "round unfinished: `sluice sync` or `sluice follow` resumes it"
 	case s.VerifiedAt != nil:
 		return "complete and verified"
 	case s.Running != "":
@@ -196,6 +203,9 @@ func (p *program) printStatus(s *jobStatus, now time.Time) error {
 		terminal.Number(s.Counts.Duplicates), terminal.Number(s.Counts.OutOfWindow), terminal.Number(s.Counts.DeadLetters))
 	for _, q := range s.Quotas {
 		out.Fact("quota", "%s", q.words(now))
+	}
+	if s.Watermark != nil {
+		out.Fact("round", "%d, watermark %s, %s ago", s.Round, s.Watermark.Format(time.RFC3339), terminal.Short(now.Sub(*s.Watermark)))
 	}
 	if s.Verdict != "" {
 		out.Fact("verdict", "%s", s.Verdict)

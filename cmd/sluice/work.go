@@ -18,17 +18,22 @@ type verdict struct {
 	text     string
 	hint     string
 	findings []string // of the check
+	final    bool     // no round would mend it: a follow ends with it
+	between  bool     // it was stopped with nothing begun
 }
 
 // work walks what is unfinished, checks, and walks suspects once more.
-func (i *ingest) work(ctx context.Context) error {
+func (i *ingest) work(ctx context.Context) error { return i.attend(ctx, i.firstLoad) }
+
+// attend does the work of a job while its lock and the quotas are kept, and says how it went.
+func (i *ingest) attend(ctx context.Context, work func(context.Context) verdict) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	if err := i.countBefore(ctx); err != nil {
 		return asStart(ctx, err)
 	}
 	beside := i.beside(ctx, stop)
-	v := i.walkAndCheck(ctx)
+	v := work(ctx)
 	stop(nil)
 	beside.Wait()
 	return i.conclude(context.WithoutCancel(ctx), v)
@@ -37,10 +42,28 @@ func (i *ingest) work(ctx context.Context) error {
 // countBefore notes what the job has stored already.
 func (i *ingest) countBefore(ctx context.Context) error {
 	checkpoints, err := i.db.Load(ctx, i.job.ID)
+	if err != nil {
+		return err
+	}
+	if i.earlier, err = i.db.Earlier(ctx, i.job.ID); err != nil {
+		return err
+	}
+	i.before = i.earlier.Events
 	for _, cp := range checkpoints {
 		i.before += cp.Counts.Events
 	}
-	return err
+	return nil
+}
+
+// firstLoad walks what is left of round 1, whatever rounds follow it, and checks the whole job.
+func (i *ingest) firstLoad(ctx context.Context) verdict {
+	i.round = nil
+	if err := i.focus(ctx, 1); err != nil {
+		return i.faulted(ctx, err)
+	}
+	v := i.walkAndCheck(ctx)
+	v.final = v.final || v.code == exitDoubt
+	return v
 }
 
 // errLockLost: the session that holds the job's lock is gone, and another run has it.
@@ -84,6 +107,9 @@ func (i *ingest) walkAndCheck(ctx context.Context) verdict {
 // walk runs the coordinator over all unfinished shards; over says that the run ends here, for the reason in the verdict.
 func (i *ingest) walk(ctx context.Context) (verdict, bool) {
 	store := i.db.Ledger(i.job.ID)
+	if i.round != nil {
+		store = store.After(i.round.LateBefore)
+	}
 	checkpoints, err := store.Load(ctx)
 	if err != nil {
 		return verdict{code: exitUnreachable, text: err.Error()}, true
@@ -95,7 +121,7 @@ func (i *ingest) walk(ctx context.Context) (verdict, bool) {
 		Sequential: !i.client.Capabilities().Windows(), Oldest: i.job.Oldest, Waits: i.waits, Log: i.log,
 	}, i.client, store, checkpoints)
 	if err != nil {
-		return verdict{code: exitUsage, text: err.Error()}, true
+		return verdict{code: exitUsage, text: err.Error(), final: true}, true
 	}
 	finish, unpublish := i.show(ctx, c), i.publish(ctx, c)
 	i.outcome, err = c.Run(ctx)
@@ -122,12 +148,12 @@ func (i *ingest) judge(o coordinator.Outcome) (verdict, bool) {
 	left := fmt.Sprintf("%d shards are left", o.Left+len(o.Failures))
 	switch cause := o.Cause; {
 	case errors.As(cause, &stop):
-		return verdict{code: stop.Exit, text: cause.Error(), hint: stop.Hint}, true
+		return verdict{code: stop.Exit, text: cause.Error(), hint: stop.Hint, final: stop.Exit == exitUnreachable}, true
 	case errors.Is(cause, coordinator.ErrBudget):
-		return verdict{code: exitDoubt, text: cause.Error(),
+		return verdict{code: exitDoubt, text: cause.Error(), final: true,
 			hint: "look at `sluice dead-letters list`; `sluice dead-letters replay` tries them again, --max-dead-letters allows more; then " + resumeHint}, true
 	case errors.Is(cause, errLockLost):
-		return verdict{code: exitLocked, text: cause.Error()}, true
+		return verdict{code: exitLocked, text: cause.Error(), final: true}, true
 	case cause != nil:
 		return verdict{code: exitLeft, text: fmt.Sprintf("%s: %s", cause, left), hint: resumeHint}, true
 	case len(o.Failures) > 0:
@@ -145,7 +171,7 @@ func (i *ingest) judgeFailures(o coordinator.Outcome) verdict {
 		v.findings = append(v.findings, fmt.Sprintf("shard %d %s: %v", f.Shard, f.Window, f.Err))
 		var panicked *coordinator.PanicError
 		if errors.As(f.Err, &panicked) {
-			v.code, v.hint = exitUnexpected, "this is a bug; the stack is in "+keepStack(panicked.Recovered.String())
+			v.code, v.final, v.hint = exitUnexpected, true, "this is a bug; the stack is in "+keepStack(panicked.Recovered.String())
 		}
 	}
 	return v

@@ -29,6 +29,7 @@ type View struct {
 	// Of a job that follows its source: the pass that is under way, and the instant up to which everything is stored.
 	Round     int        `json:"round,omitempty"`
 	Watermark *time.Time `json:"watermark,omitempty"`
+	Late      int64      `json:"late,omitempty"` // events of the pass that came late
 
 	Shards   []Shard   `json:"shards,omitempty"` // from the oldest window to the newest
 	Quotas   []Quota   `json:"quotas,omitempty"`
@@ -46,6 +47,7 @@ const (
 	Starting  Phase = "starting"
 	Ingesting Phase = "ingesting"
 	Checking  Phase = "checking"
+	Waiting   Phase = "waiting" // for the next round
 	Ended     Phase = "ended"
 )
 

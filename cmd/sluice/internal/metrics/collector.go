@@ -19,6 +19,8 @@ var (
 	committed  = counter("events_committed_total", "Rows that this run has committed.")
 	lastCommit = gauge("last_commit_timestamp_seconds", "When a shard last committed; absent before the first commit of the run.")
 	lag        = gauge("watermark_lag_seconds", "How far what is completely stored is behind the clock; absent unless the job follows its source.")
+	roundNow   = gauge("round", "Round of the job that is worked on, or was last; 1 is the first load.")
+	late       = gauge("late_events", "Events of the last round that lay before the watermark of its start.")
 	databaseUp = gauge("database_up", "1 while the database takes commits, 0 while it is away or its disk is full.")
 	letters    = gauge("dead_letters", "Dead letters of the job that were not replayed.", "reason")
 	rejected   = counter("records_rejected_total", "Records that this run did not take for events.")
@@ -101,7 +103,7 @@ func (s samples) put(m metric, value float64, labels ...string) {
 
 func (s samples) run(v *live.View) {
 	s.put(info, 1, v.Job, v.Source, v.Version)
-	for _, p := range []live.Phase{live.Starting, live.Ingesting, live.Checking, live.Ended} {
+	for _, p := range []live.Phase{live.Starting, live.Ingesting, live.Checking, live.Waiting, live.Ended} {
 		s.put(phase, one(v.Phase == p), string(p))
 	}
 	code := -1.0
@@ -123,6 +125,8 @@ func (s samples) rows(v *live.View) {
 	if v.LastCommit != nil {
 		s.put(lastCommit, seconds(*v.LastCommit))
 	}
+	s.put(roundNow, float64(max(1, v.Round)))
+	s.put(late, float64(v.Late))
 	if v.Watermark != nil {
 		s.put(lag, max(0, v.At.Sub(*v.Watermark).Seconds()))
 	}

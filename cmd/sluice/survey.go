@@ -1,0 +1,50 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+
+	"sluice/coordinator"
+	"sluice/fetch"
+	"sluice/shard"
+	"sluice/shard/failpoint"
+	"sluice/sink"
+)
+
+// planJob looks at the API and writes the job with its windows.
+func (i *ingest) planJob(ctx context.Context) error {
+	survey, windows, err := survey(ctx, i.client, i.settings)
+	if err != nil {
+		return err
+	}
+	i.newest, i.oldest = survey.Newest, survey.Oldest
+	caps := i.client.Capabilities()
+	i.log.Info("surveyed the API", "events", survey.Total, "newest", survey.Newest, "oldest", survey.Oldest,
+		"requests", survey.Requests, "page", caps.PageSize, "step", caps.Step())
+	encoded, err := json.Marshal(caps)
+	if err != nil {
+		return err
+	}
+	job := sink.Job{
+		Name: i.settings.job, Source: i.source.name, Span: i.settings.span(), APITotal: max(0, survey.Total), Oldest: survey.Oldest,
+		Capabilities: encoded,
+		Newest:       survey.Newest, Candidate: i.candidate(survey.Newest),
+	}
+	failpoint.Hit("plan.done")
+	i.job, err = i.db.CreateJob(ctx, job, windows)
+	failpoint.Hit("job.created")
+	return err
+}
+
+// survey looks at the API and cuts the span into windows.
+func survey(ctx context.Context, client *fetch.Client, s *settings) (fetch.Survey, []shard.Window, error) {
+	found, err := client.Survey(ctx, s.span().Start)
+	if err != nil {
+		return found, nil, err
+	}
+	samples := make([]coordinator.Sample, 0, len(found.Samples))
+	for _, seen := range found.Samples {
+		samples = append(samples, coordinator.Sample(seen))
+	}
+	return found, coordinator.Plan(s.span(), found.Oldest, found.Newest, s.shards, samples...), nil
+}
