@@ -50,7 +50,7 @@ vet:
 # Everything the tests print goes through a file, and no key, token or password may be in it.
 race:
 	@mkdir -p bin
-	@{ go test $(RACE) -timeout 20m -v ./... 2>&1; echo $$? > bin/test.code; } | tee bin/test.log | grep -Ev '^ *(=== |--- PASS|PASS$$)'; \
+	@{ go test $(RACE) -timeout 25m -v ./... 2>&1; echo $$? > bin/test.code; } | tee bin/test.log | grep -Ev '^ *(=== |--- PASS|PASS$$)'; \
 		test "$$(cat bin/test.code)" = 0
 	@! grep -n CANARY bin/test.log || { echo 'a secret of the tests is in what they print (bin/test.log)'; exit 1; }
 
