@@ -53,7 +53,8 @@ returning j.round`
 
 func insertRound(ctx context.Context, tx pgx.Tx, jobID int64, r *Round, windows []shard.Window) error {
 	_, err := tx.Exec(ctx, insertRoundRow, jobID, r.Number, timestamptz(r.Span.Start), timestamptz(r.Span.End), len(windows),
-		known(r.LateBefore), interval(r.Lookback), known(r.Candidate), known(r.Newest), orNull(r.APITotal))
+		timestamptzOrNull(r.LateBefore), interval(r.Lookback), timestamptzOrNull(r.Candidate), timestamptzOrNull(r.Newest),
+		orNull(r.APITotal))
 	if err != nil {
 		return err
 	}
@@ -75,14 +76,6 @@ func edges(windows []shard.Window) (starts, ends []pgtype.Timestamptz) {
 		starts, ends = append(starts, timestamptz(w.Start)), append(ends, timestamptz(w.End))
 	}
 	return starts, ends
-}
-
-// known returns i for PostgreSQL, null where it is not known.
-func known(i shard.Instant) pgtype.Timestamptz {
-	if i == 0 {
-		return pgtype.Timestamptz{}
-	}
-	return timestamptz(i)
 }
 
 // Focus makes a round the one that is worked on: Load, and what runs on it, see its shards.
