@@ -45,14 +45,15 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	defer s.close(context.WithoutCancel(ctx))
-	r := Report{Machine: s.describe(ctx), Events: o.events, Repeat: o.repeat}
-	failed := s.measureAll(ctx, &r)
+	r := Report{Machine: s.describe(ctx), Events: o.events, Repeat: o.repeat, Passes: o.passes}
+	var failed error
+	r.Figures, failed = s.measurePasses(ctx)
 	keep := failed == nil && o.complete()
 	return errors.Join(failed, publish(&r, s.path(o.out), keep, stdout))
 }
 
 // measureAll measures the sections one after another. One that fails does not keep the others from being measured.
-func (s *stand) measureAll(ctx context.Context, r *Report) (failed error) {
+func (s *stand) measureAll(ctx context.Context) (all []Figure, failed error) {
 	for _, section := range s.sections {
 		figures, err := section.measure(ctx, s)
 		if err != nil {
@@ -61,10 +62,10 @@ func (s *stand) measureAll(ctx context.Context, r *Report) (failed error) {
 		}
 		for _, f := range figures {
 			f.Section = section.name
-			r.Figures = append(r.Figures, f)
+			all = append(all, f)
 		}
 	}
-	return failed
+	return all, failed
 }
 
 // options are the flags, and what follows from them.
@@ -72,6 +73,7 @@ type options struct {
 	extent
 	events   int64
 	repeat   int
+	passes   int
 	shards   int
 	sizes    []int64
 	sections []section
@@ -90,6 +92,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.SetOutput(stderr)
 	flags.Int64Var(&o.events, "events", 3_000_000, "how many events are loaded")
 	flags.IntVar(&o.repeat, "repeat", 3, "how often the section whole measures floor, whole, floor")
+	flags.IntVar(&o.passes, "passes", 1, "how often all sections are measured: the table has the medians")
 	flags.IntVar(&o.shards, "shards", 8, "shards, where a section does not vary them")
 	flags.Func("sections", "some of the sections, such as whole,latency; the result is compared, and not kept:"+sectionHelp(),
 		func(names string) (err error) {
@@ -117,9 +120,9 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	if len(o.sizes) == 0 {
 		o.sizes = []int64{max(1, o.events/10), o.events}
 	}
-	if o.events < 1 || o.repeat < 1 || o.shards < 1 || flags.NArg() > 0 {
-		return o, fmt.Errorf("-events %d, -repeat %d and -shards %d must be positive, and nothing may follow: %q",
-			o.events, o.repeat, o.shards, flags.Args())
+	if min(o.events, int64(o.repeat), int64(o.passes), int64(o.shards)) < 1 || flags.NArg() > 0 {
+		return o, fmt.Errorf("-events %d, -repeat %d, -passes %d and -shards %d must be positive, and nothing may follow: %q",
+			o.events, o.repeat, o.passes, o.shards, flags.Args())
 	}
 	return o, nil
 }

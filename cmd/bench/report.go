@@ -17,6 +17,7 @@ type Report struct {
 	Machine Machine  `json:"machine"`
 	Events  int64    `json:"events"`
 	Repeat  int      `json:"repeat"`
+	Passes  int      `json:"passes,omitempty"`
 	Figures []Figure `json:"figures"`
 }
 

@@ -23,8 +23,12 @@ func (r *Report) markdown(last *Report) string {
 }
 
 func (r *Report) method() string {
+	passes := ""
+	if r.Passes > 1 {
+		passes = fmt.Sprintf("; medians of %d passes through all sections", r.Passes)
+	}
 	return fmt.Sprintf("%s events; the whole is the median of %d; a ratio is to what was measured beside it in the same minutes; "+
-		"the floor is server-side COPY of the same rows into the same table", grouped(float64(r.Events)), max(r.Repeat, 1))
+		"the floor is server-side COPY of the same rows into the same table%s", grouped(float64(r.Events)), max(r.Repeat, 1), passes)
 }
 
 // cells is a line of the table.
