@@ -36,12 +36,22 @@ func Test(tb T) string {
 	s, conn, err := sharedServer(ctx)
 	unless(tb, err)
 	name := databaseName(tb.Name())
-	if err := createDatabase(ctx, conn, name); err != nil {
-		tb.Fatalf("%v", err)
+	if _, err := conn.Exec(ctx, createEmpty(conn, name)); err != nil {
+		tb.Fatalf("create database %s: %v", name, err)
 	}
 	url := s.URL(name)
 	tb.Cleanup(func() { leave(tb, conn, name, url) })
 	return url
+}
+
+// createEmpty copies the files of the template, as was the only way before version 15: without fsync that takes a fifth of the time
+// of writing all pages into the log.
+func createEmpty(conn *pgx.Conn, name string) string {
+	sql := "create database " + pgx.Identifier{name}.Sanitize()
+	if majorOf(conn.PgConn().ParameterStatus("server_version")) >= 15 {
+		sql += " strategy file_copy"
+	}
+	return sql
 }
 
 const dropDatabase = `drop database if exists %s with (force)`
