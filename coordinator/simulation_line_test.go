@@ -142,16 +142,28 @@ func (a *answered) serve(h http.Handler, r *http.Request) {
 }
 
 func (a *answered) response(r *http.Request) *http.Response {
-	a.header.Set("Date", time.Now().UTC().Format(http.TimeFormat))
+	header := canonical(a.header)
+	header.Set("Date", time.Now().UTC().Format(http.TimeFormat))
 	resp := &http.Response{
 		StatusCode: a.status, Status: http.StatusText(a.status), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: a.header, ContentLength: int64(a.body.Len()), Request: r, Body: io.NopCloser(&a.body),
+		Header: header, ContentLength: int64(a.body.Len()), Request: r, Body: io.NopCloser(&a.body),
 	}
 	if a.cut {
 		resp.ContentLength *= 2
 		resp.Body = io.NopCloser(io.MultiReader(&a.body, broken{}))
 	}
 	return resp
+}
+
+// canonical spells the headers as a client of net/http reads them, however the API wrote them.
+func canonical(written http.Header) http.Header {
+	read := http.Header{}
+	for name, values := range written {
+		for _, value := range values {
+			read.Add(name, value)
+		}
+	}
+	return read
 }
 
 type broken struct{}
