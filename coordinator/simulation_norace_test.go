@@ -2,4 +2,7 @@
 
 package coordinator_test
 
-const seedsByDefault = 2000
+const (
+	seedsByDefault   = 2000
+	singleFaultBases = 3
+)

@@ -120,7 +120,7 @@ func above(n, by int) int { return max(0, (n+by-1)/by) }
 // was on its way.
 func TestSimulationSingleFault(t *testing.T) {
 	runs := 0
-	for base := uint64(1); base <= 3; base++ {
+	for base := uint64(1); base <= singleFaultBases; base++ {
 		calm := play(t, small(base))
 		if calm.wrong != nil {
 			t.Fatal(calm.wrong)

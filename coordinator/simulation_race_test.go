@@ -2,5 +2,8 @@
 
 package coordinator_test
 
-// The race detector makes the simulation about six times slower.
-const seedsByDefault = 250
+// The race detector makes the simulation about six times slower: the rest is left to `make swarm`.
+const (
+	seedsByDefault   = 250
+	singleFaultBases = 1
+)
