@@ -10,6 +10,7 @@ import (
 // TestDeadLetterBudgetStopsTheRun: exit code 5 and what to do; nothing that was received is lost; a rerun asks for nothing and
 // says the same, until more are allowed.
 func TestDeadLetterBudgetStopsTheRun(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 20_000, func(c *apisim.Config) { c.PageCap, c.MalformedShare = 500, 0.05 })
 	r := w.mustRun(exitDoubt, "run", "--shards=4", "--max-dead-letters=50")
 	for _, want := range []string{"too many dead letters", "dead-letters list", "--max-dead-letters", "exit code 5"} {
@@ -41,6 +42,7 @@ func TestDeadLetterBudgetStopsTheRun(t *testing.T) {
 
 // TestReplayGivesTheBudgetBack: dead letters that have become rows stop no run.
 func TestReplayGivesTheBudgetBack(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 6_000, func(c *apisim.Config) { c.PageCap = 100 })
 	w.migrated(`alter table ingested_events add constraint picky check (right(name, 1) <> 'q')`)
 	w.mustRun(exitDoubt, "run", "--shards=4", "--max-dead-letters=20")

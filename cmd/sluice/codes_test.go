@@ -12,6 +12,7 @@ import (
 
 // TestWrongUsageIsExplained: exit code 2, the setting is named, and nothing else happens.
 func TestWrongUsageIsExplained(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 1000, nil)
 	for line, want := range map[string]string{
 		"run --shards=0":                        "--shards 0",
@@ -47,6 +48,7 @@ func TestWrongUsageIsExplained(t *testing.T) {
 }
 
 func TestWrongEnvironmentIsExplained(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct{ variable, value, want string }{
 		"no key":         {envKey, "", "TARGET_API_KEY"},
 		"no URL":         {envAPI, "not a url", "API_BASE_URL"},
@@ -66,6 +68,7 @@ func TestWrongEnvironmentIsExplained(t *testing.T) {
 }
 
 func TestUnreachableAPIOrDatabaseExits3(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 10, nil)
 	w.env[envAPI] = "http://127.0.0.1:1"
 	w.mustRun(exitUnreachable, "run")
@@ -75,6 +78,7 @@ func TestUnreachableAPIOrDatabaseExits3(t *testing.T) {
 }
 
 func TestRefusedKeyExits3(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 10_000, func(c *apisim.Config) { c.Key = "another" })
 	r := w.mustRun(exitUnreachable, "run")
 	if !contains(r.stderr, "refused the key") {
@@ -85,7 +89,8 @@ func TestRefusedKeyExits3(t *testing.T) {
 // TestRevokedKeyStopsAllFetchers: exit code 3, and after the first refusal at most the request that each other fetcher had under
 // way; a rerun says so at once.
 func TestRevokedKeyStopsAllFetchers(t *testing.T) {
-	w := newWorld(t, 60_000, func(c *apisim.Config) { c.PageCap, c.KeyRevokedAfter = 500, 60 })
+	t.Parallel()
+	w := newWorld(t, 12_000, func(c *apisim.Config) { c.PageCap, c.KeyRevokedAfter = 100, 60 })
 	w.mustRun(exitUnreachable, "run", "--shards=8", "--fetchers=4")
 	refused := 0
 	for _, r := range w.sim.Requests() {
@@ -102,6 +107,7 @@ func TestRevokedKeyStopsAllFetchers(t *testing.T) {
 
 // TestSourceThatCountsMoreThanItShowsIsInDoubt: the API's total is three more than the events it has.
 func TestSourceThatCountsMoreThanItShowsIsInDoubt(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 20_000, func(c *apisim.Config) { c.TotalError = 3 })
 	r := w.mustRun(exitDoubt, "run", "--shards=4")
 	if contains(r.stdout, "ingestion complete") || !contains(r.stderr, "exit code 5") {
@@ -112,6 +118,7 @@ func TestSourceThatCountsMoreThanItShowsIsInDoubt(t *testing.T) {
 
 // TestRowsThatVanishAreFoundAndRepaired: verify reports a deficit, --repair opens the window, and a run fills it.
 func TestRowsThatVanishAreFoundAndRepaired(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 20_000, nil)
 	w.mustRun(exitOK, "run", "--shards=4")
 	w.mustRun(exitOK, "verify")
@@ -131,6 +138,7 @@ func TestRowsThatVanishAreFoundAndRepaired(t *testing.T) {
 
 // TestAnotherSourceUnderTheSameNameIsRefused unless it is said to be the same data at a new address.
 func TestAnotherSourceUnderTheSameNameIsRefused(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 5000, nil)
 	w.env["SLUICE_SOURCE"] = "https://api.example.com"
 	w.mustRun(exitOK, "run")
@@ -144,6 +152,7 @@ func TestAnotherSourceUnderTheSameNameIsRefused(t *testing.T) {
 
 // TestAnotherDemoIsAnotherSource: data that are others cannot have moved, and the way out is a command that works.
 func TestAnotherDemoIsAnotherSource(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 5000, nil)
 	w.mustRun(exitOK, "run")
 	w.env["SLUICE_SOURCE"] = "simulator:seed=1,n=60000"
@@ -164,6 +173,7 @@ func TestAnotherDemoIsAnotherSource(t *testing.T) {
 
 // TestALookSpendsTheSameQuota: plan, doctor and verify wait for what a run was told, instead of asking on their own account.
 func TestALookSpendsTheSameQuota(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 5000, nil)
 	w.mustRun(exitOK, "run")
 	w.env["SLUICE_LIST_LIMIT"], w.env["SLUICE_STREAM_LIMIT"] = "", ""
@@ -181,6 +191,7 @@ func TestALookSpendsTheSameQuota(t *testing.T) {
 
 // TestALookIsBooked: what plan spends, the next run knows of.
 func TestALookIsBooked(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 5000, nil)
 	w.mustRun(exitOK, "run")
 	var before, after int
@@ -195,6 +206,7 @@ func TestALookIsBooked(t *testing.T) {
 
 // TestAWaitAtTheStartIsRemembered: a run that was told to come back in an hour, before it had a plan, tells the next one.
 func TestAWaitAtTheStartIsRemembered(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 5000, nil)
 	w.env["SLUICE_LIST_LIMIT"], w.env["SLUICE_STREAM_LIMIT"] = "", ""
 	w.sim.Script(apisim.List, apisim.Limited(time.Hour))
@@ -209,6 +221,7 @@ func TestAWaitAtTheStartIsRemembered(t *testing.T) {
 
 // TestVerifyWithoutTheAPI compares table and ledger all the same.
 func TestVerifyWithoutTheAPI(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 5000, nil)
 	w.mustRun(exitOK, "run")
 	w.env[envAPI] = "http://127.0.0.1:1"
@@ -219,6 +232,7 @@ func TestVerifyWithoutTheAPI(t *testing.T) {
 
 // TestDemoDoesNotMixWithRealRows: neither way.
 func TestDemoDoesNotMixWithRealRows(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 5000, nil)
 	w.mustRun(exitOK, "run")
 	w.env["SLUICE_SOURCE"] = "https://api.example.com"
@@ -233,7 +247,8 @@ func TestDemoDoesNotMixWithRealRows(t *testing.T) {
 
 // TestSpanOfAJob: --from and --to bound what is stored, exactly.
 func TestSpanOfAJob(t *testing.T) {
-	w := newWorld(t, 60_000, nil)
+	t.Parallel()
+	w := newWorld(t, 12_000, func(c *apisim.Config) { c.PageCap = 1000 })
 	w.mustRun(exitOK, "run", "--shards=3", "--from=2026-01-05", "--to=2026-01-20T12:00:00Z")
 	start, end := mustInstant(t, "2026-01-05"), mustInstant(t, "2026-01-20T12:00:00Z")
 	want := w.sim.Data().Truth(int64(start.at), int64(end.at))
@@ -256,6 +271,7 @@ func mustInstant(t *testing.T, s string) (i instantFlag) {
 
 // TestCommandsThatLook: status, verify, plan, doctor and dead-letters work after a run, as text and as JSON.
 func TestCommandsThatLook(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 20_000, func(c *apisim.Config) { c.MalformedShare = 0.002 })
 	w.mustRun(exitUsage, "status")
 	w.mustRun(exitOK, "run", "--shards=4")
@@ -285,6 +301,7 @@ func TestCommandsThatLook(t *testing.T) {
 }
 
 func TestPathsAreQuotedForAShell(t *testing.T) {
+	t.Parallel()
 	for path, want := range map[string]string{
 		".sluice/bin/sluice": ".sluice/bin/sluice",
 		"/a b/sluice":        "'/a b/sluice'",
@@ -298,6 +315,7 @@ func TestPathsAreQuotedForAShell(t *testing.T) {
 
 // TestSourceIsSpelledInOneWay: the same API under two spellings is the same job.
 func TestSourceIsSpelledInOneWay(t *testing.T) {
+	t.Parallel()
 	for given, want := range map[string]string{
 		"HTTPS://Api.Example.com:443/api/v1": "https://api.example.com",
 		"https://api.example.com/":           "https://api.example.com",
@@ -313,6 +331,7 @@ func TestSourceIsSpelledInOneWay(t *testing.T) {
 
 // TestJSONIsOneDocumentHoweverTheRunEnds: a script reads stdout, also where work could not start.
 func TestJSONIsOneDocumentHoweverTheRunEnds(t *testing.T) {
+	t.Parallel()
 	whole := newWorld(t, 5000, nil)
 	unreachable := newWorld(t, 10, nil)
 	unreachable.env[envAPI] = "http://127.0.0.1:1"
@@ -334,6 +353,7 @@ func TestJSONIsOneDocumentHoweverTheRunEnds(t *testing.T) {
 
 // TestATableThatDoesNotFitExits2, whoever finds it: what mends it is printed.
 func TestATableThatDoesNotFitExits2(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 1000, nil)
 	w.exec(`create table ingested_events (id text primary key)`)
 	for _, args := range [][]string{{"run"}, {"db", "migrate"}} {

@@ -52,6 +52,7 @@ func plantRivals(t *testing.T, c *apisim.Config) *rivals {
 // check: for each id one of the contents is the row, and all others are dead letters, once each.
 func (r *rivals) check(w *world, events int64) {
 	w.t.Helper()
+	defer w.keep()()
 	for id, names := range r.names {
 		want := slices.Compact(slices.Sorted(slices.Values(names)))
 		var got []string
@@ -77,6 +78,7 @@ func (r *rivals) check(w *world, events int64) {
 // TestConflictsAreKeptOnceEach: the same id with other content k times is k dead letters, the same content twice is one; also
 // where pages come twice, ends come early and cursors expire, across shards, and after the windows were walked again.
 func TestConflictsAreKeptOnceEach(t *testing.T) {
+	t.Parallel()
 	for name, change := range map[string]func(*apisim.Config){
 		"calm": nil,
 		"duplicates, early ends, dead cursors": func(c *apisim.Config) {
@@ -109,6 +111,7 @@ func TestConflictsAreKeptOnceEach(t *testing.T) {
 
 // TestConflictsAreKeptOnceEachThroughKills: what a restart reads again is no new conflict.
 func TestConflictsAreKeptOnceEachThroughKills(t *testing.T) {
+	t.Parallel()
 	var r *rivals
 	w := newWorld(t, 4000, func(c *apisim.Config) {
 		slow(20 * time.Millisecond)(c)

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"sluice/fetch/apisim"
 	"sluice/sink/embedpg"
 )
 
@@ -26,9 +27,13 @@ func (w *world) wantLeft(p *process, words ...string) {
 // TestAFullDiskTakesTheServerDown: the disk of the write-ahead log is full, and the server panics. The run waits, and goes on when
 // there is room and somebody has started the server again.
 func TestAFullDiskTakesTheServerDown(t *testing.T) {
+	t.Parallel()
 	prebuild(t)
 	disk := embedpg.SmallServer(t, 160)
-	w := newWorld(t, 60_000, slow(50*time.Millisecond))
+	w := newWorld(t, 60_000, func(c *apisim.Config) {
+		slow(50 * time.Millisecond)(c)
+		c.PageCap = 1000 // or the disk would hold it all
+	})
 	w.env[envDatabase] = disk.Database()
 	p := w.start("run", "--shards=4")
 	w.waitFor(p, 20)
@@ -43,9 +48,13 @@ func TestAFullDiskTakesTheServerDown(t *testing.T) {
 
 // TestAFullDiskEndsTheRunWithItsWords: it pauses, says what is full, gives up with exit code 4; with room the next run goes on.
 func TestAFullDiskEndsTheRunWithItsWords(t *testing.T) {
+	t.Parallel()
 	prebuild(t)
 	disk := embedpg.SmallDisk(t, 48)
-	w := newWorld(t, 60_000, slow(50*time.Millisecond))
+	w := newWorld(t, 60_000, func(c *apisim.Config) {
+		slow(50 * time.Millisecond)(c)
+		c.PageCap = 1000 // or the disk would hold it all
+	})
 	w.env[envDatabase] = disk.Database()
 	p := w.start("run", "--shards=4", "--give-up-after=4s")
 	w.waitFor(p, 25)

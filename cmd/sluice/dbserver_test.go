@@ -13,6 +13,7 @@ import (
 // TestServerFaultsInTheMiddle are faults of a whole server, one after another on the same one. The run goes on by itself each
 // time, and ends exact.
 func TestServerFaultsInTheMiddle(t *testing.T) {
+	t.Parallel()
 	prebuild(t)
 	server := embedpg.TestServer(t, embedpg.TestOptions{Settings: []string{"max_connections = 25", "wal_level = replica"}})
 	(&world{t: t, env: map[string]string{envDatabase: server.URL("postgres")}}).exec(`create role ordinary login password 'roles-password'`)
@@ -28,7 +29,7 @@ func TestServerFaultsInTheMiddle(t *testing.T) {
 		{"it goes on from data of before", "1", goBackInTime},
 	} {
 		t.Run(fault.name, func(t *testing.T) {
-			w := newWorld(t, 60_000, slow(40*time.Millisecond))
+			w := newWorld(t, 12_000, slow(40*time.Millisecond))
 			name := "fault_" + fmt.Sprint(time.Now().UnixNano())
 			if err := server.EnsureDatabase(t.Context(), name); err != nil {
 				t.Fatal(err)

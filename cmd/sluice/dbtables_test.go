@@ -8,6 +8,7 @@ import (
 // TestTablesChangedInTheMiddle: whatever an operator does to the tables while a run writes into them, the run does not claim to
 // be complete where it is not, and says what is wrong.
 func TestTablesChangedInTheMiddle(t *testing.T) {
+	t.Parallel()
 	for name, fault := range map[string]struct {
 		sql   string
 		code  int // of the run
@@ -30,7 +31,7 @@ func TestTablesChangedInTheMiddle(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, 40_000, slow(50*time.Millisecond))
+			w := newWorld(t, 8_000, slow(50*time.Millisecond))
 			p := w.start("run", "--shards=4", "--give-up-after=15s")
 			w.waitFor(p, 20)
 			if fault.sql == "" {

@@ -10,6 +10,7 @@ import (
 
 // TestDocsNameWhatExists: every test, file and make target that a page of docs/ names is there.
 func TestDocsNameWhatExists(t *testing.T) {
+	t.Parallel()
 	root := filepath.Join("..", "..")
 	tests := testNames(t, root)
 	makefile := read(t, filepath.Join(root, "Makefile"))

@@ -52,6 +52,7 @@ func TestHowARunEndsIsItsExitCode(t *testing.T) {
 
 // TestTheQuotaThatWasSpentIsWrittenDown, for the next run to spend the same.
 func TestTheQuotaThatWasSpentIsWrittenDown(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 3_000, nil)
 	w.mustRun(exitOK, "run", "--shards=1", "--list-limit=50/60s", "--stream-limit=50/60s")
 	var sent int64
@@ -63,7 +64,8 @@ func TestTheQuotaThatWasSpentIsWrittenDown(t *testing.T) {
 
 // TestARunWhoseJobWasTakenStops: its session was lost, and another had the lock before it could come back.
 func TestARunWhoseJobWasTakenStops(t *testing.T) {
-	w := newWorld(t, 200_000, slow(200*time.Millisecond))
+	t.Parallel()
+	w := newWorld(t, 40_000, slow(200*time.Millisecond))
 	p := w.start("run", "--shards=2")
 	w.waitFor(p, 20)
 	conn := w.connect()
@@ -100,6 +102,7 @@ func (w *world) awaitQuery(sql string) {
 
 // TestALaterRunKnowsWhatTheFirstFoundOut: windows that are walked again are asked for by timestamp, as the first run could.
 func TestALaterRunKnowsWhatTheFirstFoundOut(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 20_000, nil)
 	w.mustRun(exitOK, "run", "--shards=3")
 	w.exec(`delete from ingested_events where id = (select min(id::text)::uuid from ingested_events)`)

@@ -11,65 +11,73 @@ import (
 // middle is an instant in the middle of the simulated span.
 var middle = time.Date(2026, 1, 12, 0, 0, 0, 0, time.UTC)
 
-// conditions are APIs that a run must get everything out of, exactly.
+// conditions are APIs that a run must get everything out of, exactly. Pages are small, a tenth of the real ones, where nothing else
+// is said: what is tried is how they meet.
 var conditions = []struct {
 	name   string
 	events int64
 	args   []string
 	change func(*apisim.Config)
 }{
-	{"1 shard", 60_000, []string{"--shards=1"}, nil},
-	{"3 shards", 60_000, []string{"--shards=3"}, nil},
-	{"8 shards", 60_000, []string{"--shards=8"}, nil},
-	{"64 shards", 60_000, []string{"--shards=64"}, nil},
+	{"1 shard", 6_000, []string{"--shards=1"}, nil},
+	{"3 shards", 6_000, []string{"--shards=3"}, nil},
+	{"8 shards", 6_000, []string{"--shards=8"}, nil},
+	{"8 shards, pages of 5,000", 60_000, []string{"--shards=8"}, func(c *apisim.Config) { c.PageCap = 5_000 }},
+	{"64 shards", 6_000, []string{"--shards=64"}, nil},
 	{"no event", apisim.None, nil, nil},
 	{"one event", 1, nil, nil},
-	{"less than a page", 3_000, nil, nil},
-	{"exactly one page", 5_000, []string{"--shards=1"}, nil},
-	{"half in one hour", 60_000, nil, func(c *apisim.Config) { c.SkewShare = 0.5 }},
-	{"12,000 in one millisecond", 60_000, nil, func(c *apisim.Config) {
-		c.Ties = []apisim.Tie{{Events: 12_000, At: middle}}
+	{"less than a page", 300, nil, nil},
+	{"exactly one page", 500, []string{"--shards=1"}, nil},
+	{"half in one hour", 6_000, nil, func(c *apisim.Config) { c.SkewShare = 0.5 }},
+	{"1,200 in one millisecond", 6_000, nil, func(c *apisim.Config) {
+		c.Ties = []apisim.Tie{{Events: 1_200, At: middle}}
 	}},
-	{"ties on the edges of windows", 20_000, []string{"--shards=2", "--from=2026-01-01", "--to=2026-01-23"}, func(c *apisim.Config) {
-		c.PageCap, c.Oldest, c.Newest = 500, middle.Add(-11*24*time.Hour), middle.Add(11*24*time.Hour-time.Second)
-		c.Ties = []apisim.Tie{{Events: 300, At: middle}, {Events: 700, At: middle.Add(-time.Millisecond)}}
+	{"ties on the edges of windows", 4_000, []string{"--shards=2", "--from=2026-01-01", "--to=2026-01-23"}, func(c *apisim.Config) {
+		c.PageCap, c.Oldest, c.Newest = 100, middle.Add(-11*24*time.Hour), middle.Add(11*24*time.Hour-time.Second)
+		c.Ties = []apisim.Tie{{Events: 60, At: middle}, {Events: 140, At: middle.Add(-time.Millisecond)}}
 	}},
-	{"until exclusive", 60_000, nil, func(c *apisim.Config) { c.UntilExclusive = true }},
-	{"since exclusive", 60_000, nil, func(c *apisim.Config) { c.SinceExclusive = true }},
-	{"both exclusive", 60_000, nil, func(c *apisim.Config) { c.SinceExclusive, c.UntilExclusive = true, true }},
-	{"until on both endpoints", 60_000, nil, func(c *apisim.Config) { c.Window = apisim.WindowBoth }},
-	{"until nowhere", 60_000, nil, func(c *apisim.Config) { c.Window = apisim.WindowNone }},
-	{"pages of 137", 20_000, nil, func(c *apisim.Config) { c.PageCap = 137 }},
-	{"pages of 100,000", 250_000, []string{"--shards=3"}, func(c *apisim.Config) { c.PageCap = 100_000 }},
-	{"flat bodies", 60_000, nil, func(c *apisim.Config) { c.Flat = true }},
-	{"gzip", 60_000, nil, func(c *apisim.Config) { c.Gzip = true }},
-	{"without stream access", 60_000, nil, func(c *apisim.Config) { c.Gate = apisim.GateShut }},
-	{"without stream access, until on the list", 60_000, nil, func(c *apisim.Config) {
+	{"until exclusive", 6_000, nil, func(c *apisim.Config) { c.UntilExclusive = true }},
+	{"since exclusive", 6_000, nil, func(c *apisim.Config) { c.SinceExclusive = true }},
+	{"both exclusive", 6_000, nil, func(c *apisim.Config) { c.SinceExclusive, c.UntilExclusive = true, true }},
+	{"until on both endpoints", 6_000, nil, func(c *apisim.Config) { c.Window = apisim.WindowBoth }},
+	{"until nowhere", 6_000, nil, func(c *apisim.Config) { c.Window = apisim.WindowNone }},
+	{"pages of 37", 5_000, nil, func(c *apisim.Config) { c.PageCap = 37 }},
+	{"pages of 100,000", 120_000, []string{"--shards=3"}, func(c *apisim.Config) { c.PageCap = 100_000 }},
+	{"flat bodies", 6_000, nil, func(c *apisim.Config) { c.Flat = true }},
+	{"gzip", 6_000, nil, func(c *apisim.Config) { c.Gzip = true }},
+	{"without stream access", 6_000, nil, func(c *apisim.Config) { c.Gate = apisim.GateShut }},
+	{"without stream access, until on the list", 6_000, nil, func(c *apisim.Config) {
 		c.Gate, c.Window = apisim.GateShut, apisim.WindowBoth
 	}},
-	{"opaque cursors", 60_000, nil, func(c *apisim.Config) { c.Opaque = true }},
-	{"opaque cursors without stream access", 60_000, nil, func(c *apisim.Config) { c.Opaque, c.Gate = true, apisim.GateShut }},
-	{"cursors that live 1 s, tokens 3 s", 60_000, nil, func(c *apisim.Config) {
+	{"opaque cursors", 6_000, nil, func(c *apisim.Config) { c.Opaque = true }},
+	{"opaque cursors without stream access", 6_000, nil, func(c *apisim.Config) { c.Opaque, c.Gate = true, apisim.GateShut }},
+	{"cursors that live 1 s, tokens 3 s", 6_000, nil, func(c *apisim.Config) {
 		c.CursorLife, c.TokenLife = time.Second, 3*time.Second
 	}},
-	{"5 % early ends", 60_000, nil, func(c *apisim.Config) { c.PageCap, c.Faults.EarlyEnd = 1000, 0.05 }},
-	{"5 % cut bodies", 60_000, nil, func(c *apisim.Config) { c.PageCap, c.Faults.CutBody = 1000, 0.05 }},
-	{"5 % server errors", 60_000, nil, func(c *apisim.Config) { c.PageCap, c.Faults.ServerError = 1000, 0.05 }},
-	{"all faults", 60_000, nil, func(c *apisim.Config) {
-		c.PageCap, c.CacheLife = 1000, 2*time.Second
+	{"5 % early ends", 6_000, nil, func(c *apisim.Config) { c.PageCap, c.Faults.EarlyEnd = 100, 0.05 }},
+	{"5 % cut bodies", 6_000, nil, func(c *apisim.Config) { c.PageCap, c.Faults.CutBody = 100, 0.05 }},
+	{"5 % server errors", 6_000, nil, func(c *apisim.Config) { c.PageCap, c.Faults.ServerError = 100, 0.05 }},
+	{"all faults", 6_000, nil, func(c *apisim.Config) {
+		c.PageCap, c.CacheLife = 100, 2*time.Second
 		c.Faults.EarlyEnd, c.Faults.CutBody, c.Faults.ServerError = 0.03, 0.03, 0.03
 		c.Faults.NullBody, c.Faults.ExpiredCursor = 0.03, 0.03
 	}},
-	{"wrong timestamps", 60_000, nil, func(c *apisim.Config) { c.PageCap, c.WrongShare = 1000, 0.001 }},
+	{"wrong timestamps", 6_000, nil, func(c *apisim.Config) { c.PageCap, c.WrongShare = 100, 0.01 }},
 }
 
 // TestExact runs the whole program against each kind of API: count and hash of the table are those of the source, and a
 // second run ends without a single page request.
 func TestExact(t *testing.T) {
+	t.Parallel()
 	for _, c := range conditions {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, c.events, c.change)
+			w := newWorld(t, c.events, func(config *apisim.Config) {
+				config.PageCap = 500
+				if c.change != nil {
+					c.change(config)
+				}
+			})
 			args := append([]string{"run", "--shards=4", "--fetchers=4"}, c.args...)
 			r := w.mustRun(exitOK, args...)
 			w.exact()
@@ -85,9 +93,11 @@ func TestExact(t *testing.T) {
 
 // TestMalformedRecordsAreDeadLettersByteForByte: one record in a hundred is malformed, in two dozen ways.
 func TestMalformedRecordsAreDeadLettersByteForByte(t *testing.T) {
-	w := newWorld(t, 30_000, func(c *apisim.Config) { c.PageCap, c.MalformedShare = 1000, 0.01 })
+	t.Parallel()
+	w := newWorld(t, 12_000, func(c *apisim.Config) { c.PageCap, c.MalformedShare = 400, 0.025 })
 	w.mustRun(exitOK, "run", "--shards=4", "--max-dead-letters=1000")
 	w.exact()
+	defer w.keep()()
 	n := 0
 	for _, raw := range w.sim.Data().MalformedRecords(apisim.Past, apisim.Future) {
 		n++
@@ -119,6 +129,7 @@ func checkLastLines(t *testing.T, stdout string) {
 
 // TestImpossibleFailsClearly: where nothing leads through, the run says so instead of going round in circles.
 func TestImpossibleFailsClearly(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		want   string
 		change func(*apisim.Config)
@@ -148,11 +159,12 @@ func TestImpossibleFailsClearly(t *testing.T) {
 // TestPagesAreTheFewestPossible: a calm run asks for each page once, for one more where a window ends inside a page, and for
 // one to confirm the end of the data.
 func TestPagesAreTheFewestPossible(t *testing.T) {
+	t.Parallel()
 	for _, shards := range []int{1, 4} {
-		w := newWorld(t, 60_000, nil)
+		w := newWorld(t, 6_000, func(c *apisim.Config) { c.PageCap = 500 })
 		w.mustRun(exitOK, "run", fmt.Sprintf("--shards=%d", shards))
 		const survey = 14
-		if most := int64(60_000/5_000 + shards + 2 + survey); w.pages() > most {
+		if most := int64(6_000/500 + shards + 2 + survey); w.pages() > most {
 			t.Errorf("%d shards: %d requests, %d at most were expected", shards, w.pages(), most)
 		}
 	}

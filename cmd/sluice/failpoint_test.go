@@ -14,6 +14,7 @@ import (
 // TestFailPointsAreThoseOfTheTable reads the source: every point that is passed is in the table, and each of the table is
 // passed at exactly one place.
 func TestFailPointsAreThoseOfTheTable(t *testing.T) {
+	t.Parallel()
 	places := map[string]int{}
 	for _, f := range sourceFiles(t) {
 		ast.Inspect(f.file, func(n ast.Node) bool {
@@ -59,6 +60,7 @@ func pointOf(call *ast.CallExpr) (name string, ok bool) {
 // TestFailPointsCostNothing looks into both binaries: in the normal one there is neither the name of a point nor that of the
 // variable that arms them. The calls are gone, and with them their arguments.
 func TestFailPointsCostNothing(t *testing.T) {
+	t.Parallel()
 	normal, tagged := readBinary(t, binary), readBinary(t, crashBinary)
 	texts := []string{"SLUICE_FAILPOINTS"}
 	for _, p := range failpoint.Points {
@@ -76,6 +78,7 @@ func TestFailPointsCostNothing(t *testing.T) {
 
 // TestAFusesMistakeIsSaid: a campaign with a misspelt point would else prove nothing.
 func TestAFusesMistakeIsSaid(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 10, nil)
 	for _, fuse := range []string{"commit.snet:kill", "commit.sent:explode", "commit.sent:kill@0", "commit.sent"} {
 		p := w.startBuilt(crashBinary, []string{"SLUICE_FAILPOINTS=" + fuse}, "run")

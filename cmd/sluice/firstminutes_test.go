@@ -24,6 +24,7 @@ type mishap struct {
 
 // TestTheFirstTenMinutes provokes what a new user meets, and holds docs/operations.md to what he reads then.
 func TestTheFirstTenMinutes(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 1000, func(c *apisim.Config) { c.Key = canary })
 	good := w.env[envDatabase]
 	taken, err := net.Listen("tcp", "127.0.0.1:0")

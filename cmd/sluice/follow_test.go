@@ -41,6 +41,7 @@ var (
 )
 
 func TestAFollowerTakesItsRoundsInTime(t *testing.T) {
+	t.Parallel()
 	v, began := followed(t, 100*time.Second, good)
 	if got := fmt.Sprint(began); got != "[0s 30s 1m0s 1m30s]" {
 		t.Errorf("rounds began after %s", got)
@@ -52,6 +53,7 @@ func TestAFollowerTakesItsRoundsInTime(t *testing.T) {
 
 // An hour of an API that is away: nobody gives up, and nobody hammers.
 func TestAFollowerWaitsForWhatIsAway(t *testing.T) {
+	t.Parallel()
 	steps := append([]verdict{good}, make([]verdict, 0, 65)...)
 	for range 63 {
 		steps = append(steps, away)
@@ -67,6 +69,7 @@ func TestAFollowerWaitsForWhatIsAway(t *testing.T) {
 }
 
 func TestHowAFollowEnds(t *testing.T) {
+	t.Parallel()
 	refused := verdict{code: exitUnreachable, text: "the key was refused", final: true}
 	short := verdict{code: exitDoubt, text: "too little"}
 	cut := verdict{code: exitLeft, text: "3 shards are left"}
@@ -93,6 +96,7 @@ func TestHowAFollowEnds(t *testing.T) {
 
 // The lock is lost while nothing goes on.
 func TestAFollowWithoutTheLockEnds(t *testing.T) {
+	t.Parallel()
 	ctx, stop := context.WithCancelCause(t.Context())
 	f := follower{every: time.Hour, log: slog.New(slog.DiscardHandler), step: func(context.Context) verdict { return good }}
 	f.rest = func(verdict) { stop(fmt.Errorf("%w: %w", errLockLost, errors.New("somebody"))) }
@@ -102,6 +106,7 @@ func TestAFollowWithoutTheLockEnds(t *testing.T) {
 }
 
 func TestAgo(t *testing.T) {
+	t.Parallel()
 	now := time.Date(2026, 3, 8, 13, 45, 7, 9, time.FixedZone("east", 3600))
 	for s, want := range map[string]string{
 		"-7d": "2026-03-01T00:00:00Z", "-0d": "2026-03-08T00:00:00Z", "-12h": "2026-03-08T00:00:00Z", "-90m": "2026-03-08T11:15:00Z",
@@ -118,6 +123,7 @@ func TestAgo(t *testing.T) {
 }
 
 func TestBackfillName(t *testing.T) {
+	t.Parallel()
 	at := func(s string) shard.Instant {
 		parsed, err := time.Parse(time.RFC3339Nano, s)
 		if err != nil {

@@ -31,6 +31,7 @@ func each(cmd *cobra.Command, do func(*cobra.Command)) {
 
 // TestEveryCommandTeaches: what it does, and an example that begins with it.
 func TestEveryCommandTeaches(t *testing.T) {
+	t.Parallel()
 	each(commandLine(), func(cmd *cobra.Command) {
 		if cmd.Name() == "version" || strings.HasPrefix(cmd.CommandPath(), "sluice db ") {
 			return // one word says it all
@@ -48,6 +49,7 @@ func TestEveryCommandTeaches(t *testing.T) {
 
 // TestExamplesAreRight: every flag and command of an example exists.
 func TestExamplesAreRight(t *testing.T) {
+	t.Parallel()
 	root := commandLine()
 	each(root, func(cmd *cobra.Command) {
 		for _, call := range regexp.MustCompile(`sluice [^|>&;\n]+`).FindAllString(cmd.Example, -1) {
@@ -69,6 +71,7 @@ func TestExamplesAreRight(t *testing.T) {
 
 // TestHelpGroupsTheFlagsOfARun: each once, under the heading where people look for it.
 func TestHelpGroupsTheFlagsOfARun(t *testing.T) {
+	t.Parallel()
 	run, _, err := commandLine().Find([]string{"run"})
 	if err != nil {
 		t.Fatal(err)
@@ -99,6 +102,7 @@ func TestHelpGroupsTheFlagsOfARun(t *testing.T) {
 
 // TestManualHasEverything that the command line has, and is roff that no troff complains of.
 func TestManualHasEverything(t *testing.T) {
+	t.Parallel()
 	var out bytes.Buffer
 	root := commandLine()
 	if err := writeManual(&out, root); err != nil {
@@ -129,6 +133,7 @@ func TestManualHasEverything(t *testing.T) {
 
 // TestShellsAreOfferedValues: of settings that have few, and the names of jobs and reasons from the database.
 func TestShellsAreOfferedValues(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 20_000, func(c *apisim.Config) { c.MalformedShare = 0.002 })
 	w.mustRun(exitOK, "run", "--job=january")
 	for line, want := range map[string]string{

@@ -64,6 +64,7 @@ var corpus = slices.Concat(hostile.Rejected, hostile.Tolerable)
 // a dead letter and spoils no page; UUIDs have 36 characters; numbers are epoch milliseconds, 0 included; a time to come is a
 // time.
 func TestHostileRecordCostsOnlyItself(t *testing.T) {
+	t.Parallel()
 	for name, layout := range map[string]struct {
 		page   int
 		every  int64
@@ -97,6 +98,7 @@ func TestHostileRecordCostsOnlyItself(t *testing.T) {
 // checkPlanted compares the tables with what was planted and with the sound rest.
 func (w *world) checkPlanted(all []planted) {
 	w.t.Helper()
+	defer w.keep()()
 	letters := 0
 	for i := range all {
 		if all[i].Reason == "" {
@@ -196,6 +198,7 @@ func (w *world) checkNeighbours(all []planted) {
 
 // TestPagesOfNothingButHostileRecords: the newest page of all, the oldest, and whole pages in the middle have no readable record.
 func TestPagesOfNothingButHostileRecords(t *testing.T) {
+	t.Parallel()
 	for _, shards := range []int{1, 4} {
 		t.Run(fmt.Sprint(shards), func(t *testing.T) {
 			t.Parallel()
@@ -215,6 +218,7 @@ func TestPagesOfNothingButHostileRecords(t *testing.T) {
 // TestHostileRecordsCostBoundedMemory: records of 1 to 20 MB, deep, wide and empty ones, in pages of 5,000. The process may
 // take what an ordinary load takes (about 120 MiB) and some such records, and not what they would be as trees of objects.
 func TestHostileRecordsCostBoundedMemory(t *testing.T) {
+	t.Parallel()
 	const bound = 512 << 20
 	var all []planted
 	w := newWorld(t, 30_000, func(c *apisim.Config) {

@@ -47,6 +47,7 @@ func kindOf(v any) string {
 // TestKeysAreStable: scripts rely on the keys that --json prints; testdata/keys has those of each command. A new key may be
 // added there (UPDATE_KEYS=1 writes the files), an old one is not taken away.
 func TestKeysAreStable(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 20_000, func(c *apisim.Config) { c.MalformedShare = 0.002 })
 	for _, line := range []string{
 		"run --shards=4 --json", "status --json", "status --watch --json", "verify --json", "plan --shards=4 --json", "doctor --json",
@@ -82,6 +83,7 @@ func golden(t *testing.T, line, got string) {
 
 // TestJSONLinesOfARun: with --json each line of stderr is an object, too, whatever is said, and also where it ends badly.
 func TestJSONLinesOfARun(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 5000, func(c *apisim.Config) { c.TotalError = 3 })
 	r := w.mustRun(exitDoubt, "run", "--json", "--listen=127.0.0.1:0", "--log-level=debug")
 	lines := splitLines(r.stderr)

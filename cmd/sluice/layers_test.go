@@ -97,6 +97,7 @@ func roomOf(dir string) string {
 
 // TestRoomsAreEnteredOnlyAsTheDesignSays holds the layers.
 func TestRoomsAreEnteredOnlyAsTheDesignSays(t *testing.T) {
+	t.Parallel()
 	for _, f := range sourceFiles(t) {
 		allowed, known := rooms[f.room]
 		if !known {
@@ -123,6 +124,7 @@ var goroutines = []string{"coordinator", "shard", "cmd/sluice", "cmd/sluice/inte
 
 // TestGoroutinesHaveThreeOwners: the coordinator, a shard's two halves, and the command start goroutines, nobody else.
 func TestGoroutinesHaveThreeOwners(t *testing.T) {
+	t.Parallel()
 	for _, f := range sourceFiles(t) {
 		if slices.Contains(goroutines, f.room) {
 			continue
@@ -144,6 +146,7 @@ func TestGoroutinesHaveThreeOwners(t *testing.T) {
 // TestGoroutinesOfTheCommandAreGuarded: a panic in one that is not would end the process with Go's exit code, which says "wrong
 // usage" here.
 func TestGoroutinesOfTheCommandAreGuarded(t *testing.T) {
+	t.Parallel()
 	isGuarded := func(n ast.Node) bool {
 		call, ok := n.(*ast.CallExpr)
 		if !ok {
@@ -183,6 +186,7 @@ func TestGoroutinesOfTheCommandAreGuarded(t *testing.T) {
 
 // TestTheOnlyDataChannelIsThePageQueue: where records travel between goroutines, they do so in shard's queue.
 func TestTheOnlyDataChannelIsThePageQueue(t *testing.T) {
+	t.Parallel()
 	for _, f := range sourceFiles(t) {
 		ast.Inspect(f.file, func(n ast.Node) bool {
 			channel, ok := n.(*ast.ChanType)

@@ -18,8 +18,8 @@ import (
 
 // slowWorld is an API whose run takes some seconds.
 func slowWorld(t *testing.T) *world {
-	w := newWorld(t, 20_000, func(c *apisim.Config) {
-		c.PageCap, c.MalformedShare = 500, 0.0005
+	w := newWorld(t, 8_000, func(c *apisim.Config) {
+		c.PageCap, c.MalformedShare = 200, 0.00125
 		c.Latency = apisim.Latency{Page: 400 * time.Millisecond, Jitter: 200 * time.Millisecond, Scale: 1}
 	})
 	w.env["SLUICE_LIST_LIMIT"], w.env["SLUICE_STREAM_LIMIT"] = "10/1s", "50/1s"
@@ -59,6 +59,7 @@ func eventually(t *testing.T, url, want string) string {
 // TestMetricsOfARun: counters move only with the commit, what they say at the end is what the tables say, and nobody who looks
 // sees the key.
 func TestMetricsOfARun(t *testing.T) {
+	t.Parallel()
 	w := slowWorld(t)
 	file := filepath.Join(t.TempDir(), "sluice.prom")
 	b := w.begin("run", "--shards=4", "--max-dead-letters=1000", "--listen=127.0.0.1:0", "--linger=5m", "--metrics-file="+file)
@@ -120,6 +121,7 @@ func lint(t *testing.T, scrape string) {
 // TestWhoMayAskTheListener: a page of somebody else whose name points here asks by its own name and gets nothing; profiles are
 // there on request only; nothing is changed from outside.
 func TestWhoMayAskTheListener(t *testing.T) {
+	t.Parallel()
 	w := slowWorld(t)
 	b := w.begin("run", "--listen=127.0.0.1:0", "--listen-host=sluice,run.example", "--linger=5m")
 	url := b.address(t)
@@ -155,6 +157,7 @@ func TestWhoMayAskTheListener(t *testing.T) {
 
 // TestAnAddressThatIsTaken is said before anything is begun.
 func TestAnAddressThatIsTaken(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 100, nil)
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -172,6 +175,7 @@ func TestAnAddressThatIsTaken(t *testing.T) {
 
 // TestARunThatCannotBeginIsSeen: the page says why, as the last line of the run does.
 func TestARunThatCannotBeginIsSeen(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 100, nil)
 	w.env[envDatabase] = "postgres://nobody@127.0.0.1:1/nothing"
 	b := w.begin("run", "--listen=127.0.0.1:0", "--linger=5m")

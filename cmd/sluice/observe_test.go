@@ -31,6 +31,7 @@ const deployed = "../../deploy/prometheus/"
 
 // TestAlerts holds the configuration and each alert against the cases in deploy/prometheus/sluice.test.yml.
 func TestAlerts(t *testing.T) {
+	t.Parallel()
 	promtool := prometheusTool(t, "promtool")
 	for _, args := range [][]string{{"check", "config", deployed + "prometheus.yml"}, {"test", "rules", deployed + "sluice.test.yml"}} {
 		if out, err := exec.Command(promtool, args...).CombinedOutput(); err != nil {
@@ -41,6 +42,7 @@ func TestAlerts(t *testing.T) {
 
 // TestPromtoolLikesTheMetrics: names, units, kinds and help are by the conventions.
 func TestPromtoolLikesTheMetrics(t *testing.T) {
+	t.Parallel()
 	promtool := prometheusTool(t, "promtool")
 	file := filepath.Join(t.TempDir(), "run.prom")
 	w := newWorld(t, 1000, nil)
@@ -112,6 +114,7 @@ func panels(t *testing.T) map[string]string {
 
 // TestNoPanelIsEmpty: a real Prometheus scrapes a run, and each query of the dashboard finds something in it.
 func TestNoPanelIsEmpty(t *testing.T) {
+	t.Parallel()
 	w := slowWorld(t)
 	b := w.begin("run", "--shards=4", "--max-dead-letters=1000", "--listen=127.0.0.1:0", "--linger=5m")
 	target := b.address(t)

@@ -45,6 +45,7 @@ func (w *world) as(role string) string {
 // TestLeastPrivilege runs a job from the first table to the replay of its dead letters with the two roles of the paper, made by
 // its very SQL; and the second one can do nothing else.
 func TestLeastPrivilege(t *testing.T) {
+	t.Parallel()
 	server := embedpg.TestServer(t, embedpg.TestOptions{})
 	if err := server.EnsureDatabase(t.Context(), "least"); err != nil {
 		t.Fatal(err)

@@ -116,10 +116,10 @@ func (p *process) code(t *testing.T, within time.Duration) int {
 	}
 }
 
-// slow makes an API whose pages take a while, so that there is a middle to a run.
+// slow makes an API whose pages take a while, so that there is a middle to a run. They are small: what matters is how many.
 func slow(page time.Duration) func(*apisim.Config) {
 	return func(c *apisim.Config) {
-		c.PageCap = 1000
+		c.PageCap = 200
 		c.Latency = apisim.Latency{Page: page, Jitter: page / 2, Scale: 1}
 	}
 }
@@ -141,7 +141,8 @@ func (w *world) waitFor(p *process, requests int64) {
 
 // TestKilledTenTimesThenExact kills the process with SIGKILL at ten random moments, then lets it finish.
 func TestKilledTenTimesThenExact(t *testing.T) {
-	const events, page, shards, queue = 200_000, 1000, 4, 2
+	t.Parallel()
+	const events, page, shards, queue = 40_000, 200, 4, 2
 	w := newWorld(t, events, slow(30*time.Millisecond))
 	args := []string{"run", fmt.Sprintf("--shards=%d", shards), fmt.Sprintf("--queue-pages=%d", queue)}
 	kills := 0
@@ -173,7 +174,8 @@ func TestKilledTenTimesThenExact(t *testing.T) {
 
 // TestSIGTERMDrains: exit code 4 within 10 s, everything fetched is stored, and the same command finishes.
 func TestSIGTERMDrains(t *testing.T) {
-	w := newWorld(t, 100_000, slow(50*time.Millisecond))
+	t.Parallel()
+	w := newWorld(t, 20_000, slow(50*time.Millisecond))
 	p := w.start("run", "--shards=4")
 	w.waitFor(p, 25)
 	if err := p.Process.Signal(syscall.SIGTERM); err != nil {
@@ -191,7 +193,8 @@ func TestSIGTERMDrains(t *testing.T) {
 
 // TestSecondSignalLeavesAtOnce: 128 + 15 for SIGTERM.
 func TestSecondSignalLeavesAtOnce(t *testing.T) {
-	w := newWorld(t, 100_000, slow(200*time.Millisecond))
+	t.Parallel()
+	w := newWorld(t, 20_000, slow(200*time.Millisecond))
 	// A lock on the shards' rows keeps the drain from ending.
 	p := w.start("run", "--shards=2")
 	w.waitFor(p, 20)
@@ -208,7 +211,8 @@ func TestSecondSignalLeavesAtOnce(t *testing.T) {
 
 // TestTwoSignalsAtOnceAreOne: timeout(1) sends its signal to the process and then to its group, and the run did not drain.
 func TestTwoSignalsAtOnceAreOne(t *testing.T) {
-	w := newWorld(t, 100_000, slow(50*time.Millisecond))
+	t.Parallel()
+	w := newWorld(t, 20_000, slow(50*time.Millisecond))
 	p := w.start("run", "--shards=4")
 	w.waitFor(p, 25)
 	for range 2 {
@@ -237,7 +241,8 @@ func (w *world) waitForOutput(p *process, text string) {
 
 // TestDatabaseRestartsInTheMiddle crashes PostgreSQL and starts it again: the run goes on by itself.
 func TestDatabaseRestartsInTheMiddle(t *testing.T) {
-	w := newWorld(t, 150_000, slow(20*time.Millisecond))
+	t.Parallel()
+	w := newWorld(t, 30_000, slow(20*time.Millisecond))
 	ctx := context.Background()
 	prebuild(t)
 	server := embedpg.TestServer(t, embedpg.TestOptions{Sync: true})
@@ -264,7 +269,8 @@ func TestDatabaseRestartsInTheMiddle(t *testing.T) {
 
 // TestOneRunPerJob: the second exits with 6, and the first is not disturbed.
 func TestOneRunPerJob(t *testing.T) {
-	w := newWorld(t, 400_000, slow(100*time.Millisecond))
+	t.Parallel()
+	w := newWorld(t, 80_000, slow(100*time.Millisecond))
 	p := w.start("run", "--shards=4")
 	w.waitFor(p, 20)
 	r := w.mustRun(exitLocked, "run", "--shards=4")
@@ -280,7 +286,7 @@ func TestOneRunPerJob(t *testing.T) {
 // TestTwentyRunsAtOnce: one plans and runs, nineteen exit with 6 and have asked the API nothing.
 func TestTwentyRunsAtOnce(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, 20_000, slow(time.Millisecond))
+	w := newWorld(t, 4_000, slow(time.Millisecond))
 	w.mustRun(exitOK, "db", "migrate")
 	release := w.hold("lock table ingested_events in exclusive mode") // keeps the one from ending before the others give up
 	defer release()

@@ -56,6 +56,7 @@ func (w *world) replayJSON(code int, args ...string) (all replayed) {
 // TestReplayWithANewerDecoder: all that the older one refused is stored, once, and the job is as complete and verified as one
 // that never had a dead letter.
 func TestReplayWithANewerDecoder(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 20_000, nil)
 	w.mustRun(exitOK, "run", "--shards=4")
 	n := w.unlearn(50)
@@ -104,6 +105,7 @@ func (w *world) complete() {
 
 // TestReplayThatChangesNothingSaysWhy: what is still malformed stays, with its reason, and nothing else changes.
 func TestReplayThatChangesNothingSaysWhy(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 20_000, func(c *apisim.Config) { c.MalformedShare = 0.005 })
 	w.mustRun(exitOK, "run", "--shards=4", "--max-dead-letters=1000")
 	var letters, reasons int
@@ -127,6 +129,7 @@ func TestReplayThatChangesNothingSaysWhy(t *testing.T) {
 
 // TestReplayAfterTheTableWasMended: rows that a constraint refused are stored when it is gone.
 func TestReplayAfterTheTableWasMended(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 6_000, nil)
 	w.migrated(`alter table ingested_events add constraint picky check (right(name, 1) <> 'q')`)
 	w.mustRun(exitOK, "run", "--shards=4", "--max-dead-letters=10000")
@@ -144,6 +147,7 @@ func TestReplayAfterTheTableWasMended(t *testing.T) {
 
 // TestReplayOfMendedRecords: an operator's records take the place of those that were received, by the ids of their letters.
 func TestReplayOfMendedRecords(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 20_000, func(c *apisim.Config) { c.MalformedShare = 0.002 })
 	w.mustRun(exitOK, "run", "--shards=4", "--max-dead-letters=1000")
 	var letters []deadLetter
@@ -209,6 +213,7 @@ func (w *world) mend(letters []deadLetter) (lines []string, rows int64) {
 
 // TestMendedRecordOfAnotherEventIsRefused: a mix-up of ids would store a letter's record under another's.
 func TestMendedRecordOfAnotherEventIsRefused(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 5000, nil)
 	w.mustRun(exitOK, "run")
 	w.unlearn(100)
@@ -227,7 +232,8 @@ func TestMendedRecordOfAnotherEventIsRefused(t *testing.T) {
 
 // TestReplayKilledThenExact kills replays at random moments, beside a run that is still under way at first.
 func TestReplayKilledThenExact(t *testing.T) {
-	w := newWorld(t, 60_000, slow(60*time.Millisecond))
+	t.Parallel()
+	w := newWorld(t, 12_000, slow(60*time.Millisecond))
 	p := w.start("run", "--shards=4", "--max-dead-letters=100000")
 	w.waitFor(p, 40)
 	letters := w.unlearn(10)

@@ -15,6 +15,7 @@ import (
 // TestReport: the page tells what the tables hold, of a job that is done and of one that is not, and stays text where the
 // source's name is sharp.
 func TestReport(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 30_000, func(c *apisim.Config) { c.MalformedShare = 0.001 })
 	w.env["SLUICE_SOURCE"] = sharpName
 	w.mustRun(exitUsage, "report") // there is no job yet

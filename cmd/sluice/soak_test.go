@@ -28,6 +28,7 @@ func soakEvents(length time.Duration) int64 {
 // TestSoak runs one ingestion for a long time while something goes wrong again and again: with the API, the line to the
 // database, the server, the run itself. The table must be exact at the end, and what the process holds must not have grown.
 func TestSoak(t *testing.T) {
+	t.Parallel()
 	s := newSoak(t)
 	watch := newGauge(*soakTime)
 	s.watch = watch

@@ -20,14 +20,14 @@ type growing struct {
 	config apisim.Config
 }
 
-const history = 20_000
+const history = 4_000
 
 func newGrowing(t *testing.T, change func(*apisim.Config)) *growing {
 	t.Helper()
 	g := &growing{}
 	begun := time.Now().Add(-time.Hour).Truncate(time.Millisecond)
 	g.world = newWorld(t, history, func(c *apisim.Config) {
-		c.Newest, c.Oldest, c.PageCap = begun, begun.Add(-30*24*time.Hour), 1000
+		c.Newest, c.Oldest, c.PageCap = begun, begun.Add(-30*24*time.Hour), 200
 		if change != nil {
 			change(c)
 		}
@@ -74,12 +74,12 @@ func TestSyncCatchesUp(t *testing.T) {
 	t.Parallel()
 	g := newGrowing(t, nil)
 	g.mustRun(exitOK, "run", "--shards=3")
-	g.grow(apisim.Live{Rate: 10})
+	g.grow(apisim.Live{Rate: 2})
 	began := time.Now()
 	r := g.mustRun(exitOK, "sync", "--shards=4", "--json")
 	g.exactUpTo(began)
 	var said result
-	if err := json.Unmarshal([]byte(r.stdout), &said); err != nil || said.Round == nil || said.Round.Number != 2 || said.Round.New < 30_000 {
+	if err := json.Unmarshal([]byte(r.stdout), &said); err != nil || said.Round == nil || said.Round.Number != 2 || said.Round.New < 6_000 {
 		t.Errorf("%v: %s", err, r.stdout)
 	}
 	if n := g.number(`select count(*) from ingestion_shards where round = 2`); n != 4 {
@@ -103,7 +103,7 @@ func TestSyncCatchesUp(t *testing.T) {
 // Where nothing is new a round is one request, and leaves nothing behind.
 func TestAnIdleRoundIsOneRequest(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, 20_000, func(c *apisim.Config) { c.CacheLife = 30 * time.Second })
+	w := newWorld(t, 2_000, func(c *apisim.Config) { c.PageCap, c.CacheLife = 500, 30*time.Second })
 	w.mustRun(exitOK, "run", "--shards=3")
 	for range 3 {
 		before := w.pages()
@@ -123,7 +123,7 @@ func TestAnIdleRoundIsOneRequest(t *testing.T) {
 // A sync finishes a first load that was left, and then takes its round.
 func TestSyncOfANewJobLoadsIt(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, 20_000, nil)
+	w := newWorld(t, 4_000, nil)
 	w.mustRun(exitOK, "sync", "--shards=3")
 	w.exact()
 	w.mustRun(exitOK, "run")
@@ -134,7 +134,7 @@ func TestARoundThatIsCutShort(t *testing.T) {
 	t.Parallel()
 	g := newGrowing(t, nil)
 	g.mustRun(exitOK, "run", "--shards=3")
-	g.grow(apisim.Live{Rate: 10})
+	g.grow(apisim.Live{Rate: 2})
 	mark := g.number(`select extract(epoch from watermark)::bigint from ingestion_jobs`)
 	for _, e := range []apisim.Endpoint{apisim.List, apisim.Feed} {
 		g.sim.Script(e, append(apisim.Repeat(4, apisim.Behave()), apisim.Repeat(50, apisim.Limited(time.Hour))...)...)
@@ -147,7 +147,7 @@ func TestARoundThatIsCutShort(t *testing.T) {
 		t.Fatal("the round was not begun")
 	}
 	g.mustRun(exitOK, "run") // of the first load alone
-	g.grow(apisim.Live{Rate: 10})
+	g.grow(apisim.Live{Rate: 2})
 	g.exec(`delete from api_quotas`)
 	began := time.Now()
 	g.mustRun(exitOK, "sync", "--shards=2")
@@ -163,7 +163,7 @@ func TestRepairAfterRounds(t *testing.T) {
 	t.Parallel()
 	g := newGrowing(t, nil)
 	g.mustRun(exitOK, "run", "--shards=3")
-	g.grow(apisim.Live{Rate: 10})
+	g.grow(apisim.Live{Rate: 2})
 	g.mustRun(exitOK, "sync", "--shards=4")
 	began := time.Now()
 	g.exec(`delete from ingested_events where "timestamp" > now() - interval '40 minutes'`)
@@ -199,7 +199,7 @@ func TestFollowWithABackfillBesideIt(t *testing.T) {
 	t.Parallel()
 	g := newGrowing(t, nil)
 	g.mustRun(exitOK, "run", "--shards=3")
-	live := apisim.Live{Rate: 40, LateShare: 0.2, LateBy: time.Second, LateMost: 2 * time.Second}
+	live := apisim.Live{Rate: 10, LateShare: 0.5, LateBy: time.Second, LateMost: 2 * time.Second}
 	g.grow(live)
 	filled := make(chan ran, 1)
 	go func() { filled <- g.run("backfill", "--from=-1h", "--to=-5m", "--shards=4") }()

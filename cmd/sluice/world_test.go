@@ -25,6 +25,8 @@ type world struct {
 	t   *testing.T
 	sim *apisim.Server
 	env map[string]string
+
+	kept *pgx.Conn // for many questions; nil: each has a session of its own
 }
 
 // newWorld starts an API that is unlimited but for what change says, and a database of its own.
@@ -114,12 +116,25 @@ func (w *world) connect() *pgx.Conn {
 	return conn
 }
 
+// keep keeps a session for many questions, until the returned function is called: it costs more than most of them.
+func (w *world) keep() func() {
+	w.t.Helper()
+	w.kept = w.connect()
+	return func() {
+		_ = w.kept.Close(context.Background())
+		w.kept = nil
+	}
+}
+
 // query returns one row of the database.
 func (w *world) query(sql string, args []any, to ...any) {
 	w.t.Helper()
 	ctx := context.Background()
-	conn := w.connect()
-	defer conn.Close(ctx)
+	conn := w.kept
+	if conn == nil {
+		conn = w.connect()
+		defer conn.Close(ctx)
+	}
 	if err := conn.QueryRow(ctx, sql, args...).Scan(to...); err != nil {
 		w.t.Fatalf("%s: %v", sql, err)
 	}
