@@ -51,12 +51,12 @@ type errSignal struct{ signal os.Signal }
 
 func (e *errSignal) Error() string { return fmt.Sprintf("stopped by %s", e.signal) }
 
-// stoppable returns a context that the first SIGINT or SIGTERM ends; the second ends the process at once, with the shell's
-// code for that signal.
+// stoppable returns a context that the first SIGINT, SIGTERM or SIGHUP ends; the second ends the process at once, with the
+// shell's code for that signal. Only a hangup never does: the terminal is gone, and nobody is there to be impatient.
 func (p *program) stoppable(ctx context.Context) (context.Context, func()) {
 	ctx, stop := context.WithCancelCause(ctx)
 	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	signal.Notify(signals, stopSignals()...)
 	go p.guarded(func() {
 		first, ok := <-signals
 		if !ok {
@@ -77,6 +77,14 @@ func (p *program) stoppable(ctx context.Context) (context.Context, func()) {
 	}
 }
 
+// stopSignals are those that stop: a closed terminal too, unless nohup has taken that away.
+func stopSignals() []os.Signal {
+	if signal.Ignored(syscall.SIGHUP) {
+		return []os.Signal{syscall.SIGINT, syscall.SIGTERM}
+	}
+	return []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP}
+}
+
 // oneSignal is the time in which a signal that comes again is the same one: timeout(1) sends it to the process, and then to
 // the group that the process is in.
 const oneSignal = 500 * time.Millisecond
@@ -85,7 +93,7 @@ const oneSignal = 500 * time.Millisecond
 func patiently(signals <-chan os.Signal) (os.Signal, bool) {
 	first := time.Now()
 	for s := range signals {
-		if time.Since(first) > oneSignal {
+		if s != syscall.SIGHUP && time.Since(first) > oneSignal {
 			return s, true
 		}
 	}
