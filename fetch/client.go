@@ -73,10 +73,10 @@ type Client struct {
 	tokens  tokens
 	ladder  ladder
 	newest  newest
-	wording atomic.Uint32 // of the last question for the newest page
-	granted atomic.Int64  // records in a page, as the API echoed; 0: not yet known
-	given   atomic.Int64  // records in the last page that had others after it; 0: there was none
-	total   atomic.Int64  // events there are, as the API said last; -1: it has not said
+	wording atomic.Int64 // of the last question for the newest page
+	granted atomic.Int64 // records in a page, as the API echoed; 0: not yet known
+	given   atomic.Int64 // records in the last page that had others after it; 0: there was none
+	total   atomic.Int64 // events there are, as the API said last; -1: it has not said
 	count   counters
 	offset  atomic.Pointer[time.Duration] // the API's clock, ahead of ours
 
@@ -114,7 +114,6 @@ func New(config Config) (*Client, error) {
 	c.ladder.made = config.MadeCursors
 	c.decoded.New = func() any { return newDecoder() }
 	c.total.Store(-1)
-	c.wording.Store(uint32(config.Seed)) // another process asked with other words, most likely
 	return c, nil
 }
 

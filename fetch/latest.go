@@ -3,6 +3,7 @@ package fetch
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"sluice/shard"
 )
@@ -15,9 +16,12 @@ type Latest struct {
 	Total  int64 // events there are, as the API says; -1: it does not
 }
 
-// wordings is how many ways there are to ask for the newest page. An API that repeats its answers for 30 s has forgotten the
-// first one when they are through, if one is asked for every half second.
-const wordings = 61
+// wordings is how many ways there are to ask for the newest page. Each has its half second, by the clock, so that an API that
+// repeats its answers for 30 s has forgotten the first one when they are through, whichever process it was that asked.
+const (
+	wordings  = 61
+	wordingMS = 500
+)
 
 // firstWording keeps them apart from the reads that confirm an end, which ask for a record or some less than there are.
 const firstWording = 16
@@ -29,7 +33,7 @@ const fresh = 3
 // hide what is new. The page is kept for the walk that begins there.
 func (c *Client) Latest(ctx context.Context) (Latest, error) {
 	for try := 1; ; try++ {
-		q := question{start: shard.FromTop, vary: firstWording + int(c.wording.Add(1))%wordings}
+		q := question{start: shard.FromTop, vary: firstWording + int(c.nextWording()%wordings)}
 		pages, err := c.fetch(ctx, &q)
 		if err != nil {
 			return Latest{}, fmt.Errorf("ask for the newest page: %w", err)
@@ -40,6 +44,14 @@ func (c *Client) Latest(ctx context.Context) (Latest, error) {
 		c.newest.hold(pages)
 		return c.latest(pages), nil
 	}
+}
+
+// nextWording is that of the moment, or the one after the last where several are needed in a moment. One goroutine at a
+// time asks.
+func (c *Client) nextWording() int64 {
+	next := max(time.Now().UnixMilli()/wordingMS, c.wording.Load()+1)
+	c.wording.Store(next)
+	return next
 }
 
 func (c *Client) latest(pages []shard.Page) Latest {

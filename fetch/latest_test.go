@@ -38,6 +38,28 @@ func TestTheLatestPageIsNeverAnOldOne(t *testing.T) {
 	})
 }
 
+// Processes that come one after the other, as `sluice sync` from a timer, are not shown each other's pages.
+func TestTheLatestPageIsNotThatOfAnotherProcess(t *testing.T) {
+	play(t, scene{api: apisim.Config{Events: 12_000, CacheLife: 30 * time.Second}}, func(w *world) {
+		for n := 1; n <= 40; n++ {
+			another, err := New(w.config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			another.http = w.http
+			for range n % 5 { // so long is a follow in between
+				if _, err := another.Latest(w.t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(time.Second)
+			}
+			if cached := another.Traffic().Cached; cached != 0 {
+				t.Fatalf("process %d was shown %d pages of others", n, cached)
+			}
+		}
+	})
+}
+
 // Another process may have asked in the same words a moment ago.
 func TestAnAnswerFromTheCacheIsAskedForAnew(t *testing.T) {
 	play(t, scene{api: apisim.Config{Events: 12_000, CacheLife: 30 * time.Second}}, func(w *world) {
