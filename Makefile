@@ -4,15 +4,16 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -X main.version=$(VERSION)
 FUZZTIME ?= 20s
 SOAK     ?= 30m
+FOLLOW   ?= 15m
 CRASH_RUNS ?= 10
 # The race detector needs a C compiler; without one the tests run all the same.
 RACE    := $(if $(shell command -v $$(go env CC 2>/dev/null) 2>/dev/null),-race)
 
 .DEFAULT_GOAL := help
-.PHONY: help build run demo simulate db-stop test swarm simulate-long fmt vet lint layers race vuln fuzz fuzz-short mutants crash soak bench bench-once bench-go check clean
+.PHONY: help build run demo simulate db-stop test swarm simulate-long fmt vet lint layers race vuln fuzz fuzz-short mutants crash soak follow-soak bench bench-once bench-go check clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## bin/sluice
 	go build -ldflags '$(LDFLAGS)' -o bin/sluice ./cmd/sluice
@@ -82,6 +83,9 @@ crash: ## kill -9 at every step, break the database at each, ten times over (CRA
 
 soak: ## one ingestion for 30 minutes, with a fault every 30 s (SOAK=8h)
 	go test -run '^TestSoak$$' -count 1 -v -timeout 24h ./cmd/sluice -soak $(SOAK)
+
+follow-soak: ## a follow for 15 minutes; API, database and the process itself go and come back (FOLLOW=1h)
+	go test -run '^TestFollowSoak$$' -count 1 -v -timeout 24h ./cmd/sluice -follow $(FOLLOW)
 
 mutants: ## Sluice broken on purpose in a hundred ways: does a test see each of them? (ARGS='-run trim')
 	go run ./cmd/mutants $(ARGS)

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"sluice/fetch/apisim"
-	"sluice/sink/embedpg"
 	"sluice/sink/pgproxy"
 )
 
@@ -47,26 +46,18 @@ func TestSoak(t *testing.T) {
 
 // soak is a world in which things go wrong by a plan.
 type soak struct {
-	*world
-	server *embedpg.Server
-	proxy  *pgproxy.Proxy
+	*stage
 	watch  *gauge
 	round  int
 	struck int
 }
 
 func newSoak(t *testing.T) *soak {
-	s := &soak{world: newWorld(t, soakEvents(*soakTime), func(c *apisim.Config) {
+	s := &soak{stage: newStage(newWorld(t, soakEvents(*soakTime), func(c *apisim.Config) {
 		c.PageCap, c.MalformedShare = 1000, 0.0005
 		c.Latency = apisim.Latency{Page: 500 * time.Millisecond, Jitter: time.Second, Scale: 1}
 		c.CursorLife, c.TokenLife, c.CacheLife = 10*time.Second, 30*time.Second, 2*time.Second
-	})}
-	s.server = embedpg.TestServer(t, embedpg.TestOptions{})
-	if err := s.server.EnsureDatabase(t.Context(), "soak"); err != nil {
-		t.Fatal(err)
-	}
-	s.proxy = pgproxy.Start(t, s.server.URL("soak"))
-	s.env[envDatabase] = s.proxy.URL()
+	}))}
 	// Windows of a second, so that a storm of 429 costs seconds.
 	s.env["SLUICE_LIST_LIMIT"], s.env["SLUICE_STREAM_LIMIT"] = "10000/1s", "10000/1s"
 	return s
@@ -167,34 +158,6 @@ func (s *soak) api(f apisim.Fault) func(time.Duration) {
 		}
 		time.Sleep(d)
 	}
-}
-
-func (s *soak) down(d time.Duration) {
-	s.proxy.Down()
-	defer s.proxy.Up()
-	time.Sleep(d)
-}
-
-func (s *soak) crash(d time.Duration) {
-	ctx := context.Background()
-	if err := s.server.Crash(ctx); err != nil {
-		s.t.Error(err)
-	}
-	time.Sleep(d)
-	if err := s.server.Start(ctx); err != nil {
-		s.t.Error(err)
-	}
-}
-
-func (s *soak) terminate(time.Duration) {
-	var ended int
-	s.query(`select count(pg_terminate_backend(pid)) from pg_stat_activity where application_name like 'sluice/%'`, nil, &ended)
-}
-
-func (s *soak) lock(d time.Duration) {
-	release := s.hold("lock table ingestion_shards in access exclusive mode")
-	defer release()
-	time.Sleep(d)
 }
 
 // gauge samples what the process holds.

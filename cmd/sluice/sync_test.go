@@ -63,12 +63,6 @@ func (g *growing) exactUpTo(at time.Time) {
 	}
 }
 
-func (g *growing) number(sql string) (n int64) {
-	g.t.Helper()
-	g.query(sql, nil, &n)
-	return n
-}
-
 // A gap is caught up by all fetchers, in windows of its own; `sluice run` stays complete, and `sluice verify` finds all well.
 func TestSyncCatchesUp(t *testing.T) {
 	t.Parallel()

@@ -140,6 +140,13 @@ func (w *world) query(sql string, args []any, to ...any) {
 	}
 }
 
+// number returns what a query for one number says.
+func (w *world) number(sql string, args ...any) (n int64) {
+	w.t.Helper()
+	w.query(sql, args, &n)
+	return n
+}
+
 // exact checks count and hash of the whole table, and the law of the ledger.
 func (w *world) exact() {
 	w.t.Helper()
