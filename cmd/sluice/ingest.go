@@ -202,7 +202,7 @@ func (i *ingest) checkJob(ctx context.Context) error {
 		return fail(exitUsage, "use another --job for another span",
 			fmt.Errorf("job %q has the span %s, not %s", job.Name, job.Span, span))
 	}
-	if job.Shards != i.shards && i.given("shards") {
+	if job.Shards != i.shards && i.given("shards") && job.VerifiedAt.IsZero() { // rounds are cut into as many as are asked for
 		i.say("job %q was planned with %d shards and keeps them; --shards=%d is ignored", job.Name, job.Shards, i.shards)
 	}
 	return nil

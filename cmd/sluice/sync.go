@@ -65,7 +65,7 @@ func (i *ingest) sync(ctx context.Context) verdict {
 		}
 	}
 	v := i.step(ctx)
-	if v.code == exitOK && i.resumed {
+	if i.resumed && !v.final && (v.code == exitOK || v.code == exitDoubt) { // where too little was found, the next one looks again
 		v = i.step(ctx)
 	}
 	return v

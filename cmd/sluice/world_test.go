@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -22,9 +24,10 @@ const canary = "ds_0123456789abcdefCANARY"
 
 // world is a simulated API, a database, and the program between them.
 type world struct {
-	t   *testing.T
-	sim *apisim.Server
-	env map[string]string
+	t      *testing.T
+	sim    *apisim.Server
+	serves *atomic.Pointer[apisim.Server] // the API at the address: sim, unless a test has it go on as another
+	env    map[string]string
 
 	kept *pgx.Conn // for many questions; nil: each has a session of its own
 }
@@ -44,12 +47,14 @@ func newWorld(t *testing.T, events int64, change func(*apisim.Config)) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewServer(sim)
+	w := &world{t: t, sim: sim, serves: new(atomic.Pointer[apisim.Server])}
+	w.serves.Store(sim)
+	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { w.serves.Load().ServeHTTP(rw, r) }))
 	t.Cleanup(server.Close)
-	w := &world{t: t, sim: sim, env: map[string]string{
+	w.env = map[string]string{
 		envAPI: server.URL, envKey: canary, envDatabase: embedpg.Test(t),
 		"SLUICE_SOURCE": config.Source(), "SLUICE_LIST_LIMIT": "none", "SLUICE_STREAM_LIMIT": "none",
-	}}
+	}
 	own := w.env[envDatabase]
 	t.Cleanup(func() { w.guardTables(own) })
 	return w
