@@ -75,19 +75,6 @@ func allProven(a *Audit) bool {
 	return !slices.ContainsFunc(a.Windows, func(w AuditWindow) bool { return !proven(w) })
 }
 
-// judgeTiling makes sure that no shard is missing from the ledger: what is not there falls short in no count.
-func (v *Verdict) judgeTiling(a *Audit) {
-	edge := a.Span.Start
-	for i := range a.Windows {
-		if w := a.Windows[i].Window; w.Start == edge {
-			edge = w.End
-		}
-	}
-	if edge != a.Span.End || len(a.Windows) == 0 {
-		v.find("the ledger has no shard for what comes after %s: rows of ingestion_shards are gone; another --job walks the span anew", edge)
-	}
-}
-
 func (v *Verdict) judgeWindows(a *Audit) {
 	for i := range a.Windows {
 		w := &a.Windows[i]
