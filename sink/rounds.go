@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"sluice/shard"
+	"sluice/shard/failpoint"
 )
 
 // Round is one pass over the end of a job's span; the first load is round 1. Instants that are not known are 0.
@@ -37,11 +38,13 @@ func (p *Postgres) BeginRound(ctx context.Context, jobID int64, r Round, windows
 		if err := tx.QueryRow(ctx, advanceRound, jobID).Scan(&r.Number); err != nil {
 			return err
 		}
+		failpoint.Hit("round.advanced")
 		return insertRound(ctx, tx, jobID, &r, windows)
 	})
 	if err != nil {
 		return nil, ledgerError(err, "begin a round of job %d", jobID)
 	}
+	failpoint.Hit("round.begun")
 	return p.LastRound(ctx, jobID)
 }
 
@@ -58,6 +61,7 @@ func insertRound(ctx context.Context, tx pgx.Tx, jobID int64, r *Round, windows 
 	if err != nil {
 		return err
 	}
+	failpoint.Hit("round.inserted")
 	starts, ends := edges(windows)
 	_, err = tx.Exec(ctx, insertShards, jobID, r.Number, starts, ends)
 	return err
@@ -137,17 +141,28 @@ func duration(i pgtype.Interval) time.Duration {
 // ErrRoundOpen: a window of the round is not done, so that the watermark must not move.
 var ErrRoundOpen = errors.New("a window of the round is not done")
 
-// FinishRound closes a round all of whose windows are done, and moves the job's watermark to its candidate: both or neither.
+// FinishRound closes a round all of whose windows are done, and moves the job's watermark to its candidate: both or neither. In
+// the same transaction the rows of rounds that are long over are summed up.
 func (p *Postgres) FinishRound(ctx context.Context, jobID int64, r *Round, missing int64) error {
 	ctx, cancel := p.bounded(ctx)
 	defer cancel()
-	tag, err := p.pool.Exec(ctx, finishRound, jobID, r.Number, missing)
-	if err == nil && tag.RowsAffected() == 0 {
-		err = ErrRoundOpen
-	}
+	err := pgx.BeginFunc(ctx, p.pool, func(tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, finishRound, jobID, r.Number, missing)
+		if err == nil && tag.RowsAffected() == 0 {
+			err = ErrRoundOpen
+		}
+		if err != nil {
+			return err
+		}
+		failpoint.Hit("round.finished")
+		err = prune(ctx, tx, jobID, r.Number)
+		failpoint.Hit("rounds.pruned")
+		return err
+	})
 	if err != nil {
 		return ledgerError(err, "finish round %d of job %d", r.Number, jobID)
 	}
+	failpoint.Hit("watermark.moved")
 	return nil
 }
 

@@ -26,7 +26,7 @@ var crashPhases = []crashPhase{
 	{points: []string{"migration.step"}, most: 6},
 	{points: []string{"migration.done", "access.asked", "access.got"}},
 	{points: []string{"survey.probed"}, most: 3},
-	{points: []string{"plan.done", "job.inserted", "job.created", "shards.loaded", "shard.begun"}},
+	{points: []string{"plan.done", "job.inserted", "round.inserted", "job.created", "shards.loaded", "shard.begun"}},
 	{points: []string{"window.split", "window.pieces"}},
 	{most: 3, points: []string{"quota.taken", "request.sent", "headers.in", "body.part", "body.in", "page.decoded", "page.read",
 		"page.queued", "page.dequeued", "batch.filled", "batch.ordered", "begin.sent", "checkpoint.moved", "copy.part", "copy.ended",
@@ -39,7 +39,7 @@ var crashPhases = []crashPhase{
 }
 
 // elsewhere are the points that tests of their own pass.
-var elsewhere = []string{"holders.ended", "windows.reopened"}
+var elsewhere = append([]string{"holders.ended", "windows.reopened"}, roundPoints...)
 
 // TestCrashAtEveryPoint kills the process with SIGKILL at every step of a page's way, looks each time at what the database
 // then holds, and starts again; in the end everything must be there, exactly.

@@ -107,11 +107,12 @@ func (c *crashWorld) expect() {
 }
 
 // watch makes the database write down the steps of the checkpoints from here on, as soon as it has the tables for it. It must
-// have them before there is a job.
+// have them before there is a job, and the test its own.
 func (c *crashWorld) watch() {
 	c.t.Helper()
 	var tables, watched bool
-	c.query(`select to_regclass('public.ingestion_shards') is not null, to_regproc('crash.note') is not null`, nil, &tables, &watched)
+	c.query(`select to_regclass('public.ingestion_shards') is not null and to_regclass('crash.audit') is not null,
+		to_regproc('crash.note') is not null`, nil, &tables, &watched)
 	if tables && !watched {
 		c.exec(crashTrigger)
 	}

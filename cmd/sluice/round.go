@@ -10,6 +10,7 @@ import (
 	"sluice/coordinator"
 	"sluice/fetch"
 	"sluice/shard"
+	"sluice/shard/failpoint"
 	"sluice/sink"
 )
 
@@ -48,6 +49,7 @@ func (i *ingest) openRound(ctx context.Context) (*sink.Round, error) {
 		return last, i.focus(ctx, last.Number)
 	}
 	latest, err := i.client.Latest(ctx)
+	failpoint.Hit("round.looked")
 	if err != nil || idle(last, &latest) {
 		return nil, err
 	}
@@ -130,6 +132,7 @@ func (i *ingest) focus(ctx context.Context, round int) error {
 // closeRound judges a round by its ledger, moves the watermark, and says what came.
 func (i *ingest) closeRound(ctx context.Context) verdict {
 	missing, err := i.judgeRound(ctx)
+	failpoint.Hit("round.judged")
 	if err == nil {
 		err = i.db.FinishRound(ctx, i.job.ID, i.round, missing)
 	}
