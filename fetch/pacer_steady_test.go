@@ -175,6 +175,19 @@ func TestPacerInWindowsThatDoNotSlide(t *testing.T) {
 	}
 }
 
+// Two refusals a whole number of minutes apart by chance: the list's headers said that 10 are allowed, and it was asked for 9, for an hour.
+func TestPacerBelievesTheHeadersOverAChance(t *testing.T) {
+	for _, seed := range []uint64{8, 17} {
+		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				api := newSimAPI(seed)
+				api.net.oneWay = simJitter
+				api.hour(t, newTestPacer(t, PacerConfig{}), 8, simUse{0.94, 0.93, [2]int{6, 9}, 3})
+			})
+		})
+	}
+}
+
 // simJitter delays one request in twenty by up to 2.5 s, which no margin of one second covers.
 func simJitter(r *rand.Rand) time.Duration {
 	d := simInternet(r)

@@ -121,9 +121,10 @@ func (q *quota) findWindow(r *quotaRequest, retryAfter time.Duration, first bool
 }
 
 // aligned tells whether the server said of two overshoots that it forgets something a whole number of guessed windows apart: its
-// windows do not slide, but follow one another.
+// windows do not slide, but follow one another. One time in twenty that is chance; where headers say what the limit is,
+// nothing is to be had from it.
 func (q *quota) aligned() bool {
-	if q.freeBefore.IsZero() || q.freeAt.IsZero() {
+	if q.known == LimitAnnounced || q.freeBefore.IsZero() || q.freeAt.IsZero() {
 		return false
 	}
 	_, near := whole(q.freeAt.Sub(q.freeBefore), guessWindow)
