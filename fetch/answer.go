@@ -87,6 +87,9 @@ func (a *answer) retryAfter() time.Duration {
 	return 0
 }
 
+// cached tells whether the answer is one that the API had given before.
+func (a *answer) cached() bool { return a.header.Get("X-Cache") == "HIT" }
+
 // quota returns what the answer says about the endpoint's quota.
 func (a *answer) quota() Answer {
 	q := Answer{Refused: a.status == http.StatusTooManyRequests}

@@ -183,6 +183,11 @@ func (p *Pacer) Observe(c Call, a Answer) {
 	p.change(c, func(q *quota, now time.Time) { q.observe(now, c.request, a) })
 }
 
+// Stamped tells what the server's clock said when it saw the request of c, whose answer was observed.
+func (p *Pacer) Stamped(c Call, seen time.Time) {
+	p.change(c, func(q *quota, now time.Time) { q.stamp(now, c.request, seen) })
+}
+
 // change does something to the quota of c and tells those who wait. What came of it is logged after the lock was
 // released: a log may block.
 func (p *Pacer) change(c Call, do func(q *quota, now time.Time)) {

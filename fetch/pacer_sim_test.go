@@ -125,6 +125,7 @@ type simAPI struct {
 	list, stream *simLimiter
 	net          simNetwork
 	lost         func(k uint64) bool // requests that are counted, but never answered
+	clock        simClock            // what its cursors tell
 
 	mu    sync.Mutex
 	calls []Call
@@ -138,6 +139,7 @@ func newSimAPI(seed uint64) *simAPI {
 		stream: &simLimiter{limit: Limit{50, time.Minute}},
 		net:    simNetwork{seed, simInternet, [2]time.Duration{3000 * time.Millisecond, 3700 * time.Millisecond}, 0},
 		lost:   func(uint64) bool { return false },
+		clock:  func(seen time.Time) time.Time { return seen.Add(-17 * time.Minute) },
 	}
 }
 
@@ -154,6 +156,7 @@ func (s *simAPI) get(p *Pacer, c Call) bool {
 	time.Sleep(up)
 	a := limiter.arrive()
 	limiter.tally(a)
+	came := time.Now()
 	switch {
 	case s.lost(k):
 		page, a = 30*time.Second, Answer{}
@@ -165,8 +168,26 @@ func (s *simAPI) get(p *Pacer, c Call) bool {
 	}
 	time.Sleep(max(page-up, down))
 	p.Observe(c, a)
+	if !a.Refused && !s.lost(k) {
+		p.Stamped(c, s.clock(came.Add(simQuery(r))).Truncate(time.Millisecond))
+	}
 	s.ban(c.Endpoint, a)
 	return !a.Refused && !s.lost(k)
+}
+
+// simClock says what the server stamps on the cursor of a page that it looked up at that time.
+type simClock func(seen time.Time) time.Time
+
+// blind is a clock of which nobody can read anything.
+func blind(seen time.Time) time.Time { return seen.Truncate(time.Second) }
+
+// simQuery is the time from when a request was counted to when its cursor is stamped: 45 µs a record (api.md, 2), and now and then
+// a page is short.
+func simQuery(r *rand.Rand) time.Duration {
+	if r.IntN(20) == 0 {
+		return 62 * time.Millisecond
+	}
+	return simBetween(r, 260*time.Millisecond, 290*time.Millisecond)
 }
 
 // note enters a call and returns its number.

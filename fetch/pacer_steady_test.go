@@ -181,7 +181,7 @@ func TestPacerBelievesTheHeadersOverAChance(t *testing.T) {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				api := newSimAPI(seed)
-				api.net.oneWay = simJitter
+				api.net.oneWay, api.clock = simJitter, blind
 				api.hour(t, newTestPacer(t, PacerConfig{}), 8, simUse{0.94, 0.93, [2]int{6, 9}, 3})
 			})
 		})

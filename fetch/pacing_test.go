@@ -18,8 +18,8 @@ var hidden = PacerConfig{MaxWait: longestPause}
 // The whole client under the true quotas: requests on connections, tokens that end every five minutes, cursors that
 // live for two. The pacer alone, in TestPacerUsesTheQuota, knows nothing of them.
 //
-// 60 of 61 s, which is 98.4 %, is the most: that much is the margin for the network. With 64 fetchers it was 95.1 %: when
-// a token was renewed, every fetcher in line took its slot with the old one, and gave it back unused.
+// 60 of 60.3 s, which is 99.5 %, is the most: that much is the margin where the server's cursors tell when it saw a request. With 64
+// fetchers it was 95.1 %: when a token was renewed, every fetcher in line took its slot with the old one, and gave it back unused.
 func TestTheClientUsesTheQuota(t *testing.T) {
 	for _, c := range []struct {
 		fetchers int
@@ -36,8 +36,8 @@ func TestTheClientUsesTheQuota(t *testing.T) {
 			play(t, scene{api: api, pacer: c.pacer, caps: both}, func(w *world) {
 				w.readFor(45*time.Minute, c.fetchers)
 				list, stream := w.pacer.Status()[0], w.pacer.Status()[1]
-				if list.Used < 0.98 || stream.Used < 0.98 {
-					t.Errorf("used %.4f of the list and %.4f of the stream, want 0.98", list.Used, stream.Used)
+				if list.Used < 0.99 || stream.Used < 0.99 {
+					t.Errorf("used %.4f of the list and %.4f of the stream, want 0.99", list.Used, stream.Used)
 				}
 				if got := w.counts(apisim.List).Limited; got > 0 {
 					t.Errorf("the list refused %d times, want never", got)

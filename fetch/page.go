@@ -15,13 +15,13 @@ import (
 const poisonLimit = 5
 
 // pages decodes an answer and cuts it into pages.
-func (c *Client) pages(a *answer, q *question, endpoint shard.Endpoint) ([]shard.Page, error) {
+func (c *Client) pages(a *answer, q *question, call Call) ([]shard.Page, error) {
 	d := c.decoded.Get().(*decoder)
 	d.most = moreRecords + c.limit(0)
-	b, err := d.page(a.raw.Bytes(), endpoint)
+	b, err := d.page(a.raw.Bytes(), call.Endpoint)
 	c.decoded.Put(d)
 	if err != nil {
-		return nil, unreadable(a, endpoint, err)
+		return nil, unreadable(a, call.Endpoint, err)
 	}
 	if q.made && !b.follows(q.after) {
 		err := errors.New("the page that came back lies elsewhere")
@@ -32,9 +32,12 @@ func (c *Client) pages(a *answer, q *question, endpoint shard.Endpoint) ([]shard
 	c.note(b, a, q)
 	whole := shard.Page{
 		Events: b.events, Rejects: b.rejects, Received: b.received(),
-		Start: q.start, Endpoint: endpoint, Cached: a.header.Get("X-Cache") == "HIT",
+		Start: q.start, Endpoint: call.Endpoint, Cached: a.cached(),
 		More: *b.envelope.more(), Cursor: b.envelope.cursor(), CursorExpires: b.envelope.expires(a.took),
 		Bytes: a.raw.Len(), Took: a.took,
+	}
+	if made, ok := madeAt(whole.Cursor); ok && !whole.Cached { // of a page from the cache it is as old as the page
+		c.pacer.Stamped(call, made)
 	}
 	return pieces(whole), nil
 }
@@ -65,7 +68,7 @@ func (c *Client) note(b *body, a *answer, q *question) {
 	if total := b.envelope.Meta.Total; total != nil && *total >= 0 {
 		c.total.Store(*total)
 	}
-	if a.header.Get("X-Cache") == "HIT" {
+	if a.cached() {
 		c.count.cached.Add(1)
 	}
 	if date, err := http.ParseTime(a.header.Get("Date")); err == nil {

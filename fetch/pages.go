@@ -104,7 +104,7 @@ func (c *Client) try(ctx context.Context, q question) ([]shard.Page, error) {
 		}
 		switch {
 		case a.status == http.StatusOK:
-			pages, err := c.pages(a, &q, call.Endpoint)
+			pages, err := c.pages(a, &q, call)
 			a.free()
 			return pages, err
 		case a.status == http.StatusTooManyRequests:

@@ -41,6 +41,9 @@ type quota struct {
 	endpoint shard.Endpoint
 	bucket   *rate.Limiter
 	log      quotaLog
+	stamps   quotaStamps
+	all      []time.Time // memory of untilFree
+	ours     []time.Time
 	meter    quotaMeter
 	known    LimitKnown
 	quotaTerms
@@ -49,6 +52,7 @@ type quota struct {
 	flying     int   // requests whose Observe is still to come
 	hearing    int   // of them, those whose answer has begun, and is a refusal
 	trials     int   // of them, those beyond what has held so far
+	calm       bool  // nobody was refused for a while
 	proven     bool  // something was let through since the last refusal; until then requests go one by one
 	headerless int   // so many more replies without headers, and the limit is no longer waited for
 	pause      time.Time
@@ -123,4 +127,15 @@ func (q *quota) margin() time.Duration {
 }
 
 // recent returns the requests that may be in the server's log for a request sent at t.
-func (q *quota) recent(t time.Time) quotaLog { return q.log.after(t.Add(-q.window - q.margin())) }
+func (q *quota) recent(t time.Time) quotaLog {
+	if !q.sees() {
+		return q.log.after(t.Add(-q.window - q.margin()))
+	}
+	var in quotaLog
+	for _, r := range q.log.after(t.Add(-2 * q.window)) { // no margin is as long as the window
+		if q.leaves(r).After(t) {
+			in = append(in, r)
+		}
+	}
+	return in
+}

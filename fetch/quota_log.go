@@ -14,6 +14,10 @@ type quotaRequest struct {
 	open    bool // Observe or Return is still to come
 	heard   bool // its answer is a refusal of which the rest is still to come
 	trial   bool // beyond what has held so far
+	early   bool // let through because the server's stamps said so
+
+	stamped bool
+	ahead   time.Duration // what the server's clock said when it saw the request, less what ours did when it was sent
 }
 
 // quotaOrigin tells who sent a request.

@@ -20,7 +20,7 @@ func (q *quota) observe(now time.Time, r *quotaRequest, a Answer) {
 	case a.RetryAfter > 0: // the API is out of order, and says for how long
 		q.holdFor(now, a.RetryAfter)
 	case r.at.After(q.refusedAt):
-		q.accept()
+		q.accept(r)
 	}
 	q.bucket.SetLimitAt(now, q.speed(now))
 }
@@ -45,10 +45,14 @@ func (q *quota) land(r *quotaRequest) {
 	}
 }
 
+// calmWindows is for how long nobody may have been refused before the margin shrinks: what was learned last may yet be wrong.
+const calmWindows = 2
+
 // accept ends the caution after a refusal, and that of the very first request: with its reply, the list says what its
 // limit is.
-func (q *quota) accept() {
+func (q *quota) accept(r *quotaRequest) {
 	q.strikes = 0
+	q.calm = r.at.After(q.refusedAt.Add(calmWindows * q.window))
 	q.headerless = max(0, q.headerless-1)
 	q.proven = q.limit != 0 || q.headerless == 0
 }

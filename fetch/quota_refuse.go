@@ -9,7 +9,7 @@ import "time"
 // of them lowers the number of requests that were accepted, so each is judged from what was believed before it, and
 // the order in which they come back makes no difference.
 func (q *quota) refuse(now time.Time, r *quotaRequest, a Answer) {
-	r.refused = true
+	r.refused, q.calm = true, false
 	q.refusals++
 	if q.limit == Unlimited { // so it is not; and there is no log to learn from
 		q.known, q.quotaTerms = LimitUnknown, unknownTerms()
@@ -26,6 +26,10 @@ func (q *quota) refuse(now time.Time, r *quotaRequest, a Answer) {
 		}
 	}
 	q.hold(now, a.RetryAfter)
+	if r.early && !r.trial { // it went only because of the stamps: that is what was wrong
+		q.stamps.refuted = true
+		return
+	}
 	q.judge(now, r, a)
 }
 

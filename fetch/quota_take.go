@@ -15,7 +15,7 @@ func (q *quota) take(now time.Time) (*quotaRequest, time.Duration) {
 	if wait := q.wait(now); wait > 0 {
 		return nil, wait
 	}
-	r := &quotaRequest{at: now, open: true, trial: q.beyond(now)}
+	r := &quotaRequest{at: now, open: true, trial: q.beyond(now), early: q.untilFreeUnseen(now) > 0}
 	q.flying++
 	if r.trial {
 		q.trials++
@@ -84,23 +84,7 @@ func (q *quota) beyond(now time.Time) bool {
 		return false
 	}
 	r := q.log.ours(q.low)
-	return r != nil && r.at.Add(q.window+q.margin()).After(now)
-}
-
-// untilFree returns the time until the requests that stand in the way have left the server's log: of all that are
-// known there may be as many as the server allows, of ours as many as we allow ourselves.
-func (q *quota) untilFree(now time.Time) time.Duration {
-	if q.limit == 0 {
-		return 0
-	}
-	var blocking time.Time
-	if r := q.log.ours(q.limit); r != nil {
-		blocking = r.at
-	}
-	if i := len(q.log) - q.ceiling; q.ceiling > 0 && i >= 0 {
-		blocking = laterOf(blocking, q.log[i].at)
-	}
-	return blocking.Add(q.window + q.margin()).Sub(now)
+	return r != nil && q.leaves(r).After(now)
 }
 
 // untilToken returns the time until the bucket has a whole token. Rounding must not make it nothing, which would let the
