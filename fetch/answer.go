@@ -92,7 +92,7 @@ func (a *answer) cached() bool { return a.header.Get("X-Cache") == "HIT" }
 
 // quota returns what the answer says about the endpoint's quota.
 func (a *answer) quota() Answer {
-	q := Answer{Refused: a.status == http.StatusTooManyRequests}
+	q := Answer{Refused: a.status == http.StatusTooManyRequests, Cached: a.cached()}
 	if q.Refused || a.status >= 500 {
 		q.RetryAfter = a.retryAfter()
 	}

@@ -50,6 +50,7 @@ type Pacer struct {
 	mu     sync.Mutex
 	quotas [2]*quota // in order of preference
 	line   quotaLine
+	hits   hitsKnown
 }
 
 // NewPacer returns a Pacer with both quotas unspent; Restore tells it otherwise.
@@ -80,6 +81,7 @@ type Answer struct {
 	Limit      int           // requests per window, from the headers; 0: there were none
 	Remaining  int
 	Reset      time.Duration // until the oldest request that the server remembers is forgotten
+	Cached     bool          // from the API's cache, so that it may not have been counted
 	Free       bool          // known not to have been counted
 }
 
@@ -180,7 +182,9 @@ func (p *Pacer) Refused(c Call) {
 
 // Observe takes note of the answer to c.
 func (p *Pacer) Observe(c Call, a Answer) {
-	p.change(c, func(q *quota, now time.Time) { q.observe(now, c.request, a) })
+	p.change(c, func(q *quota, now time.Time) {
+		q.observe(now, c.request, p.weigh(q, a))
+	})
 }
 
 // Stamped tells what the server's clock said when it saw the request of c, whose answer was observed.

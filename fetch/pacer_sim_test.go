@@ -126,6 +126,8 @@ type simAPI struct {
 	net          simNetwork
 	lost         func(k uint64) bool // requests that are counted, but never answered
 	clock        simClock            // what its cursors tell
+	hit          func(k uint64) bool // requests that are answered from the cache
+	freeHits     bool                // which does not count
 
 	mu    sync.Mutex
 	calls []Call
@@ -139,6 +141,7 @@ func newSimAPI(seed uint64) *simAPI {
 		stream: &simLimiter{limit: Limit{50, time.Minute}},
 		net:    simNetwork{seed, simInternet, [2]time.Duration{3000 * time.Millisecond, 3700 * time.Millisecond}, 0},
 		lost:   func(uint64) bool { return false },
+		hit:    func(uint64) bool { return false },
 		clock:  func(seen time.Time) time.Time { return seen.Add(-17 * time.Minute) },
 	}
 }
@@ -154,21 +157,27 @@ func (s *simAPI) get(p *Pacer, c Call) bool {
 	}
 
 	time.Sleep(up)
-	a := limiter.arrive()
-	limiter.tally(a)
+	a := Answer{Cached: s.hit(k)}
+	if !a.Cached || !s.freeHits {
+		a = limiter.arrive()
+		limiter.tally(a)
+		a.Cached = s.hit(k)
+	}
 	came := time.Now()
 	switch {
 	case s.lost(k):
 		page, a = 30*time.Second, Answer{}
 	case a.Refused:
 		page = s.net.refusal
+	case a.Cached:
+		page = 200 * time.Millisecond
 	}
 	if c.Endpoint == shard.Stream && limiter == s.list { // one bucket for both: only the list says so
 		a.Limit, a.Remaining, a.Reset = 0, 0, 0
 	}
 	time.Sleep(max(page-up, down))
 	p.Observe(c, a)
-	if !a.Refused && !s.lost(k) {
+	if !a.Refused && !a.Cached && !s.lost(k) {
 		p.Stamped(c, s.clock(came.Add(simQuery(r))).Truncate(time.Millisecond))
 	}
 	s.ban(c.Endpoint, a)

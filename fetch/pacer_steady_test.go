@@ -146,6 +146,12 @@ func TestPacerUsesTheQuotaOfOtherServers(t *testing.T) {
 		{"replies lost", func(s *simAPI) {
 			s.lost = func(k uint64) bool { return k%20 == 7 }
 		}, simUse{0.98, 0.98, [2]int{0, 2}, 2}},
+		{"answers from the cache are free", func(s *simAPI) {
+			s.hit, s.freeHits = oneInTwenty, true
+		}, simUse{0.98, 0.98, [2]int{0, 2}, 2}},
+		{"answers from the cache are counted", func(s *simAPI) {
+			s.hit = oneInTwenty
+		}, simUse{0.98, 0.98, [2]int{0, 1}, 1}},
 		{"jitter beyond the margin", func(s *simAPI) {
 			s.net.oneWay = simJitter
 		}, simUse{0.94, 0.93, [2]int{6, 9}, 3}},
@@ -187,6 +193,8 @@ func TestPacerBelievesTheHeadersOverAChance(t *testing.T) {
 		})
 	}
 }
+
+func oneInTwenty(k uint64) bool { return k%20 == 11 }
 
 // simJitter delays one request in twenty by up to 2.5 s, which no margin of one second covers.
 func simJitter(r *rand.Rand) time.Duration {

@@ -3,8 +3,11 @@ package fetch
 import (
 	"context"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -81,4 +84,33 @@ func (w *world) wantNoLockStep(e apisim.Endpoint) {
 			w.t.Fatalf("two requests within %s, want them %s apart", apart, time.Second/quotaSpeed)
 		}
 	}
+}
+
+// Somebody else has just asked the same as every third request, and its answer comes from the cache for nothing: who pays for it
+// leaves that much of the quota unused.
+func TestTheClientGivesBackWhatWasFree(t *testing.T) {
+	api, err := apisim.Profile(apisim.Challenge)
+	if err != nil {
+		t.Fatal(err)
+	}
+	api.FreeHits = true
+	var n atomic.Int64
+	before := func(next http.Handler, w http.ResponseWriter, r *http.Request) {
+		if k := n.Add(1); k%3 == 0 && r.Method == http.MethodGet {
+			other := r.Clone(r.Context())
+			other.Header.Set("X-API-Key", fmt.Sprintf("ds_%032x", k))
+			next.ServeHTTP(httptest.NewRecorder(), other)
+		}
+		next.ServeHTTP(w, r)
+	}
+	play(t, scene{api: api, pacer: allTold, caps: both, between: before}, func(w *world) {
+		w.readFor(20*time.Minute, 16)
+		if got := w.counts(apisim.Feed).Limited + w.counts(apisim.List).Limited; got > 0 {
+			t.Errorf("refused %d times, want never", got)
+		}
+		all := w.Traffic()
+		if paid := float64(all.List + all.Stream - all.Cached); paid < 0.95*20*60 || all.Cached < 300 {
+			t.Errorf("%.0f requests paid for and %d free, want at least 1140 and 300", paid, all.Cached)
+		}
+	})
 }

@@ -48,13 +48,16 @@ type quota struct {
 	known    LimitKnown
 	quotaTerms
 
-	stored     Limit // by the run before
-	flying     int   // requests whose Observe is still to come
-	hearing    int   // of them, those whose answer has begun, and is a refusal
-	trials     int   // of them, those beyond what has held so far
-	calm       bool  // nobody was refused for a while
-	proven     bool  // something was let through since the last refusal; until then requests go one by one
-	headerless int   // so many more replies without headers, and the limit is no longer waited for
+	stored     Limit     // by the run before
+	flying     int       // requests whose Observe is still to come
+	hearing    int       // of them, those whose answer has begun, and is a refusal
+	trials     int       // of them, those beyond what has held so far
+	givenBack  time.Time // when a slot was last, because its answer was free
+	doubt      int       // so much of the ceiling may have been free answers, which were taken for counted
+	hitsCount  bool      // and yet somebody was refused
+	calm       bool      // nobody was refused for a while
+	proven     bool      // something was let through since the last refusal; until then requests go one by one
+	headerless int       // so many more replies without headers, and the limit is no longer waited for
 	pause      time.Time
 
 	// The last overshoot: the requests refused before we heard of it.

@@ -14,6 +14,7 @@ type quotaRequest struct {
 	open    bool // Observe or Return is still to come
 	heard   bool // its answer is a refusal of which the rest is still to come
 	trial   bool // beyond what has held so far
+	cached  bool // nobody knows whether it was counted, because its answer came from the API's cache
 	early   bool // let through because the server's stamps said so
 
 	stamped bool
@@ -65,11 +66,22 @@ func (l quotaLog) after(t time.Time) quotaLog {
 func (l quotaLog) upTo(t time.Time) quotaLog { return l[:len(l)-len(l.after(t))] }
 
 // counted counts what we sent, without the refusals of the overshoot that began at the given time. Requests without
-// an answer yet count as accepted.
+// an answer yet count as accepted, those that may not have been counted do not.
 func (l quotaLog) counted(overshotAt time.Time) int {
 	n := 0
 	for _, r := range l {
-		if r.origin != ofOthers && !(r.refused && !r.at.Before(overshotAt)) {
+		if r.origin != ofOthers && !r.cached && !(r.refused && !r.at.Before(overshotAt)) {
+			n++
+		}
+	}
+	return n
+}
+
+// doubtful counts the requests of which nobody knows whether they were counted.
+func (l quotaLog) doubtful() int {
+	n := 0
+	for _, r := range l {
+		if r.cached {
 			n++
 		}
 	}

@@ -11,8 +11,10 @@ func (q *quota) observe(now time.Time, r *quotaRequest, a Answer) {
 	if a.Limit > 0 {
 		q.obey(r, a)
 	}
+	r.cached = a.Cached && !a.Refused
 	if a.Free && !a.Refused {
 		q.log.remove(r)
+		q.givenBack = now
 	}
 	switch {
 	case a.Refused:

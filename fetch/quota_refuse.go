@@ -26,6 +26,9 @@ func (q *quota) refuse(now time.Time, r *quotaRequest, a Answer) {
 		}
 	}
 	q.hold(now, a.RetryAfter)
+	if q.limit > 0 && !r.trial && now.Sub(q.givenBack) < 2*q.window {
+		q.hitsCount = true
+	}
 	if r.early && !r.trial { // it went only because of the stamps: that is what was wrong
 		q.stamps.refuted = true
 		return
@@ -138,12 +141,20 @@ func (q *quota) aligned() bool {
 // adopt takes n for the limit. Only in a window that is certain it is also the most that can be had.
 func (q *quota) adopt(now time.Time, n int) {
 	q.settle(n)
+	q.doubt = q.recent(q.overshotAt).doubtful()
+	q.ceiling += q.doubt
 	q.known = LimitLearned
 	if !q.sure {
-		q.ceiling = 0
+		q.ceiling, q.doubt = 0, 0
 	}
 	q.raiseAt = now.Add(time.Duration(q.patience) * q.window)
+	if q.doubt > 0 { // the list may tell
+		q.raiseAt = q.raiseAt.Add(doubtWindows * q.window)
+	}
 }
+
+// doubtWindows is for how long it is left open whether answers from the cache are free, before it is tried out.
+const doubtWindows = 4
 
 // The steps and the most by which the margin grows, in shares of the window, and at most half a second a step.
 const (
@@ -157,6 +168,7 @@ const longestPatience = 64
 
 // yield draws the consequence of a refusal that nobody foresaw, where n requests were accepted.
 func (q *quota) yield(now time.Time, n int) {
+	q.doubt = 0
 	step := min(lateStep, q.window/lateShare)
 	switch {
 	case q.limit > q.low: // what was asked back is not to be had yet

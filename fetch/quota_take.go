@@ -65,10 +65,13 @@ func (q *quota) wait(now time.Time) time.Duration {
 
 // raise asks back half of what was yielded to others.
 func (q *quota) raise(now time.Time) {
-	if q.limit == 0 || q.limit == q.ceiling || now.Before(q.raiseAt) {
+	if q.limit == 0 || q.limit == q.ceiling && q.low == q.limit || now.Before(q.raiseAt) {
 		return
 	}
-	q.low = q.limit
+	q.low = q.limit // it has held
+	if q.limit == q.ceiling {
+		return
+	}
 	if q.ceiling > 0 {
 		q.limit += (q.ceiling - q.limit + 1) / 2
 	} else {
