@@ -182,11 +182,21 @@ func (s *simulation) done() (n int) {
 	return n
 }
 
-// lied notes that a shard was told an end that is none.
-func (s *simulation) lied(r *http.Request) {
+// lie is the place in a request's context for whether its answer says of an end that is none.
+type lie struct{}
+
+// heard notes that a shard was told an end that is none: by the API itself, or by what that has kept of such an answer, which may
+// have been another shard's. Nobody heard it where there is no answer.
+func (s *simulation) heard(r *http.Request, resp *http.Response, lied bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if number, ok := r.Context().Value(asks{}).(int); ok {
+	question := r.URL.RequestURI()
+	if resp != nil && resp.Header.Get("X-Cache") == "HIT" {
+		lied = s.liars[question]
+	} else {
+		s.liars[question] = lied
+	}
+	if number, ok := r.Context().Value(asks{}).(int); ok && lied && resp != nil {
 		s.lies[number]++
 	}
 }

@@ -55,7 +55,9 @@ func (l *line) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	l.say("%s %s", name, query(r))
 	l.served.Add(1)
-	resp, err := l.exchange(r)
+	lied := false
+	resp, err := l.exchange(r.WithContext(context.WithValue(r.Context(), lie{}, &lied)))
+	l.heard(r, resp, lied)
 	if r.Context().Err() == nil {
 		l.say("%s → %s", name, told(resp, err))
 	}

@@ -28,6 +28,7 @@ type process struct {
 	dead     bool
 	stopped  time.Time
 	complete bool
+	vain     bool // it did not find the database
 }
 
 func (s *simulation) start() *process {
@@ -161,6 +162,7 @@ func (p *process) walk(ctx context.Context) (coordinator.Outcome, error) {
 	store := &database{p.simulation, p}
 	checkpoints, err := store.Load(ctx)
 	if err != nil {
+		p.vain = true
 		return coordinator.Outcome{}, err
 	}
 	c, err := coordinator.New(coordinator.Config{

@@ -120,7 +120,7 @@ func (s *simulation) control(e apisim.Endpoint) func(*http.Request) apisim.Fault
 		for _, t := range pageTroubles {
 			if (t.fits == nil || t.fits(e, r)) && s.weather.strikes(t.trouble) {
 				if t.trouble == badEarlyEnd {
-					s.lied(r)
+					*r.Context().Value(lie{}).(*bool) = true
 				}
 				s.say("    %s", t.trouble)
 				return t.make(s.weather)
