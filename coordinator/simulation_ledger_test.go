@@ -57,6 +57,7 @@ func (s *simulation) failover(name string) {
 	}
 	s.unsplit += len(s.rows) - len(rows)
 	s.rows = rows
+	s.lastID = slices.MaxFunc(rows, func(a, b *row) int { return cmp.Compare(a.ID, b.ID) }).ID // it is given again: sequences go back, too
 }
 
 // row returns a shard's row; one of no shard and no run, where a failover has undone the split that made it. The caller holds mu.

@@ -203,7 +203,7 @@ func (c *commitment) fenced() (landed bool, err error) {
 	r := c.row(c.batch.From.ID)
 	ours := r.run == c.p.number
 	switch {
-	case ours && r.Seq == c.batch.From.Seq && r.State != shard.Done:
+	case ours && r.Seq == c.batch.From.Seq && r.Window == c.batch.From.Window && r.State != shard.Done:
 		return false, nil
 	case c.sent && ours && r.Seq == c.batch.From.Seq+1:
 		return true, nil
@@ -216,7 +216,7 @@ func (c *commitment) land() (shard.Counts, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r := c.row(c.batch.From.ID)
-	if r.Seq != c.batch.From.Seq || r.run != c.p.number {
+	if r.Seq != c.batch.From.Seq || r.run != c.p.number || r.Window != c.batch.From.Window {
 		return shard.Counts{}, shard.ErrStale
 	}
 	b := c.batch

@@ -74,7 +74,7 @@ func Compare(a, b Checkpoint) int { return cmp.Compare(b.Window.Start, a.Window.
 
 // Batch is consecutive pages of a shard that are committed together.
 type Batch struct {
-	From    Checkpoint // what they start from; only From.ID and From.Seq are compared with the row
+	From    Checkpoint // what they start from; From.ID, From.Seq and From.Window are compared with the row
 	Events  []Event    // in the API's order; the Sink may sort them
 	Rejects []Reject
 	// Seen is what the shard counted itself: Received, OutOfWindow, OutOfOrder, and as Duplicates the records it dropped

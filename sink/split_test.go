@@ -1,6 +1,7 @@
 package sink
 
 import (
+	"errors"
 	"sync"
 	"testing"
 
@@ -82,8 +83,11 @@ func TestManySplitAtOnce(t *testing.T) {
 	b := newBench(t, windows...)
 	hold(t, b.Postgres)
 	var all sync.WaitGroup
+	var batches []shard.Batch // made before the first piece moves the others on
 	for n := range shards {
-		next := halved(b.begin(t, n+1), 1000*(shards-n-1), 10)
+		batches = append(batches, halved(b.begin(t, n+1), 1000*(shards-n-1), 10))
+	}
+	for n, next := range batches {
 		all.Go(func() {
 			if _, err := b.Commit(t.Context(), next); err != nil {
 				t.Errorf("shard %d: %v", n+1, err)
@@ -122,6 +126,32 @@ func TestAPieceOfTheLastMomentIsClaimed(t *testing.T) {
 		}
 	}
 	equal(t, "windows", len(old.tiles(t)), 2)
+}
+
+// A database that went back in time has forgotten a split, and gives the id of the piece to that of another one. The batch of the
+// first, on its way all the while, would lead the checkpoint of the second to where nobody has read.
+func TestABatchOfAForgottenPieceIsStale(t *testing.T) {
+	b := newBench(t)
+	hold(t, b.Postgres)
+	from := b.begin(t, 1)
+	_, err := b.Commit(t.Context(), halved(from, 0, 10))
+	must(t, err)
+	forgotten := b.begin(t, 1)
+	_, err = b.pool.Exec(t.Context(), `
+		delete from ingestion_shards where parent_id is not null;
+		truncate ingested_events;
+		update ingestion_shards set seq = 0, window_start = '-infinity', received = 0, events = 0;
+		select setval(pg_get_serial_sequence('ingestion_shards', 'id'), max(id)) from ingestion_shards`)
+	must(t, err)
+	_, err = b.Commit(t.Context(), halved(from, 0, 5))
+	must(t, err)
+	equal(t, "id of the other piece", b.tiles(t)[0].ID, forgotten.ID)
+	_, err = b.Commit(t.Context(), batch(forgotten, events(10, 10)))
+	if !errors.Is(err, shard.ErrStale) {
+		t.Errorf("the batch of a piece that is forgotten: %v", err)
+	}
+	equal(t, "seq of the other piece", b.tiles(t)[0].Seq, 0)
+	b.usable(t)
 }
 
 // What lies in a piece although its parent stored it, because its timestamp is wrong, is missing from neither.
