@@ -72,15 +72,7 @@ func (c *Coordinator) attempt(ctx, work context.Context, cp shard.Checkpoint, a 
 	c.progress.waits(cp.Shard, forBegin)
 	at, err := c.store.Begin(ctx, cp.ID)
 	if err != nil {
-		if errors.Is(err, shard.ErrStale) && c.isDone(ctx, cp.ID) {
-			c.progress.set(cp.Shard, shard.Done)
-			return nil
-		}
-		if c.isForgotten(ctx, &cp) {
-			c.progress.drop(cp.Shard)
-			return errForgotten
-		}
-		return fmt.Errorf("begin an attempt: %w", err)
+		return c.notBegun(ctx, &cp, err)
 	}
 	if c.config.Sequential {
 		if err := c.handOver(ctx, &at); err != nil {
@@ -104,6 +96,23 @@ func (c *Coordinator) attempt(ctx, work context.Context, cp shard.Checkpoint, a 
 	failpoint.Hit("shard.done")
 	c.progress.set(at.Shard, shard.Done)
 	return nil
+}
+
+// notBegun looks at the ledger for why an attempt could not begin. Where that is away, nothing is known yet.
+func (c *Coordinator) notBegun(ctx context.Context, cp *shard.Checkpoint, err error) error {
+	if errors.Is(err, shard.ErrStale) && c.isDone(ctx, cp.ID) {
+		c.progress.set(cp.Shard, shard.Done)
+		return nil
+	}
+	forgotten, unknown := c.isForgotten(ctx, cp)
+	switch {
+	case forgotten:
+		c.progress.drop(cp.Shard)
+		return errForgotten
+	case unknown != nil:
+		return fmt.Errorf("begin an attempt: %w, and whether the shard is still there: %w", err, unknown)
+	}
+	return fmt.Errorf("begin an attempt: %w", err)
 }
 
 // isDone tells whether the ledger has the shard as done: its last commit may have landed although nobody heard of it.

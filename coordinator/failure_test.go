@@ -47,6 +47,29 @@ func TestAnUnknownErrorFailsItsShardAtOnce(t *testing.T) {
 	})
 }
 
+// The database went back in time to before a split, and is away when the piece is looked for: seeds 7173 and 7198 of the swarm.
+func TestAPieceThatIsForgottenIsNoFailure(t *testing.T) {
+	inJob(t, 3, func(j *job) {
+		j.store.edit(2, func(cp *shard.Checkpoint) { cp.Parent = 1 })
+		away := 0
+		j.store.OnBegin = func(cp shard.Checkpoint) error {
+			if cp.Shard == 2 {
+				j.store.forget(cp.ID)
+				away = 3
+				return errGone
+			}
+			return nil
+		}
+		j.store.OnLoad = func() error {
+			if away--; away >= 0 {
+				return &shard.TransientError{Err: errWire}
+			}
+			return nil
+		}
+		j.wantOutcome(j.run(j.Context()), 2, 0, 0)
+	})
+}
+
 func TestAStuckShardFailsAtItsLimit(t *testing.T) {
 	for _, limit := range []int{1, 2, 5} {
 		inJob(t, 3, func(j *job) {

@@ -91,6 +91,9 @@ func (l *ledger) Begin(ctx context.Context, id int64) (shard.Checkpoint, error) 
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	row := l.shards[id]
+	if row == nil {
+		return shard.Checkpoint{}, errGone
+	}
 	if row.State == shard.Done {
 		return shard.Checkpoint{}, fmt.Errorf("row %d is done: %w", id, shard.ErrStale)
 	}
@@ -182,7 +185,17 @@ func (l *ledger) began(shard int, ok bool) {
 func (l *ledger) row(id int64) shard.Checkpoint {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.shards[id] == nil {
+		return shard.Checkpoint{}
+	}
 	return *l.shards[id]
+}
+
+// forget takes a row away, as a database does that went back in time.
+func (l *ledger) forget(id int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.shards, id)
 }
 
 // edit changes a row before the run, to set a scene.

@@ -139,10 +139,13 @@ func (c *Coordinator) adopt(ctx context.Context) {
 
 // isForgotten tells whether a piece is in the ledger no more: a database that failed over to a standby, which was behind, has
 // the window whole again.
-func (c *Coordinator) isForgotten(ctx context.Context, cp *shard.Checkpoint) bool {
+func (c *Coordinator) isForgotten(ctx context.Context, cp *shard.Checkpoint) (bool, error) {
 	if cp.Parent == 0 {
-		return false
+		return false, nil
 	}
 	all, err := c.store.Load(ctx)
-	return err == nil && !slices.ContainsFunc(all, func(r shard.Checkpoint) bool { return r.ID == cp.ID })
+	if err != nil {
+		return false, err
+	}
+	return !slices.ContainsFunc(all, func(r shard.Checkpoint) bool { return r.ID == cp.ID }), nil
 }
