@@ -27,20 +27,22 @@ func prune(ctx context.Context, tx pgx.Tx, jobID int64, newest int) error {
 	return nil
 }
 
-const oldShards = `s.job_id = $1 and s.round > 1 and s.round <= $2 and s.state = 'done'`
-
-const lockOldLetters = `
-select from public.dead_letters d
-where d.shard_id in (select s.id from public.ingestion_shards s where ` + oldShards + `) order by d.id for update`
-
-const lockOldShards = `select from public.ingestion_shards s where ` + oldShards + ` order by s.id for update`
-
-const mergeOldShards = `
-with old as (
+// oldShards are the rows to be summed up, with the one that stays of each group.
+const oldShards = `
   select s.*, min(s.id) over (partition by w.shard) as into_id
   from public.ingestion_shards s left join public.ingestion_shards w
     on w.job_id = s.job_id and w.round = 1 and s.window_start >= w.window_start and s.window_end <= w.window_end
-  where ` + oldShards + `
+  where s.job_id = $1 and s.round > 1 and s.round <= $2 and s.state = 'done'`
+
+const lockOldLetters = `
+select from public.dead_letters d
+where d.shard_id in (select o.id from (` + oldShards + `) o where o.id <> o.into_id) order by d.id for update`
+
+const lockOldShards = `
+select from public.ingestion_shards r where r.id in (select o.id from (` + oldShards + `) o) order by r.id for update`
+
+const mergeOldShards = `
+with old as (` + oldShards + `
 ), moved as (
   update public.dead_letters d set shard_id = o.into_id from old o where d.shard_id = o.id and o.id <> o.into_id
 ), gone as (

@@ -87,8 +87,11 @@ func (f *followSoak) reportRequests(line liner) {
 			doubts++
 		}
 	}
-	if idle.rounds == 0 || busy.rounds == 0 || idle.pages != idle.rounds {
+	if idle.pages != idle.rounds || busy.rounds == 0 {
 		f.t.Errorf("idle rounds must take one page each: idle %s, others %s", &idle, &busy)
+	}
+	if idle.rounds == 0 && f.unit > time.Second { // in the short form a busy machine may load until the source goes on
+		f.t.Error("no round was idle")
 	}
 	refused := 0
 	for _, a := range f.front.between(time.Time{}, time.Now()) {
