@@ -24,6 +24,8 @@ type Config struct {
 	Sequential bool
 	// Oldest is the oldest event known of the source: a window that is open to the past is split from there. Zero: it is not split.
 	Oldest shard.Instant
+	// Gate is where the operator holds the run up; the time for which it is shut takes nothing from GiveUpAfter. Nil: it never is.
+	Gate *shard.Gate
 	// Waits puts into words what a shard in this phase waits for, where somebody knows better than "the API" and "the database".
 	Waits func(shard.Phase) string
 	Log   *slog.Logger

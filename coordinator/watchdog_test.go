@@ -136,3 +136,25 @@ func TestManyWaitingShardsAreNotAllNamed(t *testing.T) {
 		j.wantWords(text, "more wait for")
 	})
 }
+
+// A run that its operator holds is not given up, and has all of its patience again when he lets go: the API then never answers.
+func TestTheWatchdogSleepsWhileTheRunIsHeld(t *testing.T) {
+	inJob(t, 1, func(j *job) {
+		j.config.GiveUpAfter, j.config.Gate, j.source.Latency = 10*time.Minute, new(shard.Gate), 24*time.Hour
+		said := j.hears()
+		began := time.Now()
+		for _, at := range []time.Duration{4 * time.Minute, 3 * time.Hour} {
+			time.AfterFunc(at, func() { j.config.Gate.Turn() })
+		}
+		time.AfterFunc(3*time.Hour, func() {
+			if text := said.String(); text != "" {
+				j.Errorf("a held run was warned of:\n%s", text)
+			}
+		})
+		o := j.run(j.Context())
+		if took := time.Since(began); !errors.Is(o.Cause, coordinator.ErrGaveUp) || took != 3*time.Hour+10*time.Minute {
+			j.Errorf("%v after %s", o.Cause, took)
+		}
+		j.wantWords(said.String(), "giving_up_in=5m0s")
+	})
+}

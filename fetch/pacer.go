@@ -16,6 +16,7 @@ import (
 type PacerConfig struct {
 	List, Stream Limit         // zero: found out from headers and refusals
 	MaxWait      time.Duration // a longer wait, such as a Retry-After, ends the run; default 15 minutes
+	Gate         *shard.Gate   // while it is shut, nothing is let through; default: it never is
 	Log          *slog.Logger  // refusals, and what is learned from them; default slog.Default
 }
 
@@ -95,11 +96,13 @@ var ErrNoEndpoint = errors.New("no endpoint is usable for this request")
 // Callers are served in the order in which they came. With more fetchers than requests a minute, a cursor that lives
 // 120 s would else die in the hands of the unlucky ones.
 //
+// Nothing is taken while the gate is shut.
+//
 // Where every usable endpoint lets nothing through for longer than MaxWait, the error is a *shard.StopError.
 func (p *Pacer) Take(ctx context.Context, usable func(shard.Endpoint) bool) (Call, error) {
 	w := new(quotaWaiter)
 	defer p.leave(w)
-	for ctx.Err() == nil {
+	for ctx.Err() == nil && p.Gate.Pass(ctx) == nil {
 		wants := [2]bool{usable(p.quotas[0].endpoint), usable(p.quotas[1].endpoint)}
 		if wants == [2]bool{} {
 			return Call{}, ErrNoEndpoint
@@ -110,6 +113,7 @@ func (p *Pacer) Take(ctx context.Context, usable func(shard.Endpoint) bool) (Cal
 		}
 		select {
 		case <-w.again:
+		case <-p.Gate.Changed():
 		case <-time.After(wait):
 		case <-ctx.Done():
 		}
@@ -121,6 +125,9 @@ func (p *Pacer) Take(ctx context.Context, usable func(shard.Endpoint) bool) (Cal
 func (p *Pacer) tryTake(w *quotaWaiter, wants [2]bool) (Call, time.Duration, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if _, shut := p.Gate.Shut(); shut { // just now: who stands in line keeps the place
+		return Call{}, 0, nil
+	}
 	now := time.Now()
 	wait, near := time.Duration(untilReply), false
 	for i, q := range p.quotas {

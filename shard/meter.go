@@ -15,11 +15,12 @@ const (
 	Pacing                // waiting for quota
 	Pausing               // between two tries of the same request
 	Queueing              // waiting for the sink, or for memory
+	Held                  // the operator has shut the gate
 	phases
 )
 
 // AtSource tells whether the phase is one of the way of a page from the API.
-func (p Phase) AtSource() bool { return p == Fetching || p == Pacing || p == Pausing }
+func (p Phase) AtSource() bool { return p == Fetching || p == Pacing || p == Pausing || p == Held }
 
 // Meter holds the live counters of one shard, for the screen only: the truth is the checkpoint. It is written by the two
 // halves and may be read at any time.

@@ -40,6 +40,7 @@ func (e *LockedError) Is(target error) bool { return target == ErrJobLocked }
 type JobLock struct {
 	p    *Postgres
 	conn *pgx.Conn
+	told bool // by this session: that the operator holds the run
 }
 
 const (
@@ -71,7 +72,7 @@ func (p *Postgres) Lock(ctx context.Context) (*JobLock, error) {
 // a lost connection it takes the lock again, so that a restart of the server does not end the run. Until it could, two runs
 // may believe that the job is theirs; the shards' rows know better. nil: ctx has ended.
 func (l *JobLock) Watch(ctx context.Context) error {
-	for shard.Sleep(ctx, lockPing) == nil {
+	for l.rest(ctx) == nil {
 		if l.ping(ctx) == nil {
 			continue
 		}
@@ -89,11 +90,14 @@ func (l *JobLock) Close(ctx context.Context) {
 	_ = l.conn.Close(ctx) // a connection that cannot even be closed holds no lock for long
 }
 
-// ping is not broken off by the end of ctx: that would close the connection, and give the job back while its last commits are
+// ping tells, too, whether the operator holds the run, where that is news. It is not broken off by the end of ctx: that would close the connection, and give the job back while its last commits are
 // under way.
 func (l *JobLock) ping(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lockPing)
 	defer cancel()
+	if held := held(l.p.config.Gate); held != l.told {
+		return l.tell(ctx, held)
+	}
 	return l.conn.Ping(ctx)
 }
 
@@ -126,7 +130,7 @@ func (l *JobLock) take(ctx context.Context) error {
 	}
 	var got bool
 	if err = conn.QueryRow(ctx, tryLock, lockKey(l.p.config.Job)).Scan(&got); err == nil && got {
-		l.conn = conn
+		l.conn, l.told = conn, false
 		return l.claim(ctx)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
@@ -195,8 +199,11 @@ where l.locktype = 'advisory' and l.granted and l.objsubid = 1 and l.classid = $
 
 const terminateHolder = `select pg_catalog.pg_terminate_backend($1)`
 
-func lockKey(job string) int64 {
+func lockKey(job string) int64 { return advisory("sluice job " + job) }
+
+// advisory returns the number of the advisory lock of that name.
+func advisory(name string) int64 {
 	hash := fnv.New64a()
-	hash.Write([]byte("sluice job " + job))
+	hash.Write([]byte(name))
 	return int64(hash.Sum64())
 }

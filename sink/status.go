@@ -16,6 +16,7 @@ type Status struct {
 	Shards  []ShardStatus // of the current round, oldest window first
 	Earlier shard.Counts  // of all other rounds
 	Holder  *LockedError  // the run that holds the job now; nil: none
+	Paused  bool          // its operator has paused it
 }
 
 // ShardStatus is a checkpoint and when it moved.
@@ -44,10 +45,11 @@ func (p *Postgres) Status(ctx context.Context, name string) (*Status, error) {
 	if s.Earlier, err = p.Earlier(ctx, job.ID); err != nil {
 		return nil, err
 	}
-	if s.Holder, err = p.Holder(ctx, name); err != nil {
-		return nil, err
+	if s.Holder, err = p.Holder(ctx, name); err != nil || s.Holder == nil {
+		return s, err
 	}
-	return s, nil
+	s.Paused, err = p.paused(ctx, s.Holder)
+	return s, err
 }
 
 func (p *Postgres) readTimes(ctx context.Context, s *Status) error {
