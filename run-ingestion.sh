@@ -84,6 +84,19 @@ choose_database() {
 	alone=--no-deps # no server of ours beside it
 }
 
+# Where the page of a run in a container is to be seen on this machine, one run at a time: a second one goes on without.
+publish_page() {
+	port=${SLUICE_PAGE_PORT-55480}
+	export SLUICE_PAGE_URL="http://sluice:8080/" # for those in its network
+	[ -n "$port" ] || return 0
+	if [ -n "$(docker ps --quiet --filter "publish=$port")" ]; then
+		say "127.0.0.1:$port belongs to another container: the page of this run is not published (SLUICE_PAGE_PORT=… chooses another port)"
+		return 0
+	fi
+	export SLUICE_PAGE_URL="http://127.0.0.1:$port/"
+	alone="--publish 127.0.0.1:$port:8080 $alone"
+}
+
 run_in_docker() {
 	cd "$root"
 	alone=
@@ -93,7 +106,11 @@ run_in_docker() {
 		# shellcheck disable=SC2086 # a list of words
 		docker compose up -d --wait --build $services >&2 || die 'docker compose could not start the services (see above)'
 	fi
-	[ "$1" != run ] || alone="--use-aliases $alone" # Prometheus asks for sluice:8080
+	case $1 in run | sync | follow | backfill)
+		alone="--use-aliases $alone" # Prometheus asks for sluice:8080
+		publish_page
+		;;
+	esac
 	# shellcheck disable=SC2086 # some words or none
 	exec docker compose run --rm --build $alone sluice "$@"
 }
@@ -106,7 +123,7 @@ run_here() {
 		exit 1
 	}
 	# From where it stands the program knows the checkout, whose private PostgreSQL it uses.
-	[ "$1" != run ] || export SLUICE_LISTEN="${SLUICE_LISTEN-127.0.0.1:0}" # the page of the run, on a free port
+	case $1 in run | follow) export SLUICE_LISTEN="${SLUICE_LISTEN-127.0.0.1:0}" ;; esac # the page, on a free port
 	exec "$binary" "$@"
 }
 

@@ -20,6 +20,7 @@ type Progress struct {
 
 type track struct {
 	window shard.Window
+	parent int
 	before shard.Counts // committed by earlier runs
 	meter  shard.Meter
 	state  shard.State
@@ -29,6 +30,7 @@ type track struct {
 // ShardProgress is where one shard stands.
 type ShardProgress struct {
 	Shard      int
+	Parent     int // the shard whose window this one was split from; 0: it was planned as it is
 	Window     shard.Window
 	State      shard.State
 	Before     shard.Counts // committed before this run
@@ -58,9 +60,10 @@ type Snapshot struct {
 
 func newProgress(checkpoints []shard.Checkpoint) *Progress {
 	p := &Progress{started: time.Now(), shards: make(map[int]*track)}
+	parents := Parents(checkpoints)
 	for i := range checkpoints {
 		cp := &checkpoints[i]
-		p.shards[cp.Shard] = &track{window: cp.Window, before: cp.Counts, state: cp.State, wait: wait{what: forPlace, since: p.started}}
+		p.shards[cp.Shard] = &track{window: cp.Window, parent: parents[cp.Shard], before: cp.Counts, state: cp.State, wait: wait{what: forPlace, since: p.started}}
 		p.order = append(p.order, cp.Shard)
 	}
 	return p
@@ -85,16 +88,31 @@ func (p *Progress) begin(cp *shard.Checkpoint, clock *shard.Clock) *shard.Meter 
 func (p *Progress) arrange(all []shard.Checkpoint) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	parents := Parents(all)
 	for i := range all {
 		cp := &all[i]
 		if t := p.shards[cp.Shard]; t != nil {
-			t.window = cp.Window
+			t.window, t.parent = cp.Window, parents[cp.Shard]
 			continue
 		}
-		p.shards[cp.Shard] = &track{window: cp.Window, before: cp.Counts, state: cp.State, wait: wait{what: forPlace, since: time.Now()}}
+		p.shards[cp.Shard] = &track{window: cp.Window, parent: parents[cp.Shard], before: cp.Counts, state: cp.State, wait: wait{what: forPlace, since: time.Now()}}
 		p.order = append(p.order, cp.Shard)
 	}
 	slices.SortFunc(p.order, func(a, b int) int { return cmp.Compare(p.shards[a].window.Start, p.shards[b].window.Start) })
+}
+
+// Parents returns for each shard that was split from another one the number of that one.
+func Parents(all []shard.Checkpoint) map[int]int {
+	numbers, parents := map[int64]int{}, map[int]int{}
+	for i := range all {
+		numbers[all[i].ID] = all[i].Shard
+	}
+	for i := range all {
+		if of := numbers[all[i].Parent]; of != 0 {
+			parents[all[i].Shard] = of
+		}
+	}
+	return parents
 }
 
 // drop forgets a shard.
@@ -143,7 +161,7 @@ func (c *Coordinator) Progress() Snapshot {
 
 func (t *track) read(number int) ShardProgress {
 	return ShardProgress{
-		Shard: number, Window: t.window, State: t.state, Before: t.before,
+		Shard: number, Parent: t.parent, Window: t.window, State: t.state, Before: t.before,
 		Events: t.meter.Events.Load(), Received: t.meter.Received.Load(), Rejected: t.meter.Rejected.Load(),
 		Pages: t.meter.Pages.Load(), OldestSeen: shard.Instant(t.meter.OldestSeen.Load()),
 		Phase: shard.Phase(t.meter.Phase.Load()), LastCommit: t.meter.LastCommit.Load(),

@@ -23,6 +23,7 @@ type Round struct {
 	APITotal   int64         // events that the API counted on that page; 0: it told no number
 	Missing    int64         // of them, those that nothing in the ledger accounts for
 	MissedNew  int64         // of those, the ones that the round before did not miss
+	Requests   int64         // for pages, by all runs that worked on it
 	Counts     shard.Counts
 	Late       Late
 	StartedAt  time.Time
@@ -93,17 +94,18 @@ const updateRound = `update public.ingestion_jobs set round = $2, updated_at = n
 func (p *Postgres) LastRound(ctx context.Context, jobID int64) (*Round, error) {
 	ctx, cancel := p.bounded(ctx)
 	defer cancel()
-	r, err := scanRound(p.pool.QueryRow(ctx, selectLastRound, jobID))
+	r, err := scanRound(p.pool.QueryRow(ctx, selectRounds, jobID, 1))
 	if err != nil {
 		return nil, ledgerError(err, "read the last round of job %d", jobID)
 	}
 	return r, nil
 }
 
-const selectLastRound = `
+// selectRounds reads the newest rounds.
+const selectRounds = `
 select r.round, r.span_start, r.span_end, r.late_before, r.lookback, r.candidate, r.newest, coalesce(r.api_total, 0), r.missing,
   r.missing - coalesce((select b.missing from public.ingestion_rounds b where b.job_id = r.job_id and b.round = r.round - 1), 0),
-  r.started_at, r.finished_at,
+  r.requests, r.started_at, r.finished_at,
   n.received, n.events, n.duplicates, n.out_of_window, n.dead_letters, n.out_of_order,
   n.late_minute, n.late_ten_minutes, n.late_hour, n.late_older, n.late_most
 from public.ingestion_rounds r, lateral (
@@ -115,7 +117,7 @@ from public.ingestion_rounds r, lateral (
     coalesce(max(late_most), '0') as late_most
   from public.ingestion_shards s where s.job_id = r.job_id and s.round = r.round) n
 where r.job_id = $1
-order by r.round desc limit 1`
+order by r.round desc limit $2`
 
 func scanRound(row pgx.Row) (*Round, error) {
 	var r Round
@@ -124,7 +126,7 @@ func scanRound(row pgx.Row) (*Round, error) {
 	var finished *time.Time
 	n, l := &r.Counts, &r.Late
 	err := row.Scan(&r.Number, &start, &end, &before, &lookback, &candidate, &newest, &r.APITotal, &r.Missing, &r.MissedNew,
-		&r.StartedAt, &finished, &n.Received, &n.Events, &n.Duplicates, &n.OutOfWindow, &n.DeadLetters, &n.OutOfOrder,
+		&r.Requests, &r.StartedAt, &finished, &n.Received, &n.Events, &n.Duplicates, &n.OutOfWindow, &n.DeadLetters, &n.OutOfOrder,
 		&l.Minute, &l.TenMinutes, &l.Hour, &l.Older, &most)
 	r.Span = shard.Window{Start: instant(start), End: instant(end)}
 	r.LateBefore, r.Candidate, r.Newest = instant(before), instant(candidate), instant(newest)

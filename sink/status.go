@@ -15,6 +15,7 @@ type Status struct {
 	Job     *Job
 	Shards  []ShardStatus // of the current round, oldest window first
 	Earlier shard.Counts  // of all other rounds
+	Rounds  []*Round      // the last ones, the newest first; none of a job with its first load alone
 	Holder  *LockedError  // the run that holds the job now; nil: none
 	Paused  bool          // its operator has paused it
 }
@@ -44,6 +45,11 @@ func (p *Postgres) Status(ctx context.Context, name string) (*Status, error) {
 	}
 	if s.Earlier, err = p.Earlier(ctx, job.ID); err != nil {
 		return nil, err
+	}
+	if job.Round > 1 {
+		if s.Rounds, err = p.Rounds(ctx, job.ID); err != nil {
+			return nil, err
+		}
 	}
 	if s.Holder, err = p.Holder(ctx, name); err != nil || s.Holder == nil {
 		return s, err

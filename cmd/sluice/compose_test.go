@@ -169,7 +169,8 @@ func TestComposeSettings(t *testing.T) {
 }
 
 // Prometheus finds a run in a container by its name: the run listens where others in the network reach it, at the port that
-// stands in the targets, and answers to that name. The machine's own ports are left alone.
+// stands in the targets, and answers to that name. The file takes no port of the machine: two runs may go on at a time, and the
+// script publishes the page of one of them.
 func TestComposeRunIsScrapedByName(t *testing.T) {
 	t.Parallel()
 	sluice := compose(t, nil, everything).Services["sluice"]
@@ -183,6 +184,9 @@ func TestComposeRunIsScrapedByName(t *testing.T) {
 	}
 	if !strings.Contains(read(t, "../../run-ingestion.sh"), `alone="--use-aliases $alone"`) {
 		t.Error("a container of `docker compose run` has its service's name with --use-aliases only")
+	}
+	if !strings.Contains(read(t, "../../run-ingestion.sh"), `alone="--publish 127.0.0.1:$port:`+port+" $alone\"") {
+		t.Errorf("the script does not publish port %s of a run on the loopback", port)
 	}
 	if len(sluice.Ports) > 0 {
 		t.Errorf("a run takes %v of the machine", sluice.Ports)

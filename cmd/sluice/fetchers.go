@@ -12,6 +12,7 @@ type fetcher struct {
 	Reading  float64 `json:"reading"`  // a page was on its way
 	Quota    float64 `json:"quota"`    // waiting for it
 	Pausing  float64 `json:"pausing"`  // between two tries of a request
+	Held     float64 `json:"held"`     // the operator had paused the run
 	Database float64 `json:"database"` // waiting for it, or for the memory that it frees
 	Idle     float64 `json:"idle"`     // without a shard
 }
@@ -20,7 +21,7 @@ func fetchersOf(spent []shard.Spent) (all []fetcher) {
 	for _, s := range spent {
 		all = append(all, fetcher{
 			Seconds: s.Total().Seconds(), Reading: s.Share(shard.Fetching), Quota: s.Share(shard.Pacing),
-			Pausing: s.Share(shard.Pausing), Database: s.Share(shard.Queueing), Idle: s.Share(shard.Idle),
+			Pausing: s.Share(shard.Pausing), Held: s.Share(shard.Held), Database: s.Share(shard.Queueing), Idle: s.Share(shard.Idle),
 		})
 	}
 	return all
@@ -33,9 +34,13 @@ func fetchersLine(spent []shard.Spent) string {
 	for _, s := range spent {
 		sum, idlest = sum.Add(s), max(idlest, s.Share(shard.Idle))
 	}
-	return fmt.Sprintf("%d fetchers: reading %.1f%%, waiting for quota %.1f%%, for the database %.1f%%, between tries %.1f%%, "+
+	line := fmt.Sprintf("%d fetchers: reading %.1f%%, waiting for quota %.1f%%, for the database %.1f%%, between tries %.1f%%, "+
 		"idle %.1f%% (the idlest %.1f%%)", len(spent), 100*sum.Share(shard.Fetching), 100*sum.Share(shard.Pacing),
 		100*sum.Share(shard.Queueing), 100*sum.Share(shard.Pausing), 100*sum.Share(shard.Idle), 100*idlest)
+	if held := sum.Share(shard.Held); held > 0 {
+		line += fmt.Sprintf(", paused by you %.1f%%", 100*held)
+	}
+	return line
 }
 
 // addSpent adds what the fetchers of a second walk did.

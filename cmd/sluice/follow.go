@@ -39,7 +39,12 @@ func (p *program) followCommand() *cobra.Command {
 }
 
 func (i *ingest) follow(ctx context.Context) verdict {
-	f := follower{every: i.every, step: i.step, rest: i.rest, log: i.log}
+	f := follower{every: i.every, rest: i.rest, log: i.log}
+	f.step = func(ctx context.Context) verdict {
+		v := i.step(ctx)
+		i.noteTables(ctx)
+		return v
+	}
 	return f.run(ctx)
 }
 
@@ -47,7 +52,7 @@ func (i *ingest) follow(ctx context.Context) verdict {
 type follower struct {
 	every time.Duration
 	step  func(context.Context) verdict
-	rest  func(verdict) // is told how each step went
+	rest  func(verdict) // is told how each step went, and again every second until the next one
 	log   *slog.Logger
 }
 
@@ -58,7 +63,7 @@ func (f *follower) run(ctx context.Context) verdict {
 		if v.final || ctx.Err() != nil {
 			return v.stopped(ctx, v.between && faults == 0)
 		}
-		f.rest(v)
+		f.log.Debug("a step is done", "verdict", v.text)
 		pause := f.every - time.Since(began)
 		if faults++; v.code == exitOK || v.code == exitDoubt {
 			faults = 0
@@ -67,8 +72,22 @@ func (f *follower) run(ctx context.Context) verdict {
 			pause = patience(faults)
 			f.log.Warn("waiting for what is away", "why", v.text, "trying_again_in", pause)
 		}
-		if shard.Sleep(ctx, pause) != nil {
+		if f.wait(ctx, v, pause) != nil {
 			return v.stopped(ctx, faults == 0)
+		}
+	}
+}
+
+// wait waits for the next step, and shows meanwhile that it does.
+func (f *follower) wait(ctx context.Context, v verdict, pause time.Duration) error {
+	for end := time.Now().Add(pause); ; {
+		f.rest(v)
+		left := time.Until(end)
+		if left <= publishEvery {
+			return shard.Sleep(ctx, left)
+		}
+		if err := shard.Sleep(ctx, publishEvery); err != nil {
+			return err
 		}
 	}
 }
@@ -99,7 +118,6 @@ func (v verdict) stopped(ctx context.Context, clean bool) verdict {
 
 // rest shows that the run waits for its next round.
 func (i *ingest) rest(v verdict) {
-	i.log.Debug("a step is done", "verdict", v.text)
 	if !i.watched() {
 		return
 	}

@@ -23,7 +23,7 @@ var flagGroups = []flagGroup{
 	{"The API", []string{"list-limit", "stream-limit", "page-size", "max-wait", "made-cursors", "require-tls"}},
 	{"Speed and memory", []string{"shards", "fetchers", "writers", "batch-rows", "queue-pages", "memory"}},
 	{"When to stop", []string{"give-up-after", "max-dead-letters"}},
-	{"To be watched", []string{"listen", "linger", "pprof", "metrics-file"}},
+	{"To be watched", []string{"listen", "page-url", "linger", "pprof", "metrics-file"}},
 	{"Without API_BASE_URL", []string{"demo-profile", "demo-events", "demo-seed"}},
 	{"Output", []string{"json", "log-level", "help"}},
 }

@@ -37,6 +37,7 @@ type ingest struct {
 	resumed  bool         // the round had been left unfinished
 	before   int64        // events that earlier runs of the job stored
 	earlier  shard.Counts // of the job's other rounds
+	noted    int64        // page requests that are some round's already
 	outcome  coordinator.Outcome
 	spent    []shard.Spent // by each fetcher, in all walks of this run
 	// concluded: the summary is printed.
@@ -60,6 +61,7 @@ func (p *program) ingestBy(ctx context.Context, s *settings, way func(*ingest, c
 	if err != nil {
 		return err
 	}
+	s.gate = new(shard.Gate)
 	i := &ingest{program: p, settings: s, log: log, started: time.Now()}
 	if err := i.beWatched(); err != nil {
 		return err
@@ -67,6 +69,7 @@ func (p *program) ingestBy(ctx context.Context, s *settings, way func(*ingest, c
 	if i.watched() {
 		i.log = slog.New(i.board.Watch(log.Handler()))
 	}
+	defer i.holdable()()
 	if i.listener != nil {
 		defer func() { i.listener.linger(ctx, i.settings.linger) }()
 	}
@@ -134,7 +137,7 @@ func (i *ingest) open(ctx context.Context) (err error) {
 		return err
 	}
 	run := uuid.New()
-	config := sink.Config{URL: i.database.url, Job: i.settings.job, Run: run, Writers: i.writers, Log: i.log}
+	config := sink.Config{URL: i.database.url, Job: i.settings.job, Run: run, Writers: i.writers, Gate: i.gate, Log: i.log}
 	if i.db, err = sink.Open(ctx, config); err != nil {
 		return err
 	}

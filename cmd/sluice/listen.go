@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -39,7 +40,7 @@ func (p *program) listen(s *settings, board *live.Board) (*listener, error) {
 		ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
 	}
 	go p.guarded(func() { _ = l.http.Serve(at) })()
-	p.say("look at the run: http://%s/", reachable(at.Addr()))
+	p.say("look at the run: %s", cmp.Or(s.pageURL, "http://"+reachable(at.Addr())+"/"))
 	return l, nil
 }
 
@@ -76,6 +77,8 @@ func (l *listener) now() live.View {
 func (l *listener) ready(w http.ResponseWriter, _ *http.Request) {
 	v := l.now()
 	switch {
+	case v.Paused != nil:
+		http.Error(w, "paused by you: "+v.GoOn+" goes on", http.StatusServiceUnavailable)
 	case v.Away != "":
 		http.Error(w, "the database takes no commits: "+v.Away, http.StatusServiceUnavailable)
 	case v.Phase != live.Ingesting && v.Phase != live.Checking && v.Phase != live.Waiting:

@@ -66,11 +66,11 @@ const sharpName = `<img src=x onerror=alert(1)>"'&`
 // TestThePageFollowsARun opens the page in a real browser during a run and after it.
 func TestThePageFollowsARun(t *testing.T) {
 	w := newWorld(t, 90_000, func(c *apisim.Config) {
-		c.PageCap, c.MalformedShare = 500, 0.0002
+		c.PageCap, c.MalformedShare = 500, 0.0006
 		c.Latency = apisim.Latency{Page: 300 * time.Millisecond, Jitter: 300 * time.Millisecond, Scale: 1}
 	})
 	w.env["SLUICE_SOURCE"] = sharpName
-	w.env["SLUICE_LIST_LIMIT"], w.env["SLUICE_STREAM_LIMIT"] = "10/1s", "50/1s"
+	w.env["SLUICE_LIST_LIMIT"], w.env["SLUICE_STREAM_LIMIT"] = "10/4s", "40/4s"
 	tab := browser(t)
 	b := w.begin("run", "--shards=8", "--max-dead-letters=1000", "--listen=127.0.0.1:0", "--linger=5m")
 	url := b.address(t)
@@ -78,9 +78,9 @@ func TestThePageFollowsARun(t *testing.T) {
 		at(1280, 900, "light"), chromedp.Navigate(url),
 		until(phaseIs("ingesting")),
 		until(`document.querySelectorAll("#shards tr").length === 8 && document.querySelectorAll("#line .window").length === 8`),
-		until(`parseFloat(document.getElementById("total").getAttribute("aria-valuenow")) > 25`),
+		until(`parseFloat(document.getElementById("total").getAttribute("aria-valuenow")) > 40 && document.querySelectorAll("#letters li b").length > 0`),
 		until(`document.querySelectorAll("#charts path.one").length === 2 && document.querySelectorAll("#charts path.two").length === 1`),
-		picture(t, "during"), at(360, 780, "dark"), fits(t), picture(t, "during-narrow-dark"),
+		picture(t, "page"), at(1280, 900, "dark"), picture(t, "page-dark"), at(360, 780, "light"), fits(t), picture(t, "page-narrow"),
 	)
 	after := chromedp.Steps(
 		until(phaseIs("complete")),
@@ -88,7 +88,7 @@ func TestThePageFollowsARun(t *testing.T) {
 		until(`document.querySelectorAll("#shards .state.done").length === 8 && document.getElementById("notice").hidden`),
 		until(`document.querySelectorAll("#letters li b").length > 0 && document.querySelectorAll("img").length === 0`),
 		until(`document.getElementById("source").textContent === `+quoted(sharpName)),
-		fits(t), picture(t, "after-narrow-dark"), at(360, 780, "light"), picture(t, "after-narrow"),
+		at(360, 780, "dark"), fits(t), picture(t, "after-narrow-dark"), at(360, 780, "light"), picture(t, "after-narrow"),
 		at(1280, 900, "light"), byKeyboard(t), picture(t, "after"), at(1280, 900, "dark"), picture(t, "after-dark"),
 		plain(), chromedp.Navigate(url), picture(t, "after-without-javascript"),
 	)
@@ -102,6 +102,34 @@ func TestThePageFollowsARun(t *testing.T) {
 	if code := <-b.over; code != exitOK {
 		t.Errorf("exit code %d", code)
 	}
+}
+
+// TestThePageOfASplitRun opens the page in the middle of a run of 64 windows, of which the one with half of the events is being
+// split: it says what is a part of what, and all of it can be read, in light and in dark, and on a phone.
+func TestThePageOfASplitRun(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 240_000, func(c *apisim.Config) {
+		c.PageCap, c.MalformedShare, c.SkewShare = 500, 0.0004, 0.6
+		c.Latency = apisim.Latency{Page: 400 * time.Millisecond, Jitter: 100 * time.Millisecond, Scale: 1}
+	})
+	w.env["SLUICE_SOURCE"] = "https://api.example.com"
+	w.env["SLUICE_LIST_LIMIT"], w.env["SLUICE_STREAM_LIMIT"] = "10/1s", "50/1s"
+	tab := browser(t)
+	b := w.begin("run", "--shards=64", "--fetchers=16", "--max-dead-letters=1000", "--listen=127.0.0.1:0", "--linger=5m")
+	url := b.address(t)
+	err := chromedp.Do(tab,
+		at(1280, 900, "light"), chromedp.Navigate(url),
+		until(`document.querySelectorAll("#shards .part").length > 3 && document.querySelectorAll("#line .window").length > 67`),
+		until(`[...document.querySelectorAll("#shards tr")].some(e => e.querySelector(".part") && e.querySelector(".state.running"))`),
+		until(`document.querySelectorAll("#letters li b").length > 0`),
+		picture(t, "split"), sharp(t, "light"), at(1280, 900, "dark"), picture(t, "split-dark"), sharp(t, "dark"),
+		at(360, 780, "light"), fits(t), picture(t, "split-narrow"), at(320, 640, "dark"), fits(t), spoken(t), still(t),
+	)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, b.out)
+	}
+	b.stop()
+	<-b.over
 }
 
 // phaseIs is true when the page says so, whatever sign stands before it.

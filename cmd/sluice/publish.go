@@ -14,7 +14,7 @@ import (
 
 const (
 	publishEvery = time.Second
-	countEvery   = 5 * time.Second // dead letters, by a query
+	countEvery   = 5 * time.Second // what is known by a query
 )
 
 // watched tells whether anybody outside may look at the run.
@@ -52,7 +52,7 @@ func (i *ingest) publish(ctx context.Context, c *coordinator.Coordinator) func()
 			}
 		}
 	}))
-	publishing.Go(i.guarded(func() { i.countLetters(ctx) }))
+	publishing.Go(i.guarded(func() { i.readTables(ctx) }))
 	return func() {
 		cancel()
 		publishing.Wait()
@@ -61,12 +61,12 @@ func (i *ingest) publish(ctx context.Context, c *coordinator.Coordinator) func()
 	}
 }
 
-// countLetters counts the dead letters by reason now and then.
-func (i *ingest) countLetters(ctx context.Context) {
+// readTables looks now and then at what only the tables know.
+func (i *ingest) readTables(ctx context.Context) {
 	tick := time.NewTicker(countEvery)
 	defer tick.Stop()
 	for {
-		i.noteLetters(ctx)
+		i.noteTables(ctx)
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
@@ -75,9 +75,18 @@ func (i *ingest) countLetters(ctx context.Context) {
 	}
 }
 
-func (i *ingest) noteLetters(ctx context.Context) {
+// noteTables notes the dead letters by reason, and the rounds of a job that has more than its first load.
+func (i *ingest) noteTables(ctx context.Context) {
+	if !i.watched() {
+		return
+	}
 	ctx, cancel := context.WithTimeout(ctx, countEvery)
 	defer cancel()
+	if i.job.Round > 1 {
+		if rounds, err := i.db.Rounds(ctx, i.job.ID); err == nil {
+			i.board.SetRounds(roundsOf(rounds))
+		}
+	}
 	counts, err := i.db.DeadLetterReasons(ctx, i.job.ID)
 	if err != nil {
 		return // the database is away: the page says so
@@ -97,7 +106,7 @@ func (i *ingest) published(r *result, ledger []shard.Checkpoint) {
 	if !i.watched() {
 		return
 	}
-	i.noteLetters(context.Background())
+	i.noteTables(context.Background())
 	v, _ := i.seen(live.Ended)
 	v.LastCommit, v.Rejected = i.last.LastCommit, i.last.Rejected
 	i.seenLedger(&v, ledger)

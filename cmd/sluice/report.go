@@ -10,7 +10,6 @@ import (
 	"sluice/cmd/sluice/internal/live"
 	"sluice/cmd/sluice/internal/page"
 	"sluice/cmd/sluice/internal/terminal"
-	"sluice/coordinator"
 	"sluice/sink"
 )
 
@@ -53,7 +52,7 @@ func (r *reader) view(ctx context.Context, s *sink.Status) (*live.View, error) {
 	}
 	v.Stored = s.Earlier.Events
 	if s.Job.Round > 1 {
-		v.Round, v.Watermark = s.Job.Round, pointInTime(s.Job.Watermark)
+		v.Round, v.Watermark, v.Rounds = s.Job.Round, pointInTime(s.Job.Watermark), roundsOf(s.Rounds)
 	}
 	report(v, s)
 	letters, err := r.db.DeadLetterReasons(ctx, s.Job.ID)
@@ -77,10 +76,9 @@ func (r *reader) view(ctx context.Context, s *sink.Status) (*live.View, error) {
 
 // report puts the shards on v, with what the ledger alone knows of them.
 func report(v *live.View, s *sink.Status) {
-	var progress []coordinator.ShardProgress
+	progress := progressOf(checkpointsOf(s))
 	known := map[int]*sink.ShardStatus{}
 	for i := range s.Shards {
-		progress = append(progress, progressOf(&s.Shards[i].Checkpoint))
 		known[s.Shards[i].Shard] = &s.Shards[i]
 	}
 	line(v, progress, guessed(progress, v.At))

@@ -25,6 +25,7 @@ func (i *ingest) nextRound(ctx context.Context) verdict {
 		return v
 	}
 	if r == nil {
+		i.noted = i.asked() // by a look that found nothing new
 		return verdict{text: "nothing is new: " + i.behind()}
 	}
 	i.round = r

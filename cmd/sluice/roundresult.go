@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -50,6 +51,46 @@ func pointInTime(at shard.Instant) *time.Time {
 	}
 	t := at.Time()
 	return &t
+}
+
+// asked is how many pages this run has asked for.
+func (i *ingest) asked() int64 {
+	t := i.client.Traffic()
+	return t.List + t.Stream
+}
+
+// noteRequests adds what was asked since the last time to the round that is worked on. It is for people: a run does not fail
+// for it.
+func (i *ingest) noteRequests(ctx context.Context) {
+	ctx, cancel := lastWrite(ctx)
+	defer cancel()
+	asked := i.asked()
+	if asked == i.noted {
+		return
+	}
+	if err := i.db.NoteRequests(ctx, i.job.ID, i.job.Round, asked-i.noted); err != nil {
+		i.log.Debug("the requests of the round are not noted", "err", err)
+		return
+	}
+	i.noted = asked
+}
+
+// roundsOf is rounds as others see them.
+func roundsOf(rounds []*sink.Round) (all []live.Round) {
+	for _, r := range rounds {
+		one := live.Round{
+			Number: r.Number, Began: r.StartedAt, From: r.Span.Start.String(), To: r.Newest.String(), Events: r.Counts.Events,
+			Late: r.Late.Total(), Missing: r.Missing, Requests: r.Requests, Watermark: pointInTime(r.Candidate),
+		}
+		if !r.FinishedAt.IsZero() {
+			one.Finished = &r.FinishedAt
+		}
+		if r.Newest == 0 {
+			one.To = ""
+		}
+		all = append(all, one)
+	}
+	return all
 }
 
 // seenRound puts the round and the watermark of a job that has more than its first load into what others see.

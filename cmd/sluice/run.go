@@ -19,7 +19,9 @@ func (p *program) runCommand() *cobra.Command {
 		Short: "Ingest every event, or resume where the last run stopped",
 		Long: "Ingests every event of the source into ingested_events, exactly once, and checks the result. Running it again\n" +
 			"resumes what is unfinished; when all is done and verified it says so at once.\n\n" +
-			"The first Ctrl-C fetches nothing new and commits what was fetched (exit code 4), the second leaves at once.\n\n" +
+			"The first Ctrl-C fetches nothing new and commits what was fetched (exit code 4), the second leaves at once.\n" +
+			"SIGUSR1 pauses the run, and goes on with it: nothing new is asked for, what is under way is committed. Ctrl-Z and fg\n" +
+			"stop and continue the process.\n\n" +
 			"On a terminal there is a bar for each shard and one for all; elsewhere a line every 5 s. With --json the result is one JSON\n" +
 			"object on stdout, and each line of stderr is one: the log, what is said, and every 5 s the progress (\"msg\":\"progress\").",
 		Example: "  sluice run --shards=8\n  sluice run --listen 127.0.0.1:8080 --linger 10m\n  sluice run --json 2> log.jsonl | jq .verdict\n" +

@@ -16,6 +16,7 @@ import (
 // seen returns what is known without the shards, and the quotas that it was made from.
 func (i *ingest) seen(phase live.Phase) (v live.View, quotas []fetch.QuotaStatus) {
 	v = live.View{Job: i.settings.job, Source: i.source.name, Version: version, Phase: phase, Started: i.started, At: time.Now()}
+	i.seenPause(&v)
 	if i.client != nil {
 		quotas = i.pacer.Status()
 		i.seenAPI(&v, quotas)
@@ -138,12 +139,12 @@ func known(shards []coordinator.ShardProgress) (inner shard.Window, oldest shard
 // doing is what a running shard does, in words.
 var doing = map[shard.Phase]string{
 	shard.Idle: "beginning", shard.Fetching: "fetching", shard.Pacing: "waiting for quota", shard.Pausing: "about to try again",
-	shard.Queueing: "waiting to write",
+	shard.Queueing: "waiting to write", shard.Held: "paused by you",
 }
 
 func seenShard(s *coordinator.ShardProgress, line shard.Window) live.Shard {
 	one := live.Shard{
-		Number: s.Shard, State: string(s.State), Start: s.Window.Start.String(), End: s.Window.End.String(),
+		Number: s.Shard, Parent: s.Parent, State: string(s.State), Start: s.Window.Start.String(), End: s.Window.End.String(),
 		Events: s.Before.Events + s.Events, Rejected: s.Before.DeadLetters + s.Rejected, Pages: s.Pages,
 	}
 	window := shard.Window{Start: max(s.Window.Start, line.Start), End: min(s.Window.End, line.End)}
@@ -175,10 +176,7 @@ func (i *ingest) seenLedger(v *live.View, ledger []shard.Checkpoint) {
 	for _, one := range i.last.Shards {
 		latest[one.Number] = one
 	}
-	var shards []coordinator.ShardProgress
-	for k := range ledger {
-		shards = append(shards, progressOf(&ledger[k]))
-	}
+	shards := progressOf(ledger)
 	line(v, shards, i.drawn(shards, v.At))
 	for k := range v.Shards {
 		one := &v.Shards[k]
@@ -186,7 +184,22 @@ func (i *ingest) seenLedger(v *live.View, ledger []shard.Checkpoint) {
 	}
 }
 
-// progressOf is a shard that no run is at.
-func progressOf(cp *shard.Checkpoint) coordinator.ShardProgress {
-	return coordinator.ShardProgress{Shard: cp.Shard, Window: cp.Window, State: cp.State, Before: cp.Counts, OldestSeen: cp.Resume.At}
+// progressOf is the shards of a ledger, at which no run is.
+func progressOf(ledger []shard.Checkpoint) (all []coordinator.ShardProgress) {
+	parents := coordinator.Parents(ledger)
+	for i := range ledger {
+		cp := &ledger[i]
+		all = append(all, coordinator.ShardProgress{
+			Shard: cp.Shard, Parent: parents[cp.Shard], Window: cp.Window, State: cp.State, Before: cp.Counts, OldestSeen: cp.Resume.At,
+		})
+	}
+	return all
+}
+
+// checkpointsOf is the ledger without its times.
+func checkpointsOf(s *sink.Status) (all []shard.Checkpoint) {
+	for i := range s.Shards {
+		all = append(all, s.Shards[i].Checkpoint)
+	}
+	return all
 }

@@ -86,13 +86,14 @@ type settings struct {
 	source                          string
 	sourceMoved                     bool
 	demo                            demoSettings
-	listen, metricsFile             string
+	listen, pageURL, metricsFile    string
 	listenHosts                     []string
 	pprof                           bool
 	linger                          time.Duration
 	lookback, safetyLag, every      time.Duration
 
 	flags *pflag.FlagSet
+	gate  *shard.Gate // the operator's: shut while the run is paused; nil where nobody can pause it
 }
 
 // given tells whether a flag was set, on the command line or in the environment.
@@ -128,6 +129,7 @@ func (s *settings) bind(flags *pflag.FlagSet) {
 func (s *settings) bindWatch(flags *pflag.FlagSet) {
 	flags.StringVar(&s.listen, "listen", "", "serve a live page, /metrics, /healthz and /readyz here, such as 127.0.0.1:8080")
 	flags.StringSliceVar(&s.listenHosts, "listen-host", nil, "with --listen: names by which it may be asked, too, such as that of a container")
+	flags.StringVar(&s.pageURL, "page-url", "", "with --listen: where the page is to be seen, to be printed, such as the address of a proxy or of a published port")
 	flags.DurationVar(&s.linger, "linger", 0, "with --listen: go on serving so long after the end, or until Ctrl-C")
 	flags.BoolVar(&s.pprof, "pprof", false, "with --listen: serve /debug/pprof, too")
 	flags.StringVar(&s.metricsFile, "metrics-file", "", "write the metrics there at the end, for node_exporter's textfile collector (*.prom)")

@@ -37,6 +37,7 @@ func (i *ingest) view(s coordinator.Snapshot) terminal.View {
 		Job: i.settings.job, Total: total, Stored: i.earlier.Events + s.Before + s.Events, Reject: s.Rejected, Repeated: traffic.Retries,
 		Refused: traffic.ListRefused + traffic.StreamRefused, Limit: i.limitedBy(s, status), Quotas: viewQuotas(status),
 	}
+	v.Paused = i.pauseWords()
 	line := i.drawn(s.Shards, time.Now())
 	for k := range s.Shards {
 		v.Shards = append(v.Shards, viewShard(&s.Shards[k], line))
@@ -48,7 +49,7 @@ func viewShard(s *coordinator.ShardProgress, line shard.Window) terminal.Shard {
 	seen := seenShard(s, line)
 	from := max(s.Window.Start, line.Start)
 	return terminal.Shard{
-		Number: seen.Number, Start: int64(s.Window.Start), From: from.Time().UTC().Format("2006-01-02 15:04"), State: seen.State,
+		Number: seen.Number, Parent: seen.Parent, Start: int64(s.Window.Start), From: from.Time().UTC().Format("2006-01-02 15:04"), State: seen.State,
 		Doing: seen.Doing, Share: seen.Read, Events: seen.Events,
 	}
 }
@@ -69,7 +70,10 @@ func (i *ingest) limitedBy(s coordinator.Snapshot, quotas []fetch.QuotaStatus) s
 		waiting = max(waiting, q.Waiting)
 	}
 	since, err := i.db.Waiting()
+	_, paused := i.gate.Shut()
 	switch {
+	case paused:
+		return youPaused
 	case errors.Is(err, sink.ErrDiskFull):
 		return fmt.Sprintf("the database's disk, full for %s", terminal.Short(time.Since(since)))
 	case err != nil:
@@ -92,6 +96,8 @@ func (i *ingest) waits(phase shard.Phase) string {
 		return fmt.Sprintf("the database, which takes no commits since %s: %v;", since.UTC().Format(time.RFC3339), err)
 	case !phase.AtSource():
 		return "the database, or for memory"
+	case phase == shard.Held:
+		return "you to end the pause"
 	}
 	words := "an answer of the API"
 	for _, q := range i.pacer.Status() {

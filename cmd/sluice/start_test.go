@@ -73,6 +73,11 @@ const (
 	build      = "go [build] [-o] [CHECKOUT/.sluice/bin/sluice] [./cmd/sluice]"
 )
 
+// shown is the environment of a run whose page is published.
+func shown(env string) string {
+	return strings.Replace(env, " SLUICE_STREAM_LIMIT", " SLUICE_PAGE_URL=http://127.0.0.1:55480/ SLUICE_STREAM_LIMIT", 1)
+}
+
 func TestRunIngestion(t *testing.T) {
 	t.Parallel()
 	const demo = " API_BASE_URL= SLUICE_DATABASE=sluice_demo SLUICE_LIST_LIMIT=10/6s SLUICE_STREAM_LIMIT=50/6s TARGET_API_KEY=demo"
@@ -87,8 +92,19 @@ func TestRunIngestion(t *testing.T) {
 			start: start{tools: []string{"docker", "go"}, args: []string{"--shards=8"}},
 			want: []string{askEngine, askCompose,
 				"docker [compose] [up] [-d] [--wait] [--build] [postgres] [simulator]" + demo,
-				"docker [compose] [run] [--rm] [--build] [--use-aliases] [sluice] [run] [--shards=8]" + demo},
+				"docker [compose] [run] [--rm] [--build] [--publish] [127.0.0.1:55480:8080] [--use-aliases] [sluice] [run] [--shards=8]" + shown(demo)},
 			says: "API_BASE_URL is not set: ingesting from the simulator",
+		},
+		"the port of the page is another run's": {
+			start: start{tools: []string{"docker"}, env: map[string]string{"TAKEN": "8f14e45fceea", "DATABASE_URL": "postgres://db/x", "API_BASE_URL": "http://api"}},
+			want: []string{askEngine + " API_BASE_URL=http://api DATABASE_URL=postgres://db/x", askCompose + " API_BASE_URL=http://api DATABASE_URL=postgres://db/x",
+				"docker [compose] [run] [--rm] [--build] [--use-aliases] [--no-deps] [sluice] [run] API_BASE_URL=http://api DATABASE_URL=postgres://db/x SLUICE_DATABASE=sluice SLUICE_PAGE_URL=http://sluice:8080/"},
+			says: "127.0.0.1:55480 belongs to another container",
+		},
+		"another port for the page of a follow": {
+			start: start{tools: []string{"docker"}, args: []string{"follow"}, env: map[string]string{"SLUICE_PAGE_PORT": "9000", "DATABASE_URL": "postgres://db/x", "API_BASE_URL": "http://api"}},
+			want: []string{askEngine + " API_BASE_URL=http://api DATABASE_URL=postgres://db/x", askCompose + " API_BASE_URL=http://api DATABASE_URL=postgres://db/x",
+				"docker [compose] [run] [--rm] [--build] [--publish] [127.0.0.1:9000:8080] [--use-aliases] [--no-deps] [sluice] [follow] API_BASE_URL=http://api DATABASE_URL=postgres://db/x SLUICE_DATABASE=sluice SLUICE_PAGE_URL=http://127.0.0.1:9000/"},
 		},
 		"another command than run": {
 			start: start{tools: []string{"docker"}, args: []string{"status", "--json"}},
@@ -104,13 +120,13 @@ func TestRunIngestion(t *testing.T) {
 			start: start{tools: []string{"docker"}, args: []string{"--demo-events=5", "--demo-profile=challenge"}},
 			want: []string{askEngine + " SLUICE_DEMO_EVENTS=5 SLUICE_DEMO_PROFILE=challenge", askCompose + " SLUICE_DEMO_EVENTS=5 SLUICE_DEMO_PROFILE=challenge",
 				"docker [compose] [up] [-d] [--wait] [--build] [postgres] [simulator] API_BASE_URL= SLUICE_DATABASE=sluice_demo SLUICE_DEMO_EVENTS=5 SLUICE_DEMO_PROFILE=challenge TARGET_API_KEY=demo",
-				"docker [compose] [run] [--rm] [--build] [--use-aliases] [sluice] [run] [--demo-events=5] [--demo-profile=challenge] API_BASE_URL= SLUICE_DATABASE=sluice_demo SLUICE_DEMO_EVENTS=5 SLUICE_DEMO_PROFILE=challenge TARGET_API_KEY=demo"},
+				"docker [compose] [run] [--rm] [--build] [--publish] [127.0.0.1:55480:8080] [--use-aliases] [sluice] [run] [--demo-events=5] [--demo-profile=challenge] API_BASE_URL= SLUICE_DATABASE=sluice_demo SLUICE_DEMO_EVENTS=5 SLUICE_DEMO_PROFILE=challenge SLUICE_PAGE_URL=http://127.0.0.1:55480/ TARGET_API_KEY=demo"},
 		},
 		"the demo at the true limits, which are not told": {
 			start: start{tools: []string{"docker"}, env: map[string]string{"SLUICE_DEMO_PROFILE": "challenge"}},
 			want: []string{askEngine + " SLUICE_DEMO_PROFILE=challenge", askCompose + " SLUICE_DEMO_PROFILE=challenge",
 				"docker [compose] [up] [-d] [--wait] [--build] [postgres] [simulator] API_BASE_URL= SLUICE_DATABASE=sluice_demo SLUICE_DEMO_PROFILE=challenge TARGET_API_KEY=demo",
-				"docker [compose] [run] [--rm] [--build] [--use-aliases] [sluice] [run] API_BASE_URL= SLUICE_DATABASE=sluice_demo SLUICE_DEMO_PROFILE=challenge TARGET_API_KEY=demo"},
+				"docker [compose] [run] [--rm] [--build] [--publish] [127.0.0.1:55480:8080] [--use-aliases] [sluice] [run] API_BASE_URL= SLUICE_DATABASE=sluice_demo SLUICE_DEMO_PROFILE=challenge SLUICE_PAGE_URL=http://127.0.0.1:55480/ TARGET_API_KEY=demo"},
 		},
 		"a real API, flags with spaces and quotes, an exit code": {
 			start: start{tools: []string{"docker"}, args: []string{"--job", "a b", "--from=it's", ""},
@@ -118,7 +134,7 @@ func TestRunIngestion(t *testing.T) {
 			want: []string{askEngine + " API_BASE_URL=https://api.example.com/api/v1 TARGET_API_KEY=k",
 				askCompose + " API_BASE_URL=https://api.example.com/api/v1 TARGET_API_KEY=k",
 				"docker [compose] [up] [-d] [--wait] [--build] [postgres] API_BASE_URL=https://api.example.com/api/v1 SLUICE_DATABASE=sluice TARGET_API_KEY=k",
-				"docker [compose] [run] [--rm] [--build] [--use-aliases] [sluice] [run] [--job] [a b] [--from=it's] [] API_BASE_URL=https://api.example.com/api/v1 SLUICE_DATABASE=sluice TARGET_API_KEY=k"},
+				"docker [compose] [run] [--rm] [--build] [--publish] [127.0.0.1:55480:8080] [--use-aliases] [sluice] [run] [--job] [a b] [--from=it's] [] API_BASE_URL=https://api.example.com/api/v1 SLUICE_DATABASE=sluice SLUICE_PAGE_URL=http://127.0.0.1:55480/ TARGET_API_KEY=k"},
 			exit: 4,
 			says: "PostgreSQL 16 in a container, on 127.0.0.1:55432",
 		},
@@ -145,13 +161,13 @@ func TestRunIngestion(t *testing.T) {
 			start: start{tools: []string{"docker"}, env: map[string]string{"DATABASE_URL": "postgres://u:p@localhost:5432/x?a=b", "API_BASE_URL": "http://api"}},
 			want: []string{askEngine + " API_BASE_URL=http://api DATABASE_URL=postgres://u:p@localhost:5432/x?a=b",
 				askCompose + " API_BASE_URL=http://api DATABASE_URL=postgres://u:p@localhost:5432/x?a=b",
-				"docker [compose] [run] [--rm] [--build] [--use-aliases] [--no-deps] [sluice] [run] API_BASE_URL=http://api DATABASE_URL=postgres://u:p@host.docker.internal:5432/x?a=b SLUICE_DATABASE=sluice"},
+				"docker [compose] [run] [--rm] [--build] [--publish] [127.0.0.1:55480:8080] [--use-aliases] [--no-deps] [sluice] [run] API_BASE_URL=http://api DATABASE_URL=postgres://u:p@host.docker.internal:5432/x?a=b SLUICE_DATABASE=sluice SLUICE_PAGE_URL=http://127.0.0.1:55480/"},
 		},
 		"--docker: also with a database of one's own; the flag is not handed on": {
 			start: start{tools: []string{"docker", "go"}, args: []string{"--docker", "--shards=2"}, env: map[string]string{"DATABASE_URL": "postgres://db/x"}},
 			want: []string{askEngine + " DATABASE_URL=postgres://db/x", askCompose + " DATABASE_URL=postgres://db/x",
 				"docker [compose] [up] [-d] [--wait] [--build] [simulator] API_BASE_URL= DATABASE_URL=postgres://db/x" + rest,
-				"docker [compose] [run] [--rm] [--build] [--use-aliases] [--no-deps] [sluice] [run] [--shards=2] API_BASE_URL= DATABASE_URL=postgres://db/x" + rest},
+				"docker [compose] [run] [--rm] [--build] [--publish] [127.0.0.1:55480:8080] [--use-aliases] [--no-deps] [sluice] [run] [--shards=2] API_BASE_URL= DATABASE_URL=postgres://db/x" + shown(rest)},
 		},
 		"--docker without an engine": {
 			start: start{tools: []string{"docker", "go"}, args: []string{"--docker"}, env: map[string]string{"ENGINE": "1"}},

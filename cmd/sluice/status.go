@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"sluice/cmd/sluice/internal/live"
 	"sluice/cmd/sluice/internal/terminal"
 	"sluice/coordinator"
 	"sluice/shard"
@@ -41,6 +42,7 @@ type jobStatus struct {
 	Source     string        `json:"source"`
 	State      string        `json:"state"`
 	Running    string        `json:"running,omitempty"` // which run holds the job
+	Paused     bool          `json:"paused"`            // by its operator
 	Round      int           `json:"round"`
 	Watermark  *time.Time    `json:"watermark,omitempty"`
 	Total      int64         `json:"api_total,omitempty"`
@@ -48,12 +50,14 @@ type jobStatus struct {
 	Counts     shard.Counts  `json:"counts"`
 	Verdict    string        `json:"verdict,omitempty"`
 	VerifiedAt *time.Time    `json:"verified_at,omitempty"`
+	Rounds     []live.Round  `json:"rounds,omitempty"` // the last ones, the newest first
 	Quotas     []statusQuota `json:"quotas"`
 	Shards     []shardStatus `json:"shards"`
 }
 
 type shardStatus struct {
 	Shard     int         `json:"shard"`
+	Parent    int         `json:"part_of,omitempty"` // the shard that it was split from
 	Start     string      `json:"start"`
 	End       string      `json:"end"`
 	State     shard.State `json:"state"`
@@ -116,19 +120,20 @@ func (r *reader) describe(ctx context.Context, s *sink.Status) (*jobStatus, erro
 func describeJob(s *sink.Status) *jobStatus {
 	shown := &jobStatus{
 		Job: s.Job.Name, Source: s.Job.Source, Total: countable(s.Job), Verdict: s.Job.Verdict, Counts: s.Earlier,
-		Round: s.Job.Round, Watermark: pointInTime(s.Job.Watermark), Quotas: []statusQuota{},
+		Round: s.Job.Round, Rounds: roundsOf(s.Rounds), Watermark: pointInTime(s.Job.Watermark), Quotas: []statusQuota{},
 	}
 	if !s.Job.VerifiedAt.IsZero() {
 		shown.VerifiedAt = &s.Job.VerifiedAt
 	}
 	if s.Holder != nil {
+		shown.Paused = s.Paused
 		shown.Running = fmt.Sprintf("%s since %s", s.Holder.Application, s.Holder.Since.UTC().Format(time.RFC3339))
 	}
 	done := 0
-	read := sharesOf(s)
+	read, parents := sharesOf(s), coordinator.Parents(checkpointsOf(s))
 	for i := range s.Shards {
 		one := describeShard(&s.Shards[i])
-		one.Read = read[i]
+		one.Read, one.Parent = read[i], parents[one.Shard]
 		shown.Shards = append(shown.Shards, one)
 		shown.Counts = shown.Counts.Add(s.Shards[i].Counts)
 		if one.State == shard.Done {
@@ -142,10 +147,7 @@ func describeJob(s *sink.Status) *jobStatus {
 
 // sharesOf returns how much of the time of each window was read.
 func sharesOf(s *sink.Status) []float64 {
-	progress := make([]coordinator.ShardProgress, len(s.Shards))
-	for i := range s.Shards {
-		progress[i] = progressOf(&s.Shards[i].Checkpoint)
-	}
+	progress := progressOf(checkpointsOf(s))
 	drawn := guessed(progress, time.Now())
 	shares := make([]float64, len(progress))
 	for i := range progress {
@@ -179,6 +181,8 @@ func jobState(s *jobStatus, done int) string {
 		return "round unfinished: `sluice sync` or `sluice follow` resumes it"
 	case s.VerifiedAt != nil:
 		return "complete and verified"
+	case s.Paused:
+		return "paused by you: SIGUSR1 to its process goes on, SIGTERM ends it"
 	case s.Running != "":
 		return "running"
 	case done == len(s.Shards):
@@ -207,10 +211,15 @@ func (p *program) printStatus(s *jobStatus, now time.Time) error {
 	if s.Watermark != nil {
 		out.Fact("round", "%d, watermark %s, %s ago", s.Round, s.Watermark.Format(time.RFC3339), terminal.Short(now.Sub(*s.Watermark)))
 	}
+	lagLine(out, s, now)
 	if s.Verdict != "" {
 		out.Fact("verdict", "%s", s.Verdict)
 	}
 	out.Line("")
+	if len(s.Rounds) > 1 {
+		out.Table(roundTable(s))
+		out.Line("")
+	}
 	out.Table(statusTable(out, s, now))
 	return out.Err()
 }
@@ -267,10 +276,13 @@ func minute(instant string) string {
 	return t.UTC().Format("2006-01-02 15:04")
 }
 
-// remark says why a shard that is not done is not.
-func remark(s *shardStatus) terminal.Cell {
-	if s.State == shard.Done {
-		return terminal.Text("")
+// remark says what a shard was split from, and why one that is not done is not.
+func remark(s *shardStatus) (said terminal.Cell) {
+	if s.Parent != 0 {
+		said = terminal.Faint("part of %d  ", s.Parent)
 	}
-	return terminal.Notice(s.LastError)
+	if s.State != shard.Done {
+		said = append(said, terminal.Notice(s.LastError)...)
+	}
+	return said
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"sluice/cmd/sluice/internal/terminal"
+	"sluice/coordinator"
 	"sluice/sink"
 )
 
@@ -74,15 +75,18 @@ func (w *statusWatch) over() bool { return !w.newest.Job.VerifiedAt.IsZero() }
 func (w *statusWatch) view() terminal.View {
 	s := w.newest
 	v := terminal.View{Job: s.Job.Name, Total: countable(s.Job)}
-	read := sharesOf(s)
+	read, parents := sharesOf(s), coordinator.Parents(checkpointsOf(s))
 	for i := range s.Shards {
 		one := &s.Shards[i]
 		v.Stored += one.Counts.Events
 		v.Reject += one.Counts.DeadLetters
 		v.Shards = append(v.Shards, terminal.Shard{
-			Number: one.Shard, Start: int64(one.Window.Start), From: minute(one.Window.Start.String()), State: string(one.State),
+			Number: one.Shard, Parent: parents[one.Shard], Start: int64(one.Window.Start), From: minute(one.Window.Start.String()), State: string(one.State),
 			Share: read[i], Events: one.Counts.Events,
 		})
+	}
+	if s.Paused {
+		v.Limit, v.Paused = youPaused, "paused by you (SIGUSR1 to its process goes on)"
 	}
 	if s.Holder == nil {
 		v.Limit = "nobody: no run holds the job"

@@ -118,7 +118,7 @@ func (i *ingest) walk(ctx context.Context) (verdict, bool) {
 		Fetchers: i.fetchers, Memory: int64(i.memory),
 		Limits:      shard.Limits{QueuePages: i.queuePages, BatchRows: i.batchRows},
 		GiveUpAfter: i.giveUpAfter, Tolerate: i.tolerate,
-		Sequential: !i.client.Capabilities().Windows(), Oldest: i.job.Oldest, Waits: i.waits, Log: i.log,
+		Sequential: !i.client.Capabilities().Windows(), Oldest: i.job.Oldest, Gate: i.gate, Waits: i.waits, Log: i.log,
 	}, i.client, store, checkpoints)
 	if err != nil {
 		return verdict{code: exitUsage, text: err.Error(), final: true}, true
@@ -128,6 +128,7 @@ func (i *ingest) walk(ctx context.Context) (verdict, bool) {
 	finish()
 	unpublish()
 	i.spent = addSpent(i.spent, i.outcome.Fetchers)
+	i.noteRequests(ctx)
 	if err != nil {
 		return verdict{code: exitUnreachable, text: err.Error()}, true
 	}

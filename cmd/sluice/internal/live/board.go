@@ -19,6 +19,7 @@ type Board struct {
 	every    time.Duration
 	warnings []Warning
 	letters  []Letters
+	rounds   []Round
 	changed  chan struct{}
 }
 
@@ -80,6 +81,13 @@ func (b *Board) SetLetters(letters []Letters) {
 	b.letters = letters
 }
 
+// SetRounds notes the last rounds, the newest first.
+func (b *Board) SetRounds(rounds []Round) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.rounds = rounds
+}
+
 // View returns what stands on the board, and a channel that is closed when something else does.
 func (b *Board) View() (View, <-chan struct{}) {
 	b.mu.Lock()
@@ -87,6 +95,6 @@ func (b *Board) View() (View, <-chan struct{}) {
 	v := b.view
 	v.History = append([]Point(nil), b.history...)
 	v.Warnings = append([]Warning(nil), b.warnings...)
-	v.Letters = b.letters
+	v.Letters, v.Rounds = b.letters, b.rounds
 	return v, b.changed
 }

@@ -19,7 +19,9 @@ type View struct {
 	Rejected int64 `json:"rejected"`        // dead letters that this run committed or is about to commit
 	Queueing int   `json:"queueing"`        // shards that wait for the database or for memory
 
-	Limit      string     `json:"limit,omitempty"` // what holds the run back right now
+	Limit      string     `json:"limit,omitempty"`  // what holds the run back right now
+	Paused     *time.Time `json:"paused,omitempty"` // by the operator, since then
+	GoOn       string     `json:"go_on,omitempty"`  // the command that ends the pause
 	LastCommit *time.Time `json:"last_commit,omitempty"`
 	Away       string     `json:"away,omitempty"` // why the database takes no commits
 
@@ -29,7 +31,8 @@ type View struct {
 	// Of a job that follows its source: the pass that is under way, and the instant up to which everything is stored.
 	Round     int        `json:"round,omitempty"`
 	Watermark *time.Time `json:"watermark,omitempty"`
-	Late      int64      `json:"late,omitempty"` // events of the pass that came late
+	Late      int64      `json:"late,omitempty"`   // events of the pass that came late
+	Rounds    []Round    `json:"rounds,omitempty"` // the last passes, the newest first
 
 	Shards   []Shard   `json:"shards,omitempty"` // from the oldest window to the newest
 	Quotas   []Quota   `json:"quotas,omitempty"`
@@ -54,6 +57,7 @@ const (
 // Shard is one window and how far it is. Read is the share of its time that was read and committed, from its newest end.
 type Shard struct {
 	Number   int       `json:"number"`
+	Parent   int       `json:"part_of,omitempty"` // the shard that it was split from; 0: none
 	State    string    `json:"state"`
 	Start    string    `json:"start"`
 	End      string    `json:"end"`
@@ -70,6 +74,20 @@ type Shard struct {
 	Attempts int       `json:"attempts,omitempty"`
 	Proof    string    `json:"proof,omitempty"` // of its end
 	Error    string    `json:"error,omitempty"` // the last one
+}
+
+// Round is one pass over the end of the span.
+type Round struct {
+	Number    int        `json:"number"`
+	Began     time.Time  `json:"began"`
+	Finished  *time.Time `json:"finished,omitempty"`
+	From      string     `json:"from"` // of event time
+	To        string     `json:"to"`   // the newest event on its first page
+	Events    int64      `json:"events"`
+	Late      int64      `json:"late"`
+	Missing   int64      `json:"missing"`
+	Requests  int64      `json:"requests"`
+	Watermark *time.Time `json:"watermark,omitempty"` // that it leads to
 }
 
 // Quota is one endpoint's allowance of requests.

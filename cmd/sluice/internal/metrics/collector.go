@@ -21,6 +21,7 @@ var (
 	lag        = gauge("watermark_lag_seconds", "How far what is completely stored is behind the clock; absent unless the job follows its source.")
 	roundNow   = gauge("round", "Round of the job that is worked on, or was last; 1 is the first load.")
 	late       = gauge("late_events", "Events of the last round that lay before the watermark of its start.")
+	isPaused   = gauge("paused", "1 while the operator has paused the run, 0 while not.")
 	databaseUp = gauge("database_up", "1 while the database takes commits, 0 while it is away or its disk is full.")
 	letters    = gauge("dead_letters", "Dead letters of the job that were not replayed.", "reason")
 	rejected   = counter("records_rejected_total", "Records that this run did not take for events.")
@@ -112,6 +113,7 @@ func (s samples) run(v *live.View) {
 	}
 	s.put(exitCode, code)
 	s.put(started, seconds(v.Started))
+	s.put(isPaused, one(v.Paused != nil))
 	s.put(databaseUp, one(v.Away == ""))
 }
 

@@ -53,7 +53,7 @@ type frame struct {
 }
 
 // blocks are the parts by their ids, which are also the names of their templates, in the order of the page.
-var blocks = []string{"who", "phase", "verdict", "progress", "ages", "caption", "charts", "quotas", "letters", "warnings", "stamp"}
+var blocks = []string{"who", "phase", "verdict", "progress", "ages", "caption", "charts", "rounds", "quotas", "letters", "warnings", "stamp"}
 
 // next makes the frame that follows f.
 func (f *frame) next(v *live.View) (*frame, error) {

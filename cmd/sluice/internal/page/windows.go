@@ -17,6 +17,7 @@ type window struct {
 
 type row struct {
 	Number                             int
+	Part                               string // what it is a part of
 	State, Sign, Says, Percent         string
 	Events, Pages, Rejected, Lag, Late string
 	Start, End                         string
@@ -56,7 +57,7 @@ func quiet(state string) bool { return state == "done" || state == "pending" }
 func (w *words) draw(s *live.Shard, few bool) {
 	drawn := window{
 		ID: fmt.Sprintf("l%d", s.Number), State: s.State, Read: percent(s.Read), Left: share(s.From), Width: share(s.To - s.From),
-		Title: fmt.Sprintf("window %d: %s, %s %% read, %s events", s.Number, s.State, percent(s.Read), terminal.Number(s.Events)),
+		Title: fmt.Sprintf("window %d%s: %s, %s %% read, %s events", s.Number, partOf(", ", s), s.State, percent(s.Read), terminal.Number(s.Events)),
 	}
 	if n := len(w.Line); !few && n > 0 && quiet(s.State) && w.Line[n-1].State == s.State {
 		before := &w.Line[n-1]
@@ -99,7 +100,7 @@ const late = time.Minute
 
 func putRow(s *live.Shard, now time.Time) row {
 	r := row{
-		Number: s.Number, State: s.State, Sign: signs[s.State], Says: s.State, Percent: percent(s.Read), Events: terminal.Number(s.Events),
+		Number: s.Number, Part: partOf("", s), State: s.State, Sign: signs[s.State], Says: s.State, Percent: percent(s.Read), Events: terminal.Number(s.Events),
 		Pages: terminal.Number(s.Pages), Rejected: terminal.Number(s.Rejected), Start: edge(s.Start), End: edge(s.End), Lag: "–",
 		Proof: cmp.Or(s.Proof, "–"), Attempts: fmt.Sprint(s.Attempts), Error: s.Error, Took: "–",
 	}
@@ -113,6 +114,14 @@ func putRow(s *live.Shard, now time.Time) row {
 		r.lag(s, now)
 	}
 	return r
+}
+
+// partOf says which window one was split from, and nothing of one that was planned as it is.
+func partOf(before string, s *live.Shard) string {
+	if s.Parent == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%spart of %d", before, s.Parent)
 }
 
 // lag says when a window was last committed: since when, while it is at work; of the others the time of day, which stays.

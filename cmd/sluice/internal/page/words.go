@@ -27,6 +27,8 @@ type words struct {
 	Rows                             []row
 	Hidden                           int // windows that have no row
 	Charts                           []chart
+	Lag                              []chart // of a job that has rounds
+	Rounds                           []roundRow
 	Quotas                           []quota
 	Letters                          []letters
 	Warnings                         []warning
@@ -51,6 +53,7 @@ func put(v *live.View) *words {
 	w.requests(&v.Requests.Requests)
 	w.watermark(v)
 	w.shards(v)
+	w.rounds(v)
 	for i := range v.Quotas {
 		w.Quotas = append(w.Quotas, putQuota(&v.Quotas[i], v.At))
 	}
@@ -67,6 +70,8 @@ func runOf(v *live.View) string { return fmt.Sprintf("%x", v.Started.UnixNano())
 
 func phaseOf(v *live.View) phase {
 	switch {
+	case v.Paused != nil && v.Phase != live.Ended:
+		return phase{"paused by you", "lost", "‖"}
 	case v.Phase == live.Checking:
 		return phase{"checking the result", "now", "◐"}
 	case v.Phase != live.Ended:
@@ -94,6 +99,9 @@ func (w *words) progress(v *live.View) {
 	if known {
 		w.Left = short(left)
 	}
+	if v.Paused != nil && v.Phase != live.Ended {
+		w.pause(v)
+	}
 	if v.LastCommit != nil {
 		w.LastCommit = "last commit " + ago(*v.LastCommit, v.At)
 	}
@@ -107,6 +115,14 @@ func (w *words) progress(v *live.View) {
 	if v.Phase == live.Ended && v.ExitCode == 0 {
 		w.Percent = "100" // dead letters are counted by the API, and are no rows
 	}
+}
+
+// pause says what stands still, and how to go on.
+func (w *words) pause(v *live.View) {
+	w.Left, w.Took = "paused", "for "+short(v.At.Sub(*v.Paused).Truncate(time.Second))
+	w.Title = "paused · " + v.Job
+	w.Verdict = "Paused by you at " + v.Paused.UTC().Format("15:04:05 MST") + ": nothing new is asked for, what was under way is committed. " +
+		v.GoOn + " goes on, SIGTERM ends the run."
 }
 
 func (w *words) requests(r *live.Requests) {

@@ -13,6 +13,8 @@ type Console struct {
 	mu   sync.Mutex
 	out  io.Writer
 	bars io.Writer // nil: none are shown
+	left io.Writer // the bars, while what is drawn is left alone
+	part func()    // parts the bars from what is drawn
 }
 
 // NewConsole returns a console over w.
@@ -27,11 +29,33 @@ func (c *Console) Write(p []byte) (int, error) {
 	return c.out.Write(p)
 }
 
-// show lets lines go above the bars.
-func (c *Console) show(bars io.Writer) {
+// show lets lines go above the bars. They are parted from what is drawn, and begin below it, where part is called.
+func (c *Console) show(bars io.Writer, part func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.bars = bars
+	c.bars, c.part = bars, part
+}
+
+// Leave lets what is drawn stand where it is, and lines go below it at once: the process is about to be stopped, and the shell will
+// write there too. Until Return.
+func (c *Console) Leave() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.bars == nil {
+		return
+	}
+	c.left, c.bars = c.bars, nil
+	_, _ = io.WriteString(c.out, "\r\x1b[K") // over the ^Z that was typed
+}
+
+// Return draws the bars again, below whatever stands there now.
+func (c *Console) Return() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.left != nil {
+		c.part()
+		c.bars, c.left = c.left, nil
+	}
 }
 
 // hide ends the bars by end, and lets no line in between: it would be drawn over.
@@ -39,7 +63,7 @@ func (c *Console) hide(end func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	end()
-	c.bars = nil
+	c.bars, c.left = nil, nil
 }
 
 // Environ looks a variable of the environment up.

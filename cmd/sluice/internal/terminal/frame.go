@@ -121,10 +121,26 @@ func (s style) shard(one *Shard, v *View, width int) row {
 		tail = append(tail, span{fmt.Sprintf("  %-18s", one.says()), one.tone()})
 	}
 	if width >= widthOfStart {
-		tail = append(tail, span{fmt.Sprintf(" %-16s", one.From), faint})
+		tail = append(tail, span{fmt.Sprintf(" %-16s%s", one.From, v.origin(one)), faint})
 	}
 	cells := min(width-len(name)-tail.width(), 60)
 	return append(append(row{{name, faint}}, s.bar(one.Share, cells, one.tone())...), tail...)
+}
+
+// origin says which shard one was split from: a column of its own, once there is one that was.
+func (v *View) origin(one *Shard) string {
+	width := 0
+	for i := range v.Shards {
+		width = max(width, len(v.Shards[i].part()))
+	}
+	return fmt.Sprintf("%*s", -width, one.part())
+}
+
+func (one *Shard) part() string {
+	if one.Parent == 0 {
+		return ""
+	}
+	return fmt.Sprintf("  part of %d", one.Parent)
 }
 
 func (r row) width() (sum int) {

@@ -24,6 +24,7 @@ type progress struct {
 	Repeated int64           `json:"requests_repeated"`
 	Refused  int64           `json:"requests_refused"`
 	Limit    string          `json:"limited_by"`
+	Paused   bool            `json:"paused"`
 	Quotas   []progressQuota `json:"quotas"`
 }
 
@@ -40,9 +41,9 @@ func (r *rate) json(v View, now time.Time) string {
 	p := progress{
 		Time: now, Level: "INFO", Msg: "progress", Job: v.Job, Stored: v.Stored, Total: v.Total, Share: v.share(), Rate: r.recent(),
 		Shards: len(v.Shards), Done: v.count("done"), Failed: v.count("failed"), Running: v.count("running"),
-		Reject: v.Reject, Repeated: v.Repeated, Refused: v.Refused, Limit: v.Limit, Quotas: []progressQuota{},
+		Reject: v.Reject, Repeated: v.Repeated, Refused: v.Refused, Limit: v.Limit, Paused: v.Paused != "", Quotas: []progressQuota{},
 	}
-	if left, ok := r.eta(v, now); ok {
+	if left, ok := r.eta(v, now); ok && !p.Paused {
 		seconds := left.Seconds()
 		p.Left = &seconds
 	}

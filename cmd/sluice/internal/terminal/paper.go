@@ -101,3 +101,16 @@ func (p *Paper) row(heads []string, cells []Cell, widths []int) {
 }
 
 func (p *Paper) drawn(cell Cell) string { return p.s.draw(cell, cell.width()) }
+
+// Spark draws heights from 0 to 1, a cell each.
+func (p *Paper) Spark(heights []float64) string {
+	steps := []rune(" ▁▂▃▄▅▆▇█")
+	if p.s.ascii {
+		steps = []rune(" .:-=+*#%")
+	}
+	var b strings.Builder
+	for _, h := range heights {
+		b.WriteRune(steps[int(min(max(h, 0), 1)*float64(len(steps)-1)+0.5)])
+	}
+	return p.s.paint(b.String(), moving)
+}

@@ -23,9 +23,13 @@ type screen struct {
 	out    io.Writer
 	size   func() (width, height int)
 	newest atomic.Pointer[[]string]
-	frame  []string // of the drawing under way
-	drawn  []int    // widths of the lines that stand there
+	frame  []string    // of the drawing under way
+	drawn  []int       // widths of the lines that stand there
+	parted atomic.Bool // from them: the next frame goes below
 }
+
+// part leaves what is drawn where it is.
+func (s *screen) part() { s.parted.Store(true) }
 
 func sizeOf(f *os.File) func() (width, height int) {
 	return func() (int, int) {
@@ -86,6 +90,9 @@ func (s *screen) Flush(int) error {
 	width, height := s.size()
 	text := s.String()
 	s.Reset()
+	if s.parted.Swap(false) {
+		s.drawn = s.drawn[:0]
+	}
 	_, err := io.WriteString(s.out, s.back(width)+text)
 	all := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
 	s.drawn = s.drawn[:0]

@@ -56,7 +56,7 @@ func bars(ctx context.Context, c *Console, s style, screen *screen, look func() 
 	if err != nil {
 		return // mpb refuses only where the container has ended
 	}
-	c.show(container)
+	c.show(container, screen.part)
 	defer c.hide(func() {
 		bar.Abort(false)
 		container.Wait()

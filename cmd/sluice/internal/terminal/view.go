@@ -19,12 +19,14 @@ type View struct {
 	Repeated int64   // requests of this run that were made again
 	Refused  int64   // requests of this run that were one too many (429)
 	Limit    string  // what holds the run back right now
+	Paused   string  // that the operator has paused it, and how to go on; empty: it is not
 	Quotas   []Quota
 }
 
 // Shard is one window and how far it was read.
 type Shard struct {
 	Number int
+	Parent int     // the shard that it was split from; 0: none
 	Start  int64   // of the window, in any unit: it only orders
 	From   string  // the same for people
 	State  string  // as in the ledger: pending, running, done, failed, suspect
@@ -78,15 +80,12 @@ func (r *rate) line(v View, now time.Time) string {
 
 // parts tell everything but the amount, the most important first.
 func (r *rate) parts(v *View, now time.Time) []string {
-	parts := []string{fmt.Sprintf("%s events/s", Number(int64(r.recent())))}
-	if eta, ok := r.eta(*v, now); ok {
-		parts = append(parts, "about "+Short(eta)+" left")
-	}
+	parts := r.pace(v, now)
 	parts = append(parts, fmt.Sprintf("%d/%d shards", v.count("done"), len(v.Shards)))
 	if n := v.count("failed"); n > 0 {
 		parts = append(parts, fmt.Sprintf("%d failed", n))
 	}
-	if v.Limit != "" {
+	if v.Limit != "" && v.Paused == "" {
 		parts = append(parts, "limited by "+v.Limit)
 	}
 	for _, q := range v.Quotas {
@@ -101,6 +100,18 @@ func (r *rate) parts(v *View, now time.Time) []string {
 		if n.n > 0 {
 			parts = append(parts, Number(n.n)+" "+n.what)
 		}
+	}
+	return parts
+}
+
+// pace says how fast the run is and how long it will take, or that it is paused.
+func (r *rate) pace(v *View, now time.Time) []string {
+	if v.Paused != "" {
+		return []string{v.Paused}
+	}
+	parts := []string{fmt.Sprintf("%s events/s", Number(int64(r.recent())))}
+	if eta, ok := r.eta(*v, now); ok {
+		parts = append(parts, "about "+Short(eta)+" left")
 	}
 	return parts
 }

@@ -115,9 +115,37 @@ func TestProgressAsJSON(t *testing.T) {
 	_, line, cut := strings.Cut(lines[0], `,"level"`) // before it is the time
 	const want = `:"INFO","msg":"progress","job":"default","stored":5500,"total":100000,"share":0.055,"events_per_second":1000,"seconds_left":94.5,` +
 		`"shards":3,"shards_done":1,"shards_failed":1,"shards_running":1,"dead_letters":3,"requests_repeated":4,"requests_refused":1,` +
-		`"limited_by":"the API's quotas","quotas":[{"endpoint":"list","limit":10,"window_seconds":6,"recent":10,"used":0.97},` +
+		`"limited_by":"the API's quotas","paused":false,"quotas":[{"endpoint":"list","limit":10,"window_seconds":6,"recent":10,"used":0.97},` +
 		`{"endpoint":"stream","limit":-1,"window_seconds":0,"recent":0,"used":0}]}`
 	if !json.Valid([]byte(lines[0])) || !cut || line != want {
 		t.Errorf("the line is\n%s\nwant\n%s", line, want)
+	}
+}
+
+// TestAPauseIsToldFirst: that it is one, and how to go on, in place of a rate and an end that nobody knows.
+func TestAPauseIsToldFirst(t *testing.T) {
+	v := shown(50_000)
+	v.Limit, v.Paused = "you paused it", "paused by you for 12.0s (kill -USR1 42 goes on)"
+	const want = "50,000 of 100,000 events (50.0%), paused by you for 12.0s (kill -USR1 42 goes on), 1/3 shards, 1 failed, list 10 of 10 in 6s"
+	if line := (&rate{}).line(v, time.Unix(1000, 0)); !strings.HasPrefix(line, want) {
+		t.Errorf("the line is\n%s\nwant\n%s…", line, want)
+	}
+}
+
+// TestAPieceSaysWhatItIsAPartOf, where the window is wide enough, in a column that the others leave empty.
+func TestAPieceSaysWhatItIsAPartOf(t *testing.T) {
+	v := running(3)
+	v.Shards[2].Parent = 1
+	frame := frameOf(v, 120, 24)
+	if !strings.HasSuffix(frame[2], "2026-01-05 10:12  part of 1") || widthOf(frame[1]) != widthOf(frame[2]) {
+		t.Errorf("the frame is\n%s", strings.Join(frame, "\n"))
+	}
+}
+
+func TestASparkIsAsHighAsItsValues(t *testing.T) {
+	for want, ascii := range map[string]bool{" ▁▄█": false, " .=%": true} {
+		if got := (&Paper{s: style{ascii: ascii}}).Spark([]float64{0, 0.1, 0.5, 2}); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
 	}
 }

@@ -1,10 +1,15 @@
 #!/bin/sh
 # Stands in PATH under the names docker and go, and is the program that the latter builds. Each call is written to $CALLS as
 # one line: the arguments, and the variables that matter. The exit codes come from the environment.
+if [ "${0##*/}:$1" = docker:ps ]; then # which container has the port of the page
+	printf '%s' "${TAKEN:-}"
+	exit 0
+fi
+
 {
 	printf '%s' "${0##*/}"
 	for arg do printf ' [%s]' "$arg"; done
-	for name in API_BASE_URL DATABASE_URL SLUICE_DATABASE SLUICE_DEMO_EVENTS SLUICE_DEMO_PROFILE SLUICE_LIST_LIMIT SLUICE_STREAM_LIMIT TARGET_API_KEY; do
+	for name in API_BASE_URL DATABASE_URL SLUICE_DATABASE SLUICE_DEMO_EVENTS SLUICE_DEMO_PROFILE SLUICE_LIST_LIMIT SLUICE_PAGE_URL SLUICE_STREAM_LIMIT TARGET_API_KEY; do
 		eval "value=\${$name-unset}"
 		[ "$value" = unset ] || printf ' %s=%s' "$name" "$value"
 	done

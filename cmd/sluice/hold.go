@@ -1,0 +1,101 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"sluice/cmd/sluice/internal/live"
+	"sluice/cmd/sluice/internal/terminal"
+)
+
+// youPaused is what holds a run back that its operator has paused.
+const youPaused = "you paused it"
+
+// holdable lets SIGUSR1 pause the run and go on with it. It also says when the run is stopped by Ctrl-Z, and when it goes on (fg):
+// a process that is stopped says nothing.
+func (i *ingest) holdable() (release func()) {
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, syscall.SIGUSR1, syscall.SIGCONT)
+	if !signal.Ignored(syscall.SIGTSTP) {
+		signal.Notify(signals, syscall.SIGTSTP)
+	}
+	go i.guarded(func() {
+		var stopped time.Time
+		for s := range signals {
+			switch {
+			case s == syscall.SIGUSR1:
+				i.turn()
+			case s == syscall.SIGTSTP:
+				stopped = time.Now()
+				i.freeze()
+			case !stopped.IsZero(): // systemd sends a SIGCONT beside every SIGTERM
+				i.thaw(stopped)
+				stopped = time.Time{}
+			}
+		}
+	})()
+	return func() {
+		signal.Stop(signals)
+		close(signals)
+	}
+}
+
+// turn shuts the gate or opens it.
+func (i *ingest) turn() {
+	since, _ := i.gate.Shut()
+	if i.gate.Turn() {
+		i.log.Warn("paused by you: nothing new is asked for, what is under way is committed", "to_go_on", goOn(), "to_stop", "SIGTERM")
+	} else {
+		i.log.Warn("the pause is over, the run goes on", "paused_for", time.Since(since).Round(time.Second))
+	}
+	if i.watched() { // who looks shall not wait for the next step of the run
+		v, _ := i.board.View()
+		v.At = time.Now()
+		i.seenPause(&v)
+		i.board.Publish(v)
+	}
+}
+
+// freeze stops the process as the terminal would have.
+func (i *ingest) freeze() {
+	i.console.Leave()
+	i.log.Warn("stopped by you: nothing goes on until `fg` or `bg`; to pause it only: " + goOn())
+	if err := syscall.Kill(os.Getpid(), syscall.SIGSTOP); err != nil {
+		i.log.Warn("the process cannot be stopped", "err", err)
+	}
+}
+
+func (i *ingest) thaw(stopped time.Time) {
+	i.console.Return()
+	i.log.Warn("the run goes on: it had been stopped", "stopped_for", time.Since(stopped).Round(time.Second))
+}
+
+// goOn is the command that ends a pause. What Docker has started, itself or under its init, is signalled by the container's name,
+// since nobody outside sees its number.
+func goOn() string {
+	host, err := os.Hostname()
+	if _, inDocker := os.Stat("/.dockerenv"); inDocker == nil && err == nil && os.Getppid() <= 1 {
+		return "docker kill --signal=USR1 " + host
+	}
+	return fmt.Sprintf("kill -USR1 %d", os.Getpid())
+}
+
+// pauseWords say that the run is paused, and how to go on; empty: it is not.
+func (i *ingest) pauseWords() string {
+	since, paused := i.gate.Shut()
+	if !paused {
+		return ""
+	}
+	return fmt.Sprintf("paused by you for %s (%s goes on)", terminal.Short(time.Since(since)), goOn())
+}
+
+// seenPause puts the pause into what others see.
+func (i *ingest) seenPause(v *live.View) {
+	v.Paused, v.GoOn = nil, ""
+	if since, paused := i.gate.Shut(); paused {
+		v.Paused, v.GoOn, v.Limit = &since, goOn(), youPaused
+	}
+}
