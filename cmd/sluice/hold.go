@@ -22,10 +22,25 @@ func (i *ingest) holdable() (release func()) {
 	if !signal.Ignored(syscall.SIGTSTP) {
 		signal.Notify(signals, syscall.SIGTSTP)
 	}
-	go i.guarded(func() {
-		var stopped time.Time
-		for s := range signals {
+	go i.guarded(func() { i.obey(signals) })()
+	return func() {
+		signal.Stop(signals)
+		close(signals)
+	}
+}
+
+// obey does what the signals say until there are no more, and keeps those who look up to date in a pause: the run may stand where
+// it shows nothing by itself.
+func (i *ingest) obey(signals <-chan os.Signal) {
+	tick := time.NewTicker(publishEvery)
+	defer tick.Stop()
+	var stopped time.Time
+	for {
+		select {
+		case s, ok := <-signals:
 			switch {
+			case !ok:
+				return
 			case s == syscall.SIGUSR1:
 				i.turn()
 			case s == syscall.SIGTSTP:
@@ -35,11 +50,11 @@ func (i *ingest) holdable() (release func()) {
 				i.thaw(stopped)
 				stopped = time.Time{}
 			}
+		case <-tick.C:
+			if _, paused := i.gate.Shut(); paused {
+				i.showPause()
+			}
 		}
-	})()
-	return func() {
-		signal.Stop(signals)
-		close(signals)
 	}
 }
 
@@ -51,12 +66,21 @@ func (i *ingest) turn() {
 	} else {
 		i.log.Warn("the pause is over, the run goes on", "paused_for", time.Since(since).Round(time.Second))
 	}
-	if i.watched() { // who looks shall not wait for the next step of the run
-		v, _ := i.board.View()
-		v.At = time.Now()
-		i.seenPause(&v)
-		i.board.Publish(v)
+	i.showPause()
+}
+
+// showPause shows what was seen last, with the pause or without: who looks shall not wait for the next step of the run.
+func (i *ingest) showPause() {
+	if !i.watched() {
+		return
 	}
+	v, _ := i.board.View()
+	if v.Phase == live.Ended {
+		return
+	}
+	v.At = time.Now()
+	i.seenPause(&v)
+	i.board.Publish(v)
 }
 
 // freeze stops the process as the terminal would have.
@@ -95,6 +119,9 @@ func (i *ingest) pauseWords() string {
 // seenPause puts the pause into what others see.
 func (i *ingest) seenPause(v *live.View) {
 	v.Paused, v.GoOn = nil, ""
+	if v.Limit == youPaused {
+		v.Limit = ""
+	}
 	if since, paused := i.gate.Shut(); paused {
 		v.Paused, v.GoOn, v.Limit = &since, goOn(), youPaused
 	}

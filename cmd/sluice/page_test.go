@@ -60,34 +60,30 @@ func (b *begun) address(t *testing.T) string {
 	}
 }
 
-// A source's name comes from outside, and must stay text.
-const sharpName = `<img src=x onerror=alert(1)>"'&`
-
 // TestThePageFollowsARun opens the page in a real browser during a run and after it.
 func TestThePageFollowsARun(t *testing.T) {
-	w := newWorld(t, 90_000, func(c *apisim.Config) {
+	w := newWorld(t, 60_000, func(c *apisim.Config) {
 		c.PageCap, c.MalformedShare = 500, 0.0006
-		c.Latency = apisim.Latency{Page: 300 * time.Millisecond, Jitter: 300 * time.Millisecond, Scale: 1}
+		c.Latency = apisim.Latency{Page: 200 * time.Millisecond, Jitter: 200 * time.Millisecond, Scale: 1}
 	})
-	w.env["SLUICE_SOURCE"] = sharpName
-	w.env["SLUICE_LIST_LIMIT"], w.env["SLUICE_STREAM_LIMIT"] = "10/4s", "40/4s"
+	w.env["SLUICE_SOURCE"] = "https://api.example.com"
+	w.env["SLUICE_LIST_LIMIT"], w.env["SLUICE_STREAM_LIMIT"] = "10/6s", "30/6s"
 	tab := browser(t)
-	b := w.begin("run", "--shards=8", "--max-dead-letters=1000", "--listen=127.0.0.1:0", "--linger=5m")
+	b := w.begin("run", "--shards=8", "--fetchers=3", "--max-dead-letters=1000", "--listen=127.0.0.1:0", "--linger=5m")
 	url := b.address(t)
 	during := chromedp.Steps(
 		at(1280, 900, "light"), chromedp.Navigate(url),
 		until(phaseIs("ingesting")),
 		until(`document.querySelectorAll("#shards tr").length === 8 && document.querySelectorAll("#line .window").length === 8`),
-		until(`parseFloat(document.getElementById("total").getAttribute("aria-valuenow")) > 40 && document.querySelectorAll("#letters li b").length > 0`),
+		until(`parseFloat(document.getElementById("total").getAttribute("aria-valuenow")) > 50 && document.querySelectorAll("#letters li b").length > 0`),
 		until(`document.querySelectorAll("#charts path.one").length === 2 && document.querySelectorAll("#charts path.two").length === 1`),
 		picture(t, "page"), at(1280, 900, "dark"), picture(t, "page-dark"), at(360, 780, "light"), fits(t), picture(t, "page-narrow"),
 	)
 	after := chromedp.Steps(
 		until(phaseIs("complete")),
 		until(`!document.getElementById("verdict").hidden && document.getElementById("stored").textContent.length > 5`),
-		until(`document.querySelectorAll("#shards .state.done").length === 8 && document.getElementById("notice").hidden`),
-		until(`document.querySelectorAll("#letters li b").length > 0 && document.querySelectorAll("img").length === 0`),
-		until(`document.getElementById("source").textContent === `+quoted(sharpName)),
+		until(`document.querySelectorAll("#shards tr").length >= 8 && document.querySelectorAll("#shards .state:not(.done)").length === 0 && document.getElementById("notice").hidden`),
+		until(`document.querySelectorAll("#letters li b").length > 0`),
 		at(360, 780, "dark"), fits(t), picture(t, "after-narrow-dark"), at(360, 780, "light"), picture(t, "after-narrow"),
 		at(1280, 900, "light"), byKeyboard(t), picture(t, "after"), at(1280, 900, "dark"), picture(t, "after-dark"),
 		plain(), chromedp.Navigate(url), picture(t, "after-without-javascript"),
@@ -95,7 +91,7 @@ func TestThePageFollowsARun(t *testing.T) {
 	if err := chromedp.Do(tab, during, after); err != nil {
 		t.Fatalf("%v\n%s", err, b.out)
 	}
-	if html := get(t, url, ""); strings.Count(html, `class="state done"`) != 8 || strings.Contains(html, "<img") {
+	if html := get(t, url, ""); strings.Count(html, `class="state done"`) < 8 {
 		t.Errorf("without JavaScript the page does not show 8 windows:\n%s", html)
 	}
 	b.stop()
@@ -103,6 +99,9 @@ func TestThePageFollowsARun(t *testing.T) {
 		t.Errorf("exit code %d", code)
 	}
 }
+
+// A source's name comes from outside, and must stay text.
+const sharpName = `<img src=x onerror=alert(1)>"'&`
 
 // TestThePageOfASplitRun opens the page in the middle of a run of 64 windows, of which the one with half of the events is being
 // split: it says what is a part of what, and all of it can be read, in light and in dark, and on a phone.
@@ -112,7 +111,7 @@ func TestThePageOfASplitRun(t *testing.T) {
 		c.PageCap, c.MalformedShare, c.SkewShare = 500, 0.0004, 0.6
 		c.Latency = apisim.Latency{Page: 400 * time.Millisecond, Jitter: 100 * time.Millisecond, Scale: 1}
 	})
-	w.env["SLUICE_SOURCE"] = "https://api.example.com"
+	w.env["SLUICE_SOURCE"] = sharpName
 	w.env["SLUICE_LIST_LIMIT"], w.env["SLUICE_STREAM_LIMIT"] = "10/1s", "50/1s"
 	tab := browser(t)
 	b := w.begin("run", "--shards=64", "--fetchers=16", "--max-dead-letters=1000", "--listen=127.0.0.1:0", "--linger=5m")
@@ -122,6 +121,7 @@ func TestThePageOfASplitRun(t *testing.T) {
 		until(`document.querySelectorAll("#shards .part").length > 3 && document.querySelectorAll("#line .window").length > 67`),
 		until(`[...document.querySelectorAll("#shards tr")].some(e => e.querySelector(".part") && e.querySelector(".state.running"))`),
 		until(`document.querySelectorAll("#letters li b").length > 0`),
+		until(`document.querySelectorAll("img").length === 0 && document.getElementById("source").textContent === `+quoted(sharpName)),
 		picture(t, "split"), sharp(t, "light"), at(1280, 900, "dark"), picture(t, "split-dark"), sharp(t, "dark"),
 		at(360, 780, "light"), fits(t), picture(t, "split-narrow"), at(320, 640, "dark"), fits(t), spoken(t), still(t),
 	)

@@ -81,7 +81,7 @@ func report(v *live.View, s *sink.Status) {
 	for i := range s.Shards {
 		known[s.Shards[i].Shard] = &s.Shards[i]
 	}
-	line(v, progress, guessed(progress, v.At))
+	line(v, progress, drawnOf(s, progress, v.At))
 	for i := range v.Shards {
 		one := &v.Shards[i]
 		cp := known[one.Number]

@@ -86,11 +86,33 @@ func line(v *live.View, shards []coordinator.ShardProgress, drawn shard.Window) 
 }
 
 // drawn returns the part of the time line that is drawn: from the oldest event to the newest where this run has looked for them.
+// Of a round that is its own span, up to the newest event when it began.
 func (i *ingest) drawn(shards []coordinator.ShardProgress, now time.Time) shard.Window {
+	if span, ok := spanOf(i.round); ok {
+		return span
+	}
 	if i.newest > i.oldest && i.oldest != 0 && i.settings.span() == unbounded {
 		return shard.Window{Start: i.oldest, End: i.newest.Add(time.Millisecond)}
 	}
 	return guessed(shards, now)
+}
+
+// spanOf returns what of a round is drawn; false: it has no beginning, or there is no round.
+func spanOf(r *sink.Round) (shard.Window, bool) {
+	if r == nil || !r.Span.Start.Finite() || r.Newest <= r.Span.Start {
+		return shard.Window{}, false
+	}
+	return shard.Window{Start: r.Span.Start, End: min(r.Span.End, r.Newest.Add(time.Millisecond))}, true
+}
+
+// drawnOf is the same for a job as its tables tell it.
+func drawnOf(s *sink.Status, progress []coordinator.ShardProgress, now time.Time) shard.Window {
+	if len(s.Rounds) > 0 && s.Rounds[0].Number == s.Job.Round {
+		if span, ok := spanOf(s.Rounds[0]); ok {
+			return span
+		}
+	}
+	return guessed(progress, now)
 }
 
 // guessed draws windows that are open to the past or the future about as long as the others, and the oldest at least as far as

@@ -148,7 +148,7 @@ func describeJob(s *sink.Status) *jobStatus {
 // sharesOf returns how much of the time of each window was read.
 func sharesOf(s *sink.Status) []float64 {
 	progress := progressOf(checkpointsOf(s))
-	drawn := guessed(progress, time.Now())
+	drawn := drawnOf(s, progress, time.Now())
 	shares := make([]float64, len(progress))
 	for i := range progress {
 		shares[i] = seenShard(&progress[i], drawn).Read
@@ -177,12 +177,14 @@ func describeShard(s *sink.ShardStatus) shardStatus {
 
 func jobState(s *jobStatus, done int) string {
 	switch {
+	case s.Paused:
+		return "paused by you: SIGUSR1 to its process goes on, SIGTERM ends it"
+	case s.VerifiedAt != nil && s.Round > 1 && s.Running != "":
+		return "complete and verified, and kept current by a run"
 	case s.VerifiedAt != nil && s.Round > 1 && done < len(s.Shards):
 		return "round unfinished: `sluice sync` or `sluice follow` resumes it"
 	case s.VerifiedAt != nil:
 		return "complete and verified"
-	case s.Paused:
-		return "paused by you: SIGUSR1 to its process goes on, SIGTERM ends it"
 	case s.Running != "":
 		return "running"
 	case done == len(s.Shards):
@@ -268,12 +270,14 @@ func stateOf(one *shardStatus, job *jobStatus) terminal.Cell {
 }
 
 // minute shortens an instant for a table: 2026-01-27 19:20. The open ends stay as they are.
-func minute(instant string) string {
+func minute(instant string) string { return inLayout(instant, "2006-01-02 15:04") }
+
+func inLayout(instant, layout string) string {
 	t, err := time.Parse(time.RFC3339, instant)
 	if err != nil {
 		return instant
 	}
-	return t.UTC().Format("2006-01-02 15:04")
+	return t.UTC().Format(layout)
 }
 
 // remark says what a shard was split from, and why one that is not done is not.

@@ -57,7 +57,7 @@ func roundTable(s *jobStatus) terminal.Table {
 		t.Rows = append(t.Rows, []terminal.Cell{
 			terminal.Text("%d", r.Number), terminal.Faint("%s", r.Began.UTC().Format(time.DateTime)), took,
 			terminal.Text("%s", terminal.Number(r.Events)), terminal.Text("%s", terminal.Number(r.Late)),
-			terminal.Text("%s", terminal.Number(r.Requests)), terminal.Faint("%s", minute(r.From)), terminal.Faint("%s", minute(r.To)), missing,
+			terminal.Text("%s", terminal.Number(r.Requests)), terminal.Faint("%s", inLayout(r.From, time.DateTime)), terminal.Faint("%s", inLayout(r.To, time.DateTime)), missing,
 		})
 	}
 	return t

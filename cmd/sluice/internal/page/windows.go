@@ -13,6 +13,7 @@ import (
 type window struct {
 	ID, State, Title  string
 	Left, Width, Read string
+	Thin              bool // so narrow that an edge would hide it
 }
 
 type row struct {
@@ -57,6 +58,7 @@ func quiet(state string) bool { return state == "done" || state == "pending" }
 func (w *words) draw(s *live.Shard, few bool) {
 	drawn := window{
 		ID: fmt.Sprintf("l%d", s.Number), State: s.State, Read: percent(s.Read), Left: share(s.From), Width: share(s.To - s.From),
+		Thin:  s.To-s.From < thinnest,
 		Title: fmt.Sprintf("window %d%s: %s, %s %% read, %s events", s.Number, partOf(", ", s), s.State, percent(s.Read), terminal.Number(s.Events)),
 	}
 	if n := len(w.Line); !few && n > 0 && quiet(s.State) && w.Line[n-1].State == s.State {
@@ -67,6 +69,9 @@ func (w *words) draw(s *live.Shard, few bool) {
 	}
 	w.Line = append(w.Line, drawn)
 }
+
+// thinnest is the part of the time line from which on a window has an edge of its own: three pixels of a wide page.
+const thinnest = 0.003
 
 // share returns a part of the whole line in CSS: finer than people read it, so that a thousand windows have no gaps.
 func share(of float64) string { return fmt.Sprintf("%.3f", 100*min(max(of, 0), 1)) }
@@ -83,7 +88,10 @@ func ages(v *live.View) (names []string) {
 		return nil
 	}
 	layout := "2006-01-02"
-	if span < 4*24*time.Hour {
+	switch {
+	case span < 2*time.Hour:
+		layout = "15:04:05"
+	case span < 4*24*time.Hour:
 		layout = "01-02 15:04"
 	}
 	for i := range 5 {

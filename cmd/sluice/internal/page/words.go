@@ -105,6 +105,9 @@ func (w *words) progress(v *live.View) {
 	if v.LastCommit != nil {
 		w.LastCommit = "last commit " + ago(*v.LastCommit, v.At)
 	}
+	if v.Phase == live.Waiting && v.Paused == nil {
+		w.Left = "none"
+	}
 	if v.Phase == live.Ended || v.Phase == live.Checking {
 		w.Left, w.Took = "none", "took "+short(took)
 	}

@@ -12,9 +12,9 @@ import (
 type Console struct {
 	mu   sync.Mutex
 	out  io.Writer
-	bars io.Writer // nil: none are shown
-	left io.Writer // the bars, while what is drawn is left alone
-	part func()    // parts the bars from what is drawn
+	bars io.Writer        // nil: none are shown
+	left io.Writer        // the bars, while what is drawn is left alone
+	part func(apart bool) // has the bars leave what is drawn alone
 }
 
 // NewConsole returns a console over w.
@@ -29,8 +29,8 @@ func (c *Console) Write(p []byte) (int, error) {
 	return c.out.Write(p)
 }
 
-// show lets lines go above the bars. They are parted from what is drawn, and begin below it, where part is called.
-func (c *Console) show(bars io.Writer, part func()) {
+// show lets lines go above the bars. Part makes them leave what is drawn alone, and begin below it later.
+func (c *Console) show(bars io.Writer, part func(apart bool)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.bars, c.part = bars, part
@@ -44,8 +44,9 @@ func (c *Console) Leave() {
 	if c.bars == nil {
 		return
 	}
+	c.part(true)
 	c.left, c.bars = c.bars, nil
-	_, _ = io.WriteString(c.out, "\r\x1b[K") // over the ^Z that was typed
+	_, _ = io.WriteString(c.out, "\r\x1b[J") // over the ^Z that was typed
 }
 
 // Return draws the bars again, below whatever stands there now.
@@ -53,7 +54,7 @@ func (c *Console) Return() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.left != nil {
-		c.part()
+		c.part(false)
 		c.bars, c.left = c.left, nil
 	}
 }

@@ -25,11 +25,12 @@ type screen struct {
 	newest atomic.Pointer[[]string]
 	frame  []string    // of the drawing under way
 	drawn  []int       // widths of the lines that stand there
-	parted atomic.Bool // from them: the next frame goes below
+	apart  atomic.Bool // nothing is drawn, and what stands there is left alone
+	unsaid string      // lines of the log meanwhile
 }
 
-// part leaves what is drawn where it is.
-func (s *screen) part() { s.parted.Store(true) }
+// part leaves what is drawn where it is, and draws nothing, until it may again: then below.
+func (s *screen) part(apart bool) { s.apart.Store(apart) }
 
 func sizeOf(f *os.File) func() (width, height int) {
 	return func() (int, int) {
@@ -88,16 +89,20 @@ func (s *screen) GetTermSize() (width, height int, err error) {
 // nothing it subtracts those, too, that it had left out for want of height.
 func (s *screen) Flush(int) error {
 	width, height := s.size()
-	text := s.String()
-	s.Reset()
-	if s.parted.Swap(false) {
-		s.drawn = s.drawn[:0]
+	lines := strings.SplitAfter(s.String(), "\n")
+	if n := len(lines); n > 0 && lines[n-1] == "" {
+		lines = lines[:n-1]
 	}
-	_, err := io.WriteString(s.out, s.back(width)+text)
-	all := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
-	s.drawn = s.drawn[:0]
-	for _, line := range all[max(0, len(all)-max(1, min(len(s.frame), height))):] {
-		s.drawn = append(s.drawn, widthOf(line))
+	s.Reset()
+	log := lines[:max(0, len(lines)-max(1, min(len(s.frame), height)))]
+	if s.apart.Load() {
+		s.unsaid, s.drawn = s.unsaid+strings.Join(log, ""), s.drawn[:0]
+		return nil
+	}
+	_, err := io.WriteString(s.out, s.back(width)+s.unsaid+strings.Join(lines, ""))
+	s.unsaid, s.drawn = "", s.drawn[:0]
+	for _, line := range lines[len(log):] {
+		s.drawn = append(s.drawn, widthOf(strings.TrimSuffix(line, "\n")))
 	}
 	return err
 }

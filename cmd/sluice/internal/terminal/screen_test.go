@@ -108,3 +108,29 @@ func TestANarrowerWindowKeepsNoTraces(t *testing.T) {
 		t.Errorf("the window shows\n%s", strings.Join(w.rows, "\n"))
 	}
 }
+
+// TestAStoppedProcessLeavesTheWindowToTheShell: what is drawn stays, what is said and what the shell writes stand below it, and after
+// fg the bars begin anew below that.
+func TestAStoppedProcessLeavesTheWindowToTheShell(t *testing.T) {
+	w := &glass{width: 80, height: 40}
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		defer cancel()
+		c := NewConsole(w)
+		time.AfterFunc(10*time.Second+time.Millisecond, func() {
+			c.Leave()
+			fmt.Fprintln(c, "stopped")
+			fmt.Fprintln(w, "the shell")
+		})
+		time.AfterFunc(20*time.Second+time.Millisecond, func() {
+			c.Return()
+			fmt.Fprintln(c, "goes on")
+		})
+		bars(ctx, c, style{}, &screen{out: w, size: w.size}, func() View { return running(2) })
+	})
+	frame := frameOf(running(2), w.width, w.height)
+	want := append(append(slices.Clone(frame), "stopped", "the shell", "goes on"), frame...)
+	if !slices.Equal(w.rows, want) {
+		t.Errorf("the window shows\n%s\nwant\n%s", strings.Join(w.rows, "\n"), strings.Join(want, "\n"))
+	}
+}

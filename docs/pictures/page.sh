@@ -1,0 +1,8 @@
+#!/bin/sh
+# Takes the pictures of the page in this directory anew: a test of the page, which needs a Chromium, keeps them in the middle of a run.
+set -eu
+here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd -P)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT INT TERM
+(cd "$here/../.." && SLUICE_PICTURES=$work go test -count=1 ./cmd/sluice -run '^TestThePageFollowsARun$')
+cp "$work/page.png" "$work/page-dark.png" "$work/page-narrow.png" "$here"
