@@ -62,8 +62,8 @@ func (b *begun) address(t *testing.T) string {
 
 // TestThePageFollowsARun opens the page in a real browser during a run and after it.
 func TestThePageFollowsARun(t *testing.T) {
-	w := newWorld(t, 60_000, func(c *apisim.Config) {
-		c.PageCap, c.MalformedShare = 500, 0.0006
+	w := newWorld(t, 30_000, func(c *apisim.Config) {
+		c.PageCap, c.MalformedShare = 250, 0.0012
 		c.Latency = apisim.Latency{Page: 200 * time.Millisecond, Jitter: 200 * time.Millisecond, Scale: 1}
 	})
 	w.env["SLUICE_SOURCE"] = "https://api.example.com"
@@ -107,8 +107,8 @@ const sharpName = `<img src=x onerror=alert(1)>"'&`
 // split: it says what is a part of what, and all of it can be read, in light and in dark, and on a phone.
 func TestThePageOfASplitRun(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, 240_000, func(c *apisim.Config) {
-		c.PageCap, c.MalformedShare, c.SkewShare = 500, 0.0004, 0.6
+	w := newWorld(t, 120_000, func(c *apisim.Config) {
+		c.PageCap, c.MalformedShare, c.SkewShare = 250, 0.0008, 0.6
 		c.Latency = apisim.Latency{Page: 400 * time.Millisecond, Jitter: 100 * time.Millisecond, Scale: 1}
 	})
 	w.env["SLUICE_SOURCE"] = sharpName
