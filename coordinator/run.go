@@ -151,6 +151,7 @@ func (c *Coordinator) takenBack(ctx context.Context) []shard.Checkpoint {
 		c.stop(fmt.Errorf("read the ledger after the last shard: %w", err)) // nobody knows then that nothing is left
 		return nil
 	}
+	c.progress.arrange(all)
 	left := slices.DeleteFunc(all, func(cp shard.Checkpoint) bool {
 		failed := slices.ContainsFunc(c.outcome.Failures, func(f Failure) bool { return f.Shard == cp.Shard })
 		return failed || cp.State == shard.Done
@@ -165,7 +166,6 @@ func (c *Coordinator) takenBack(ctx context.Context) []shard.Checkpoint {
 		c.config.Log.Warn("the ledger has shards as unfinished that were done: the database went back in time", "shards", back)
 		c.outcome.Done = max(0, c.outcome.Done-back)
 	}
-	c.progress.arrange(all)
 	return left
 }
 

@@ -105,3 +105,17 @@ func TestNewRefusesWrongSettings(t *testing.T) {
 		}
 	}
 }
+
+// TestProgressAtTheEndHasEachShardOnce: what is left of the ledger when the shards that are done are taken out of it is no shard.
+func TestProgressAtTheEndHasEachShardOnce(t *testing.T) {
+	inJob(t, 3, func(j *job) {
+		c := j.coordinator()
+		if _, err := c.Run(j.Context()); err != nil {
+			j.Fatal(err)
+		}
+		s := c.Progress()
+		if len(s.Shards) != 3 || s.Done != 3 {
+			j.Errorf("%d shards, %d of them done: %+v", len(s.Shards), s.Done, s.Shards)
+		}
+	})
+}
