@@ -7,7 +7,7 @@ import (
 )
 
 // mostRounds is how many rounds are read for people: the last ones.
-const mostRounds = 60
+const mostRounds = 40
 
 // Rounds returns the last rounds of a job, the newest first.
 func (p *Postgres) Rounds(ctx context.Context, jobID int64) ([]*Round, error) {

@@ -20,7 +20,7 @@ func (p *program) followCommand() *cobra.Command {
 		Long: "Takes a round like `sluice sync` every --every, until SIGTERM or Ctrl-C. Where nothing is new a round costs one\n" +
 			"request. An API or a database that is away is waited for, without end; a key that is refused ends it.\n\n" +
 			"Stopped between two rounds it exits with 0, in the middle of one with 4: what was fetched is committed, and the\n" +
-			"same command goes on. The other exit codes are those of `sluice run`.",
+			"same command goes on. The other exit codes are those of `sluice run`. SIGUSR1 pauses it, and goes on with it.",
 		Example:     "  sluice follow --listen=127.0.0.1:8080\n  sluice follow --every=5m --lookback=1h",
 		Args:        noArgs,
 		Annotations: map[string]string{asLines: "yes"},

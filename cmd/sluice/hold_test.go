@@ -13,7 +13,7 @@ import (
 // goes on and ends as if nothing had been. A second pause is ended by SIGTERM, as any run is.
 func TestSIGUSR1PausesARun(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, 20_000, slow(30*time.Millisecond))
+	w := newWorld(t, 40_000, slow(30*time.Millisecond))
 	p := w.start("run", "--shards=4", "--listen=127.0.0.1:0")
 	w.waitFor(p, 22)
 	w.signal(p, syscall.SIGUSR1)
@@ -92,7 +92,7 @@ func (w *world) waitForStatus(text string) {
 // TestCtrlZStopsARunAndFgGoesOn: it says so before it is stopped, does nothing while it is, and goes on exactly once.
 func TestCtrlZStopsARunAndFgGoesOn(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, 20_000, slow(30*time.Millisecond))
+	w := newWorld(t, 40_000, slow(30*time.Millisecond))
 	p := w.start("run", "--shards=4")
 	w.waitFor(p, 22)
 	w.signal(p, syscall.SIGTSTP)

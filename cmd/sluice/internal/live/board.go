@@ -42,11 +42,11 @@ func (b *Board) note(v *View) {
 	if v.Phase == Starting {
 		return
 	}
-	n := len(b.history)
-	if n > 0 && v.Phase == Ingesting && v.At.Sub(b.history[n-1].At) < b.every-b.every/10 {
+	n, goesOn := len(b.history), v.Phase == Ingesting || v.Phase == Waiting
+	if n > 0 && goesOn && v.At.Sub(b.history[n-1].At) < b.every-b.every/10 {
 		return
 	}
-	if n > 0 && b.history[n-1].Stored == v.Stored && v.Phase != Ingesting {
+	if n > 0 && b.history[n-1].Stored == v.Stored && !goesOn {
 		return // what comes after the last commit is no part of the rate
 	}
 	p := Point{At: v.At, Stored: v.Stored}
