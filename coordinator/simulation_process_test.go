@@ -40,8 +40,10 @@ func (s *simulation) start() *process {
 	if p.pacer, err = fetch.NewPacer(config); err != nil {
 		panic(err)
 	}
+	if err := p.pacer.Join(context.Background(), quotaTable{p}, fmt.Sprint(p.number)); err != nil {
+		panic(err)
+	}
 	s.mu.Lock()
-	p.pacer.Restore(s.quotas)
 	for _, r := range s.rows { // whoever takes the job takes its shards
 		if r.State != shard.Done {
 			r.run = p.number
@@ -124,11 +126,9 @@ func (p *process) live(ctx context.Context) {
 		}
 		p.reopen(verdict.Reopen)
 	}
+	_ = p.pacer.Leave(context.Background())
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.dead && p.current == p {
-		p.quotas, p.savedAt = p.pacer.State(), time.Now()
-	}
 	p.dead = true // what it left behind dies with it
 	if !p.stopped.IsZero() && time.Since(p.stopped) > drain+time.Second {
 		p.failLocked(fmt.Errorf("p%d took %s to stop", p.number, time.Since(p.stopped)))

@@ -1,6 +1,7 @@
 package coordinator_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -38,7 +39,7 @@ type simulation struct {
 	moments    []moment
 	away, out  time.Time // until when API and database are not there
 	bans       []*ban
-	quotas     []fetch.QuotaState
+	quotas     map[shard.Endpoint]fetch.QuotaState
 	savedAt    time.Time
 	current    *process
 	processes  sync.WaitGroup
@@ -57,6 +58,7 @@ func newSimulation(sc *scenario) *simulation {
 	s := &simulation{
 		scenario: sc, stage: newStage(rand.New(rand.NewPCG(sc.seed, 2))),
 		weather: &weather{dice: rand.New(rand.NewPCG(sc.seed, 3)), rate: sc.rate, single: sc.single, only: sc.only, at: sc.at},
+		quotas:  map[shard.Endpoint]fetch.QuotaState{},
 		table:   map[uuid.UUID]int{}, dead: map[[32]byte]*shard.Reject{}, reached: map[int]int{}, lies: map[int]int{}, liars: map[string]bool{},
 	}
 	s.server = s.serve(sc.api)
@@ -106,10 +108,11 @@ func (s *simulation) isAway(until *time.Time, t trouble) bool {
 func (s *simulation) beforeTurn(*entrance) (gone bool) {
 	s.mu.Lock()
 	p, wrong := s.current, s.wrong != nil
-	if p != nil && !p.dead && time.Since(s.savedAt) >= time.Second {
-		s.quotas, s.savedAt = p.pacer.State(), time.Now()
-	}
+	due := p != nil && !p.dead && time.Since(s.savedAt) >= time.Second
 	s.mu.Unlock()
+	if due {
+		_ = p.pacer.Share(context.Background())
+	}
 	if !s.weather.calm.Load() && s.stage.taken() >= s.stormy {
 		s.becalm()
 	}

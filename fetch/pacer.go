@@ -52,9 +52,12 @@ type Pacer struct {
 	quotas [2]*quota // in order of preference
 	line   quotaLine
 	hits   hitsKnown
+
+	table QuotaTable // where other runs are met, under the name of run; nil: there are none
+	run   string
 }
 
-// NewPacer returns a Pacer with both quotas unspent; Restore tells it otherwise.
+// NewPacer returns a Pacer with both quotas unspent; Join tells it otherwise.
 func NewPacer(c PacerConfig) (*Pacer, error) {
 	c = c.withDefaults()
 	if err := c.validate(); err != nil {
@@ -108,6 +111,11 @@ func (p *Pacer) Take(ctx context.Context, usable func(shard.Endpoint) bool) (Cal
 			return Call{}, ErrNoEndpoint
 		}
 		call, wait, err := p.tryTake(w, wants)
+		if call.request != nil {
+			call, wait, err = p.book(ctx, w, wants, call)
+		} else {
+			p.tellPause(ctx)
+		}
 		if err != nil || call.request != nil {
 			return call, err
 		}
@@ -140,6 +148,7 @@ func (p *Pacer) tryTake(w *quotaWaiter, wants [2]bool) (Call, time.Duration, err
 		}
 		r, free := q.take(now)
 		if r != nil {
+			r.booked = p.table == nil || q.limit == Unlimited || q.share.free(now)
 			return Call{Endpoint: q.endpoint, At: now, request: r}, 0, nil
 		}
 		wait, near = min(wait, free), near || free <= p.MaxWait || free == untilReply

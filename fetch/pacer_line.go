@@ -1,6 +1,10 @@
 package fetch
 
-import "slices"
+import (
+	"slices"
+
+	"sluice/shard"
+)
 
 // quotaWaiter is a caller of Take that stands in line.
 //
@@ -27,6 +31,11 @@ func (l quotaLine) ahead(w *quotaWaiter, i int) bool {
 		}
 	}
 	return false
+}
+
+// waits tells whether anybody but w waits for an endpoint; and w, if it is known of him.
+func (l quotaLine) waits(e shard.Endpoint, w *quotaWaiter, does bool) bool {
+	return does || slices.ContainsFunc(l, func(v *quotaWaiter) bool { return v != w && v.wants[e-shard.List] })
 }
 
 // join notes what w wants, who stands at the end if he is new.

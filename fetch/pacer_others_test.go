@@ -114,8 +114,8 @@ func TestRestoredPacerSpendsTheSameQuota(t *testing.T) {
 			learned := api.stream.refused
 			time.Sleep(after)
 
-			second := newTestPacer(t, PacerConfig{})
-			second.Restore(first.State())
+			left := kept(t, first)
+			second := startAfter(t, PacerConfig{}, left[:]...)
 			if s := second.Status()[1]; s.Known != LimitRemembered || s.Limit != api.stream.limit {
 				t.Errorf("stream %s (%s), want %s, remembered", s.Limit, s.Known, api.stream.limit)
 			}

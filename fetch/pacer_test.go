@@ -159,7 +159,7 @@ func TestRetryAfterBeyondMaxWaitEndsTheRun(t *testing.T) {
 		if c := takeCall(t, p, simBoth); c.Endpoint != shard.List {
 			t.Errorf("%s, want the list, which goes on alone", c.Endpoint)
 		}
-		if s := p.State()[1]; !s.NotBefore.Equal(start.Add(time.Hour)) {
+		if s := kept(t, p)[1]; !s.NotBefore.Equal(start.Add(time.Hour)) {
 			t.Errorf("the next run would start at %v, want %v", s.NotBefore, start.Add(time.Hour))
 		}
 		time.Sleep(46 * time.Minute) // what is left is below MaxWait

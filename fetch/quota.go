@@ -48,7 +48,8 @@ type quota struct {
 	known    LimitKnown
 	quotaTerms
 
-	stored     Limit     // by the run before
+	stored     Limit // in the table, by any run
+	share      quotaShare
 	flying     int       // requests whose Observe is still to come
 	hearing    int       // of them, those whose answer has begun, and is a refusal
 	trials     int       // of them, those beyond what has held so far

@@ -9,6 +9,8 @@ import (
 // quotaRequest is one request as the server's limiter has counted it, as far as we know.
 type quotaRequest struct {
 	at      time.Time // when it was sent
+	mark    time.Time // the same by the table's clock, where runs know it by that; zero: the table has not got it yet
+	booked  bool      // the other runs know of it before it is sent, or there are none
 	origin  quotaOrigin
 	refused bool
 	open    bool // Observe or Return is still to come
@@ -26,7 +28,7 @@ type quotaOrigin uint8
 
 const (
 	ofThisRun    quotaOrigin = iota
-	ofEarlierRun             // restored
+	ofAnotherRun             // of ours, by the table: an earlier one, or one beside this
 	ofOthers                 // never seen, but the server has counted it
 )
 
@@ -66,11 +68,13 @@ func (l quotaLog) after(t time.Time) quotaLog {
 func (l quotaLog) upTo(t time.Time) quotaLog { return l[:len(l)-len(l.after(t))] }
 
 // counted counts what we sent, without the refusals of the overshoot that began at the given time. Requests without
-// an answer yet count as accepted, those that may not have been counted do not.
+// an answer yet count as accepted, those that may not have been counted do not; nor do those of other runs that were sent after
+// the refusal of ours, to a log that was full.
 func (l quotaLog) counted(overshotAt time.Time) int {
 	n := 0
 	for _, r := range l {
-		if r.origin != ofOthers && !r.cached && !(r.refused && !r.at.Before(overshotAt)) {
+		refused := r.refused || r.origin == ofAnotherRun
+		if r.origin != ofOthers && !r.cached && !(refused && !r.at.Before(overshotAt)) {
 			n++
 		}
 	}

@@ -72,7 +72,7 @@ func (q *quota) release(r *quotaRequest) {
 func (q *quota) restamp(now time.Time, r *quotaRequest) {
 	if r.open && q.limit != Unlimited {
 		q.log.remove(r)
-		r.at = now
+		r.at, r.mark = now, time.Time{}
 		q.log.add(r)
 	}
 }

@@ -102,9 +102,9 @@ func (q *quota) speed(now time.Time) rate.Limit {
 	if q.limit > 0 {
 		return max(quotaSpeed, rate.Limit(6*float64(q.limit)/q.window.Seconds()))
 	}
-	n := len(q.log.after(now.Add(-q.window)))
+	n, runs := len(q.log.after(now.Add(-q.window))), rate.Limit(1+q.share.others) // who find it out together
 	if n < slowStart {
-		return quotaSpeed
+		return quotaSpeed / runs
 	}
-	return min(quotaSpeed, max(slowStartFloor, rate.Limit(n)/slowStart))
+	return min(quotaSpeed, max(slowStartFloor, rate.Limit(n)/slowStart)) / runs
 }

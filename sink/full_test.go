@@ -118,7 +118,7 @@ func TestAFullDiskIsWaitedOutByAllWriters(t *testing.T) {
 	if _, err := b.Waiting(); !errors.Is(err, ErrDiskFull) {
 		t.Errorf("waits for %v, want ErrDiskFull", err)
 	}
-	equal(t, "quotas are left alone", b.SaveQuotas(t.Context(), "source", nil), ErrDiskFull)
+	equal(t, "quotas are left alone", b.SettleQuotas(t.Context(), "source", []string{"list"}, unsettled), ErrDiskFull)
 	const size = `select pg_total_relation_size('ingested_events')`
 	before, began := b.count(t, size), time.Now()
 	b.awaitTries(t, 5)

@@ -3,7 +3,6 @@ package sink
 import (
 	"encoding/json"
 	"errors"
-	"reflect"
 	"testing"
 	"time"
 
@@ -120,50 +119,6 @@ func TestRowsThatVanishedAreStoredASecondTime(t *testing.T) {
 	equal(t, "events", counts.Events, 10)
 	equal(t, "duplicates", counts.Duplicates, 7)
 	equal(t, "received", counts.Received, 17)
-}
-
-// TestAnOldLimitIsNotBelieved: an API that has raised its limit refuses nothing, and would never be asked for more.
-func TestAnOldLimitIsNotBelieved(t *testing.T) {
-	b := newBench(t)
-	must(t, b.SaveQuotas(t.Context(), "api", []Quota{{Endpoint: "stream", Limit: 50, Window: time.Minute}}))
-	_, err := b.pool.Exec(t.Context(), `update api_quotas set updated_at = now() - interval '25 hours'`)
-	must(t, err)
-	got, err := b.LoadQuotas(t.Context(), "api")
-	must(t, err)
-	equal(t, "limit", got[0].Limit, 0)
-}
-
-func TestQuotasAreReadAsTheyWereWritten(t *testing.T) {
-	b := newBench(t)
-	at := time.UnixMicro(1_769_541_612_369_123).UTC()
-	want := []Quota{
-		{Endpoint: "list", Limit: 10, Window: time.Minute, Sent: []time.Time{at, at.Add(time.Second)}},
-		{Endpoint: "stream", Limit: 47, Window: time.Minute, NotBefore: at},
-	}
-	must(t, b.SaveQuotas(t.Context(), "api", []Quota{{Endpoint: "list", Limit: 5}, {Endpoint: "stream", Limit: 5}}))
-	must(t, b.SaveQuotas(t.Context(), "api", want))
-	got, err := b.LoadQuotas(t.Context(), "api")
-	must(t, err)
-	for i := range got {
-		got[i].NotBefore = inUTC(got[i].NotBefore)
-		for j := range got[i].Sent {
-			got[i].Sent[j] = got[i].Sent[j].UTC()
-		}
-	}
-	want[1].Sent = []time.Time{}
-	if !reflect.DeepEqual(got, want) {
-		t.Errorf("got %+v, want %+v", got, want)
-	}
-	none, err := b.LoadQuotas(t.Context(), "another source")
-	must(t, err)
-	equal(t, "quotas of another source", len(none), 0)
-}
-
-func inUTC(t time.Time) time.Time {
-	if t.IsZero() {
-		return t
-	}
-	return t.UTC()
 }
 
 func TestOneRunHoldsAJob(t *testing.T) {

@@ -2,59 +2,112 @@ package sink
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 )
 
-// Quota is what was learned of one endpoint's limit, and the requests of its last window. It is kept so that a rerun, a probe
-// and a backfill spend the same quota.
+// Quota is what was learned of one endpoint's limit, and the requests of its last window: those of all runs, so that a rerun, a
+// probe, and what goes on beside them spend the same quota. Its times are by the database's clock.
 type Quota struct {
 	Endpoint  string
-	Limit     int           // requests in one window
-	Window    time.Duration // to the millisecond
-	NotBefore time.Time     // no request before; zero: none was refused
-	Sent      []time.Time   // requests of the last window, to the microsecond
+	Limit     int                 // requests in one window
+	Window    time.Duration       // to the millisecond
+	NotBefore time.Time           // no request before; zero: none was refused
+	Sent      []time.Time         // requests of the last window, to the microsecond
+	Runs      map[string]QuotaRun // that spend of it now, by their ids
 }
 
-// SaveQuotas replaces what is kept for the endpoints of a source. While the disk is full it does nothing: a row that is
-// replaced every second would take what little room is made, and no page is asked for anyway.
-func (p *Postgres) SaveQuotas(ctx context.Context, source string, quotas []Quota) error {
+// QuotaRun is a run that spends of a quota, as it tells the others.
+type QuotaRun struct {
+	Seen    time.Time `json:"seen"`    // when it looked last
+	Books   bool      `json:"books"`   // it writes every request down before it sends it
+	Waiting bool      `json:"waiting"` // for a free slot
+	Served  time.Time `json:"served"`  // when it had its last one
+}
+
+// settleTimeout is how long a look at the quotas may take. A request waits for it.
+const settleTimeout = 2 * time.Second
+
+var errSettleTimeout = errors.New("the quotas were not settled in time")
+
+// SettleQuotas hands the rows of a source's endpoints to settle, in the same order, with the time by the database's clock, and
+// keeps what it returns. The rows are locked meanwhile, so that runs settle one after the other; those of the same endpoints must
+// name them in the same order. While the disk is full it does nothing: a row that is replaced every second would take what little
+// room is made, and no page is asked for anyway.
+func (p *Postgres) SettleQuotas(ctx context.Context, source string, endpoints []string, settle func(now time.Time, rows []Quota) []Quota) error {
 	if p.disk.is() {
 		return ErrDiskFull
 	}
-	ctx, cancel := p.bounded(ctx)
+	ctx, cancel := context.WithTimeoutCause(ctx, settleTimeout, errSettleTimeout)
 	defer cancel()
-	batch := &pgx.Batch{}
-	for _, q := range quotas {
-		sent := q.Sent
-		if sent == nil {
-			sent = []time.Time{}
+	err := pgx.BeginFunc(ctx, p.pool, func(tx pgx.Tx) error {
+		now, rows, err := lockQuotas(ctx, tx, source, endpoints)
+		if err != nil {
+			return err
 		}
-		batch.Queue(upsertQuota, source, q.Endpoint, q.Limit, q.Window.Milliseconds(), timeOrNull(q.NotBefore), sent)
-	}
-	if err := p.pool.SendBatch(ctx, batch).Close(); err != nil {
-		return ledgerError(err, "save the quotas of %s", source)
+		batch := &pgx.Batch{}
+		for _, q := range settle(now, rows) {
+			batch.Queue(updateQuota, source, q.Endpoint, q.Limit, q.Window.Milliseconds(), timeOrNull(q.NotBefore), q.Sent, q.Runs)
+		}
+		return tx.SendBatch(ctx, batch).Close()
+	})
+	if err != nil {
+		return ledgerError(err, "settle the quotas of %s", source)
 	}
 	return nil
 }
 
-const upsertQuota = `
-insert into public.api_quotas (source, endpoint, limit_n, window_ms, not_before, sent) values ($1, $2, $3, $4, $5, $6)
-on conflict (source, endpoint) do update
-set limit_n = excluded.limit_n, window_ms = excluded.window_ms, not_before = excluded.not_before, sent = excluded.sent,
-    updated_at = now()`
+const updateQuota = `
+update public.api_quotas
+set limit_n = $3, window_ms = $4, not_before = $5, sent = coalesce($6::timestamptz[], '{}'), runs = coalesce($7::jsonb, '{}'),
+    updated_at = clock_timestamp()
+where source = $1 and endpoint = $2`
 
-// LoadQuotas returns what is kept for a source, by endpoint.
+// lockQuotas returns the rows of the endpoints, locked, and the time after that. Those that are not there are made.
+func lockQuotas(ctx context.Context, tx pgx.Tx, source string, endpoints []string) (now time.Time, all []Quota, err error) {
+	for range 2 {
+		if now, all, err = selectForUpdate(ctx, tx, source, endpoints); err != nil || len(all) == len(endpoints) {
+			return now, all, err
+		}
+		if _, err = tx.Exec(ctx, insertQuotas, source, endpoints); err != nil {
+			return now, nil, err
+		}
+	}
+	return now, nil, errors.New("the rows of the quotas vanish")
+}
+
+const insertQuotas = `
+insert into public.api_quotas (source, endpoint, limit_n, window_ms)
+select $1, e, 0, 0 from unnest($2::text[]) e order by e
+on conflict (source, endpoint) do nothing`
+
+func selectForUpdate(ctx context.Context, tx pgx.Tx, source string, endpoints []string) (now time.Time, all []Quota, err error) {
+	rows, _ := tx.Query(ctx, selectQuotasLocked, source, endpoints)
+	all, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (q Quota, err error) {
+		err = scanQuota(row, &q, &q.Runs, &now)
+		return q, err
+	})
+	return now, all, err
+}
+
+// The clock is read after the lock was had. A limit is believed for a day, as in selectQuotas.
+const selectQuotasLocked = `
+with locked as materialized (
+  select endpoint, case when updated_at > now() - interval '1 day' then limit_n else 0 end as limit_n, window_ms, not_before, sent, runs
+  from public.api_quotas where source = $1 and endpoint = any($2::text[]) order by endpoint for update
+)
+select endpoint, limit_n, window_ms, not_before, sent, runs, clock_timestamp()
+from locked order by array_position($2::text[], endpoint::text)`
+
+// LoadQuotas returns what is kept for a source, by endpoint, without who spends of it.
 func (p *Postgres) LoadQuotas(ctx context.Context, source string) ([]Quota, error) {
 	ctx, cancel := p.bounded(ctx)
 	defer cancel()
 	rows, _ := p.pool.Query(ctx, selectQuotas, source)
 	quotas, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (q Quota, err error) {
-		var window int64
-		var notBefore *time.Time
-		err = row.Scan(&q.Endpoint, &q.Limit, &window, &notBefore, &q.Sent)
-		q.Window, q.NotBefore = time.Duration(window)*time.Millisecond, orZero(notBefore)
+		err = scanQuota(row, &q)
 		return q, err
 	})
 	if err != nil {
@@ -67,3 +120,12 @@ func (p *Postgres) LoadQuotas(ctx context.Context, source string) ([]Quota, erro
 const selectQuotas = `
 select endpoint, case when updated_at > now() - interval '1 day' then limit_n else 0 end, window_ms, not_before, sent
 from public.api_quotas where source = $1 order by endpoint`
+
+// scanQuota reads the columns that every look at a quota has, and what else there is.
+func scanQuota(row pgx.CollectableRow, q *Quota, more ...any) error {
+	var window int64
+	var notBefore *time.Time
+	err := row.Scan(append([]any{&q.Endpoint, &q.Limit, &window, &notBefore, &q.Sent}, more...)...)
+	q.Window, q.NotBefore = time.Duration(window)*time.Millisecond, orZero(notBefore)
+	return err
+}

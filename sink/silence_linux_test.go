@@ -46,7 +46,7 @@ func TestTheLedgerOnALineThatFellSilent(t *testing.T) {
 		"load":   func(ctx context.Context) error { _, err := p.Load(ctx, b.job.ID); return err },
 		"begin":  func(ctx context.Context) error { _, err := p.Begin(ctx, id); return err },
 		"fail":   func(ctx context.Context) error { return p.Fail(ctx, id, shard.Pending, "why") },
-		"quotas": func(ctx context.Context) error { return p.SaveQuotas(ctx, "source", []Quota{{Endpoint: "list"}}) },
+		"quotas": func(ctx context.Context) error { return p.SettleQuotas(ctx, "source", []string{"list"}, unsettled) },
 		"greet":  p.greet,
 		"job":    func(ctx context.Context) error { _, _, err := p.Job(ctx, "test"); return err },
 	} {

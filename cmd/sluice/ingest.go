@@ -225,7 +225,7 @@ func (i *ingest) prepare(ctx context.Context) (err error) {
 		return err
 	}
 	if i.job == nil {
-		defer i.saveQuotasLast(ctx) // also where it ends here: the next run must wait for what this one was told
+		defer i.leaveQuotas(ctx) // also where it ends here: the next run must wait for what this one was told
 		return i.planJob(ctx)
 	}
 	var caps fetch.Capabilities
@@ -242,7 +242,7 @@ func (i *ingest) connect(ctx context.Context) (err error) {
 	if err != nil {
 		return fail(exitUsage, "", err)
 	}
-	return restoreQuotas(ctx, i.db, i.source.name, i.pacer)
+	return joinQuotas(ctx, i.db, i.source.name, i.pacer)
 }
 
 // alreadyComplete ends a run of a job that is done and verified, without a request.

@@ -4,43 +4,45 @@ import (
 	"context"
 	"time"
 
+	"github.com/google/uuid"
+
 	"sluice/fetch"
 	"sluice/shard"
 	"sluice/shard/failpoint"
 	"sluice/sink"
 )
 
-// quotaEvery is how often the last requests are written down at most, so that a rerun spends the same quota.
+// quotaEvery is how often runs tell each other of their requests at least. The pacer asks by itself where that is not enough.
 const quotaEvery = time.Second
 
-// keepQuotas writes the state of the quotas until ctx ends, and once more then.
+// keepQuotas shares the quotas until ctx ends, and once more then.
 func (i *ingest) keepQuotas(ctx context.Context) {
 	tick := time.NewTicker(quotaEvery)
 	defer tick.Stop()
 	for {
 		select {
 		case <-tick.C:
-			i.saveQuotas(ctx)
+			i.shared(i.pacer.Share(ctx))
 		case <-ctx.Done():
-			i.saveQuotasLast(ctx)
+			i.leaveQuotas(ctx)
 			return
 		}
 	}
 }
 
-// saveQuotas writes the state of the quotas. A database that is away is no reason to stop: the commits will say so.
-func (i *ingest) saveQuotas(ctx context.Context) {
-	if err := saveQuotas(ctx, i.db, i.source.name, i.pacer); err != nil {
-		i.log.Debug("quotas not saved", "err", err)
+// shared takes note of a look at the quotas' table. A database that is away is no reason to stop: the commits will say so.
+func (i *ingest) shared(err error) {
+	if err != nil {
+		i.log.Debug("quotas not shared", "err", err)
 	}
 	failpoint.Hit("quota.saved")
 }
 
-// saveQuotasLast writes them once more, though ctx may have ended.
-func (i *ingest) saveQuotasLast(ctx context.Context) {
+// leaveQuotas writes them down for the next run, though ctx may have ended.
+func (i *ingest) leaveQuotas(ctx context.Context) {
 	ctx, cancel := lastWrite(ctx)
 	defer cancel()
-	i.saveQuotas(ctx)
+	i.shared(i.pacer.Leave(ctx))
 }
 
 // lastWrite gives what is still to be written two seconds, whatever has ended.
@@ -48,39 +50,52 @@ func lastWrite(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 }
 
-// restoreQuotas lets the pacer begin with what earlier commands wrote down.
-func restoreQuotas(ctx context.Context, db *sink.Postgres, source string, pacer *fetch.Pacer) error {
-	quotas, err := db.LoadQuotas(ctx, source)
-	if err == nil {
-		pacer.Restore(fromTable(quotas))
+// joinQuotas lets the pacer begin with what earlier commands wrote down, and spend the same as those that run beside it.
+func joinQuotas(ctx context.Context, db *sink.Postgres, source string, pacer *fetch.Pacer) error {
+	return pacer.Join(ctx, quotaTable{db, source}, uuid.NewString())
+}
+
+// quotaTable is table api_quotas, as the pacer sees it.
+type quotaTable struct {
+	db     *sink.Postgres
+	source string
+}
+
+func (t quotaTable) Settle(ctx context.Context, endpoints []shard.Endpoint, settle func(time.Time, []fetch.QuotaState) []fetch.QuotaState) error {
+	var names []string
+	for _, e := range endpoints {
+		names = append(names, e.String())
 	}
-	return err
-}
-
-func saveQuotas(ctx context.Context, db *sink.Postgres, source string, pacer *fetch.Pacer) error {
-	return db.SaveQuotas(ctx, source, toTable(pacer.State()))
-}
-
-func toTable(states []fetch.QuotaState) []sink.Quota {
-	quotas := make([]sink.Quota, 0, len(states))
-	for _, s := range states {
-		quotas = append(quotas, sink.Quota{
-			Endpoint: s.Endpoint.String(), Limit: s.Limit.N, Window: s.Limit.Window, NotBefore: s.NotBefore, Sent: s.Sent,
-		})
-	}
-	return quotas
-}
-
-func fromTable(quotas []sink.Quota) []fetch.QuotaState {
-	states := make([]fetch.QuotaState, 0, len(quotas))
-	for _, q := range quotas {
-		endpoint := shard.List
-		if q.Endpoint == shard.Stream.String() {
-			endpoint = shard.Stream
+	return t.db.SettleQuotas(ctx, t.source, names, func(now time.Time, rows []sink.Quota) []sink.Quota {
+		var states []fetch.QuotaState
+		for i, e := range endpoints {
+			states = append(states, fromTable(e, rows[i]))
 		}
-		states = append(states, fetch.QuotaState{
-			Endpoint: endpoint, Limit: fetch.Limit{N: q.Limit, Window: q.Window}, NotBefore: q.NotBefore, Sent: q.Sent,
-		})
+		for i, s := range settle(now, states) {
+			rows[i] = toTable(s)
+		}
+		return rows
+	})
+}
+
+func toTable(s fetch.QuotaState) sink.Quota {
+	q := sink.Quota{
+		Endpoint: s.Endpoint.String(), Limit: s.Limit.N, Window: s.Limit.Window, NotBefore: s.NotBefore, Sent: s.Sent,
+		Runs: make(map[string]sink.QuotaRun, len(s.Runs)),
 	}
-	return states
+	for id, run := range s.Runs {
+		q.Runs[id] = sink.QuotaRun(run)
+	}
+	return q
+}
+
+func fromTable(e shard.Endpoint, q sink.Quota) fetch.QuotaState {
+	s := fetch.QuotaState{
+		Endpoint: e, Limit: fetch.Limit{N: q.Limit, Window: q.Window}, NotBefore: q.NotBefore, Sent: q.Sent,
+		Runs: make(map[string]fetch.QuotaRun, len(q.Runs)),
+	}
+	for id, run := range q.Runs {
+		s.Runs[id] = fetch.QuotaRun(run)
+	}
+	return s
 }

@@ -11,13 +11,13 @@ import (
 // share lets a command that only looks at the API spend the quota that runs know of, and know of what it spends: the pacer
 // begins with what is in the table, and the returned function writes it back. A database without the table has nothing to tell.
 func (p *program) share(ctx context.Context, db *sink.Postgres, source string, pacer *fetch.Pacer) (save func()) {
-	if restoreQuotas(ctx, db, source, pacer) != nil {
+	if joinQuotas(ctx, db, source, pacer) != nil {
 		return func() {}
 	}
 	return func() {
 		ctx, cancel := lastWrite(ctx)
 		defer cancel()
-		_ = saveQuotas(ctx, db, source, pacer) // a look at the API does not fail for that
+		_ = pacer.Leave(ctx) // a look at the API does not fail for that
 	}
 }
 
