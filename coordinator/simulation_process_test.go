@@ -40,6 +40,7 @@ func (s *simulation) start() *process {
 	if p.pacer, err = fetch.NewPacer(config); err != nil {
 		panic(err)
 	}
+	s.forgetBans()
 	if err := p.pacer.Join(context.Background(), quotaTable{p}, fmt.Sprint(p.number)); err != nil {
 		panic(err)
 	}
@@ -48,9 +49,6 @@ func (s *simulation) start() *process {
 		if r.State != shard.Done {
 			r.run = p.number
 		}
-	}
-	for _, b := range s.bans { // the words of a refusal take 2 s at most
-		b.forgotten = b.forgotten || !b.since.Add(2*time.Second).Before(s.savedAt)
 	}
 	s.current = p
 	s.mu.Unlock()
@@ -67,6 +65,15 @@ func (s *simulation) start() *process {
 	s.say("p%d starts", p.number)
 	s.processes.Go(func() { p.live(ctx) })
 	return p
+}
+
+// forgetBans notes what a process that was killed has been told, and could not write down any more.
+func (s *simulation) forgetBans() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, b := range s.bans { // the words of a refusal take 2 s at most
+		b.forgotten = b.forgotten || !b.since.Add(2*time.Second).Before(s.savedAt)
+	}
 }
 
 func (p *process) isDead() bool {

@@ -23,7 +23,7 @@ type roundWorld struct {
 
 func newRoundWorld(t *testing.T) *roundWorld {
 	t.Helper()
-	g := newGrown(t, apisim.Live{Rate: 10, LateShare: 0.2, LateBy: 2 * time.Second})
+	g := newGrown(t, apisim.Live{Rate: 5, LateShare: 0.2, LateBy: 2 * time.Second})
 	c := &crashWorld{world: g.world, direct: g.env[envDatabase], args: []string{"sync", "--shards=3", "--safety-lag=0s"}}
 	return &roundWorld{c, g}
 }
@@ -64,8 +64,13 @@ func TestCrashOfTheDatabaseInARound(t *testing.T) {
 	crashRounds(t, func(t *testing.T, _ uint64) {
 		w := newRoundWorld(t)
 		w.proxy = pgproxy.Start(t, w.direct)
+		n := 0
 		for what, accident := range roundAccidents {
-			for _, point := range []string{"round.advanced", "round.inserted", "round.judged", "round.finished", "rounds.pruned"} {
+			n++
+			for m, point := range []string{"round.advanced", "round.inserted", "round.judged", "round.finished", "rounds.pruned"} {
+				if crashRuns(t) == 1 && m%3 != n%3 { // the short run takes each of the ways, and each of the points
+					continue
+				}
 				w.env[envDatabase] = w.proxy.URL()
 				p := w.launch(point + ":stop")
 				w.awaitStop(p)
