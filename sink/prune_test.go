@@ -67,13 +67,13 @@ select count(*) from ingestion_shards s where dead_letters <> (select count(*) f
 // A round that is finished prunes those that are long over, and no other.
 func TestAFinishedRoundPrunes(t *testing.T) {
 	b := walked(t)
-	b.rounds(t, 3)
+	b.rounds(t, 4)
 	_, err := b.pool.Exec(t.Context(), fmt.Sprintf(`
-update ingestion_rounds set round = round + %[1]d where round = 4; update ingestion_shards set round = round + %[1]d where round = 4`, keptRounds-2))
+update ingestion_rounds set round = round + %[1]d where round = 5; update ingestion_shards set round = round + %[1]d where round = 5`, keptRounds-3))
 	must(t, err)
 	b.rounds(t, 1) // 3 + keptRounds
-	for round, rows := range map[int]int64{1: 3, 2: 2, 3: 0, 2 + keptRounds: 2, 3 + keptRounds: 2} {
+	for round, rows := range map[int]int64{1: 3, 2: 2, 3: 0, 4: 2, 2 + keptRounds: 2, 3 + keptRounds: 2} {
 		equal(t, fmt.Sprintf("rows of round %d", round), b.count(t, `select count(*) from ingestion_shards where round = $1`, round), rows)
 	}
-	equal(t, "rounds", b.count(t, `select count(*) from ingestion_rounds`), 5)
+	equal(t, "rounds", b.count(t, `select count(*) from ingestion_rounds`), 6)
 }
