@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // Quota is what was learned of one endpoint's limit, and the requests of its last window: those of all runs, so that a rerun, a
@@ -42,21 +43,31 @@ func (p *Postgres) SettleQuotas(ctx context.Context, source string, endpoints []
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, settleTimeout, errSettleTimeout)
 	defer cancel()
-	err := pgx.BeginFunc(ctx, p.pool, func(tx pgx.Tx) error {
-		now, rows, err := lockQuotas(ctx, tx, source, endpoints)
-		if err != nil {
-			return err
-		}
-		batch := &pgx.Batch{}
-		for _, q := range settle(now, rows) {
-			batch.Queue(updateQuota, source, q.Endpoint, q.Limit, q.Window.Milliseconds(), timeOrNull(q.NotBefore), q.Sent, q.Runs)
-		}
-		return tx.SendBatch(ctx, batch).Close()
+	err := p.pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error {
+		return settleQuotas(ctx, conn.Conn(), source, endpoints, settle)
 	})
 	if err != nil {
 		return ledgerError(err, "settle the quotas of %s", source)
 	}
 	return nil
+}
+
+// settleQuotas sends the COMMIT with what it commits, so that a request waits for one answer less. Where it does not come to that,
+// the pool closes the connection, and with it the transaction.
+func settleQuotas(ctx context.Context, conn *pgx.Conn, source string, endpoints []string, settle func(now time.Time, rows []Quota) []Quota) error {
+	if _, err := conn.Exec(ctx, "begin"); err != nil {
+		return err
+	}
+	now, rows, err := lockQuotas(ctx, conn, source, endpoints)
+	if err != nil {
+		return err
+	}
+	batch := &pgx.Batch{}
+	for _, q := range settle(now, rows) {
+		batch.Queue(updateQuota, source, q.Endpoint, q.Limit, q.Window.Milliseconds(), timeOrNull(q.NotBefore), q.Sent, q.Runs)
+	}
+	batch.Queue("commit")
+	return conn.SendBatch(ctx, batch).Close()
 }
 
 const updateQuota = `
@@ -66,12 +77,12 @@ set limit_n = $3, window_ms = $4, not_before = $5, sent = coalesce($6::timestamp
 where source = $1 and endpoint = $2`
 
 // lockQuotas returns the rows of the endpoints, locked, and the time after that. Those that are not there are made.
-func lockQuotas(ctx context.Context, tx pgx.Tx, source string, endpoints []string) (now time.Time, all []Quota, err error) {
+func lockQuotas(ctx context.Context, conn *pgx.Conn, source string, endpoints []string) (now time.Time, all []Quota, err error) {
 	for range 2 {
-		if now, all, err = selectForUpdate(ctx, tx, source, endpoints); err != nil || len(all) == len(endpoints) {
+		if now, all, err = selectForUpdate(ctx, conn, source, endpoints); err != nil || len(all) == len(endpoints) {
 			return now, all, err
 		}
-		if _, err = tx.Exec(ctx, insertQuotas, source, endpoints); err != nil {
+		if _, err = conn.Exec(ctx, insertQuotas, source, endpoints); err != nil {
 			return now, nil, err
 		}
 	}
@@ -83,8 +94,8 @@ insert into public.api_quotas (source, endpoint, limit_n, window_ms)
 select $1, e, 0, 0 from unnest($2::text[]) e order by e
 on conflict (source, endpoint) do nothing`
 
-func selectForUpdate(ctx context.Context, tx pgx.Tx, source string, endpoints []string) (now time.Time, all []Quota, err error) {
-	rows, _ := tx.Query(ctx, selectQuotasLocked, source, endpoints)
+func selectForUpdate(ctx context.Context, conn *pgx.Conn, source string, endpoints []string) (now time.Time, all []Quota, err error) {
+	rows, _ := conn.Query(ctx, selectQuotasLocked, source, endpoints)
 	all, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (q Quota, err error) {
 		err = scanQuota(row, &q, &q.Runs, &now)
 		return q, err

@@ -29,7 +29,7 @@ func TestServerFaultsInTheMiddle(t *testing.T) {
 		{"it goes on from data of before", "1", goBackInTime},
 	} {
 		t.Run(fault.name, func(t *testing.T) {
-			w := newWorld(t, 12_000, slow(40*time.Millisecond))
+			w := newWorld(t, 24_000, slow(100*time.Millisecond))
 			name := "fault_" + fmt.Sprint(time.Now().UnixNano())
 			if err := server.EnsureDatabase(t.Context(), name); err != nil {
 				t.Fatal(err)
