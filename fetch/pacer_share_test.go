@@ -115,8 +115,8 @@ func TestARunAloneBooksNothing(t *testing.T) {
 		p, gone := table.newRun(t, allTold, "a")
 		defer gone()
 		api.read(t, p, 8, endless, 10*time.Minute)
-		if table.looks > 601 {
-			t.Errorf("%d looks at the table in 600 s", table.looks)
+		if looks := table.looks.Load(); looks > 601 {
+			t.Errorf("%d looks at the table in 600 s", looks)
 		}
 	})
 }
@@ -135,9 +135,9 @@ func TestWhatADeadRunBookedAgesOut(t *testing.T) {
 		if wait := call.At.Sub(start); wait < slot || wait > slot+200*time.Millisecond {
 			t.Errorf("the next call came after %v, want %v", wait, slot)
 		}
-		looks := table.looks
+		looks := table.looks.Load()
 		takeCall(t, p, onlyStream)
-		if table.looks != looks {
+		if table.looks.Load() != looks {
 			t.Error("a run that is alone again books its requests")
 		}
 	})
@@ -177,7 +177,27 @@ func TestARunThatComesInAnnouncesItself(t *testing.T) {
 	})
 }
 
-// A refusal of one run holds all of them, and what it has learned of the limit is known to all.
+// What one run is told to wait, all wait, from the moment on when its fetcher would wait for it.
+func TestAPauseOfOneRunHoldsAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		table, roomy := newSimTable(), PacerConfig{Stream: Limit{100, time.Minute}}
+		a, gone := table.newRun(t, roomy, "a")
+		defer gone()
+		b, gone := table.newRun(t, roomy, "b")
+		defer gone()
+		time.Sleep(1500 * time.Millisecond) // until both know that they are two, and between their looks
+		a.Observe(takeCall(t, a, onlyStream), Answer{Refused: true, RetryAfter: 30 * time.Second})
+		told := time.Now()
+		ctx, stop := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer stop()
+		_, _ = a.Take(ctx, onlyStream)
+		if call := takeCall(t, b, onlyStream); call.At.Sub(told) < 30*time.Second {
+			t.Errorf("the other run sent %v after the refusal", call.At.Sub(told))
+		}
+	})
+}
+
+// A refusal of one run counts the requests of all, and what it has learned of the limit is known to all.
 func TestARefusalOfOneRunIsKnownToAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		table := newSimTable()
@@ -246,12 +266,12 @@ func TestWithoutTheTableARunGoesOn(t *testing.T) {
 		defer gone()
 		takeCall(t, a, onlyList)
 		takeCall(t, b, onlyList)
-		table.away = true
+		table.away.Store(true)
 		start := time.Now()
 		if call := takeCall(t, a, onlyList); call.At.Sub(start) > time.Second {
 			t.Errorf("without the table a request waited for %v", call.At.Sub(start))
 		}
-		table.away = false
+		table.away.Store(false)
 		time.Sleep(2 * time.Second)
 		if call := takeCall(t, b, onlyList); call.At.Sub(start) < slot-2*time.Second {
 			t.Errorf("a fourth request came %v after the third", call.At.Sub(start))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,11 +16,11 @@ import (
 type simTable struct {
 	ahead time.Duration // of the runs' clock
 	takes time.Duration // to get there, or back
-	away  bool
+	away  atomic.Bool
 
 	lock  chan struct{} // held while time passes, which a mutex must not be in a bubble
 	rows  map[shard.Endpoint]QuotaState
-	looks int
+	looks atomic.Int64
 }
 
 func newSimTable() *simTable {
@@ -32,7 +33,7 @@ func (s *simTable) Settle(ctx context.Context, endpoints []shard.Endpoint, settl
 	s.lock <- struct{}{}
 	defer func() { <-s.lock }()
 	time.Sleep(s.takes)
-	if s.away {
+	if s.away.Load() {
 		return errors.New("the table is away")
 	}
 	rows := make([]QuotaState, len(endpoints))
@@ -42,7 +43,7 @@ func (s *simTable) Settle(ctx context.Context, endpoints []shard.Endpoint, settl
 	for i, row := range settle(time.Now().Add(s.ahead), rows) {
 		s.rows[endpoints[i]] = row
 	}
-	s.looks++
+	s.looks.Add(1)
 	time.Sleep(s.takes)
 	return ctx.Err()
 }

@@ -43,16 +43,17 @@ func TestFollowAndBackfillSpendOneQuota(t *testing.T) {
 	}
 }
 
-// TestARunAfterAnotherStartsAtOnce: one that has ended well, or alone and in peace, is not waited for.
+// TestARunAfterAnotherStartsAtOnce: one that has ended by itself is not waited for.
 func TestARunAfterAnotherStartsAtOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 5000, nil)
 	w.env["SLUICE_LIST_LIMIT"], w.env["SLUICE_STREAM_LIMIT"] = "1000/60s", "1000/60s"
-	w.mustRun(exitOK, "run")
-	w.mustRun(exitOK, "plan")
-	var runs int
-	w.query(`select count(*) from api_quotas, jsonb_object_keys(runs)`, nil, &runs)
-	if runs != 0 {
-		t.Errorf("%d runs that have ended are in the table as if they were alive", runs)
+	for _, command := range []string{"run", "plan"} {
+		w.mustRun(exitOK, command)
+		var runs int
+		w.query(`select count(*) from api_quotas, jsonb_object_keys(runs)`, nil, &runs)
+		if runs != 0 {
+			t.Errorf("after `sluice %s`, %d runs that have ended are in the table as if they were alive", command, runs)
+		}
 	}
 }
