@@ -65,10 +65,7 @@ func viewQuotas(status []fetch.QuotaStatus) (quotas []terminal.Quota) {
 
 // limitedBy says what holds the run back right now.
 func (i *ingest) limitedBy(s coordinator.Snapshot, quotas []fetch.QuotaStatus) string {
-	waiting := 0
-	for _, q := range quotas {
-		waiting = max(waiting, q.Waiting)
-	}
+	quota := scarce(quotas, s.Active)
 	since, err := i.db.Waiting()
 	_, paused := i.gate.Shut()
 	switch {
@@ -82,10 +79,27 @@ func (i *ingest) limitedBy(s coordinator.Snapshot, quotas []fetch.QuotaStatus) s
 		return ""
 	case 2*s.Queueing >= s.Active:
 		return "the database"
-	case 2*waiting >= s.Active:
-		return "the API's quotas"
+	case quota != "":
+		return quota
 	}
 	return "the API's latency"
+}
+
+// scarce names the quotas that half of those at work wait for, at least; "" if there is none.
+func scarce(quotas []fetch.QuotaStatus, active int) string {
+	var names []string
+	for _, q := range quotas {
+		if 2*q.Waiting >= active {
+			names = append(names, q.Endpoint.String())
+		}
+	}
+	switch len(names) {
+	case 0:
+		return ""
+	case 1:
+		return fmt.Sprintf("the quota of the API's %s", names[0])
+	}
+	return "the API's quotas"
 }
 
 // waits says what a shard in this phase waits for, to those who wonder why nothing is committed.
