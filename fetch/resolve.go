@@ -56,7 +56,7 @@ func resolveEndpoint(origin *url.URL, given string) (*url.URL, error) {
 	switch {
 	case !sameOrigin(origin, u) || u.User != nil || u.Opaque != "":
 		return nil, fmt.Errorf("the stream's endpoint %.100q lies on another host than the API", given)
-	case clean != u.Path || !strings.HasPrefix(u.Path, "/api/") || strings.Contains(given, ".."):
+	case clean != u.Path || !strings.HasPrefix(u.Path, "/api/") || strings.Contains(given+u.Path, ".."):
 		return nil, fmt.Errorf("the stream's endpoint %.100q is not a plain path under /api/", given)
 	case strings.Contains(strings.ToLower(u.EscapedPath()), "%2e"), strings.Contains(strings.ToLower(u.EscapedPath()), "%2f"):
 		return nil, fmt.Errorf("the stream's endpoint %.100q hides a part of its path", given)
