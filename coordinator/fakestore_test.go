@@ -157,7 +157,7 @@ func (l *ledger) land(b shard.Batch) (shard.Counts, error) {
 		l.shards[id] = &shard.Checkpoint{ID: id, Shard: int(id), Parent: row.ID, Window: w, State: shard.Pending}
 		row.Window.Start = w.End
 	}
-	l.commits = append(l.commits, committed{time.Now(), row.Shard, len(b.Events)})
+	l.commits = append(l.commits, committed{time.Now(), row.Shard, b.Rows()})
 	return counts, nil
 }
 
@@ -165,7 +165,7 @@ func (l *ledger) land(b shard.Batch) (shard.Counts, error) {
 func (l *ledger) store(b *shard.Batch) shard.Counts {
 	counts := b.Seen
 	counts.DeadLetters += int64(len(b.Rejects))
-	for _, e := range b.Events {
+	for e := range b.Events() {
 		if k := numberOf(e.ID); l.rows[k] {
 			counts.Duplicates++
 		} else {

@@ -33,17 +33,17 @@ func (s *simulation) has(id uuid.UUID) bool {
 
 // checkBatch holds a batch against what every batch promises, before it lands. (The caller holds mu, here and below.)
 func (s *simulation) checkBatch(r *row, b *shard.Batch) {
-	sum := int64(len(b.Events)+len(b.Rejects)) + b.Seen.Duplicates + b.Seen.OutOfWindow
+	sum := int64(b.Rows()+len(b.Rejects)) + b.Seen.Duplicates + b.Seen.OutOfWindow
 	switch {
 	case r.Proof != "" || r.State == shard.Done:
 		s.failLocked(fmt.Errorf("shard %d: a batch after the proof of its end", r.Shard))
 	case b.Seen.Received != sum || b.Seen.Events != 0 || b.Seen.DeadLetters != 0:
-		s.failLocked(fmt.Errorf("shard %d: %+v does not fit %d events and %d rejects", r.Shard, b.Seen, len(b.Events), len(b.Rejects)))
+		s.failLocked(fmt.Errorf("shard %d: %+v does not fit %d events and %d rejects", r.Shard, b.Seen, b.Rows(), len(b.Rejects)))
 	case min(b.Seen.Duplicates, b.Seen.OutOfWindow, b.Seen.OutOfOrder) < 0:
 		s.failLocked(fmt.Errorf("shard %d: impossible counts %+v", r.Shard, b.Seen))
 	}
-	for i := range b.Events {
-		s.failLocked(s.checkEvent(&b.Events[i]))
+	for e := range b.Events() {
+		s.failLocked(s.checkEvent(e))
 	}
 	for i := range b.Rejects {
 		if k, ok := s.truth.bySum[b.Rejects[i].SHA256]; !ok || string(s.truth.records[k].raw) != string(b.Rejects[i].Raw) {
@@ -82,8 +82,8 @@ func (s *simulation) checkRow(r *row, b *shard.Batch) {
 	}
 	s.reached[r.Shard] = max(s.reached[r.Shard], behind)
 	beyond := 0
-	for i := range b.Events {
-		if k := s.truth.byID[b.Events[i].ID]; k >= s.reached[r.Shard] && r.Window.Contains(b.Events[i].At) {
+	for e := range b.Events() {
+		if k := s.truth.byID[e.ID]; k >= s.reached[r.Shard] && r.Window.Contains(e.At) {
 			beyond++
 		}
 	}

@@ -182,7 +182,7 @@ func (c *commitment) try(name string) error {
 		return errWire
 	}
 	counts, err := c.land()
-	c.say("%s %d: %d events, %d rejects, %+v, resume %s, cursor %t, proof %q, split %v", name, c.batch.From.Seq, len(c.batch.Events),
+	c.say("%s %d: %d events, %d rejects, %+v, resume %s, cursor %t, proof %q, split %v", name, c.batch.From.Seq, c.batch.Rows(),
 		len(c.batch.Rejects), counts, c.batch.Resume.At, c.batch.Cursor != "", c.batch.Proof, c.batch.Split)
 	if err != nil {
 		return err
@@ -238,13 +238,13 @@ func (c *commitment) land() (shard.Counts, error) {
 // keep stores what is new, as tables with keys do.
 func (s *simulation) keep(r *row, b *shard.Batch) shard.Counts {
 	counts := b.Seen
-	for i := range b.Events {
-		if _, there := s.table[b.Events[i].ID]; there {
+	for e := range b.Events() {
+		if _, there := s.table[e.ID]; there {
 			counts.Duplicates++
 			s.again++
 			continue
 		}
-		s.table[b.Events[i].ID] = r.Shard
+		s.table[e.ID] = r.Shard
 		counts.Events++
 	}
 	for i := range b.Rejects {

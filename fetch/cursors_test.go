@@ -91,13 +91,13 @@ func (s *rows) Commit(_ context.Context, b shard.Batch) (shard.Counts, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := b.Seen
-	for i := range b.Events {
-		if s.keys[b.Events[i].ID] {
+	for e := range b.Events() {
+		if s.keys[e.ID] {
 			n.Duplicates++
 		} else {
 			n.Events++
 		}
-		s.keys[b.Events[i].ID] = true
+		s.keys[e.ID] = true
 	}
 	n.DeadLetters += int64(len(b.Rejects))
 	s.row.Seq, s.row.Counts = s.row.Seq+1, s.row.Counts.Add(n)

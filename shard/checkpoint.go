@@ -2,6 +2,7 @@ package shard
 
 import (
 	"cmp"
+	"iter"
 	"time"
 )
 
@@ -75,7 +76,7 @@ func Compare(a, b Checkpoint) int { return cmp.Compare(b.Window.Start, a.Window.
 // Batch is consecutive pages of a shard that are committed together.
 type Batch struct {
 	From    Checkpoint // what they start from; From.ID, From.Seq and From.Window are compared with the row
-	Events  []Event    // in the API's order; the Sink may sort them
+	Pages   [][]Event  // the events of each page, in the API's order
 	Rejects []Reject
 	// Seen is what the shard counted itself: Received, OutOfWindow, OutOfOrder, and as Duplicates the records it dropped
 	// because it had them. What became of Events and Rejects the Sink adds to that.
@@ -102,9 +103,31 @@ func (b *Batch) start() Instant {
 	return b.From.Window.Start
 }
 
-// join appends the pages of next, which follow b's.
+// Rows returns how many events the batch has.
+func (b *Batch) Rows() int {
+	n := 0
+	for _, page := range b.Pages {
+		n += len(page)
+	}
+	return n
+}
+
+// Events yields the events of all pages, in the API's order.
+func (b *Batch) Events() iter.Seq[*Event] {
+	return func(yield func(*Event) bool) {
+		for _, page := range b.Pages {
+			for i := range page {
+				if !yield(&page[i]) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// join appends the pages of next, which follow b's. No event is moved: copying them to one slice was a tenth of all work.
 func (b *Batch) join(next Batch) {
-	b.Events = append(b.Events, next.Events...)
+	b.Pages = append(b.Pages, next.Pages...)
 	b.Rejects = append(b.Rejects, next.Rejects...)
 	b.Seen = b.Seen.Add(next.Seen)
 	b.Cursor, b.CursorExpires, b.Resume, b.Proof = next.Cursor, next.CursorExpires, next.Resume, next.Proof

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"sync"
 	"time"
 
@@ -107,25 +106,24 @@ func (t *table) judge(b *Batch, row *Checkpoint) {
 	if row.Proof != "" {
 		t.fail(fmt.Errorf("shard %d: a batch after the proof of the end", row.ID))
 	}
-	sum := int64(len(b.Events)+len(b.Rejects)) + b.Seen.Duplicates + b.Seen.OutOfWindow
+	sum := int64(b.Rows()+len(b.Rejects)) + b.Seen.Duplicates + b.Seen.OutOfWindow
 	if b.Seen.Received != sum || b.Seen.Events != 0 || b.Seen.DeadLetters != 0 {
-		t.fail(fmt.Errorf("shard %d: %+v does not fit %d events and %d rejects", row.ID, b.Seen, len(b.Events), len(b.Rejects)))
+		t.fail(fmt.Errorf("shard %d: %+v does not fit %d events and %d rejects", row.ID, b.Seen, b.Rows(), len(b.Rejects)))
 	}
-	if b.Seen.OutOfOrder > int64(len(b.Events)) || min(b.Seen.Duplicates, b.Seen.OutOfWindow, b.Seen.OutOfOrder) < 0 {
+	if b.Seen.OutOfOrder > int64(b.Rows()) || min(b.Seen.Duplicates, b.Seen.OutOfWindow, b.Seen.OutOfOrder) < 0 {
 		t.fail(fmt.Errorf("shard %d: impossible counts %+v", row.ID, b.Seen))
 	}
-	for _, e := range b.Events {
+	for e := range b.Events() {
 		if r, ok := t.known[e.ID]; !ok || r.Bad || r.Shown != e.At || e.Type != "click" {
 			t.fail(fmt.Errorf("shard %d: event %s at %s was never served so", row.ID, e.ID, e.At))
 		}
 	}
 }
 
-// store keeps what is new, as a table with a key would, and sorts the batch, as a Sink may.
+// store keeps what is new, as a table with a key would.
 func (t *table) store(b *Batch) Counts {
-	slices.SortFunc(b.Events, func(x, y Event) int { return slices.Compare(x.ID[:], y.ID[:]) })
 	counts := b.Seen
-	for _, e := range b.Events {
+	for e := range b.Events() {
 		if _, there := t.rows[e.ID]; there {
 			counts.Duplicates++
 			t.twice++

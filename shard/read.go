@@ -38,7 +38,9 @@ func (w *walk) judge(p *Page) (_ Batch, seen stretch, _ error) {
 	case w.passed(&order):
 		return b, seen, errLost
 	}
-	b.Events = w.dropSuffix(&order, p, &b.Seen)
+	if rest := w.dropSuffix(&order, p, &b.Seen); len(rest) > 0 {
+		b.Pages = [][]Event{rest}
+	}
 	w.advance(&order)
 	return b, w.stretch(&order), w.close(&b, p)
 }

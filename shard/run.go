@@ -105,7 +105,7 @@ func (a *Attempt) commit(work context.Context, at *Checkpoint, b Batch, queue <-
 // fill adds to b what is waiting already. It never waits itself: with a fast sink a batch is one page, with a slow one
 // batches grow, and no timer is needed.
 func (a *Attempt) fill(b *Batch, queue <-chan Batch) {
-	for len(b.Events) < a.Limits.BatchRows {
+	for b.Rows() < a.Limits.BatchRows {
 		select {
 		case next, ok := <-queue:
 			if !ok {

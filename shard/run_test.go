@@ -170,7 +170,7 @@ type gate struct {
 
 func (g *gate) Commit(ctx context.Context, b Batch) (Counts, error) {
 	<-g.open
-	g.batches = append(g.batches, len(b.Events))
+	g.batches = append(g.batches, b.Rows())
 	return g.Sink.Commit(ctx, b)
 }
 

@@ -123,7 +123,7 @@ type findings struct {
 	stored  int64
 	known   int64 // the table has them already
 	refused []shard.Reject
-	left    []int32 // of the load's order: those that were not stored
+	left    []*shard.Event // of the load's order: those that were not stored
 }
 
 // account stores the dead letters of a batch whose rows are in, and corrects its checkpoint.

@@ -30,7 +30,7 @@ func TestCopyStreamIsAReader(t *testing.T) {
 func TestOrderIsByID(t *testing.T) {
 	l := loadOf(t, events(0, 500)...)
 	for i := 1; i < len(l.order); i++ {
-		a, b := l.Events[l.order[i-1]].ID, l.Events[l.order[i]].ID
+		a, b := l.order[i-1].ID, l.order[i].ID
 		if bytes.Compare(a[:], b[:]) >= 0 {
 			t.Fatalf("row %d: %s before %s", i, a, b)
 		}

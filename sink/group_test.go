@@ -83,7 +83,7 @@ func (c *crowd) stored(t *testing.T, n int, want shard.Counts, wantErr error) {
 	equal(t, "counts of the checkpoint", after.Counts, want)
 	equal(t, "moves of the checkpoint", after.Seq, map[bool]int64{true: 1}[wantErr == nil])
 	rows := int64(0)
-	for _, e := range c.batches[n].Events {
+	for e := range c.batches[n].Events() {
 		rows += c.count(t, `select count(*) from ingested_events where id = $1 and name = $2`, e.ID, e.Name)
 	}
 	equal(t, "rows of the batch", rows, want.Events)
@@ -137,8 +137,8 @@ func TestOneOfAGroupIsStale(t *testing.T) {
 func TestARowOfAGroupIsRefused(t *testing.T) {
 	b := newBench(t, threeWindows...)
 	c := newCrowd(t, b, b.Postgres, 50)
-	c.batches[1].Events[7].Name = strings.Repeat("x", 101)
-	c.batches[2].Events[9].Properties = "{\"a\":\"\x00\"}"
+	c.batches[1].Pages[0][7].Name = strings.Repeat("x", 101)
+	c.batches[2].Pages[0][9].Properties = "{\"a\":\"\x00\"}"
 	c.gathers(t)
 	c.goes()
 	c.stored(t, 0, whole(50), nil)
@@ -150,7 +150,7 @@ func TestARowOfAGroupIsRefused(t *testing.T) {
 func TestTheSameEventTwiceInAGroup(t *testing.T) {
 	b := newBench(t, threeWindows...)
 	c := newCrowd(t, b, b.Postgres, 50)
-	c.batches[2].Events[9] = c.batches[0].Events[3]
+	c.batches[2].Pages[0][9] = c.batches[0].Pages[0][3]
 	c.gathers(t)
 	c.goes()
 	c.stored(t, 1, whole(50), nil)
@@ -243,8 +243,9 @@ func TestTheRowsOfManyLoadsAreMerged(t *testing.T) {
 	var loads []*load
 	var want []shard.Event
 	for n, rows := range []int{700, 0, 1, 350, 4} {
-		b := batch(shard.Checkpoint{}, events(n*1000, rows))
-		want = append(want, b.Events...)
+		in := events(n*1000, rows)
+		b := batch(shard.Checkpoint{}, in)
+		want = append(want, in...)
 		l, err := newLoad(&b)
 		must(t, err)
 		loads = append(loads, l)

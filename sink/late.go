@@ -2,11 +2,12 @@ package sink
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
+
+	"sluice/shard"
 )
 
 // Late counts the events that a round stored although an earlier one had passed them, by how far they lay behind its watermark.
@@ -38,16 +39,17 @@ func (l *Late) add(age time.Duration) {
 
 // late counts the events of a load that were stored and lie before the watermark. left are those that were not stored: known
 // already, or dead letters now.
-func (l *load) late(left []int32) (n Late) {
+func (l *load) late(left []*shard.Event) (n Late) {
 	if l.watermark == 0 {
 		return n
 	}
-	slices.Sort(left)
-	for _, at := range l.order {
-		if when := l.Events[at].At; when < l.watermark {
-			if _, out := slices.BinarySearch(left, at); !out {
-				n.add(l.watermark.Sub(when))
-			}
+	out := make(map[*shard.Event]bool, len(left))
+	for _, e := range left {
+		out[e] = true
+	}
+	for _, e := range l.order {
+		if e.At < l.watermark && !out[e] {
+			n.add(l.watermark.Sub(e.At))
 		}
 	}
 	return n

@@ -13,9 +13,9 @@ import (
 // load is a batch made ready: its events in the order of their rows, and what can be told about it without the database.
 type load struct {
 	*shard.Batch
-	// order lists Events by id, and in the API's order where an id stands twice. Sorted rows cannot deadlock with those of
+	// order is the events by id, and in the API's order where an id stands twice. Sorted rows cannot deadlock with those of
 	// another batch, and the index takes them faster.
-	order   []int32
+	order   []*shard.Event
 	twins   bool           // an id stands twice with different content: a COPY would abort
 	known   int64          // events left out of order, because the same one is in it
 	refused []shard.Reject // events that no row can hold
@@ -24,20 +24,21 @@ type load struct {
 }
 
 func newLoad(b *shard.Batch) (*load, error) {
-	records := int64(len(b.Events)+len(b.Rejects)) + b.Seen.Duplicates + b.Seen.OutOfWindow
+	rows := b.Rows()
+	records := int64(rows+len(b.Rejects)) + b.Seen.Duplicates + b.Seen.OutOfWindow
 	if records != b.Seen.Received {
 		return nil, fmt.Errorf("batch after seq %d of shard %d counts %d records received, but holds %d", b.From.Seq, b.From.ID, b.Seen.Received, records)
 	}
-	l := &load{Batch: b, order: make([]int32, 0, len(b.Events))}
-	refs := l.sorted()
+	l := &load{Batch: b, order: make([]*shard.Event, 0, rows)}
+	refs := sorted(b.Pages, rows)
 	for i, r := range refs {
-		switch e := &b.Events[r.at]; {
+		switch e := r.event(b.Pages); {
 		case e.At < oldest || e.At > newest:
 			l.refused = append(l.refused, letter(e, ReasonRefused, "timestamp beyond PostgreSQL's range"))
 		case l.repeats(refs[:i], r):
 			l.known++
 		default:
-			l.order = append(l.order, r.at)
+			l.order = append(l.order, e)
 		}
 	}
 	return l, nil
@@ -49,23 +50,28 @@ const (
 	newest shard.Instant = 9_223_371_331_199_999_999
 )
 
-// ref is an event's id as two numbers, which compare faster than bytes, and its place in Events.
+// ref is an event's id as two numbers, which compare faster than bytes, and its place: the page, and where in it. A pointer
+// in its stead would make each move of the sort tell the garbage collector.
 type ref struct {
 	high, low uint64
-	at        int32
+	page, at  int32
 }
 
-func (l *load) sorted() []ref {
-	refs := make([]ref, len(l.Events))
-	for i := range l.Events {
-		id := &l.Events[i].ID
-		refs[i] = ref{binary.BigEndian.Uint64(id[:8]), binary.BigEndian.Uint64(id[8:]), int32(i)}
+func (r *ref) event(pages [][]shard.Event) *shard.Event { return &pages[r.page][r.at] }
+
+func sorted(pages [][]shard.Event, rows int) []ref {
+	refs := make([]ref, 0, rows)
+	for n, page := range pages {
+		for i := range page {
+			id := &page[i].ID
+			refs = append(refs, ref{binary.BigEndian.Uint64(id[:8]), binary.BigEndian.Uint64(id[8:]), int32(n), int32(i)})
+		}
 	}
 	slices.SortFunc(refs, func(a, b ref) int {
 		if a.high != b.high {
 			return cmp.Compare(a.high, b.high)
 		}
-		return cmp.Or(cmp.Compare(a.low, b.low), cmp.Compare(a.at, b.at))
+		return cmp.Or(cmp.Compare(a.low, b.low), cmp.Compare(a.page, b.page), cmp.Compare(a.at, b.at))
 	})
 	return refs
 }
@@ -73,7 +79,7 @@ func (l *load) sorted() []ref {
 // repeats tells whether r is the same record as one of those before it with its id.
 func (l *load) repeats(before []ref, r ref) bool {
 	for i := len(before) - 1; i >= 0 && before[i].high == r.high && before[i].low == r.low; i-- {
-		if l.Events[before[i].at] == l.Events[r.at] {
+		if *before[i].event(l.Pages) == *r.event(l.Pages) {
 			return true
 		}
 		l.twins = true

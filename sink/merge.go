@@ -41,7 +41,7 @@ func (m *merge) event() *shard.Event {
 		return nil
 	}
 	first := &m.heads[0]
-	e := &first.Events[first.order[first.at]]
+	e := first.order[first.at]
 	m.given++
 	first.at++
 	switch {
@@ -56,7 +56,7 @@ func (m *merge) event() *shard.Event {
 
 // look notes the id of the next row.
 func (h *head) look() {
-	id := &h.Events[h.order[h.at]].ID
+	id := &h.order[h.at].ID
 	h.high, h.low = binary.BigEndian.Uint64(id[:8]), binary.BigEndian.Uint64(id[8:])
 }
 

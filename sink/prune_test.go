@@ -22,7 +22,7 @@ func (b *bench) rounds(t *testing.T, n int) {
 			in := events(10_000+10*r.Number+at, 1)
 			in[0].At = when
 			whole := batch(b.begin(t, at+1), append(in, event(0)), reject(fmt.Sprintf("{%d-%d", r.Number, at), ""), reject("{again", ""))
-			whole.Proof, whole.Events[1].At = shard.ProofOlder, 500
+			whole.Proof, whole.Pages[1][0].At = shard.ProofOlder, 500
 			_, err := b.Ledger(b.job.ID).After(r.LateBefore).Commit(t.Context(), whole)
 			must(t, err)
 		}

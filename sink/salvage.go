@@ -58,13 +58,13 @@ const copyStaging = `copy pg_temp.staging (ord, ` + copyColumns + `) from stdin 
 // readable leaves out the rows whose text PostgreSQL takes in no column at all.
 func (r *rescue) readable(l *load) *load {
 	rest := *l
-	rest.order = make([]int32, 0, len(l.order))
-	for _, at := range l.order {
-		if e := &l.Events[at]; storable(e.Type, e.Name, e.Properties, e.Device, e.Browser) {
-			rest.order = append(rest.order, at)
+	rest.order = make([]*shard.Event, 0, len(l.order))
+	for _, e := range l.order {
+		if storable(e.Type, e.Name, e.Properties, e.Device, e.Browser) {
+			rest.order = append(rest.order, e)
 		} else {
 			r.refused = append(r.refused, letter(e, ReasonRefused, "text is not UTF-8, or holds a zero byte"))
-			r.left = append(r.left, at)
+			r.left = append(r.left, e)
 		}
 	}
 	return &rest
@@ -130,7 +130,7 @@ func (r *rescue) refuse(ctx context.Context, ord int, why error) error {
 		return fmt.Errorf("the table refuses more than %d rows of one batch, the last one because: %w", maxRefused, why)
 	}
 	r.refused = append(r.refused, letter(r.event(ord), ReasonRefused, explain(why)))
-	r.left = append(r.left, r.load.order[ord])
+	r.left = append(r.left, r.event(ord))
 	_, err := r.tx.Exec(ctx, deleteStaged, ord)
 	return err
 }
@@ -158,7 +158,7 @@ func (r *rescue) judgeRest(ctx context.Context) error {
 		return err
 	}
 	for _, row := range taken {
-		r.left = append(r.left, r.load.order[row.Ord])
+		r.left = append(r.left, r.event(row.Ord))
 		switch {
 		case !row.There:
 			return fmt.Errorf("the server took the row %s without an error, but it is not there: is there a trigger on ingested_events?", r.event(row.Ord).ID)
@@ -185,4 +185,4 @@ select s.ord, e.id is not null,
 from pg_temp.staging s left join public.ingested_events e using (id)
 order by s.ord`
 
-func (r *rescue) event(ord int) *shard.Event { return &r.load.Events[r.load.order[ord]] }
+func (r *rescue) event(ord int) *shard.Event { return r.load.order[ord] }

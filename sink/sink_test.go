@@ -109,9 +109,9 @@ func events(first, n int) []shard.Event {
 	return all
 }
 
-// batch returns one of these events and rejects that follows from.
+// batch returns one of these events, on two pages, and rejects that follows from.
 func batch(from shard.Checkpoint, events []shard.Event, rejects ...shard.Reject) shard.Batch {
-	b := shard.Batch{From: from, Events: events, Rejects: rejects, Cursor: "next"}
+	b := shard.Batch{From: from, Pages: [][]shard.Event{events[:len(events)/2], events[len(events)/2:]}, Rejects: rejects, Cursor: "next"}
 	b.Seen.Received = int64(len(events) + len(rejects))
 	if len(events) > 0 {
 		b.Resume = events[len(events)-1].Key()
