@@ -26,6 +26,7 @@ type history struct {
 	Events  int
 	Page    int
 	Latency time.Duration
+	Scarce  bool                        // the latency is a wait for the quota
 	FromTop bool                        // cannot be asked by timestamp
 	Cached  bool                        // says of every answer that it is an old one
 	Forgets bool                        // never has the record to resume after
@@ -96,9 +97,13 @@ func (h *history) locate(from shard.Place) (int, shard.Start, error) {
 }
 
 func (h *history) ask(ctx context.Context, r request) error {
+	if h.Scarce {
+		shard.Enter(ctx, shard.Pacing)
+	}
 	if err := shard.Sleep(ctx, h.Latency); err != nil {
 		return err
 	}
+	shard.Enter(ctx, shard.Fetching)
 	r.at = time.Now()
 	h.mu.Lock()
 	h.requests = append(h.requests, r)

@@ -84,9 +84,9 @@ func (s *sharing) leave(id int64) {
 	delete(s.walks, id)
 }
 
-// ask lets fetchers that have no shard ask those with the most left for a piece each. A shard that waits for a place, or out a
-// fault, has a fetcher that it will need. While somebody waits for the quota, it is not the fetchers that are scarce, and nobody
-// asks.
+// ask lets fetchers that have no shard, or will soon be through with it, ask those with the most left for a piece each: it is cut
+// off with the next page, and by then they need it. A shard that waits for a place, or out a fault, has a fetcher that it will
+// need. While somebody waits for the quota, it is not the fetchers that are scarce, and nobody asks.
 func (s *sharing) ask(fetchers int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -94,6 +94,9 @@ func (s *sharing) ask(fetchers int) {
 	for _, w := range s.walks {
 		_, asked := w.edge.Left()
 		idle -= asked
+		if w.edge.Ending() {
+			idle++
+		}
 		if shard.Phase(w.meter.Phase.Load()) == shard.Pacing {
 			return
 		}

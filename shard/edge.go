@@ -19,6 +19,7 @@ type Edge struct {
 	start   Instant // of the window
 	asked   int     // pieces that are wanted
 	open    bool    // pull stands in the middle of the window, and reached says where
+	over    bool    // pull is through
 	first   Instant // event of the attempt
 	reached Instant // the oldest event in order
 	step    float64 // microseconds that the last page covers
@@ -41,12 +42,24 @@ func NewEdge(w Window, oldest Instant) *Edge { return &Edge{start: w.Start, olde
 func (e *Edge) Left() (pages float64, asked int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	return e.left(), e.asked
+}
+
+func (e *Edge) left() float64 {
 	if !e.open || e.reached <= e.floor() {
-		return 0, e.asked
+		return 0
 	}
 	seen := max(1000, float64(e.first-e.reached))
 	rate := (float64(e.pages)/seen + 1/max(1000, e.step)) / 2
-	return rate * float64(e.reached-e.floor()), e.asked
+	return rate * float64(e.reached-e.floor())
+}
+
+// Ending tells whether the walk's fetcher will soon have nothing to do: it is through, or expects no page after the one that it
+// waits for.
+func (e *Edge) Ending() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.over || e.open && e.left() <= 1
 }
 
 // Ask asks for one more piece.
@@ -56,7 +69,7 @@ func (e *Edge) Ask() {
 	e.asked++
 }
 
-// floor returns the edge as a point in time. The caller holds mu, here and below.
+// floor returns the edge as a point in time. The caller holds mu, here and below, and of left.
 func (e *Edge) floor() Instant {
 	if e.start == Past && e.oldest != 0 {
 		return e.oldest
@@ -81,6 +94,13 @@ func (e *Edge) close() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.open = false
+}
+
+// end says that the pull half is through.
+func (e *Edge) end() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.open, e.over = false, true
 }
 
 // split moves the edge up if somebody asked, and returns the pieces that this cuts off, oldest first; one more part of what pull

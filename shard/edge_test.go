@@ -114,3 +114,25 @@ func TestEdgeIsShutWhereThePullHalfIsNotMidway(t *testing.T) {
 		}
 	}
 }
+
+// A fetcher is about to be free when no page is expected after the one that it waits for, and when it has the last one.
+func TestEdgeEnding(t *testing.T) {
+	e := NewEdge(Window{Start: 0, End: Future}, 0)
+	wants := func(when string, want bool) {
+		t.Helper()
+		if e.Ending() != want {
+			t.Errorf("%s: %t, want %t", when, !want, want)
+		}
+	}
+	wants("nothing is known yet", false)
+	e.come(stretch{newest: 30 * second, oldest: 20 * second, events: 5000}, true)
+	wants("two pages are left", false)
+	e.come(stretch{newest: 20 * second, oldest: 10 * second, events: 5000}, true)
+	wants("one page is left", true)
+	e.come(stretch{newest: 10 * second, oldest: 5 * second, events: 5000}, false)
+	wants("the last page is in doubt", false)
+	e.close()
+	wants("the walk begins again", false)
+	e.end()
+	wants("it is over", true)
+}
