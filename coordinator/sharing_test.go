@@ -13,6 +13,12 @@ func (j *job) lopsided() {
 	older, newer := shard.Instant(30*page)*beat, shard.Instant(33*page)*beat
 	j.source = &history{Events: 34 * page, Page: page, Latency: time.Second}
 	j.store = newLedger([]shard.Window{{Start: 0, End: older}, {Start: older, End: newer}})
+	j.source.Answer = func(r request) error {
+		if r.place.End == older {
+			time.Sleep(300 * time.Millisecond) // so that no two things happen at the same time
+		}
+		return nil
+	}
 	j.config.Fetchers = 2
 }
 

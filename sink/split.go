@@ -21,7 +21,7 @@ func split(ctx context.Context, tx pgx.Tx, b *shard.Batch) error {
 	all := &pgx.Batch{}
 	all.Queue(lockNumbers, b.From.ID)
 	all.Queue(insertPieces, b.From.ID, starts, ends)
-	all.Queue(moveStart, b.From.ID, starts[0], ends[len(ends)-1])
+	all.Queue(moveStart, b.From.ID, ends[len(ends)-1])
 	results := tx.SendBatch(ctx, all)
 	for _, want := range []int64{1, int64(len(b.Split)), 1} {
 		tag, err := results.Exec()
@@ -48,4 +48,5 @@ select p.job_id, p.round, w.n + (select max(o.shard) from public.ingestion_shard
 from public.ingestion_shards p, unnest($2::timestamptz[], $3::timestamptz[]) with ordinality as w(s, e, n)
 where p.id = $1`
 
-const moveStart = `update public.ingestion_shards set window_start = $3 where id = $1 and window_start = $2 and window_end > $3`
+// The row is of the batch's own window: its checkpoint has been moved in the same transaction.
+const moveStart = `update public.ingestion_shards set window_start = $2 where id = $1`
