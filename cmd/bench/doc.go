@@ -13,7 +13,7 @@
 //   - whole (whole.go): `sluice run` as a process, beside the floor (floor.go), which is server-side COPY of the same rows into
 //     the same table; and what its rooms allocate (allocations.go);
 //   - shards (shards.go): the same for one number of shards after the other, and the old system's way (old.go);
-//   - latency, quota (latency.go, quota.go): where the API is the limit. Runs that only wait are made at the same time;
+//   - latency, quota (latency.go, quota.go): where the API is the limit. They only wait, and are measured at the same time;
 //   - skew, duplicates, resume, watched, size: each in the file of its name.
 //
 // A new section is a function that yields figures, and a line in allSections (sections.go). All that is measured twice is a

@@ -8,8 +8,10 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 )
 
@@ -48,24 +50,45 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	r := Report{Machine: s.describe(ctx), Events: o.events, Repeat: o.repeat, Passes: o.passes}
 	var failed error
 	r.Figures, failed = s.measurePasses(ctx)
-	keep := failed == nil && o.complete()
-	return errors.Join(failed, publish(&r, s.path(o.out), keep, stdout))
+	return errors.Join(failed, publish(&r, s.path(o.out), o.keeping(failed), stdout))
 }
 
 // measureAll measures the sections one after another. One that fails does not keep the others from being measured.
 func (s *stand) measureAll(ctx context.Context) (all []Figure, failed error) {
-	for _, section := range s.sections {
-		figures, err := section.measure(ctx, s)
-		if err != nil {
-			failed = errors.Join(failed, fmt.Errorf("measure %s: %w", section.name, err))
-			continue
+	for _, beside := range besides(s.sections) {
+		figures, failures := make([][]Figure, len(beside)), make([]error, len(beside))
+		var measuring sync.WaitGroup
+		for i, section := range beside {
+			measuring.Go(func() { figures[i], failures[i] = section.figures(ctx, s) })
 		}
-		for _, f := range figures {
-			f.Section = section.name
-			all = append(all, f)
-		}
+		measuring.Wait()
+		all, failed = append(all, slices.Concat(figures...)...), errors.Join(failed, errors.Join(failures...))
 	}
 	return all, failed
+}
+
+// besides groups the sections that are measured at the same time: neighbours that only wait.
+func besides(sections []section) (groups [][]section) {
+	for i, one := range sections {
+		if i > 0 && one.waits && sections[i-1].waits {
+			last := len(groups) - 1
+			groups[last] = append(groups[last], one)
+		} else {
+			groups = append(groups, []section{one})
+		}
+	}
+	return groups
+}
+
+func (one *section) figures(ctx context.Context, s *stand) ([]Figure, error) {
+	figures, err := one.measure(ctx, s)
+	if err != nil {
+		return nil, fmt.Errorf("measure %s: %w", one.name, err)
+	}
+	for i := range figures {
+		figures[i].Section = one.name
+	}
+	return figures, nil
 }
 
 // options are the flags, and what follows from them.
@@ -78,23 +101,34 @@ type options struct {
 	sizes    []int64
 	sections []section
 	out      string
+	keep     bool
 	binary   string
 	profile  string
 }
 
-// complete tells whether all sections are measured: a report of some of them would push out the last one of all.
-func (o *options) complete() bool { return len(o.sections) == len(allSections()) }
+// keeping is what becomes of a report: one of some sections would push out the last one of all.
+func (o *options) keeping(failed error) keeping {
+	switch {
+	case failed != nil:
+		return keepNothing
+	case len(o.sections) == len(allSections()):
+		return keepAll
+	case o.keep:
+		return keepSections
+	}
+	return keepNothing
+}
 
 func parse(args []string, stderr io.Writer) (options, error) {
 	o := options{extent: full, sections: allSections()}
-	var small, slow bool
+	var small bool
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.Int64Var(&o.events, "events", 3_000_000, "how many events are loaded")
 	flags.IntVar(&o.repeat, "repeat", 3, "how often the section whole measures floor, whole, floor")
 	flags.IntVar(&o.passes, "passes", 1, "how often all sections are measured: the table has the medians")
 	flags.IntVar(&o.shards, "shards", 8, "shards, where a section does not vary them")
-	flags.Func("sections", "some of the sections, such as whole,latency; the result is compared, and not kept:"+sectionHelp(),
+	flags.Func("sections", "some of the sections, such as whole,latency; the result is compared, and kept only with -keep:"+sectionHelp(),
 		func(names string) (err error) {
 			o.sections, err = choose(names)
 			return err
@@ -104,8 +138,8 @@ func parse(args []string, stderr io.Writer) (options, error) {
 		return err
 	})
 	flags.BoolVar(&small, "smoke", false, "measure so little that only mistakes show; choose few -events, too")
-	flags.BoolVar(&slow, "true-quotas", false, "the section quota at the API's own pace, instead of ten times faster: 10 min")
 	flags.StringVar(&o.out, "out", "bench/results", "directory, in the checkout, of the last report; empty: keep and compare nothing")
+	flags.BoolVar(&o.keep, "keep", false, "put the sections into the last report, in the place of what it has of them")
 	flags.StringVar(&o.binary, "binary", "", "measure this program, such as an older one, instead of the checkout's")
 	flags.StringVar(&o.profile, "profile", "", "file for a CPU profile of the client; the section whole writes it")
 	if err := flags.Parse(args); err != nil {
@@ -113,9 +147,6 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	}
 	if small {
 		o.extent = smoke
-	}
-	if slow {
-		o.pace, o.quotaTime = truePace, 10*o.quotaTime
 	}
 	if len(o.sizes) == 0 {
 		o.sizes = []int64{max(1, o.events/10), o.events}

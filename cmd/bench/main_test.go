@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -14,11 +15,38 @@ func TestParseTakesNoNonsense(t *testing.T) {
 	}
 }
 
-func TestOnlyACompleteReportIsKept(t *testing.T) {
-	for args, want := range map[string]bool{"": true, "-sections whole": false, "-sections shards,size,parts": false} {
+func TestOnlyACompleteReportIsKeptUnlessAsked(t *testing.T) {
+	for args, want := range map[string]keeping{
+		"": keepAll, "-sections whole": keepNothing, "-sections shards,size,parts": keepNothing, "-sections shards -keep": keepSections,
+	} {
 		o, err := parse(strings.Fields(args), &strings.Builder{})
-		if err != nil || o.complete() != want {
-			t.Errorf("%q: %d sections, complete: %v, %v", args, len(o.sections), o.complete(), err)
+		if err != nil || o.keeping(nil) != want {
+			t.Errorf("%q: %d sections, keeping %v, %v", args, len(o.sections), o.keeping(nil), err)
+		}
+		if o.keeping(errors.New("a run has failed")) != keepNothing {
+			t.Errorf("%q: what failed is kept", args)
+		}
+	}
+}
+
+func TestSectionsThatWaitAreMeasuredAtTheSameTime(t *testing.T) {
+	for names, want := range map[string]string{
+		"": "parts|whole|shards|latency quota|skew|duplicates|resume|watched|size", "quota,whole": "whole|quota", "latency,skew": "latency|skew",
+	} {
+		chosen, err := choose(names)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var groups []string
+		for _, beside := range besides(chosen) {
+			var all []string
+			for _, s := range beside {
+				all = append(all, s.name)
+			}
+			groups = append(groups, strings.Join(all, " "))
+		}
+		if got := strings.Join(groups, "|"); got != want {
+			t.Errorf("%q: %s, not %s", names, got, want)
 		}
 	}
 }

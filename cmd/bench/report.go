@@ -19,7 +19,25 @@ type Report struct {
 	Repeat  int      `json:"repeat"`
 	Passes  int      `json:"passes,omitempty"`
 	Figures []Figure `json:"figures"`
+	Later   []Later  `json:"later,omitempty"` // sections that were measured anew since
 }
+
+// Later is when a section was measured that is not of the report's own run.
+type Later struct {
+	Section  string `json:"section"`
+	Date     string `json:"date"`
+	Revision string `json:"revision,omitempty"`
+	Passes   int    `json:"passes"`
+}
+
+// keeping is what becomes of a report.
+type keeping int
+
+const (
+	keepNothing  keeping = iota
+	keepAll              // it is the last one from now on
+	keepSections         // what it has of sections is put into the last one
+)
 
 // The files of the last report.
 const (
@@ -28,18 +46,49 @@ const (
 	latestPlot     = "latest.svg"
 )
 
-// publish prints the table, compared with that of the last report in dir, and may keep it there instead. Where dir is empty
-// nothing is compared or kept.
-func publish(r *Report, dir string, keep bool, stdout io.Writer) error {
+// publish prints the table, compared with that of the last report in dir, and may keep it there. Where dir is empty nothing is
+// compared or kept.
+func publish(r *Report, dir string, keep keeping, stdout io.Writer) error {
 	last, err := readReport(dir)
 	if err != nil {
 		return err
 	}
 	table := r.markdown(last)
-	if _, err := io.WriteString(stdout, table); err != nil || dir == "" || !keep {
+	if _, err := io.WriteString(stdout, table); err != nil || dir == "" || keep == keepNothing {
 		return err
 	}
+	if keep == keepSections && last != nil {
+		if r, err = last.with(r); err != nil {
+			return err
+		}
+		table = r.markdown(last)
+	}
 	return r.write(dir, table)
+}
+
+// with returns the report with the sections of a newer one in the place of its own.
+func (r *Report) with(newer *Report) (*Report, error) {
+	if !r.Machine.same(newer.Machine) || r.Events != newer.Events {
+		return nil, fmt.Errorf("keep sections in the last report: it is of %d cores (%s) and %d events, and they are not",
+			r.Machine.Cores, r.Machine.CPU, r.Events)
+	}
+	merged := *r
+	merged.Figures, merged.Later = nil, nil
+	for _, section := range allSections() {
+		later := slices.DeleteFunc(slices.Clone(r.Later), func(l Later) bool { return l.Section != section.name })
+		figures := newer.section(section.name)
+		if len(figures) > 0 {
+			later = []Later{{section.name, newer.Machine.Date, newer.Machine.Revision, newer.Passes}}
+		} else {
+			figures = r.section(section.name)
+		}
+		merged.Figures, merged.Later = append(merged.Figures, figures...), append(merged.Later, later...)
+	}
+	return &merged, nil
+}
+
+func (r *Report) section(name string) []Figure {
+	return slices.DeleteFunc(slices.Clone(r.Figures), func(f Figure) bool { return f.Section != name })
 }
 
 func (r *Report) write(dir, table string) error {

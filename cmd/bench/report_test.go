@@ -62,14 +62,14 @@ func TestFindComparesOnlyWhatCompares(t *testing.T) {
 func TestPublishKeepsTheReportAndComparesTheNext(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "bench")
 	var out bytes.Buffer
-	if err := publish(report(2, 1000, speed(0.4), cpu(4)), dir, true, &out); err != nil {
+	if err := publish(report(2, 1000, speed(0.4), cpu(4)), dir, keepAll, &out); err != nil {
 		t.Fatal(err)
 	}
 	if text := out.String(); !strings.Contains(text, "**missed**") || strings.Contains(text, " %)") {
 		t.Errorf("the first table:\n%s", text)
 	}
 	out.Reset()
-	if err := publish(report(2, 1000, speed(0.6), cpu(3)), dir, true, &out); err != nil {
+	if err := publish(report(2, 1000, speed(0.6), cpu(3)), dir, keepAll, &out); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{"reached", "0.60 × floor", "0.400 (+50 %)", "4.00 (-25 %)"} {
@@ -90,7 +90,7 @@ func TestPublishKeepsTheReportAndComparesTheNext(t *testing.T) {
 func TestAPartialReportIsComparedAndNotKept(t *testing.T) {
 	dir := t.TempDir()
 	var out bytes.Buffer
-	if err := publish(report(2, 1000, speed(0.4), cpu(4)), dir, true, &out); err != nil {
+	if err := publish(report(2, 1000, speed(0.4), cpu(4)), dir, keepAll, &out); err != nil {
 		t.Fatal(err)
 	}
 	before, err := os.ReadFile(filepath.Join(dir, latestJSON))
@@ -98,7 +98,7 @@ func TestAPartialReportIsComparedAndNotKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	out.Reset()
-	if err := publish(report(2, 1000, speed(0.6)), dir, false, &out); err != nil || !strings.Contains(out.String(), "0.400 (+50 %)") {
+	if err := publish(report(2, 1000, speed(0.6)), dir, keepNothing, &out); err != nil || !strings.Contains(out.String(), "0.400 (+50 %)") {
 		t.Errorf("%v, not compared:\n%s", err, out.String())
 	}
 	if after, err := os.ReadFile(filepath.Join(dir, latestJSON)); err != nil || !bytes.Equal(before, after) {
@@ -109,7 +109,7 @@ func TestAPartialReportIsComparedAndNotKept(t *testing.T) {
 func TestPublishWithoutADirectoryKeepsNothing(t *testing.T) {
 	t.Chdir(t.TempDir())
 	var out bytes.Buffer
-	if err := publish(report(2, 1000, speed(0.6)), "", true, &out); err != nil || out.Len() == 0 {
+	if err := publish(report(2, 1000, speed(0.6)), "", keepAll, &out); err != nil || out.Len() == 0 {
 		t.Fatal(err, out.String())
 	}
 	if left, _ := filepath.Glob("*"); len(left) > 0 {
@@ -123,7 +123,7 @@ func TestABrokenReportIsNotOverwritten(t *testing.T) {
 	if err := os.WriteFile(path, []byte("{"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := publish(report(2, 1000, speed(0.6)), dir, true, &bytes.Buffer{}); err == nil {
+	if err := publish(report(2, 1000, speed(0.6)), dir, keepAll, &bytes.Buffer{}); err == nil {
 		t.Error("no error")
 	}
 	if text, _ := os.ReadFile(path); string(text) != "{" {
@@ -156,5 +156,40 @@ func TestShort(t *testing.T) {
 		if got := short(v); got != want {
 			t.Errorf("%v is %s, not %s", v, got, want)
 		}
+	}
+}
+
+// Sections that are measured anew take the place of those in the last report, which says of when they are.
+func TestSectionsCanBePutIntoTheLastReport(t *testing.T) {
+	dir := t.TempDir()
+	var out bytes.Buffer
+	whole, wait := speed(0.6), speed(0.5)
+	wait.Section, wait.Name = "latency", "pages"
+	first := report(2, 1000, whole, wait)
+	first.Machine.Revision = "old"
+	if err := publish(first, dir, keepAll, &out); err != nil {
+		t.Fatal(err)
+	}
+	wait.Ratio = 0.7
+	for range 2 {
+		anew := report(2, 1000, wait)
+		anew.Machine.Revision, anew.Machine.Date, anew.Passes = "new", "2026-01-02", 3
+		if err := publish(anew, dir, keepSections, &out); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r, err := readReport(dir)
+	if err != nil || len(r.Figures) != 2 || r.Figures[0].Ratio != 0.6 || r.Figures[1].Ratio != 0.7 || r.Machine.Revision != "old" {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	if len(r.Later) != 1 || r.Later[0] != (Later{"latency", "2026-01-02", "new", 3}) {
+		t.Errorf("%+v", r.Later)
+	}
+	table, err := os.ReadFile(filepath.Join(dir, latestMarkdown))
+	if err != nil || !strings.Contains(string(table), "latency is of 2026-01-02, new, 3 passes") || !strings.Contains(string(table), "0.60 × floor") {
+		t.Errorf("%s, %v", table, err)
+	}
+	if err := publish(report(4, 1000, wait), dir, keepSections, &out); err == nil {
+		t.Error("sections of another machine were put in")
 	}
 }

@@ -27,8 +27,12 @@ func (r *Report) method() string {
 	if r.Passes > 1 {
 		passes = fmt.Sprintf("; medians of %d passes through all sections", r.Passes)
 	}
+	later := ""
+	for _, l := range r.Later {
+		later += fmt.Sprintf("; %s is of %s, %s, %d passes", l.Section, l.Date, l.Revision, max(l.Passes, 1))
+	}
 	return fmt.Sprintf("%s events; the whole is the median of %d; a ratio is to what was measured beside it in the same minutes; "+
-		"the floor is server-side COPY of the same rows into the same table%s", grouped(float64(r.Events)), max(r.Repeat, 1), passes)
+		"the floor is server-side COPY of the same rows into the same table%s%s", grouped(float64(r.Events)), max(r.Repeat, 1), passes, later)
 }
 
 // cells is a line of the table.
@@ -40,7 +44,7 @@ func (f *Figure) cells(last *Figure) []string {
 	if f.Goal != nil {
 		goal, met = f.Goal.String(), map[bool]string{true: "reached", false: "**missed**"}[f.met()]
 	}
-	if last != nil && last.compared() != 0 {
+	if last != nil && last.compared() != 0 && last.compared() != f.compared() {
 		before = fmt.Sprintf("%s (%+.0f %%)", short(last.compared()), (f.compared()/last.compared()-1)*100)
 	}
 	spread := ""
