@@ -148,7 +148,7 @@ func (f *followSoak) away(what string, do func(time.Duration)) {
 	f.outages = append(f.outages, stretch{what, from, time.Now()})
 }
 
-// await waits for something that the follow must bring about; its pauses grow to a minute while something is away.
+// await waits for something that the follow must bring about; its pauses grow to half a minute while something is away.
 func (f *followSoak) await(otherwise string, enough func() bool) {
 	f.t.Helper()
 	for deadline := time.Now().Add(3 * time.Minute); !enough(); time.Sleep(50 * time.Millisecond) {
