@@ -93,7 +93,7 @@ func (f *follower) wait(ctx context.Context, v verdict, pause time.Duration) err
 }
 
 // mostPatience is the longest pause before something that is away is tried again.
-const mostPatience = time.Minute
+const mostPatience = 30 * time.Second
 
 // patience doubles with every fault in a row.
 func patience(faults int) time.Duration {
