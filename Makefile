@@ -90,7 +90,7 @@ follow-soak: ## a follow for 15 minutes; API, database and the process itself go
 mutants: ## Sluice broken on purpose in a hundred ways: does a test see each of them? (ARGS='-run trim')
 	go run ./cmd/mutants $(ARGS)
 
-bench: ## all sections beside their floors: table and plot in bench/results (15 min on a calm machine; BENCH=-sections=whole)
+bench: ## all sections beside their floors: table and plot in bench/results (17 min on a calm machine; BENCH=-sections=whole)
 	go run ./cmd/bench $(BENCH)
 
 bench-once: bench-go ## each benchmark once, and each section with a handful of events: does it still work?

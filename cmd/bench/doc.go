@@ -1,4 +1,4 @@
-// Bench measures Sluice, and prints one table of ratios. `make bench` runs it; it takes a quarter of an hour, some sections alone
+// Bench measures Sluice, and prints one table of ratios. `make bench` runs it; it takes 17 minutes, some sections alone
 // a minute or two, and wants a machine with nothing else to do.
 //
 // Seconds say little: the same code on the same machine is a quarter slower an hour later. So every speed stands beside a
