@@ -193,7 +193,7 @@ func (c *Coordinator) endDrain(work context.Context, drop context.CancelCauseFun
 }
 
 // runAll runs each unfinished shard in a goroutine of its own, or one after another. Goroutines that wait out a fault cost
-// next to nothing; what is bounded are the fetchers' places. The first of them are taken here, because goroutines that race
+// next to nothing; what is bounded are the fetchers' places. They are taken one after another, because goroutines that race
 // for them would not start newest first. Pieces of windows that are split meanwhile join them.
 func (c *Coordinator) runAll(ctx, work context.Context, checkpoints []shard.Checkpoint) {
 	slices.SortFunc(checkpoints, shard.Compare)
@@ -209,11 +209,14 @@ func (c *Coordinator) runAll(ctx, work context.Context, checkpoints []shard.Chec
 		return
 	}
 	var shards conc.WaitGroup
-	c.sharing.begin(checkpoints, func(piece shard.Checkpoint) { shards.Go(func() { run(piece, false) }) })
-	for _, cp := range checkpoints {
-		seated := c.places.Acquire(ctx, 1) == nil
-		shards.Go(func() { run(cp, seated) })
+	start := func(all []shard.Checkpoint) {
+		for _, cp := range all {
+			seated := c.places.Acquire(ctx, 1) == nil
+			shards.Go(func() { run(cp, seated) })
+		}
 	}
+	c.sharing.begin(checkpoints, func(pieces []shard.Checkpoint) { shards.Go(func() { start(pieces) }) })
+	start(checkpoints)
 	shards.Wait()
 }
 

@@ -16,11 +16,11 @@ const leastPages = 2
 // sharing is what lets idle fetchers have a part of the work of others.
 type sharing struct {
 	mu       sync.Mutex
-	known    map[int64]bool         // rows that this run has taken up
-	open     int                    // of them, those that are not finished
-	promised int                    // pieces that are on their way into the ledger
-	walks    map[int64]walk         // attempts under way
-	launch   func(shard.Checkpoint) // starts the shard of a piece; nil while none could run
+	known    map[int64]bool           // rows that this run has taken up
+	open     int                      // of them, those that are not finished
+	promised int                      // pieces that are on their way into the ledger
+	walks    map[int64]walk           // attempts under way
+	launch   func([]shard.Checkpoint) // starts the shards of pieces, in this order; nil while none could run
 }
 
 // walk is an attempt under way.
@@ -32,7 +32,7 @@ type walk struct {
 func newSharing() *sharing { return &sharing{known: map[int64]bool{}, walks: map[int64]walk{}} }
 
 // begin takes up the shards of a run.
-func (s *sharing) begin(checkpoints []shard.Checkpoint, launch func(shard.Checkpoint)) {
+func (s *sharing) begin(checkpoints []shard.Checkpoint, launch func([]shard.Checkpoint)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.open, s.launch = len(checkpoints), launch
@@ -132,11 +132,13 @@ func (c *Coordinator) adopt(ctx context.Context) {
 		return
 	}
 	c.progress.arrange(all)
-	for _, cp := range all {
-		if cp.State != shard.Done && c.sharing.take(&cp) {
-			c.config.Log.Debug("a piece of a window that was split", "shard", cp.Shard, "window", cp.Window)
-			c.sharing.launch(cp)
-		}
+	pieces := slices.DeleteFunc(all, func(cp shard.Checkpoint) bool { return cp.State == shard.Done || !c.sharing.take(&cp) })
+	for i := range pieces {
+		c.config.Log.Debug("a piece of a window that was split", "shard", pieces[i].Shard, "window", pieces[i].Window)
+	}
+	if len(pieces) > 0 {
+		slices.SortFunc(pieces, shard.Compare)
+		c.sharing.launch(pieces)
 	}
 }
 

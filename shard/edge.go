@@ -19,7 +19,7 @@ type Edge struct {
 	start   Instant // of the window
 	asked   int     // pieces that are wanted
 	open    bool    // pull stands in the middle of the window, and reached says where
-	over    bool    // pull is through
+	over    bool    // the end is proven
 	first   Instant // event of the attempt
 	reached Instant // the oldest event in order
 	step    float64 // microseconds that the last page covers
@@ -54,8 +54,8 @@ func (e *Edge) left() float64 {
 	return rate * float64(e.reached-e.floor())
 }
 
-// Ending tells whether the walk's fetcher will soon have nothing to do: it is through, or expects no page after the one that it
-// waits for.
+// Ending tells whether the walk's fetcher will soon have nothing to do: its end is proven, or it expects no page after the one that
+// it waits for.
 func (e *Edge) Ending() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -94,13 +94,6 @@ func (e *Edge) close() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.open = false
-}
-
-// end says that the pull half is through.
-func (e *Edge) end() {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.open, e.over = false, true
 }
 
 // split moves the edge up if somebody asked, and returns the pieces that this cuts off, oldest first; one more part of what pull

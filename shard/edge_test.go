@@ -133,6 +133,6 @@ func TestEdgeEnding(t *testing.T) {
 	wants("the last page is in doubt", false)
 	e.close()
 	wants("the walk begins again", false)
-	e.end()
-	wants("it is over", true)
+	e.over = true
+	wants("it is proven", true)
 }

@@ -12,6 +12,7 @@ func (w *walk) read(p *Page) (Batch, error) {
 	defer w.Edge.mu.Unlock()
 	b, seen, err := w.judge(p)
 	w.Edge.come(seen, err == nil && b.Proof == "" && w.midway(p))
+	w.Edge.over = err == nil && b.Proof != ""
 	return b, err
 }
 

@@ -60,7 +60,7 @@ func (a *Attempt) Run(ctx, work context.Context) error {
 	defer context.AfterFunc(alive, func() { cancel(context.Cause(alive)) })()
 	halves.Go(func() error {
 		defer close(queue)
-		defer a.Edge.end()
+		defer a.Edge.close()
 		defer a.Meter.enter(Queueing)
 		return a.Guard(func() error { return newWalk(a, queue).run(ctx, alive) })
 	})

@@ -23,7 +23,7 @@ func TestTablesChangedInTheMiddle(t *testing.T) {
 		"the table is not logged":  {`alter table ingested_events set unlogged`, exitDoubt, "not logged", exitUsage},
 		"the table is dropped":     {`drop table ingested_events`, exitLeft, `relation "public.ingested_events" does not exist`, exitUsage},
 		"the ledger is emptied":    {`truncate ingestion_shards cascade`, exitLeft, "is gone", exitDoubt},
-		"the whole job is deleted": {`truncate ingestion_jobs cascade`, exitLeft, "is gone", exitUsage},
+		"the whole job is deleted": {`begin; lock table ingestion_shards; truncate ingestion_jobs cascade; commit`, exitLeft, "is gone", exitUsage},
 		"the database is dropped":  {"", exitLeft, "does not exist", exitUnreachable},
 		"the rows are deleted":     {`truncate ingested_events`, exitOK, "walked once more", exitOK},
 		"some rows are deleted":    {`delete from ingested_events where id in (select id from ingested_events limit 10)`, exitOK, "walked once more", exitOK},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -54,14 +55,12 @@ func TestAFollowerTakesItsRoundsInTime(t *testing.T) {
 // An hour of an API that is away: nobody gives up, and nobody hammers.
 func TestAFollowerWaitsForWhatIsAway(t *testing.T) {
 	t.Parallel()
-	steps := append([]verdict{good}, make([]verdict, 0, 65)...)
-	for range 63 {
-		steps = append(steps, away)
-	}
+	const tries = 124
+	steps := append([]verdict{good}, slices.Repeat([]verdict{away}, tries)...)
 	v, began := followed(t, 90*time.Minute, append(steps, good)...)
-	outage := began[64] - began[1]
+	outage := began[tries+1] - began[1]
 	if outage < 55*time.Minute || outage > 65*time.Minute {
-		t.Errorf("63 tries in vain took %s", outage)
+		t.Errorf("%d tries in vain took %s", tries, outage)
 	}
 	if v.code != exitOK || began[len(began)-1]-began[len(began)-2] != 30*time.Second {
 		t.Errorf("after the outage: %+v, %v", v, began[len(began)-2:])
