@@ -1,6 +1,8 @@
 package main
 
 import (
+	"os"
+	"os/signal"
 	"syscall"
 	"testing"
 	"time"
@@ -9,6 +11,7 @@ import (
 // A terminal that is closed stops a run in good order, as SIGTERM does, and does not become impatient: bash says it once more.
 func TestAClosedTerminalDrains(t *testing.T) {
 	t.Parallel()
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP) // tests under nohup ignore it, and so would the run
 	w := newWorld(t, 60_000, slow(50*time.Millisecond))
 	p := w.start("run", "--shards=2")
 	w.waitFor(p, 20)
