@@ -123,7 +123,7 @@ func asStart(ctx context.Context, err error) error {
 	case ctx.Err() != nil && stoppedBySignal(context.Cause(ctx)):
 		return fail(exitLeft, "run the same command again", err)
 	case errors.As(err, &stop):
-		return fail(stop.Exit, stop.Hint, err)
+		return fail(exitOf(stop), stop.Hint, err)
 	}
 	return fail(exitUnreachable, startHint(err), err)
 }
