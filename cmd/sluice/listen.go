@@ -9,9 +9,9 @@ import (
 	"net/http/pprof"
 	"time"
 
-	"sluice/cmd/sluice/internal/view"
 	"sluice/cmd/sluice/internal/metrics"
 	"sluice/cmd/sluice/internal/page"
+	"sluice/cmd/sluice/internal/view"
 )
 
 // listener serves what a run shows to those who look at it.

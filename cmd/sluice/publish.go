@@ -5,8 +5,8 @@ import (
 	"sync"
 	"time"
 
-	"sluice/cmd/sluice/internal/view"
 	"sluice/cmd/sluice/internal/metrics"
+	"sluice/cmd/sluice/internal/view"
 	"sluice/coordinator"
 	"sluice/shard"
 	"sluice/sink"
