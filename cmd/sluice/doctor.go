@@ -11,6 +11,7 @@ import (
 
 	"sluice/cmd/sluice/internal/terminal"
 	"sluice/fetch"
+	"sluice/fetch/quota"
 	"sluice/sink"
 )
 
@@ -92,7 +93,7 @@ func (p *program) examineAPI(ctx context.Context, s *settings) []sink.Finding {
 	return describeAPI(client, pacer, found, time.Since(began))
 }
 
-func describeAPI(client *fetch.Client, pacer *fetch.Pacer, found fetch.Survey, took time.Duration) []sink.Finding {
+func describeAPI(client *fetch.Client, pacer *quota.Pacer, found fetch.Survey, took time.Duration) []sink.Finding {
 	caps := client.Capabilities()
 	findings := []sink.Finding{
 		{Name: "api", Level: sink.OK, Detail: fmt.Sprintf("%d events, newest %s; %d requests in %s (the key's life may have begun with them)",

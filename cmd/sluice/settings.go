@@ -12,6 +12,7 @@ import (
 
 	"sluice/coordinator"
 	"sluice/fetch"
+	"sluice/fetch/quota"
 	"sluice/shard"
 )
 
@@ -246,10 +247,10 @@ func (i *instantFlag) Set(s string) error {
 func (i *instantFlag) Type() string { return "time" }
 
 // limitFlag is a known limit of an endpoint.
-type limitFlag struct{ fetch.Limit }
+type limitFlag struct{ quota.Limit }
 
 func (l *limitFlag) String() string {
-	if l.Limit == (fetch.Limit{}) {
+	if l.Limit == (quota.Limit{}) {
 		return ""
 	}
 	return l.Limit.String()
@@ -257,7 +258,7 @@ func (l *limitFlag) String() string {
 
 // Set reads a limit such as 50/60s, or none.
 func (l *limitFlag) Set(s string) (err error) {
-	l.Limit, err = fetch.ParseLimit(s)
+	l.Limit, err = quota.ParseLimit(s)
 	return err
 }
 
