@@ -14,9 +14,6 @@ import (
 	"sluice/shard"
 )
 
-// ExitRefused is the exit code of a run whose key the API refused.
-const ExitRefused = 3
-
 // complaintBody is the envelope that all errors of the API have.
 type complaintBody struct {
 	Error     string `json:"error"`
@@ -65,9 +62,9 @@ func (a *answer) fault(withCursor bool) error {
 
 func refusedKey(err error) error {
 	return &shard.StopError{
-		Err:  fmt.Errorf("the API refused the key: %w", err),
-		Hint: "check TARGET_API_KEY; a new key with the same source resumes where this one stopped",
-		Exit: ExitRefused,
+		Err:    fmt.Errorf("the API refused the key: %w", err),
+		Hint:   "check TARGET_API_KEY; a new key with the same source resumes where this one stopped",
+		Reason: shard.Refused,
 	}
 }
 

@@ -164,9 +164,9 @@ func (p *Pacer) tryTake(w *quotaWaiter, wants [2]bool) (Call, time.Duration, err
 func tooLong(now time.Time, wait time.Duration) error {
 	back := now.Add(wait).Format(time.RFC3339)
 	return &shard.StopError{
-		Err:  fmt.Errorf("wait for quota: the API wants no request before %s, in %s", back, wait.Round(time.Second)),
-		Hint: "run the same command again after " + back + ": it resumes",
-		Exit: 4,
+		Err:    fmt.Errorf("wait for quota: the API wants no request before %s, in %s", back, wait.Round(time.Second)),
+		Hint:   "run the same command again after " + back + ": it resumes",
+		Reason: shard.WaitTooLong,
 	}
 }
 

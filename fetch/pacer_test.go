@@ -149,8 +149,8 @@ func TestRetryAfterBeyondMaxWaitEndsTheRun(t *testing.T) {
 		p.Observe(first, Answer{Refused: true, RetryAfter: time.Hour})
 
 		var stop *shard.StopError
-		if err := <-stopped; !errors.As(err, &stop) || stop.Exit != 4 {
-			t.Fatalf("got %v, want a StopError with exit code 4", err)
+		if err := <-stopped; !errors.As(err, &stop) || stop.Reason != shard.WaitTooLong {
+			t.Fatalf("got %v, want a StopError for a wait that is too long", err)
 		}
 		back := start.Add(time.Hour).Format(time.RFC3339)
 		if !strings.Contains(stop.Error(), back) || !strings.Contains(stop.Hint, back) {

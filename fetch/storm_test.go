@@ -82,7 +82,7 @@ func TestNobodyIsEarlyAfterA429(t *testing.T) {
 					w.t.Errorf("%d requests before the time, %d after the refusal", early.Load(), after.Load())
 				}
 				if c.wait == never {
-					wantStop(w.t, err, 4)
+					wantStop(w.t, err, shard.WaitTooLong)
 				} else if err != nil {
 					w.t.Error(err)
 				}
@@ -173,7 +173,7 @@ func TestLongMaintenanceStopsTheRun(t *testing.T) {
 	play(t, scene{caps: listOnly, answer: answered(503, jsonType, ``, "Retry-After", "1000000")}, func(w *world) {
 		start := time.Now()
 		_, err := w.ask()
-		stop := wantStop(w.t, err, 4)
+		stop := wantStop(w.t, err, shard.WaitTooLong)
 		if back := start.Add(1_000_000 * time.Second).Format("2006-01-02T15:"); time.Since(start) > time.Minute || !strings.Contains(stop.Hint, back) {
 			w.t.Errorf("after %v: %v, %s; want %s", time.Since(start), err, stop.Hint, back)
 		}

@@ -236,11 +236,11 @@ func wantTransient(t *testing.T, err error) *shard.TransientError {
 	return transient
 }
 
-func wantStop(t *testing.T, err error, exit int) *shard.StopError {
+func wantStop(t *testing.T, err error, reason shard.StopReason) *shard.StopError {
 	t.Helper()
 	var stop *shard.StopError
-	if !errors.As(err, &stop) || stop.Exit != exit {
-		t.Fatalf("%v (%#v): want a stop with exit code %d", err, err, exit)
+	if !errors.As(err, &stop) || stop.Reason != reason {
+		t.Fatalf("%v (%#v): want a stop for reason %d", err, err, reason)
 	}
 	return stop
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"sluice/cmd/sluice/internal/terminal"
+	"sluice/cmd/sluice/internal/view"
 	"sluice/sink"
 )
 
@@ -136,7 +137,7 @@ func (p *program) printLetters(letters []sink.DeadLetter, reasons []sink.ReasonC
 	}
 	counts := terminal.Table{Heads: []string{">count", "reason"}}
 	for _, r := range reasons {
-		counts.Rows = append(counts.Rows, []terminal.Cell{terminal.Text("%s", terminal.Number(r.Count)), terminal.Text("%s", r.Reason)})
+		counts.Rows = append(counts.Rows, []terminal.Cell{terminal.Text("%s", view.Number(r.Count)), terminal.Text("%s", r.Reason)})
 	}
 	out.Table(counts)
 	if len(letters) == 0 {
@@ -201,7 +202,7 @@ func (p *program) showDeadLetter(ctx context.Context, c *common, id int64, raw b
 		out.line("replayed  %s", d.ReplayedAt.UTC().Format(time.RFC3339))
 	}
 	out.line("sha256    %x", d.SHA256)
-	out.line("bytes     %s (sluice dead-letters show %d --raw prints them as they are)", terminal.Number(d.RawBytes), d.ID)
+	out.line("bytes     %s (sluice dead-letters show %d --raw prints them as they are)", view.Number(d.RawBytes), d.ID)
 	out.line("%s", fmt.Sprintf("%q", d.Raw))
 	return out.err
 }

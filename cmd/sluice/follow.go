@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"sluice/cmd/sluice/internal/live"
+	"sluice/cmd/sluice/internal/view"
 	"sluice/shard"
 )
 
@@ -121,7 +121,7 @@ func (i *ingest) rest(v verdict) {
 	if !i.watched() {
 		return
 	}
-	seen, _ := i.seen(live.Waiting)
+	seen, _ := i.seen(view.Waiting)
 	seen.Stored, seen.Before, seen.Rejected = i.last.Stored, i.before, i.last.Rejected
 	seen.Shards, seen.LastCommit = i.last.Shards, i.last.LastCommit
 	seen.Oldest, seen.Newest = i.last.Oldest, i.last.Newest

@@ -7,8 +7,7 @@ import (
 	"syscall"
 	"time"
 
-	"sluice/cmd/sluice/internal/live"
-	"sluice/cmd/sluice/internal/terminal"
+	"sluice/cmd/sluice/internal/view"
 )
 
 // youPaused is what holds a run back that its operator has paused.
@@ -75,7 +74,7 @@ func (i *ingest) showPause() {
 		return
 	}
 	v, _ := i.board.View()
-	if v.Phase == live.Ended {
+	if v.Phase == view.Ended {
 		return
 	}
 	v.At = time.Now()
@@ -113,11 +112,11 @@ func (i *ingest) pauseWords() string {
 	if !paused {
 		return ""
 	}
-	return fmt.Sprintf("paused by you for %s (%s goes on)", terminal.Short(time.Since(since)), goOn())
+	return fmt.Sprintf("paused by you for %s (%s goes on)", view.Short(time.Since(since)), goOn())
 }
 
 // seenPause puts the pause into what others see.
-func (i *ingest) seenPause(v *live.View) {
+func (i *ingest) seenPause(v *view.View) {
 	v.Paused, v.GoOn = nil, ""
 	if v.Limit == youPaused {
 		v.Limit = ""

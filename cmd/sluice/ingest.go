@@ -11,7 +11,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"sluice/cmd/sluice/internal/live"
+	"sluice/cmd/sluice/internal/view"
 	"sluice/coordinator"
 	"sluice/fetch"
 	"sluice/migrations"
@@ -43,9 +43,9 @@ type ingest struct {
 	// concluded: the summary is printed.
 	concluded bool
 	// What those see who look from outside; nil where nobody can.
-	board    *live.Board
+	board    *view.Board
 	listener *listener
-	last     live.View     // at the end of the walk
+	last     view.View     // at the end of the walk
 	newest   shard.Instant // as the survey found it; 0: this run made none
 	oldest   shard.Instant
 }
@@ -123,7 +123,7 @@ func asStart(ctx context.Context, err error) error {
 	case ctx.Err() != nil && stoppedBySignal(context.Cause(ctx)):
 		return fail(exitLeft, "run the same command again", err)
 	case errors.As(err, &stop):
-		return fail(stop.Exit, stop.Hint, err)
+		return fail(exitOf(stop), stop.Hint, err)
 	}
 	return fail(exitUnreachable, startHint(err), err)
 }

@@ -9,20 +9,20 @@ import (
 	"net/http/pprof"
 	"time"
 
-	"sluice/cmd/sluice/internal/live"
 	"sluice/cmd/sluice/internal/metrics"
 	"sluice/cmd/sluice/internal/page"
+	"sluice/cmd/sluice/internal/view"
 )
 
 // listener serves what a run shows to those who look at it.
 type listener struct {
 	http   *http.Server
-	board  *live.Board
+	board  *view.Board
 	hangUp context.CancelFunc // ends the streams of those who still look
 }
 
 // listen opens the address and serves the page, the metrics and the health of a run until it is closed.
-func (p *program) listen(s *settings, board *live.Board) (*listener, error) {
+func (p *program) listen(s *settings, board *view.Board) (*listener, error) {
 	address := s.listen
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
@@ -68,7 +68,7 @@ func (l *listener) handler(profiles bool) http.Handler {
 	return mux
 }
 
-func (l *listener) now() live.View {
+func (l *listener) now() view.View {
 	v, _ := l.board.View()
 	return v
 }
@@ -81,7 +81,7 @@ func (l *listener) ready(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, "paused by you: "+v.GoOn+" goes on", http.StatusServiceUnavailable)
 	case v.Away != "":
 		http.Error(w, "the database takes no commits: "+v.Away, http.StatusServiceUnavailable)
-	case v.Phase != live.Ingesting && v.Phase != live.Checking && v.Phase != live.Waiting:
+	case v.Phase != view.Ingesting && v.Phase != view.Checking && v.Phase != view.Waiting:
 		http.Error(w, string(v.Phase), http.StatusServiceUnavailable)
 	default:
 		_, _ = fmt.Fprintln(w, "ready")

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"sluice/cmd/sluice/internal/terminal"
+	"sluice/cmd/sluice/internal/view"
 	"sluice/fetch"
 	"sluice/shard"
 )
@@ -129,20 +130,20 @@ func (p *program) printPlan(s *planned) error {
 	out := terminal.NewPaper(p.stdout, p.environ)
 	out.Fact("source", "%s", s.Source)
 	if s.Events >= 0 {
-		out.Fact("events", "%s", terminal.Number(s.Events))
+		out.Fact("events", "%s", view.Number(s.Events))
 	}
 	out.Fact("span", "%s (about) to %s", s.Oldest, s.Newest)
 	out.Fact("ladder", "%s", s.Step)
-	out.Fact("pages", "of %s records; this look took %d requests", terminal.Number(int64(s.Capabilities.PageSize)), s.Requests)
+	out.Fact("pages", "of %s records; this look took %d requests", view.Number(int64(s.Capabilities.PageSize)), s.Requests)
 	for _, q := range s.Quotas {
 		out.Fact("quota", "%s: %s", q.Endpoint, q.words())
 	}
 	if s.Pages > 0 {
-		out.Fact("expected", "%s requests", terminal.Number(s.Pages))
+		out.Fact("expected", "%s requests", view.Number(s.Pages))
 	}
 	switch {
 	case s.Minutes > 0:
-		out.Fact("time", "at least %s at the quotas known so far", terminal.Short(time.Duration(s.Minutes*float64(time.Minute))))
+		out.Fact("time", "at least %s at the quotas known so far", view.Short(time.Duration(s.Minutes*float64(time.Minute))))
 	case s.Pages > 0:
 		out.Fact("time", "as fast as the API answers, or its quotas allow: none is known yet")
 	}
@@ -158,7 +159,7 @@ func (p *program) printPlan(s *planned) error {
 func (q *plannedQuota) words() string {
 	switch {
 	case q.Limit > 0:
-		return fmt.Sprintf("%d requests in %s (%s)", q.Limit, terminal.Short(time.Duration(q.Window*float64(time.Second))), q.Known)
+		return fmt.Sprintf("%d requests in %s (%s)", q.Limit, view.Short(time.Duration(q.Window*float64(time.Second))), q.Known)
 	case q.Limit < 0:
 		return "no limit"
 	}

@@ -5,8 +5,8 @@ import (
 	"sync"
 	"time"
 
-	"sluice/cmd/sluice/internal/live"
 	"sluice/cmd/sluice/internal/metrics"
+	"sluice/cmd/sluice/internal/view"
 	"sluice/coordinator"
 	"sluice/shard"
 	"sluice/sink"
@@ -25,8 +25,8 @@ func (i *ingest) beWatched() (err error) {
 	if i.settings.listen == "" && i.settings.metricsFile == "" {
 		return nil
 	}
-	first, _ := i.seen(live.Starting)
-	i.board = live.NewBoard(first)
+	first, _ := i.seen(view.Starting)
+	i.board = view.NewBoard(first)
 	if i.settings.listen != "" {
 		i.listener, err = i.program.listen(i.settings, i.board)
 	}
@@ -44,7 +44,7 @@ func (i *ingest) publish(ctx context.Context, c *coordinator.Coordinator) func()
 		tick := time.NewTicker(publishEvery)
 		defer tick.Stop()
 		for {
-			i.board.Publish(i.seenShards(c, live.Ingesting))
+			i.board.Publish(i.seenShards(c, view.Ingesting))
 			select {
 			case <-tick.C:
 			case <-ctx.Done():
@@ -56,7 +56,7 @@ func (i *ingest) publish(ctx context.Context, c *coordinator.Coordinator) func()
 	return func() {
 		cancel()
 		publishing.Wait()
-		i.last = i.seenShards(c, live.Checking)
+		i.last = i.seenShards(c, view.Checking)
 		i.board.Publish(i.last)
 	}
 }
@@ -94,9 +94,9 @@ func (i *ingest) noteTables(ctx context.Context) {
 	i.board.SetLetters(lettersOf(counts))
 }
 
-func lettersOf(counts []sink.ReasonCount) (letters []live.Letters) {
+func lettersOf(counts []sink.ReasonCount) (letters []view.Letters) {
 	for _, c := range counts {
-		letters = append(letters, live.Letters(c))
+		letters = append(letters, view.Letters(c))
 	}
 	return letters
 }
@@ -107,7 +107,7 @@ func (i *ingest) published(r *result, ledger []shard.Checkpoint) {
 		return
 	}
 	i.noteTables(context.Background())
-	v, _ := i.seen(live.Ended)
+	v, _ := i.seen(view.Ended)
 	v.LastCommit, v.Rejected = i.last.LastCommit, i.last.Rejected
 	i.seenLedger(&v, ledger)
 	v.Stored, v.Before, v.Verdict, v.ExitCode = r.Events, r.Events-r.New, r.Verdict, r.ExitCode
@@ -120,13 +120,13 @@ func (i *ingest) published(r *result, ledger []shard.Checkpoint) {
 // notBegun puts an end on the board that came before there was anything to see.
 func (i *ingest) notBegun(r *result) {
 	if i.watched() {
-		v, _ := i.seen(live.Ended)
+		v, _ := i.seen(view.Ended)
 		v.Verdict, v.ExitCode = r.Verdict, r.ExitCode
 		i.end(v)
 	}
 }
 
-func (i *ingest) end(v live.View) {
+func (i *ingest) end(v view.View) {
 	i.board.Publish(v)
 	if i.settings.metricsFile == "" {
 		return

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"strings"
 
-	"sluice/cmd/sluice/internal/terminal"
+	"sluice/cmd/sluice/internal/view"
 	"sluice/fetch"
 	"sluice/sink"
 )
@@ -97,7 +97,7 @@ func (p *program) printReplayed(all *replayed, asJSON bool) error {
 		{all.Stored, "stored"}, {all.Known, "known: the table has the same event"},
 		{all.Outside, "outside the job's span"}, {all.Before, "replayed before"}, {len(all.Left), "left, and still dead letters"},
 	} {
-		out.line("%12s  %s", terminal.Number(int64(one.n)), one.text)
+		out.line("%12s  %s", view.Number(int64(one.n)), one.text)
 	}
 	for _, left := range all.Left {
 		out.line("%8d  %-15s %s", left.ID, left.Reason, short(left.Detail, 200))

@@ -7,9 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"sluice/cmd/sluice/internal/live"
 	"sluice/cmd/sluice/internal/page"
-	"sluice/cmd/sluice/internal/terminal"
+	"sluice/cmd/sluice/internal/view"
 	"sluice/sink"
 )
 
@@ -42,13 +41,13 @@ func (p *program) writeReport(ctx context.Context, c *common) error {
 }
 
 // view is the job as its tables tell it.
-func (r *reader) view(ctx context.Context, s *sink.Status) (*live.View, error) {
-	v := &live.View{
+func (r *reader) view(ctx context.Context, s *sink.Status) (*view.View, error) {
+	v := &view.View{
 		Job: s.Job.Name, Source: s.Job.Source, Version: version, Started: s.Job.CreatedAt, At: time.Now(), Total: s.Job.APITotal,
-		Phase: live.Ingesting, Verdict: s.Job.Verdict,
+		Phase: view.Ingesting, Verdict: s.Job.Verdict,
 	}
 	if !s.Job.VerifiedAt.IsZero() {
-		v.Phase = live.Ended
+		v.Phase = view.Ended
 	}
 	v.Stored = s.Earlier.Events
 	if s.Job.Round > 1 {
@@ -65,17 +64,17 @@ func (r *reader) view(ctx context.Context, s *sink.Status) (*live.View, error) {
 		return nil, err
 	}
 	for _, q := range quotas {
-		v.Quotas = append(v.Quotas, live.Quota{Endpoint: q.Endpoint, Limit: q.Limit, Window: q.Window.Seconds()})
+		v.Quotas = append(v.Quotas, view.Quota{Endpoint: q.Endpoint, Limit: q.Limit, Window: q.Window.Seconds()})
 	}
 	steps, err := r.db.OverTime(ctx, s.Job)
 	for _, step := range steps {
-		v.History = append(v.History, live.Point{At: step.At, Stored: step.Rows})
+		v.History = append(v.History, view.Point{At: step.At, Stored: step.Rows})
 	}
 	return v, err
 }
 
 // report puts the shards on v, with what the ledger alone knows of them.
-func report(v *live.View, s *sink.Status) {
+func report(v *view.View, s *sink.Status) {
 	progress := progressOf(checkpointsOf(s))
 	known := map[int]*sink.ShardStatus{}
 	for i := range s.Shards {
@@ -94,13 +93,13 @@ func report(v *live.View, s *sink.Status) {
 }
 
 // facts are the figures of a job, each with its name.
-func facts(s *sink.Status, v *live.View) []page.Facts {
+func facts(s *sink.Status, v *view.View) []page.Facts {
 	shown := describeJob(s)
 	return []page.Facts{{Name: "the records", Facts: recordFacts(shown)}, {Name: "the work", Facts: workFacts(s, shown, v)}}
 }
 
 func recordFacts(shown *jobStatus) (facts []page.Fact) {
-	add := func(name string, n int64) { facts = append(facts, page.Fact{Name: name, Value: terminal.Number(n)}) }
+	add := func(name string, n int64) { facts = append(facts, page.Fact{Name: name, Value: view.Number(n)}) }
 	if shown.Total > 0 {
 		add("the API counted at the start", shown.Total)
 	}
@@ -114,15 +113,15 @@ func recordFacts(shown *jobStatus) (facts []page.Fact) {
 }
 
 // workFacts say when it was done, how fast, and how often it had to begin again.
-func workFacts(s *sink.Status, shown *jobStatus, v *live.View) (facts []page.Fact) {
+func workFacts(s *sink.Status, shown *jobStatus, v *view.View) (facts []page.Fact) {
 	add := func(name, value string) { facts = append(facts, page.Fact{Name: name, Value: value}) }
 	add("job made", s.Job.CreatedAt.UTC().Format(time.DateTime))
 	if n := len(v.History); n > 1 {
 		first, last := v.History[0], v.History[n-1]
 		took := last.At.Sub(first.At)
 		add("last row", last.At.UTC().Format(time.DateTime))
-		add("from the first row to the last", terminal.Short(took))
-		add("events a second, pauses included", terminal.Number(int64(float64(last.Stored)/max(took.Seconds(), 0.001))))
+		add("from the first row to the last", view.Short(took))
+		add("events a second, pauses included", view.Number(int64(float64(last.Stored)/max(took.Seconds(), 0.001))))
 	}
 	if shown.VerifiedAt != nil {
 		add("verified", shown.VerifiedAt.UTC().Format(time.DateTime))

@@ -8,7 +8,7 @@ import (
 
 	"github.com/chromedp/chromedp"
 
-	"sluice/cmd/sluice/internal/terminal"
+	"sluice/cmd/sluice/internal/view"
 	"sluice/fetch/apisim"
 )
 
@@ -24,7 +24,7 @@ func TestReport(t *testing.T) {
 	var rows, letters int64
 	w.query(`select count(*) from ingested_events`, nil, &rows)
 	w.query(`select count(*) from dead_letters`, nil, &letters)
-	for _, want := range []string{"complete and verified", ">" + terminal.Number(rows) + "<", ">" + terminal.Number(letters) + "<", terminal.Number(rows) + " events in "} {
+	for _, want := range []string{"complete and verified", ">" + view.Number(rows) + "<", ">" + view.Number(letters) + "<", view.Number(rows) + " events in "} {
 		if !strings.Contains(r.stdout, want) {
 			t.Errorf("the report has no %q:\n%s", want, r.stdout)
 		}

@@ -11,8 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"sluice/cmd/sluice/internal/live"
-	"sluice/cmd/sluice/internal/terminal"
+	"sluice/cmd/sluice/internal/view"
 	"sluice/fetch"
 	"sluice/shard"
 )
@@ -42,7 +41,7 @@ type result struct {
 
 // requests are what this run asked of the API.
 type requests struct {
-	live.Requests
+	view.Requests
 	ListUsed   float64 `json:"list_quota_used"`
 	StreamUsed float64 `json:"stream_quota_used"`
 }
@@ -127,10 +126,10 @@ func countRequests(t fetch.Traffic, quotas []fetch.QuotaStatus) *requests {
 func (i *ingest) print(r *result) error {
 	out := &printer{w: i.stdout}
 	out.line("job %s, source %s", r.Job, r.Source)
-	out.line("%s events stored (%s in this run), %d of %d shards done", terminal.Number(r.Events), terminal.Number(r.New), r.Done, r.Shards)
+	out.line("%s events stored (%s in this run), %d of %d shards done", view.Number(r.Events), view.Number(r.New), r.Done, r.Shards)
 	out.line("%s records received: %s duplicates, %s of other windows, %s dead letters, %s out of order",
-		terminal.Number(r.Received), terminal.Number(r.Duplicates), terminal.Number(r.OutOfWin), terminal.Number(r.Dead),
-		terminal.Number(r.OutOfOrder))
+		view.Number(r.Received), view.Number(r.Duplicates), view.Number(r.OutOfWin), view.Number(r.Dead),
+		view.Number(r.OutOfOrder))
 	if q := r.Requests; q != nil {
 		out.line("%d requests to the list (%d refused), %d to the stream (%d refused), %d repeated, %d answered from the API's cache",
 			q.List, q.ListRefused, q.Stream, q.StreamRefused, q.Retries, q.Cached)
@@ -147,7 +146,7 @@ func (i *ingest) print(r *result) error {
 	for _, f := range r.Findings {
 		out.line("found: %s", f)
 	}
-	out.line("%s in %s", r.Verdict, terminal.Short(time.Duration(r.Seconds*float64(time.Second))))
+	out.line("%s in %s", r.Verdict, view.Short(time.Duration(r.Seconds*float64(time.Second))))
 	if i.database.private != nil {
 		out.line("look at the rows: %s", i.database.private.PSQLLine(i.database.name))
 		out.line("PostgreSQL stays up; to stop it: %s db stop", shellWord(self()))

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"sluice/cmd/sluice/internal/terminal"
+	"sluice/cmd/sluice/internal/view"
 	"sluice/coordinator"
 	"sluice/fetch"
 	"sluice/shard"
@@ -178,7 +178,7 @@ func (i *ingest) warnOfLate() {
 // sumUp is the verdict on a round that is finished.
 func (i *ingest) sumUp() verdict {
 	r := i.round
-	v := verdict{text: fmt.Sprintf("round %d: %s new events, %s", r.Number, terminal.Number(r.Counts.Events), i.behind())}
+	v := verdict{text: fmt.Sprintf("round %d: %s new events, %s", r.Number, view.Number(r.Counts.Events), i.behind())}
 	if r.MissedNew > 0 {
 		v.code = exitDoubt
 		v.text = fmt.Sprintf("round %d: the source counted %d events more than the ledger accounts for", r.Number, r.Missing)
@@ -206,7 +206,7 @@ func (i *ingest) faulted(ctx context.Context, err error) verdict {
 	case cause != nil:
 		return verdict{code: exitLeft, text: cause.Error(), hint: resumeHint}
 	case errors.As(err, &stop):
-		return verdict{code: stop.Exit, text: err.Error(), hint: stop.Hint, final: stop.Exit == exitUnreachable}
+		return verdict{code: exitOf(stop), text: err.Error(), hint: stop.Hint, final: stop.Reason == shard.Refused}
 	}
 	return verdict{code: exitUnreachable, text: err.Error()}
 }

@@ -5,8 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"sluice/cmd/sluice/internal/live"
-	"sluice/cmd/sluice/internal/terminal"
+	"sluice/cmd/sluice/internal/view"
 	"sluice/shard"
 	"sluice/sink"
 )
@@ -34,9 +33,9 @@ func (i *ingest) describeRound() *round {
 }
 
 func (r *round) String() string {
-	text := fmt.Sprintf("round %d from %s: %s new events", r.Number, r.Start, terminal.Number(r.New))
+	text := fmt.Sprintf("round %d from %s: %s new events", r.Number, r.Start, view.Number(r.New))
 	if n := r.Late.Total(); n > 0 {
-		text += fmt.Sprintf(", %s of them late, the oldest by %s", terminal.Number(n), terminal.Short(r.Late.Most))
+		text += fmt.Sprintf(", %s of them late, the oldest by %s", view.Number(n), view.Short(r.Late.Most))
 	}
 	if r.Watermark != nil {
 		text += fmt.Sprintf("; watermark %s", r.Watermark.Format(time.RFC3339Nano))
@@ -76,9 +75,9 @@ func (i *ingest) noteRequests(ctx context.Context) {
 }
 
 // roundsOf is rounds as others see them.
-func roundsOf(rounds []*sink.Round) (all []live.Round) {
+func roundsOf(rounds []*sink.Round) (all []view.Round) {
 	for _, r := range rounds {
-		one := live.Round{
+		one := view.Round{
 			Number: r.Number, Began: r.StartedAt, From: r.Span.Start.String(), To: r.Newest.String(), Events: r.Counts.Events,
 			Late: r.Late.Total(), Missing: r.Missing, Requests: r.Requests, Watermark: pointInTime(r.Candidate),
 		}
@@ -94,7 +93,7 @@ func roundsOf(rounds []*sink.Round) (all []live.Round) {
 }
 
 // seenRound puts the round and the watermark of a job that has more than its first load into what others see.
-func (i *ingest) seenRound(v *live.View) {
+func (i *ingest) seenRound(v *view.View) {
 	if i.job == nil || i.job.Round == 1 && i.every == 0 {
 		return
 	}

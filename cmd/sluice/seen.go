@@ -6,7 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"sluice/cmd/sluice/internal/live"
+	"sluice/cmd/sluice/internal/view"
 	"sluice/coordinator"
 	"sluice/fetch"
 	"sluice/shard"
@@ -14,8 +14,8 @@ import (
 )
 
 // seen returns what is known without the shards, and the quotas that it was made from.
-func (i *ingest) seen(phase live.Phase) (v live.View, quotas []fetch.QuotaStatus) {
-	v = live.View{Job: i.settings.job, Source: i.source.name, Version: version, Phase: phase, Started: i.started, At: time.Now()}
+func (i *ingest) seen(phase view.Phase) (v view.View, quotas []fetch.QuotaStatus) {
+	v = view.View{Job: i.settings.job, Source: i.source.name, Version: version, Phase: phase, Started: i.started, At: time.Now()}
 	i.seenPause(&v)
 	if i.client != nil {
 		quotas = i.pacer.Status()
@@ -24,27 +24,27 @@ func (i *ingest) seen(phase live.Phase) (v live.View, quotas []fetch.QuotaStatus
 	return v, quotas
 }
 
-func (i *ingest) seenAPI(v *live.View, quotas []fetch.QuotaStatus) {
+func (i *ingest) seenAPI(v *view.View, quotas []fetch.QuotaStatus) {
 	if total, known := i.client.Total(); known && i.settings.span() == unbounded {
 		v.Total = total
 	}
 	i.seenRound(v)
 	t := i.client.Traffic()
-	v.Requests = live.Traffic{Requests: requestsOf(t), Busy: t.Busy.Seconds()}
+	v.Requests = view.Traffic{Requests: requestsOf(t), Busy: t.Busy.Seconds()}
 	for k := range quotas {
 		v.Quotas = append(v.Quotas, seenQuota(&quotas[k], v.At))
 	}
 }
 
-func requestsOf(t fetch.Traffic) live.Requests {
-	return live.Requests{
+func requestsOf(t fetch.Traffic) view.Requests {
+	return view.Requests{
 		List: t.List, Stream: t.Stream, ListRefused: t.ListRefused, StreamRefused: t.StreamRefused, Access: t.Access,
 		Retries: t.Retries, Cached: t.Cached, Bytes: t.Bytes,
 	}
 }
 
-func seenQuota(q *fetch.QuotaStatus, now time.Time) live.Quota {
-	seen := live.Quota{
+func seenQuota(q *fetch.QuotaStatus, now time.Time) view.Quota {
+	seen := view.Quota{
 		Endpoint: q.Endpoint.String(), Limit: q.Limit.N, Window: q.Limit.Window.Seconds(), Known: q.Known.String(), Recent: q.Recent,
 		Used: q.Used, Waiting: q.Waiting,
 	}
@@ -54,7 +54,7 @@ func seenQuota(q *fetch.QuotaStatus, now time.Time) live.Quota {
 	return seen
 }
 
-func (i *ingest) seenShards(c *coordinator.Coordinator, phase live.Phase) live.View {
+func (i *ingest) seenShards(c *coordinator.Coordinator, phase view.Phase) view.View {
 	s := c.Progress()
 	v, quotas := i.seen(phase)
 	v.Stored, v.Before, v.Rejected, v.Queueing = i.earlier.Events+s.Before+s.Events, i.before, s.Rejected, s.Queueing
@@ -75,7 +75,7 @@ func (i *ingest) seenShards(c *coordinator.Coordinator, phase live.Phase) live.V
 
 // line puts the shards on a time line, from the oldest window to the newest: a window that was split has its parts where it was,
 // whatever their numbers are.
-func line(v *live.View, shards []coordinator.ShardProgress, drawn shard.Window) {
+func line(v *view.View, shards []coordinator.ShardProgress, drawn shard.Window) {
 	v.Oldest, v.Newest = drawn.Start.Time(), drawn.End.Time()
 	slices.SortFunc(shards, func(a, b coordinator.ShardProgress) int {
 		return cmp.Or(cmp.Compare(a.Window.Start, b.Window.Start), cmp.Compare(a.Shard, b.Shard))
@@ -164,8 +164,8 @@ var doing = map[shard.Phase]string{
 	shard.Queueing: "waiting to write", shard.Held: "paused by you",
 }
 
-func seenShard(s *coordinator.ShardProgress, line shard.Window) live.Shard {
-	one := live.Shard{
+func seenShard(s *coordinator.ShardProgress, line shard.Window) view.Shard {
+	one := view.Shard{
 		Number: s.Shard, Parent: s.Parent, State: string(s.State), Start: s.Window.Start.String(), End: s.Window.End.String(),
 		Events: s.Before.Events + s.Events, Rejected: s.Before.DeadLetters + s.Rejected, Pages: s.Pages,
 	}
@@ -189,12 +189,12 @@ func seenShard(s *coordinator.ShardProgress, line shard.Window) live.Shard {
 }
 
 // seenLedger puts the shards on v as they stand in the ledger, or as they were seen last if it could not be read.
-func (i *ingest) seenLedger(v *live.View, ledger []shard.Checkpoint) {
+func (i *ingest) seenLedger(v *view.View, ledger []shard.Checkpoint) {
 	if len(ledger) == 0 {
 		v.Shards, v.Oldest, v.Newest = i.last.Shards, i.last.Oldest, i.last.Newest
 		return
 	}
-	latest := map[int]live.Shard{}
+	latest := map[int]view.Shard{}
 	for _, one := range i.last.Shards {
 		latest[one.Number] = one
 	}

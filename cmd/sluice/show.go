@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"sluice/cmd/sluice/internal/terminal"
+	"sluice/cmd/sluice/internal/view"
 	"sluice/coordinator"
 	"sluice/fetch"
 	"sluice/shard"
@@ -72,9 +73,9 @@ func (i *ingest) limitedBy(s coordinator.Snapshot, quotas []fetch.QuotaStatus) s
 	case paused:
 		return youPaused
 	case errors.Is(err, sink.ErrDiskFull):
-		return fmt.Sprintf("the database's disk, full for %s", terminal.Short(time.Since(since)))
+		return fmt.Sprintf("the database's disk, full for %s", view.Short(time.Since(since)))
 	case err != nil:
-		return fmt.Sprintf("the database, away for %s", terminal.Short(time.Since(since)))
+		return fmt.Sprintf("the database, away for %s", view.Short(time.Since(since)))
 	case s.Active == 0:
 		return ""
 	case 2*s.Queueing >= s.Active:

@@ -14,7 +14,7 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"sluice/cmd/sluice/internal/terminal"
+	"sluice/cmd/sluice/internal/view"
 	"sluice/fetch"
 	"sluice/fetch/apisim"
 	"sluice/sink"
@@ -107,7 +107,7 @@ func (s *source) start(p *program) error {
 	s.api, s.key = "http://"+listener.Addr().String(), "ds_demo"
 	go p.guarded(func() { _ = s.demo.server.Serve(listener) })()
 	p.say("API_BASE_URL is not set: the source is the built-in simulator with %s events (profile %s) on %s",
-		terminal.Number(s.demo.settings.events), s.demo.settings.profile, s.api)
+		view.Number(s.demo.settings.events), s.demo.settings.profile, s.api)
 	return nil
 }
 

@@ -7,8 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"sluice/cmd/sluice/internal/live"
 	"sluice/cmd/sluice/internal/terminal"
+	"sluice/cmd/sluice/internal/view"
 	"sluice/coordinator"
 	"sluice/shard"
 	"sluice/sink"
@@ -50,7 +50,7 @@ type jobStatus struct {
 	Counts     shard.Counts  `json:"counts"`
 	Verdict    string        `json:"verdict,omitempty"`
 	VerifiedAt *time.Time    `json:"verified_at,omitempty"`
-	Rounds     []live.Round  `json:"rounds,omitempty"` // the last ones, the newest first
+	Rounds     []view.Round  `json:"rounds,omitempty"` // the last ones, the newest first
 	Quotas     []statusQuota `json:"quotas"`
 	Shards     []shardStatus `json:"shards"`
 }
@@ -201,17 +201,17 @@ func (p *program) printStatus(s *jobStatus, now time.Time) error {
 		out.Fact("run", "%s", s.Running)
 	}
 	if s.Total > 0 {
-		out.Fact("events", "%s of %s (%s)", terminal.Number(s.Events), terminal.Number(s.Total), terminal.Percent(float64(s.Events)/float64(s.Total)))
+		out.Fact("events", "%s of %s (%s)", view.Number(s.Events), view.Number(s.Total), view.Percent(float64(s.Events)/float64(s.Total)))
 	} else {
-		out.Fact("events", "%s", terminal.Number(s.Events))
+		out.Fact("events", "%s", view.Number(s.Events))
 	}
-	out.Fact("records", "%s received: %s duplicates, %s of other windows, %s dead letters", terminal.Number(s.Counts.Received),
-		terminal.Number(s.Counts.Duplicates), terminal.Number(s.Counts.OutOfWindow), terminal.Number(s.Counts.DeadLetters))
+	out.Fact("records", "%s received: %s duplicates, %s of other windows, %s dead letters", view.Number(s.Counts.Received),
+		view.Number(s.Counts.Duplicates), view.Number(s.Counts.OutOfWindow), view.Number(s.Counts.DeadLetters))
 	for _, q := range s.Quotas {
 		out.Fact("quota", "%s", q.words(now))
 	}
 	if s.Watermark != nil {
-		out.Fact("round", "%d, watermark %s, %s ago", s.Round, s.Watermark.Format(time.RFC3339), terminal.Short(now.Sub(*s.Watermark)))
+		out.Fact("round", "%d, watermark %s, %s ago", s.Round, s.Watermark.Format(time.RFC3339), view.Short(now.Sub(*s.Watermark)))
 	}
 	lagLine(out, s, now)
 	if s.Verdict != "" {
@@ -228,7 +228,7 @@ func (p *program) printStatus(s *jobStatus, now time.Time) error {
 
 func (q *statusQuota) words(now time.Time) string {
 	words := fmt.Sprintf("%s: %d requests", q.Endpoint, q.Recent)
-	window := terminal.Short(time.Duration(q.Window * float64(time.Second)))
+	window := view.Short(time.Duration(q.Window * float64(time.Second)))
 	switch {
 	case q.Limit > 0:
 		words += fmt.Sprintf(" in the last %s, of %d", window, q.Limit)
@@ -238,7 +238,7 @@ func (q *statusQuota) words(now time.Time) string {
 		words += ", its limit is not known yet"
 	}
 	if q.NotBefore != nil {
-		words += ", paused for " + terminal.Short(q.NotBefore.Sub(now))
+		words += ", paused for " + view.Short(q.NotBefore.Sub(now))
 	}
 	return words
 }
@@ -249,12 +249,12 @@ func statusTable(out *terminal.Paper, s *jobStatus, now time.Time) terminal.Tabl
 		one := &s.Shards[i]
 		last := "–"
 		if one.Seq > 0 {
-			last = terminal.Ago(one.Updated, now)
+			last = view.Ago(one.Updated, now)
 		}
 		t.Rows = append(t.Rows, []terminal.Cell{
 			terminal.Text("%d", one.Shard), terminal.Faint("%s", minute(one.Start)), terminal.Faint("%s", minute(one.End)),
-			stateOf(one, s), out.Bar(one.Read, 12, string(one.State)), terminal.Text("%s", terminal.Number(one.Events)),
-			terminal.Text("%s", terminal.Number(one.Dead)), terminal.Faint("%s", last), remark(one),
+			stateOf(one, s), out.Bar(one.Read, 12, string(one.State)), terminal.Text("%s", view.Number(one.Events)),
+			terminal.Text("%s", view.Number(one.Dead)), terminal.Faint("%s", last), remark(one),
 		})
 	}
 	return t

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"sluice/cmd/sluice/internal/live"
+	"sluice/cmd/sluice/internal/view"
 )
 
 // TestStatusShowsTheRounds: how far the table was behind, as high as it was, and the last rounds with what they cost.
@@ -17,7 +17,7 @@ func TestStatusShowsTheRounds(t *testing.T) {
 	for n := range 4 {
 		end := now.Add(-time.Duration(n) * time.Minute)
 		mark := end.Add(-10 * time.Second)
-		r := live.Round{Number: 4 - n, Began: end.Add(-2 * time.Second), Finished: &end, Events: 1234, Late: 5, Requests: 7, Watermark: &mark, From: "2026-03-08T11:50:00Z"}
+		r := view.Round{Number: 4 - n, Began: end.Add(-2 * time.Second), Finished: &end, Events: 1234, Late: 5, Requests: 7, Watermark: &mark, From: "2026-03-08T11:50:00Z"}
 		s.Rounds = append(s.Rounds, r)
 	}
 	s.Rounds[0].Finished, s.Rounds[1].Missing = nil, 3

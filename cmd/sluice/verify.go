@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"sluice/cmd/sluice/internal/terminal"
+	"sluice/cmd/sluice/internal/view"
 	"sluice/shard"
 	"sluice/sink"
 )
@@ -102,7 +103,7 @@ func (p *program) verify(ctx context.Context, s *settings, repair bool) error {
 // isRefusal tells whether the key was refused: all other faults of the API leave table and ledger to be compared.
 func isRefusal(err error) bool {
 	var stop *shard.StopError
-	return errors.As(err, &stop) && stop.Exit == exitUnreachable
+	return errors.As(err, &stop) && stop.Reason == shard.Refused
 }
 
 // askTotal asks the API for its count, where one is configured.
@@ -196,8 +197,8 @@ func shardsTable(shards []verifiedRows) terminal.Table {
 			differs = terminal.Notice(fmt.Sprintf("%+d", w.Rows-w.Events))
 		}
 		t.Rows = append(t.Rows, []terminal.Cell{
-			terminal.Text("%d", w.Shard), terminal.Faint("%s", w.Window), terminal.State(w.State), terminal.Text("%s", terminal.Number(w.Rows)),
-			terminal.Text("%s", terminal.Number(w.Events)), differs, terminal.Text("%s", w.Proof),
+			terminal.Text("%d", w.Shard), terminal.Faint("%s", w.Window), terminal.State(w.State), terminal.Text("%s", view.Number(w.Rows)),
+			terminal.Text("%s", view.Number(w.Events)), differs, terminal.Text("%s", w.Proof),
 		})
 	}
 	return t
@@ -217,7 +218,7 @@ func daysTable(days []verifiedDay) terminal.Table {
 	}
 	if whole > 0 {
 		t.Rows = append(t.Rows, []terminal.Cell{
-			terminal.Text("%s days", terminal.Number(int64(whole))), terminal.Text("%s", terminal.Number(rows)), terminal.Good("complete"), terminal.Faint("--json has each"),
+			terminal.Text("%s days", view.Number(int64(whole))), terminal.Text("%s", view.Number(rows)), terminal.Good("complete"), terminal.Faint("--json has each"),
 		})
 	}
 	return t
@@ -230,9 +231,9 @@ func (d *verifiedDay) cells() []terminal.Cell {
 	}
 	var parts []string
 	for _, number := range slices.Sorted(maps.Keys(d.Shards)) {
-		parts = append(parts, fmt.Sprintf("%d: %s", number, terminal.Number(d.Shards[number])))
+		parts = append(parts, fmt.Sprintf("%d: %s", number, view.Number(d.Shards[number])))
 	}
-	return []terminal.Cell{terminal.Text("%s", d.Day), terminal.Text("%s", terminal.Number(d.Rows)), complete, terminal.Faint("%s", strings.Join(parts, ", "))}
+	return []terminal.Cell{terminal.Text("%s", d.Day), terminal.Text("%s", view.Number(d.Rows)), complete, terminal.Faint("%s", strings.Join(parts, ", "))}
 }
 
 // examine looks whether the tables are still such that their number of rows says something.

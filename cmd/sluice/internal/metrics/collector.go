@@ -5,7 +5,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"sluice/cmd/sluice/internal/live"
+	"sluice/cmd/sluice/internal/view"
 )
 
 // The metrics, by the naming rules of Prometheus: base units, and _total where it only rises.
@@ -70,10 +70,10 @@ func define(kind prometheus.ValueType, name, help string, labels []string) metri
 }
 
 // Collector makes samples of what look returns.
-type Collector struct{ look func() live.View }
+type Collector struct{ look func() view.View }
 
 // New returns a collector.
-func New(look func() live.View) *Collector { return &Collector{look: look} }
+func New(look func() view.View) *Collector { return &Collector{look: look} }
 
 // Describe implements [prometheus.Collector].
 func (c *Collector) Describe(to chan<- *prometheus.Desc) {
@@ -102,13 +102,13 @@ func (s samples) put(m metric, value float64, labels ...string) {
 	s.to <- prometheus.MustNewConstMetric(m.desc, m.kind, value, labels...)
 }
 
-func (s samples) run(v *live.View) {
+func (s samples) run(v *view.View) {
 	s.put(info, 1, v.Job, v.Source, v.Version)
-	for _, p := range []live.Phase{live.Starting, live.Ingesting, live.Checking, live.Waiting, live.Ended} {
+	for _, p := range []view.Phase{view.Starting, view.Ingesting, view.Checking, view.Waiting, view.Ended} {
 		s.put(phase, one(v.Phase == p), string(p))
 	}
 	code := -1.0
-	if v.Phase == live.Ended {
+	if v.Phase == view.Ended {
 		code = float64(v.ExitCode)
 	}
 	s.put(exitCode, code)
@@ -117,7 +117,7 @@ func (s samples) run(v *live.View) {
 	s.put(databaseUp, one(v.Away == ""))
 }
 
-func (s samples) rows(v *live.View) {
+func (s samples) rows(v *view.View) {
 	if v.Total > 0 {
 		s.put(total, float64(v.Total))
 	}
@@ -137,7 +137,7 @@ func (s samples) rows(v *live.View) {
 	}
 }
 
-func (s samples) shards(v *live.View) {
+func (s samples) shards(v *view.View) {
 	states := map[string]float64{"pending": 0, "running": 0, "done": 0, "failed": 0, "suspect": 0}
 	for _, one := range v.Shards {
 		states[one.State]++
@@ -153,7 +153,7 @@ func (s samples) shards(v *live.View) {
 	}
 }
 
-func (s samples) requests(r *live.Traffic) {
+func (s samples) requests(r *view.Traffic) {
 	s.put(requests, float64(r.List), "list")
 	s.put(requests, float64(r.Stream), "stream")
 	s.put(requests, float64(r.Access), "stream-access")
@@ -165,7 +165,7 @@ func (s samples) requests(r *live.Traffic) {
 	s.put(busy, r.Busy)
 }
 
-func (s samples) quota(q *live.Quota, now time.Time) {
+func (s samples) quota(q *view.Quota, now time.Time) {
 	if q.Limit > 0 {
 		s.put(limit, float64(q.Limit), q.Endpoint)
 		s.put(window, q.Window, q.Endpoint)

@@ -9,7 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"sluice/cmd/sluice/internal/live"
+	"sluice/cmd/sluice/internal/view"
 )
 
 // TestTheListOfMetrics holds docs/metrics.md against the metrics that there are.
@@ -27,7 +27,7 @@ func TestTheListOfMetrics(t *testing.T) {
 func TestTheLagIsThatOfTheWatermark(t *testing.T) {
 	now := time.Unix(1_769_541_612, 0)
 	for name, want := range map[string]string{"none": "", "90 s ago": "90", "ahead of the clock": "0"} {
-		v := live.View{At: now}
+		v := view.View{At: now}
 		switch name {
 		case "90 s ago":
 			at := now.Add(-90 * time.Second)
@@ -37,7 +37,7 @@ func TestTheLagIsThatOfTheWatermark(t *testing.T) {
 			v.Watermark = &at
 		}
 		r := prometheus.NewRegistry()
-		r.MustRegister(New(func() live.View { return v }))
+		r.MustRegister(New(func() view.View { return v }))
 		families, err := r.Gather()
 		if err != nil {
 			t.Fatal(err)

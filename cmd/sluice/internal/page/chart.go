@@ -6,8 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"sluice/cmd/sluice/internal/live"
-	"sluice/cmd/sluice/internal/terminal"
+	"sluice/cmd/sluice/internal/view"
 )
 
 // chart is figures over time. Its paths lie in a box of boxWidth by boxHeight that is stretched to the page's width; what is
@@ -35,11 +34,11 @@ type dot struct {
 }
 
 // charts are those of a run: how fast it is, and how it uses what the API allows.
-func charts(v *live.View) []chart {
-	return []chart{ratesOf(v.History, v.Phase == live.Ended), quotasOf(v)}
+func charts(v *view.View) []chart {
+	return []chart{ratesOf(v.History, v.Phase == view.Ended), quotasOf(v)}
 }
 
-func ratesOf(past []live.Point, over bool) chart {
+func ratesOf(past []view.Point, over bool) chart {
 	c := chart{Name: "Events a second", Note: "not enough was seen yet"}
 	dots := rates(past)
 	if len(dots) < 2 {
@@ -50,16 +49,16 @@ func ratesOf(past []live.Point, over bool) chart {
 	c.Lines = []line{{Class: "one", Path: b.path(dots)}}
 	c.Area = b.area(dots)
 	c.over(b)
-	c.Note = fmt.Sprintf("%s at most", terminal.Number(int64(most)))
+	c.Note = fmt.Sprintf("%s at most", view.Number(int64(most)))
 	if !over {
-		c.Note = terminal.Number(int64(dots[len(dots)-1].value)) + " now, " + c.Note
+		c.Note = view.Number(int64(dots[len(dots)-1].value)) + " now, " + c.Note
 	}
 	c.Says = "Events a second over " + short(b.last.Sub(b.first)) + ": " + c.Note
 	return c
 }
 
 // rates returns how fast rows came in around each point: over the last 3 s, or a sixtieth of all, whichever is more.
-func rates(past []live.Point) (dots []dot) {
+func rates(past []view.Point) (dots []dot) {
 	if len(past) < 3 {
 		return nil
 	}
@@ -77,7 +76,7 @@ func rates(past []live.Point) (dots []dot) {
 }
 
 // quotasOf draws the requests in each quota's window as a share of what was allowed at the time.
-func quotasOf(v *live.View) chart {
+func quotasOf(v *view.View) chart {
 	c := chart{Name: "Use of the quotas", Note: "no limit is known yet"}
 	var ways [][]dot
 	most := 100.0
@@ -103,7 +102,7 @@ func quotasOf(v *live.View) chart {
 	return c
 }
 
-func uses(past []live.Point, i int) (dots []dot) {
+func uses(past []view.Point, i int) (dots []dot) {
 	for _, p := range past {
 		if i < len(p.Recent) && i < len(p.Allowed) && p.Allowed[i] > 0 {
 			dots = append(dots, dot{p.At, 100 * float64(p.Recent[i]) / float64(p.Allowed[i])})
@@ -113,7 +112,7 @@ func uses(past []live.Point, i int) (dots []dot) {
 }
 
 // storedOf draws how the rows came in.
-func storedOf(past []live.Point) chart {
+func storedOf(past []view.Point) chart {
 	c := chart{Name: "Events stored", Note: "nothing was stored"}
 	var dots []dot
 	for _, p := range past {
@@ -126,7 +125,7 @@ func storedOf(past []live.Point) chart {
 	b := box{first: dots[0].at, last: dots[len(dots)-1].at, top: c.scale(most, "")}
 	c.Lines, c.Area = []line{{Class: "one", Path: b.path(dots)}}, b.area(dots)
 	c.over(b)
-	c.Note = terminal.Number(int64(most)) + " events in " + short(b.last.Sub(b.first))
+	c.Note = view.Number(int64(most)) + " events in " + short(b.last.Sub(b.first))
 	c.Says = "Events stored over time: " + c.Note
 	return c
 }
@@ -175,7 +174,7 @@ func brief(n float64) string {
 	case n >= 1e4:
 		return fmt.Sprintf("%.3gk", n/1e3)
 	case n == math.Trunc(n):
-		return terminal.Number(int64(n))
+		return view.Number(int64(n))
 	}
 	return fmt.Sprintf("%.2g", n)
 }

@@ -8,7 +8,7 @@ import (
 	"html/template"
 	"strings"
 
-	"sluice/cmd/sluice/internal/live"
+	"sluice/cmd/sluice/internal/view"
 )
 
 //go:embed parts.html
@@ -56,13 +56,13 @@ type frame struct {
 var blocks = []string{"who", "phase", "verdict", "progress", "ages", "caption", "charts", "rounds", "quotas", "letters", "warnings", "stamp"}
 
 // next makes the frame that follows f.
-func (f *frame) next(v *live.View) (*frame, error) {
+func (f *frame) next(v *view.View) (*frame, error) {
 	w := put(v)
 	parts, err := w.parts()
 	if err != nil {
 		return nil, err
 	}
-	n := &frame{number: f.number + 1, run: w.Run, title: w.Title, over: v.Phase == live.Ended, parts: parts}
+	n := &frame{number: f.number + 1, run: w.Run, title: w.Title, over: v.Phase == view.Ended, parts: parts}
 	if n.page, err = w.page(parts); err != nil {
 		return nil, err
 	}

@@ -10,19 +10,19 @@ import (
 	"testing"
 	"time"
 
-	"sluice/cmd/sluice/internal/live"
+	"sluice/cmd/sluice/internal/view"
 )
 
 var noon = time.Date(2026, 1, 27, 12, 0, 0, 0, time.UTC)
 
 // running is a run of so many windows, of which every hundredth is at work and the newer ones are done.
-func running(windows int) live.View {
-	v := live.View{
-		Job: "default", Phase: live.Ingesting, Started: noon.Add(-time.Minute), At: noon, Total: 1_000_000, Stored: 500_000,
+func running(windows int) view.View {
+	v := view.View{
+		Job: "default", Phase: view.Ingesting, Started: noon.Add(-time.Minute), At: noon, Total: 1_000_000, Stored: 500_000,
 		Oldest: noon.Add(-240 * time.Hour), Newest: noon,
 	}
 	for i := range windows {
-		s := live.Shard{Number: i + 1, State: "pending", From: float64(i) / float64(windows), To: float64(i+1) / float64(windows)}
+		s := view.Shard{Number: i + 1, State: "pending", From: float64(i) / float64(windows), To: float64(i+1) / float64(windows)}
 		if i > windows/2 {
 			s.State, s.Read, s.Commit = "done", 1, noon
 		}
@@ -43,7 +43,7 @@ type message struct {
 }
 
 // listen returns a function that waits for the next message of a board's stream.
-func listen(t *testing.T, board *live.Board) func() message {
+func listen(t *testing.T, board *view.Board) func() message {
 	t.Helper()
 	server := httptest.NewServer(Handler(board))
 	t.Cleanup(server.Close)
@@ -72,7 +72,7 @@ func listen(t *testing.T, board *live.Board) func() message {
 // TestOnlyWhatChangesIsSent: who comes gets everything, and after that, of a thousand windows, what a second has changed.
 func TestOnlyWhatChangesIsSent(t *testing.T) {
 	v := running(1000)
-	board := live.NewBoard(v)
+	board := view.NewBoard(v)
 	next := listen(t, board)
 	if first := next(); first.Parts["shards"] == "" || first.Parts["progress"] == "" || first.bytes > 64<<10 {
 		t.Errorf("%d bytes and %d parts at first", first.bytes, len(first.Parts))
@@ -105,7 +105,7 @@ func TestOnlyWhatChangesIsSent(t *testing.T) {
 
 // TestAFrameIsMadeOnce: those who look at the same moment get the same bytes.
 func TestAFrameIsMadeOnce(t *testing.T) {
-	board := live.NewBoard(running(8))
+	board := view.NewBoard(running(8))
 	s := &server{board: board, newest: &frame{}}
 	one, _, _ := s.frame()
 	other, _, err := s.frame()
@@ -121,14 +121,14 @@ func TestAFrameIsMadeOnce(t *testing.T) {
 // TestASplitWindowIsDrawnWhereItWas: a list with other items is sent whole, in the order of the windows.
 func TestASplitWindowIsDrawnWhereItWas(t *testing.T) {
 	v := running(3)
-	board := live.NewBoard(v)
+	board := view.NewBoard(v)
 	next := listen(t, board)
 	next()
 	v = running(3)
 	late := v.Shards[1]
 	late.Number, late.To = 4, (late.From+late.To)/2
 	v.Shards[1].From = late.To
-	v.Shards = append(v.Shards[:1], append([]live.Shard{late}, v.Shards[1:]...)...)
+	v.Shards = append(v.Shards[:1], append([]view.Shard{late}, v.Shards[1:]...)...)
 	board.Publish(v)
 	line := next().Parts["line"]
 	was := -1
@@ -166,10 +166,10 @@ func TestWhateverIsSaidIsText(t *testing.T) {
 	v := running(4)
 	v.Job, v.Source, v.Version, v.Verdict, v.Limit = hostile, hostile, hostile, hostile, hostile
 	v.Shards[0].State, v.Shards[0].Error, v.Shards[0].Start, v.Shards[0].Proof = hostile, hostile, hostile, hostile
-	v.Quotas = []live.Quota{{Endpoint: hostile, Known: hostile, Limit: 5, Recent: 1}}
-	v.Letters, v.Warnings = []live.Letters{{Reason: hostile, Count: 3}}, []live.Warning{{At: noon, Level: hostile, Text: hostile}}
+	v.Quotas = []view.Quota{{Endpoint: hostile, Known: hostile, Limit: 5, Recent: 1}}
+	v.Letters, v.Warnings = []view.Letters{{Reason: hostile, Count: 3}}, []view.Warning{{At: noon, Level: hostile, Text: hostile}}
 	for i := range 4 {
-		v.History = append(v.History, live.Point{At: noon.Add(time.Duration(i) * time.Second), Recent: []int{1}, Allowed: []int{5}})
+		v.History = append(v.History, view.Point{At: noon.Add(time.Duration(i) * time.Second), Recent: []int{1}, Allowed: []int{5}})
 	}
 	f, err := (&frame{}).next(&v)
 	if err != nil {

@@ -4,7 +4,7 @@ import (
 	_ "embed" // the report is a template
 	"io"
 
-	"sluice/cmd/sluice/internal/live"
+	"sluice/cmd/sluice/internal/view"
 )
 
 //go:embed report.html
@@ -22,7 +22,7 @@ type Facts struct {
 }
 
 // Report writes one self-contained page about a job, as its tables tell it.
-func Report(w io.Writer, v *live.View, groups []Facts) error {
+func Report(w io.Writer, v *view.View, groups []Facts) error {
 	shown := struct {
 		*words
 		Groups []Facts
@@ -30,7 +30,7 @@ func Report(w io.Writer, v *live.View, groups []Facts) error {
 	shown.Title, shown.Follows = "report on "+v.Job, false
 	shown.Charts = []chart{storedOf(v.History), ratesOf(v.History, true)}
 	shown.Phase = phase{"unfinished", "lost", "◐"}
-	if v.Phase == live.Ended {
+	if v.Phase == view.Ended {
 		shown.Phase = phase{"complete and verified", "good", "✓"}
 	}
 	return report.Execute(w, shown)

@@ -5,8 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"sluice/cmd/sluice/internal/live"
-	"sluice/cmd/sluice/internal/terminal"
+	"sluice/cmd/sluice/internal/view"
 )
 
 // roundRow is a round as people read it.
@@ -19,7 +18,7 @@ type roundRow struct {
 // mostRoundRows is how many rounds have a row: the last ones.
 const mostRoundRows = 12
 
-func (w *words) rounds(v *live.View) {
+func (w *words) rounds(v *view.View) {
 	if len(v.Rounds) < 2 {
 		return
 	}
@@ -29,11 +28,11 @@ func (w *words) rounds(v *live.View) {
 	}
 }
 
-func putRound(r *live.Round) roundRow {
+func putRound(r *view.Round) roundRow {
 	shown := roundRow{
 		Number: r.Number, Began: r.Began.UTC().Format(time.DateTime), Took: "under way", From: edge(r.From), To: cmp.Or(edge(r.To), "–"),
-		Events: terminal.Number(r.Events), Late: terminal.Number(r.Late), Requests: terminal.Number(r.Requests),
-		Missing: terminal.Number(r.Missing), Lag: "–",
+		Events: view.Number(r.Events), Late: view.Number(r.Late), Requests: view.Number(r.Requests),
+		Missing: view.Number(r.Missing), Lag: "–",
 	}
 	if r.Finished != nil {
 		shown.Took = short(r.Finished.Sub(r.Began))
@@ -48,9 +47,9 @@ func putRound(r *live.Round) roundRow {
 }
 
 // lagOf draws how far the watermark was behind the clock: it grows with the time, and falls at the end of a round.
-func lagOf(v *live.View) chart {
+func lagOf(v *view.View) chart {
 	c := chart{Name: "How far the table is behind", Note: "no round has ended yet"}
-	dots := live.Lags(v)
+	dots := view.Lags(v)
 	if len(dots) < 2 {
 		return c
 	}

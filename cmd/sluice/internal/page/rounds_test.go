@@ -5,16 +5,16 @@ import (
 	"testing"
 	"time"
 
-	"sluice/cmd/sluice/internal/live"
+	"sluice/cmd/sluice/internal/view"
 )
 
 // rounds is a job that follows its source: a round every minute, each leading to where the source was 10 s before its end. The
 // last one is under way.
-func rounds(n int) (all []live.Round) {
+func rounds(n int) (all []view.Round) {
 	for i := n; i > 0; i-- {
 		end := noon.Add(-time.Duration(n-i) * time.Minute)
 		mark := end.Add(-10 * time.Second)
-		r := live.Round{
+		r := view.Round{
 			Number: i, Began: end.Add(-3 * time.Second), Finished: &end, From: mark.Add(-10 * time.Minute).Format(time.RFC3339),
 			To: mark.Format(time.RFC3339), Events: 1234, Late: 5, Requests: 2, Watermark: &mark,
 		}
@@ -28,9 +28,9 @@ func rounds(n int) (all []live.Round) {
 
 // TestTheLagIsASaw: it grows with the clock and falls at the end of each round.
 func TestTheLagIsASaw(t *testing.T) {
-	v := live.View{At: noon, Phase: live.Ingesting, Rounds: rounds(4)}
+	v := view.View{At: noon, Phase: view.Ingesting, Rounds: rounds(4)}
 	var got []float64
-	for _, l := range live.Lags(&v) {
+	for _, l := range view.Lags(&v) {
 		got = append(got, l.Seconds)
 	}
 	want := []float64{10, 70, 10, 70, 10, 70}
@@ -46,7 +46,7 @@ func TestTheLagIsASaw(t *testing.T) {
 	if c.Says != "The watermark's lag over 3m 00s: 1m 10s now, 1m 10s at most" || c.Ticks[len(c.Ticks)-1].Label != "75 s" {
 		t.Errorf("%q, ticks %v", c.Says, c.Ticks)
 	}
-	if v.Phase = live.Ended; len(live.Lags(&v)) != 5 {
+	if v.Phase = view.Ended; len(view.Lags(&v)) != 5 {
 		t.Error("the lag of a run that has ended goes on")
 	}
 }
@@ -81,7 +81,7 @@ func TestAPausedPageSaysHowToGoOn(t *testing.T) {
 	if w.Verdict != want || w.Phase.Text != "paused by you" || w.Left != "paused" || w.Took != "for 1m 30s" {
 		t.Errorf("%q, %+v, %q %q", w.Verdict, w.Phase, w.Left, w.Took)
 	}
-	if v.Phase = live.Ended; put(&v).Verdict != "" {
+	if v.Phase = view.Ended; put(&v).Verdict != "" {
 		t.Error("a run that has ended is paused")
 	}
 }

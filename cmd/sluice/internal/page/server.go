@@ -6,11 +6,11 @@ import (
 	"sync"
 	"time"
 
-	"sluice/cmd/sluice/internal/live"
+	"sluice/cmd/sluice/internal/view"
 )
 
 // Handler serves the page at /, its changes at /live and the view as JSON at /view.
-func Handler(board *live.Board) http.Handler {
+func Handler(board *view.Board) http.Handler {
 	s := &server{board: board, newest: &frame{}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", s.page)
@@ -21,7 +21,7 @@ func Handler(board *live.Board) http.Handler {
 
 // server makes a frame of what stands on the board when the first one asks for it, and gives the same to all others.
 type server struct {
-	board *live.Board
+	board *view.Board
 
 	mu     sync.Mutex
 	of     <-chan struct{} // the change that ends what newest shows

@@ -5,8 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"sluice/cmd/sluice/internal/live"
-	"sluice/cmd/sluice/internal/terminal"
+	"sluice/cmd/sluice/internal/view"
 )
 
 // window is a piece of the time line.
@@ -29,7 +28,7 @@ type row struct {
 // trouble have, and quiet neighbours are drawn as one.
 const mostRows = 256
 
-func (w *words) shards(v *live.View) {
+func (w *words) shards(v *view.View) {
 	count := map[string]int{}
 	few := len(v.Shards) <= mostRows
 	for i := range v.Shards {
@@ -55,11 +54,11 @@ func (w *words) shards(v *live.View) {
 func quiet(state string) bool { return state == "done" || state == "pending" }
 
 // draw adds a window to the time line. Neighbours that are quiet in the same way become one, where there are many.
-func (w *words) draw(s *live.Shard, few bool) {
+func (w *words) draw(s *view.Shard, few bool) {
 	drawn := window{
 		ID: fmt.Sprintf("l%d", s.Number), State: s.State, Read: percent(s.Read), Left: share(s.From), Width: share(s.To - s.From),
 		Thin:  s.To-s.From < thinnest,
-		Title: fmt.Sprintf("window %d%s: %s, %s %% read, %s events", s.Number, partOf(", ", s), s.State, percent(s.Read), terminal.Number(s.Events)),
+		Title: fmt.Sprintf("window %d%s: %s, %s %% read, %s events", s.Number, partOf(", ", s), s.State, percent(s.Read), view.Number(s.Events)),
 	}
 	if n := len(w.Line); !few && n > 0 && quiet(s.State) && w.Line[n-1].State == s.State {
 		before := &w.Line[n-1]
@@ -82,7 +81,7 @@ func place(css string) (of float64) {
 }
 
 // ages names five instants of the time line, evenly spread, or none if its ends are not known.
-func ages(v *live.View) (names []string) {
+func ages(v *view.View) (names []string) {
 	span := v.Newest.Sub(v.Oldest)
 	if v.Oldest.IsZero() || span <= 0 {
 		return nil
@@ -106,10 +105,10 @@ var signs = map[string]string{"done": "✓", "running": "●", "failed": "✕", 
 // late is how long a window that is at work may go without a commit before its row says so.
 const late = time.Minute
 
-func putRow(s *live.Shard, now time.Time) row {
+func putRow(s *view.Shard, now time.Time) row {
 	r := row{
-		Number: s.Number, Part: partOf("", s), State: s.State, Sign: signs[s.State], Says: s.State, Percent: percent(s.Read), Events: terminal.Number(s.Events),
-		Pages: terminal.Number(s.Pages), Rejected: terminal.Number(s.Rejected), Start: edge(s.Start), End: edge(s.End), Lag: "–",
+		Number: s.Number, Part: partOf("", s), State: s.State, Sign: signs[s.State], Says: s.State, Percent: percent(s.Read), Events: view.Number(s.Events),
+		Pages: view.Number(s.Pages), Rejected: view.Number(s.Rejected), Start: edge(s.Start), End: edge(s.End), Lag: "–",
 		Proof: cmp.Or(s.Proof, "–"), Attempts: fmt.Sprint(s.Attempts), Error: s.Error, Took: "–",
 	}
 	if s.State == "running" && s.Doing != "" {
@@ -125,7 +124,7 @@ func putRow(s *live.Shard, now time.Time) row {
 }
 
 // partOf says which window one was split from, and nothing of one that was planned as it is.
-func partOf(before string, s *live.Shard) string {
+func partOf(before string, s *view.Shard) string {
 	if s.Parent == 0 {
 		return ""
 	}
@@ -133,7 +132,7 @@ func partOf(before string, s *live.Shard) string {
 }
 
 // lag says when a window was last committed: since when, while it is at work; of the others the time of day, which stays.
-func (r *row) lag(s *live.Shard, now time.Time) {
+func (r *row) lag(s *view.Shard, now time.Time) {
 	if s.State != "running" {
 		r.Lag = "at " + s.Commit.UTC().Format("15:04:05")
 		return

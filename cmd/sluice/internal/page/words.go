@@ -6,8 +6,8 @@ import (
 	"strings"
 	"time"
 
-	"sluice/cmd/sluice/internal/live"
 	"sluice/cmd/sluice/internal/terminal"
+	"sluice/cmd/sluice/internal/view"
 )
 
 // words is a view as people read it.
@@ -43,10 +43,10 @@ type letters struct{ Count, Reason, Share string }
 
 type warning struct{ At, Level, Text string }
 
-func put(v *live.View) *words {
+func put(v *view.View) *words {
 	w := &words{
-		Job: v.Job, Source: v.Source, Version: v.Version, Run: runOf(v), Follows: v.Phase != live.Ended, Verdict: v.Verdict,
-		Stored: terminal.Number(v.Stored), Limit: cmp.Or(v.Limit, "nothing"), Phase: phaseOf(v),
+		Job: v.Job, Source: v.Source, Version: v.Version, Run: runOf(v), Follows: v.Phase != view.Ended, Verdict: v.Verdict,
+		Stored: view.Number(v.Stored), Limit: cmp.Or(v.Limit, "nothing"), Phase: phaseOf(v),
 		Stamp: "as of " + v.At.UTC().Format("2006-01-02 15:04:05 MST"), Charts: charts(v),
 	}
 	w.progress(v)
@@ -66,15 +66,15 @@ func put(v *live.View) *words {
 }
 
 // runOf tells one run from the next at the same address.
-func runOf(v *live.View) string { return fmt.Sprintf("%x", v.Started.UnixNano()) }
+func runOf(v *view.View) string { return fmt.Sprintf("%x", v.Started.UnixNano()) }
 
-func phaseOf(v *live.View) phase {
+func phaseOf(v *view.View) phase {
 	switch {
-	case v.Paused != nil && v.Phase != live.Ended:
+	case v.Paused != nil && v.Phase != view.Ended:
 		return phase{"paused by you", "lost", "‖"}
-	case v.Phase == live.Checking:
+	case v.Phase == view.Checking:
 		return phase{"checking the result", "now", "◐"}
-	case v.Phase != live.Ended:
+	case v.Phase != view.Ended:
 		return phase{string(v.Phase), "now", "●"}
 	case v.ExitCode != 0:
 		return phase{fmt.Sprintf("ended with exit code %d", v.ExitCode), "bad", "✕"}
@@ -82,59 +82,59 @@ func phaseOf(v *live.View) phase {
 	return phase{"complete", "good", "✓"}
 }
 
-func (w *words) progress(v *live.View) {
+func (w *words) progress(v *view.View) {
 	recent, mean := v.Rate()
 	took := v.At.Sub(v.Started)
 	w.Took = "for " + short(took)
-	w.Rate, w.Mean = terminal.Number(int64(recent)), "mean "+terminal.Number(int64(mean))
+	w.Rate, w.Mean = view.Number(int64(recent)), "mean "+view.Number(int64(mean))
 	w.Of, w.Left, w.Percent = "of an unknown number", "not known yet", "0"
 	if v.Total > 0 {
-		w.Of, w.Percent = "of "+terminal.Number(v.Total), percent(float64(v.Stored)/float64(v.Total))
+		w.Of, w.Percent = "of "+view.Number(v.Total), percent(float64(v.Stored)/float64(v.Total))
 	}
 	if v.Before > 0 {
-		w.Of += ", " + terminal.Number(v.Before) + " of them by earlier runs"
+		w.Of += ", " + view.Number(v.Before) + " of them by earlier runs"
 	}
 	w.Title = w.Percent + " % · " + v.Job
 	left, known := terminal.Left(v.Total, v.Stored, v.Stored-v.Before, took, mean)
 	if known {
 		w.Left = short(left)
 	}
-	if v.Paused != nil && v.Phase != live.Ended {
+	if v.Paused != nil && v.Phase != view.Ended {
 		w.pause(v)
 	}
 	if v.LastCommit != nil {
 		w.LastCommit = "last commit " + ago(*v.LastCommit, v.At)
 	}
-	if v.Phase == live.Waiting && v.Paused == nil {
+	if v.Phase == view.Waiting && v.Paused == nil {
 		w.Left = "none"
 	}
-	if v.Phase == live.Ended || v.Phase == live.Checking {
+	if v.Phase == view.Ended || v.Phase == view.Checking {
 		w.Left, w.Took = "none", "took "+short(took)
 	}
-	if v.Phase == live.Ended {
-		w.Rate, w.Mean, w.LastCommit = terminal.Number(int64(mean)), "mean of the run", ""
+	if v.Phase == view.Ended {
+		w.Rate, w.Mean, w.LastCommit = view.Number(int64(mean)), "mean of the run", ""
 		w.Limit, w.Title = "nothing, it has ended", w.Phase.Text+" · "+v.Job
 	}
-	if v.Phase == live.Ended && v.ExitCode == 0 {
+	if v.Phase == view.Ended && v.ExitCode == 0 {
 		w.Percent = "100" // dead letters are counted by the API, and are no rows
 	}
 }
 
 // pause says what stands still, and how to go on.
-func (w *words) pause(v *live.View) {
+func (w *words) pause(v *view.View) {
 	w.Left, w.Took = "paused", "for "+short(v.At.Sub(*v.Paused).Truncate(time.Second))
 	w.Title = "paused · " + v.Job
 	w.Verdict = "Paused by you at " + v.Paused.UTC().Format("15:04:05 MST") + ": nothing new is asked for, what was under way is committed. " +
 		v.GoOn + " goes on, SIGTERM ends the run."
 }
 
-func (w *words) requests(r *live.Requests) {
-	w.Requests = terminal.Number(r.List + r.Stream)
-	w.Refused = fmt.Sprintf("%s refused, %s repeated", terminal.Number(r.ListRefused+r.StreamRefused), terminal.Number(r.Retries))
+func (w *words) requests(r *view.Requests) {
+	w.Requests = view.Number(r.List + r.Stream)
+	w.Refused = fmt.Sprintf("%s refused, %s repeated", view.Number(r.ListRefused+r.StreamRefused), view.Number(r.Retries))
 }
 
 // watermark says up to when everything is stored, where the source is followed.
-func (w *words) watermark(v *live.View) {
+func (w *words) watermark(v *view.View) {
 	if v.Watermark == nil {
 		return
 	}
@@ -145,33 +145,33 @@ func (w *words) watermark(v *live.View) {
 	}
 }
 
-func (w *words) letters(v *live.View) {
+func (w *words) letters(v *view.View) {
 	var sum, most int64
 	for _, l := range v.Letters {
 		sum, most = sum+l.Count, max(most, l.Count)
 	}
 	for _, l := range v.Letters {
-		w.Letters = append(w.Letters, letters{terminal.Number(l.Count), l.Reason, percent(float64(l.Count) / float64(most))})
+		w.Letters = append(w.Letters, letters{view.Number(l.Count), l.Reason, percent(float64(l.Count) / float64(most))})
 	}
-	if v.Phase != live.Ended { // the letters are counted now and then, the windows always
+	if v.Phase != view.Ended { // the letters are counted now and then, the windows always
 		sum = max(sum, rejected(v.Shards))
 	}
-	w.Rejected, w.RejectedNote = terminal.Number(sum), "all records were readable"
+	w.Rejected, w.RejectedNote = view.Number(sum), "all records were readable"
 	if sum > 0 {
 		w.RejectedNote = fmt.Sprintf("%.2g %% of all records", 100*float64(sum)/float64(max(v.Stored+sum, 1)))
 	}
 }
 
-func rejected(shards []live.Shard) (sum int64) {
+func rejected(shards []view.Shard) (sum int64) {
 	for i := range shards {
 		sum += shards[i].Rejected
 	}
 	return sum
 }
 
-func putQuota(q *live.Quota, now time.Time) quota {
+func putQuota(q *view.Quota, now time.Time) quota {
 	shown := quota{
-		Endpoint: q.Endpoint, Known: q.Known, Recent: terminal.Number(int64(q.Recent)), Waiting: terminal.Number(int64(q.Waiting)),
+		Endpoint: q.Endpoint, Known: q.Known, Recent: view.Number(int64(q.Recent)), Waiting: view.Number(int64(q.Waiting)),
 		Allowed: fmt.Sprintf("%d in %s", q.Limit, short(time.Duration(q.Window*1e9))), Used: "–", Paused: "no",
 	}
 	switch {
@@ -212,4 +212,4 @@ func ago(t, now time.Time) string {
 }
 
 // short writes a duration without a fraction that says nothing.
-func short(d time.Duration) string { return strings.Replace(terminal.Short(d), ".0s", "s", 1) }
+func short(d time.Duration) string { return strings.Replace(view.Short(d), ".0s", "s", 1) }

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"sluice/cmd/sluice/internal/view"
 )
 
 // frame is all that is drawn in a window of that size: a bar for each shard that there is room for, one for all, what there is
@@ -113,9 +115,9 @@ const (
 // shard is the line of one: number, bar, share, events, what it does, since when its window begins.
 func (s style) shard(one *Shard, v *View, width int) row {
 	name := fmt.Sprintf("%*d ", len(fmt.Sprint(len(v.Shards))), one.Number)
-	tail := row{{fmt.Sprintf(" %6s", Percent(one.Share)), plain}}
+	tail := row{{fmt.Sprintf(" %6s", view.Percent(one.Share)), plain}}
 	if width >= widthOfEvents {
-		tail = append(tail, span{fmt.Sprintf(" %*s", len(Number(max(v.Total, v.Stored))), Number(one.Events)), plain})
+		tail = append(tail, span{fmt.Sprintf(" %*s", len(view.Number(max(v.Total, v.Stored))), view.Number(one.Events)), plain})
 	}
 	if width >= widthOfDoing {
 		tail = append(tail, span{fmt.Sprintf("  %-18s", one.says()), one.tone()})

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"sluice/cmd/sluice/internal/view"
 )
 
 // Paper is stdout as the commands write to it for people: in colours where it is a terminal that wants them. It remembers the
@@ -58,7 +60,7 @@ func State(state string) Cell { return Cell{{state, (&Shard{State: state}).tone(
 
 // Bar returns a bar of so many cells for a shard in that state, and its share.
 func (p *Paper) Bar(share float64, cells int, state string) Cell {
-	return append(p.s.bar(share, cells, (&Shard{State: state}).tone()), span{fmt.Sprintf(" %6s", Percent(share)), plain})
+	return append(p.s.bar(share, cells, (&Shard{State: state}).tone()), span{fmt.Sprintf(" %6s", view.Percent(share)), plain})
 }
 
 // Table is lines whose columns stand below each other. A heading that begins with > makes its column right-aligned.
