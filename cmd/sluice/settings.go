@@ -14,6 +14,7 @@ import (
 	"sluice/fetch"
 	"sluice/fetch/quota"
 	"sluice/shard"
+	"sluice/sink"
 )
 
 // The three names that the task itself gives. They are never flags: the last two are secrets.
@@ -161,6 +162,8 @@ func (s *settings) load(p *program) error {
 	check(!s.from.set || !s.to.set || s.from.at < s.to.at, "--from %s is not before --to %s", s.from.at, s.to.at)
 	err := writable(s.metricsFile)
 	check(err == nil, "--metrics-file: %v", err)
+	err = sink.CheckURL(s.database)
+	check(s.database == "" || err == nil, "%w", err)
 	check(s.api == "" || s.key != "", "API_BASE_URL is set and TARGET_API_KEY is not: the API wants a key")
 	if len(faults) > 0 {
 		return usage("%w", errors.Join(faults...))
