@@ -216,7 +216,7 @@ func (s *survey) guess() shard.Instant {
 	if s.outside.Finite() && at <= s.outside {
 		at = s.outside + (s.inside-s.outside)/2
 	}
-	return max(at, earliest+1000)
+	return max(at, 1000) // the first millisecond that an event can have
 }
 
 // left estimates how many events lie beyond the oldest instant reached.
