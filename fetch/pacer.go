@@ -16,7 +16,7 @@ import (
 type PacerConfig struct {
 	List, Stream Limit         // zero: found out from headers and refusals
 	MaxWait      time.Duration // a longer wait, such as a Retry-After, ends the run; default 15 minutes
-	Gate         *shard.Gate   // while it is shut, nothing is let through; default: it never is
+	Pause        *shard.Pause  // while it is shut, nothing is let through; default: it never is
 	Log          *slog.Logger  // refusals, and what is learned from them; default slog.Default
 }
 
@@ -105,7 +105,7 @@ var ErrNoEndpoint = errors.New("no endpoint is usable for this request")
 func (p *Pacer) Take(ctx context.Context, usable func(shard.Endpoint) bool) (Call, error) {
 	w := new(quotaWaiter)
 	defer p.leave(w)
-	for ctx.Err() == nil && p.Gate.Pass(ctx) == nil {
+	for ctx.Err() == nil && p.Pause.Wait(ctx) == nil {
 		wants := [2]bool{usable(p.quotas[0].endpoint), usable(p.quotas[1].endpoint)}
 		if wants == [2]bool{} {
 			return Call{}, ErrNoEndpoint
@@ -121,7 +121,7 @@ func (p *Pacer) Take(ctx context.Context, usable func(shard.Endpoint) bool) (Cal
 		}
 		select {
 		case <-w.again:
-		case <-p.Gate.Changed():
+		case <-p.Pause.Changed():
 		case <-time.After(wait):
 		case <-ctx.Done():
 		}
@@ -133,7 +133,7 @@ func (p *Pacer) Take(ctx context.Context, usable func(shard.Endpoint) bool) (Cal
 func (p *Pacer) tryTake(w *quotaWaiter, wants [2]bool) (Call, time.Duration, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if _, shut := p.Gate.Shut(); shut { // just now: who stands in line keeps the place
+	if _, shut := p.Pause.Paused(); shut { // just now: who stands in line keeps the place
 		return Call{}, 0, nil
 	}
 	now := time.Now()

@@ -129,7 +129,7 @@ func (s *source) knownLimits(given *settings) (list, stream fetch.Limit) {
 // newClient makes the client of a source, and the pacer under it.
 func (p *program) newClient(s *settings, src source, log *slog.Logger) (*fetch.Pacer, *fetch.Client, error) {
 	list, stream := src.knownLimits(s)
-	pacer, err := fetch.NewPacer(fetch.PacerConfig{List: list, Stream: stream, MaxWait: s.maxWait, Gate: s.gate, Log: log})
+	pacer, err := fetch.NewPacer(fetch.PacerConfig{List: list, Stream: stream, MaxWait: s.maxWait, Pause: s.pause, Log: log})
 	if err != nil {
 		return nil, nil, err
 	}
