@@ -14,6 +14,7 @@ import (
 	"sluice/cmd/sluice/internal/view"
 	"sluice/coordinator"
 	"sluice/fetch"
+	"sluice/fetch/quota"
 	"sluice/migrations"
 	"sluice/shard"
 	"sluice/shard/failpoint"
@@ -30,7 +31,7 @@ type ingest struct {
 	db       *sink.Postgres
 	lock     *sink.JobLock
 	client   *fetch.Client
-	pacer    *fetch.Pacer
+	pacer    *quota.Pacer
 	job      *sink.Job
 	started  time.Time
 	round    *sink.Round  // after the first one that is worked on, or was last

@@ -21,7 +21,8 @@ var rooms = map[string][]string{
 	"fetch/apisim":        {},
 	"fetch/hostile":       {},
 	"migrations":          {"shard/failpoint"},
-	"fetch":               {"shard", "shard/failpoint"},
+	"fetch/quota":         {"shard"},
+	"fetch":               {"shard", "shard/failpoint", "fetch/quota"},
 	"coordinator":         {"shard", "shard/failpoint"},
 	"sink":                {"shard", "shard/failpoint", "migrations", "sink/doctor"},
 	"sink/doctor":         {"migrations"},
@@ -37,7 +38,7 @@ var rooms = map[string][]string{
 // guests says in which rooms a third party may be.
 var guests = map[string][]string{
 	"github.com/sourcegraph/conc": {"coordinator"},
-	"golang.org/x/time/rate":      {"fetch"},
+	"golang.org/x/time/rate":      {"fetch/quota"},
 	"golang.org/x/sync/errgroup":  {"shard", "fetch/apisim", "cmd/bench", "cmd/mutants"},
 	"github.com/jackc/pgx":        {"sink", "sink/doctor", "sink/embedpg", "migrations", "cmd/bench"},
 	"github.com/spf13":            {"cmd/sluice"},

@@ -13,6 +13,7 @@ import (
 
 	"sluice/cmd/sluice/internal/view"
 	"sluice/fetch"
+	"sluice/fetch/quota"
 	"sluice/shard"
 )
 
@@ -109,7 +110,7 @@ func (i *ingest) summarize(ctx context.Context, v verdict) (*result, []shard.Che
 	return r, checkpoints, err
 }
 
-func countRequests(t fetch.Traffic, quotas []fetch.QuotaStatus) *requests {
+func countRequests(t fetch.Traffic, quotas []quota.Status) *requests {
 	r := &requests{Requests: requestsOf(t)}
 	for _, q := range quotas {
 		switch q.Endpoint {

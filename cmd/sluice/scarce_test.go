@@ -3,7 +3,7 @@ package main
 import (
 	"testing"
 
-	"sluice/fetch"
+	"sluice/fetch/quota"
 	"sluice/shard"
 )
 
@@ -20,7 +20,7 @@ func TestWhichQuotaIsScarce(t *testing.T) {
 		{6, 1, "the quota of the API's list"},
 		{2, 5, "the quota of the API's stream"},
 	} {
-		quotas := []fetch.QuotaStatus{{Endpoint: shard.List, Waiting: c.list}, {Endpoint: shard.Stream, Waiting: c.stream}}
+		quotas := []quota.Status{{Endpoint: shard.List, Waiting: c.list}, {Endpoint: shard.Stream, Waiting: c.stream}}
 		if got := scarce(quotas, 8); got != c.want {
 			t.Errorf("%d wait for the list, %d for the stream: %q, want %q", c.list, c.stream, got, c.want)
 		}

@@ -9,12 +9,13 @@ import (
 	"sluice/cmd/sluice/internal/view"
 	"sluice/coordinator"
 	"sluice/fetch"
+	"sluice/fetch/quota"
 	"sluice/shard"
 	"sluice/sink"
 )
 
 // seen returns what is known without the shards, and the quotas that it was made from.
-func (i *ingest) seen(phase view.Phase) (v view.View, quotas []fetch.QuotaStatus) {
+func (i *ingest) seen(phase view.Phase) (v view.View, quotas []quota.Status) {
 	v = view.View{Job: i.settings.job, Source: i.source.name, Version: version, Phase: phase, Started: i.started, At: time.Now()}
 	i.seenPause(&v)
 	if i.client != nil {
@@ -24,7 +25,7 @@ func (i *ingest) seen(phase view.Phase) (v view.View, quotas []fetch.QuotaStatus
 	return v, quotas
 }
 
-func (i *ingest) seenAPI(v *view.View, quotas []fetch.QuotaStatus) {
+func (i *ingest) seenAPI(v *view.View, quotas []quota.Status) {
 	if total, known := i.client.Total(); known && i.settings.span() == unbounded {
 		v.Total = total
 	}
@@ -43,7 +44,7 @@ func requestsOf(t fetch.Traffic) view.Requests {
 	}
 }
 
-func seenQuota(q *fetch.QuotaStatus, now time.Time) view.Quota {
+func seenQuota(q *quota.Status, now time.Time) view.Quota {
 	seen := view.Quota{
 		Endpoint: q.Endpoint.String(), Limit: q.Limit.N, Window: q.Limit.Window.Seconds(), Known: q.Known.String(), Recent: q.Recent,
 		Used: q.Used, Waiting: q.Waiting,

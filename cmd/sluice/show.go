@@ -10,7 +10,7 @@ import (
 	"sluice/cmd/sluice/internal/terminal"
 	"sluice/cmd/sluice/internal/view"
 	"sluice/coordinator"
-	"sluice/fetch"
+	"sluice/fetch/quota"
 	"sluice/shard"
 	"sluice/sink"
 )
@@ -55,7 +55,7 @@ func viewShard(s *coordinator.ShardProgress, line shard.Window) terminal.Shard {
 	}
 }
 
-func viewQuotas(status []fetch.QuotaStatus) (quotas []terminal.Quota) {
+func viewQuotas(status []quota.Status) (quotas []terminal.Quota) {
 	for _, q := range status {
 		quotas = append(quotas, terminal.Quota{
 			Endpoint: q.Endpoint.String(), Recent: q.Recent, Limit: q.Limit.N, Window: q.Limit.Window, Used: q.Used,
@@ -65,7 +65,7 @@ func viewQuotas(status []fetch.QuotaStatus) (quotas []terminal.Quota) {
 }
 
 // limitedBy says what holds the run back right now.
-func (i *ingest) limitedBy(s coordinator.Snapshot, quotas []fetch.QuotaStatus) string {
+func (i *ingest) limitedBy(s coordinator.Snapshot, quotas []quota.Status) string {
 	quota := scarce(quotas, s.Active)
 	since, err := i.db.Waiting()
 	_, paused := i.pause.Paused()
@@ -87,7 +87,7 @@ func (i *ingest) limitedBy(s coordinator.Snapshot, quotas []fetch.QuotaStatus) s
 }
 
 // scarce names the quotas that half of those at work wait for, at least; "" if there is none.
-func scarce(quotas []fetch.QuotaStatus, active int) string {
+func scarce(quotas []quota.Status, active int) string {
 	var names []string
 	for _, q := range quotas {
 		if 2*q.Waiting >= active {
