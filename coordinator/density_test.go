@@ -40,7 +40,9 @@ func TestPlanWithSamples(t *testing.T) {
 // Where the samples tell the truth, the fullest window holds less than with equal time.
 func TestPlanCutsDenseTimeFiner(t *testing.T) {
 	const dense, sparse = 9, 1 // events a second: the newest of eight days holds 9 of 16 parts
-	at := func(i, rate shard.Instant) shard.Sample { return shard.Sample{From: i, To: i + 1000*1e6, Events: int(1000 * rate)} }
+	at := func(i, rate shard.Instant) shard.Sample {
+		return shard.Sample{From: i, To: i + 1000*1e6, Events: int(1000 * rate)}
+	}
 	samples := []shard.Sample{at(7*day+day/2, dense), at(6*day+day/2, sparse), at(day, sparse)}
 	held := func(w shard.Window) float64 {
 		newer := max(0, w.End-max(w.Start, 7*day))
