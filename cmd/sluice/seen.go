@@ -161,8 +161,8 @@ func known(shards []coordinator.ShardProgress) (inner shard.Window, oldest shard
 
 // doing is what a running shard does, in words.
 var doing = map[shard.Phase]string{
-	shard.Idle: "beginning", shard.Fetching: "fetching", shard.Pacing: "waiting for quota", shard.Pausing: "about to try again",
-	shard.Queueing: "waiting to write", shard.Held: "paused by you",
+	shard.Idle: "beginning", shard.Fetching: "fetching", shard.Pacing: "waiting for quota", shard.BackingOff: "about to try again",
+	shard.Queueing: "waiting to write", shard.Paused: "paused by you",
 }
 
 func seenShard(s *coordinator.ShardProgress, line shard.Window) view.Shard {
