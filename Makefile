@@ -87,7 +87,7 @@ soak: ## one ingestion for 30 minutes, with a fault every 30 s (SOAK=8h)
 follow-soak: ## a follow for 15 minutes; API, database and the process itself go and come back (FOLLOW=1h)
 	go test -run '^TestFollowSoak$$' -count 1 -v -timeout 24h ./cmd/sluice -follow $(FOLLOW)
 
-mutants: ## Sluice broken on purpose in a hundred ways: does a test see each of them? (ARGS='-run trim')
+mutants: ## break Sluice on purpose, one or two ways for each promise: does a test notice? (ARGS='-run trim')
 	go run ./cmd/mutants $(ARGS)
 
 bench: ## all sections beside their floors: table and plot in bench/results (17 min on a calm machine; BENCH=-sections=whole)

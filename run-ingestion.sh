@@ -4,7 +4,7 @@
 # With a Docker engine everything runs in containers (docker-compose.yml). Without one, or with DATABASE_URL set, the program
 # is built with Go and brings its own PostgreSQL if DATABASE_URL is not set. Without API_BASE_URL it ingests 3,000,000 events
 # from the simulator. --docker and --no-docker decide instead; every other flag is handed on to `sluice run`, and its exit
-# code is handed back. Another command comes first: ./run-ingestion.sh status
+# code is handed back. Another command comes first: ./run-ingestion.sh status. Only run, sync, follow and backfill start services.
 set -eu
 
 say() { printf 'run-ingestion: %s\n' "$*" >&2; }
@@ -97,22 +97,52 @@ publish_page() {
 	alone="--publish 127.0.0.1:$port:8080 $alone"
 }
 
+# Starts the services of a command that ingests. While another such command is in progress they stay as they are: compose would
+# recreate the simulator for other --demo settings or a new image, and change the data under that run.
+start_services() {
+	how=--build
+	if [ -n "$(docker ps --quiet --filter label=sluice.ingests)" ]; then
+		how=--no-recreate
+		simulator=$(docker compose ps --quiet simulator)
+		if [ -z "$API_BASE_URL" ] && [ -n "$simulator" ]; then
+			wanted="--profile=${SLUICE_DEMO_PROFILE:-demo} --events=${SLUICE_DEMO_EVENTS:-3000000} --seed=${SLUICE_DEMO_SEED:-1}"
+			case "$(docker inspect --format '{{join .Args " "}}' "$simulator") " in
+			*"$wanted "*) ;;
+			*) die "another run is reading the simulator, which serves other data than $wanted: wait until it ends, or stop it" ;;
+			esac
+		fi
+	fi
+	# shellcheck disable=SC2086 # a list of words
+	docker compose up -d --wait $how $services >&2 || die 'docker compose could not start the services (see above)'
+}
+
+# The services of a command that does not ingest are those that are there: it starts, builds and recreates nothing.
+find_services() {
+	alone=--no-deps
+	case $1 in version | help | man | completion | simulate) return ;; esac
+	if [ -z "${DATABASE_URL:-}" ] && [ -z "$(docker compose ps --quiet --status running postgres)" ]; then
+		die 'PostgreSQL is not running in its container: ./run-ingestion.sh starts it and ingests, docker compose up -d postgres only starts it'
+	fi
+}
+
 run_in_docker() {
 	cd "$root"
 	alone=
-	choose_api
-	choose_database
-	if [ -n "$services" ]; then
-		# shellcheck disable=SC2086 # a list of words
-		docker compose up -d --wait --build $services >&2 || die 'docker compose could not start the services (see above)'
-	fi
 	case $1 in run | sync | follow | backfill)
-		alone="--use-aliases $alone" # Prometheus asks for sluice:8080
+		choose_api
+		choose_database
+		[ -z "$services" ] || start_services
+		alone="--build --label sluice.ingests $alone --use-aliases" # Prometheus asks for sluice:8080
 		publish_page
+		;;
+	*)
+		choose_api >/dev/null 2>&1
+		find_services "$1"
+		choose_database >/dev/null 2>&1
 		;;
 	esac
 	# shellcheck disable=SC2086 # some words or none
-	exec docker compose run --rm --build $alone sluice "$@"
+	exec docker compose run --rm $alone sluice "$@"
 }
 
 run_here() {

@@ -10,6 +10,7 @@ import (
 
 	"sluice/coordinator"
 	"sluice/fetch"
+	"sluice/fetch/quota"
 	"sluice/shard"
 	"sluice/sink"
 )
@@ -18,7 +19,7 @@ import (
 type process struct {
 	*simulation
 	number   int
-	pacer    *fetch.Pacer
+	pacer    *quota.Pacer
 	client   *fetch.Client
 	cancel   context.CancelCauseFunc
 	usurped  chan struct{}
@@ -37,7 +38,7 @@ func (s *simulation) start() *process {
 	config := s.scenario.pacer
 	config.Log = slog.New(slog.DiscardHandler)
 	var err error
-	if p.pacer, err = fetch.NewPacer(config); err != nil {
+	if p.pacer, err = quota.NewPacer(config); err != nil {
 		panic(err)
 	}
 	s.forgetBans()

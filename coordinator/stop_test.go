@@ -127,7 +127,7 @@ func TestAStopErrorStopsAllFetchers(t *testing.T) {
 	inJob(t, 6, func(j *job) {
 		j.store.Latency = 250 * time.Millisecond
 		var refused time.Time
-		refusal := &shard.StopError{Err: errors.New("401"), Hint: "look at the key", Exit: 3}
+		refusal := &shard.StopError{Err: errors.New("401"), Hint: "look at the key", Reason: shard.Refused}
 		j.source.Answer = func(r request) error {
 			if j.shardOf(r) == 3 && r.number == 2 {
 				refused = r.at
@@ -138,7 +138,7 @@ func TestAStopErrorStopsAllFetchers(t *testing.T) {
 		o := j.run(j.Context())
 		j.wantOutcome(o, 0, 6, 0)
 		var stop *shard.StopError
-		if !errors.As(o.Cause, &stop) || stop.Exit != 3 {
+		if !errors.As(o.Cause, &stop) || stop.Reason != shard.Refused {
 			j.Errorf("cause %v", o.Cause)
 		}
 		j.wantDrained(refused)

@@ -11,11 +11,9 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"sluice/fetch/quota"
 	"sluice/shard"
 )
-
-// ExitRefused is the exit code of a run whose key the API refused.
-const ExitRefused = 3
 
 // complaintBody is the envelope that all errors of the API have.
 type complaintBody struct {
@@ -65,9 +63,9 @@ func (a *answer) fault(withCursor bool) error {
 
 func refusedKey(err error) error {
 	return &shard.StopError{
-		Err:  fmt.Errorf("the API refused the key: %w", err),
-		Hint: "check TARGET_API_KEY; a new key with the same source resumes where this one stopped",
-		Exit: ExitRefused,
+		Err:    fmt.Errorf("the API refused the key: %w", err),
+		Hint:   "check TARGET_API_KEY; a new key with the same source resumes where this one stopped",
+		Reason: shard.Refused,
 	}
 }
 
@@ -78,7 +76,7 @@ func (a *answer) retryAfter() time.Duration {
 	if err != nil {
 		now = time.Now()
 	}
-	if d, ok := ParseRetryAfter(a.header.Get("Retry-After"), now); ok {
+	if d, ok := quota.ParseRetryAfter(a.header.Get("Retry-After"), now); ok {
 		return d
 	}
 	if s := a.body().RateLimit.RetryAfter; s > 0 {
@@ -91,8 +89,8 @@ func (a *answer) retryAfter() time.Duration {
 func (a *answer) cached() bool { return a.header.Get("X-Cache") == "HIT" }
 
 // quota returns what the answer says about the endpoint's quota.
-func (a *answer) quota() Answer {
-	q := Answer{Refused: a.status == http.StatusTooManyRequests, Cached: a.cached()}
+func (a *answer) quota() quota.Answer {
+	q := quota.Answer{Refused: a.status == http.StatusTooManyRequests, Cached: a.cached()}
 	if q.Refused || a.status >= 500 {
 		q.RetryAfter = a.retryAfter()
 	}

@@ -5,9 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"sync"
-	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"sluice/shard"
@@ -62,38 +60,6 @@ func TestAShutGateAsksForNoAccess(t *testing.T) {
 		if w.asked() != 1 {
 			t.Errorf("%d requests after the gate was opened", w.asked())
 		}
-	})
-}
-
-// Who stands in line when the gate is shut keeps the place there, and takes nothing that falls free meanwhile.
-func TestALineWaitsAtAShutGate(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		limits := onePerMinute
-		limits.Gate = new(shard.Gate)
-		p := newTestPacer(t, limits)
-		p.Observe(takeCall(t, p, onlyList), Answer{})
-		var served atomic.Int64
-		var callers sync.WaitGroup
-		start := time.Now()
-		for i := range int64(3) {
-			callers.Go(func() {
-				p.Observe(takeCall(t, p, onlyList), Answer{})
-				if !served.CompareAndSwap(i, i+1) {
-					t.Errorf("caller %d after %d others", i, served.Load())
-				}
-				if i == 0 && time.Since(start) != time.Hour {
-					t.Errorf("the first was served after %s", time.Since(start))
-				}
-			})
-			synctest.Wait()
-		}
-		limits.Gate.Turn()
-		time.Sleep(time.Hour)
-		if served.Load() != 0 {
-			t.Error("something was let through")
-		}
-		limits.Gate.Turn()
-		callers.Wait()
 	})
 }
 

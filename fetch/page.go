@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"sluice/fetch/quota"
 	"sluice/shard"
 	"sluice/shard/failpoint"
 )
@@ -15,7 +16,7 @@ import (
 const poisonLimit = 5
 
 // pages decodes an answer and cuts it into pages.
-func (c *Client) pages(a *answer, q *question, call Call) ([]shard.Page, error) {
+func (c *Client) pages(a *answer, q *question, call quota.Slot) ([]shard.Page, error) {
 	d := c.decoded.Get().(*decoder)
 	d.most = moreRecords + c.limit(0)
 	b, err := d.page(a.raw.Bytes(), call.Endpoint)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"sluice/fetch/quota"
 	"sluice/shard"
 )
 
@@ -34,7 +35,7 @@ func TestPhasesTellQuotaFromLatency(t *testing.T) {
 		time.Sleep(latency)
 		api.ServeHTTP(w, r)
 	}
-	s := scene{answer: slow, caps: listOnly, pacer: PacerConfig{List: Limit{N: 1, Window: time.Minute}, Stream: Limit{N: Unlimited}}}
+	s := scene{answer: slow, caps: listOnly, pacer: quota.Config{List: quota.Limit{N: 1, Window: time.Minute}, Stream: quota.Limit{N: quota.Unlimited}}}
 	play(t, s, func(w *world) {
 		spent, took := w.clocked()
 		if want := time.Duration(api.asked) * latency; spent[shard.Fetching] != want {

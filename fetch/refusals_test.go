@@ -14,8 +14,8 @@ func TestStatusSaysWhatARetryWouldMend(t *testing.T) {
 		status int
 		want   func(*testing.T, error)
 	}{
-		"401": {401, func(t *testing.T, err error) { wantStop(t, err, ExitRefused) }},
-		"403": {403, func(t *testing.T, err error) { wantStop(t, err, ExitRefused) }},
+		"401": {401, func(t *testing.T, err error) { wantStop(t, err, shard.Refused) }},
+		"403": {403, func(t *testing.T, err error) { wantStop(t, err, shard.Refused) }},
 		"404": {404, wantPermanent},
 		"418": {418, wantPermanent},
 		"307": {307, wantPermanent},

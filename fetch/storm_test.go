@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"sluice/fetch/apisim"
+	"sluice/fetch/quota"
 	"sluice/shard"
 )
 
@@ -76,13 +77,13 @@ func TestNobodyIsEarlyAfterA429(t *testing.T) {
 					fixed(emptyPage)(w, r)
 				}
 			}
-			play(t, scene{caps: listOnly, answer: api, pacer: PacerConfig{List: Limit{}, Stream: Limit{N: Unlimited}}}, func(w *world) {
+			play(t, scene{caps: listOnly, answer: api, pacer: quota.Config{List: quota.Limit{}, Stream: quota.Limit{N: quota.Unlimited}}}, func(w *world) {
 				err := w.storm(8, 10*time.Minute)
 				if early.Load() > 0 || (after.Load() > 0) != (c.wait != never) {
 					w.t.Errorf("%d requests before the time, %d after the refusal", early.Load(), after.Load())
 				}
 				if c.wait == never {
-					wantStop(w.t, err, 4)
+					wantStop(w.t, err, shard.WaitTooLong)
 				} else if err != nil {
 					w.t.Error(err)
 				}
@@ -116,7 +117,7 @@ func (w *world) storm(fetchers int, long time.Duration) (first error) {
 
 // A storm in which every second request is refused loses nothing, ends, and is not answered with a storm.
 func TestStormOf429s(t *testing.T) {
-	play(t, scene{api: apisim.Config{Events: 3000, CursorLife: time.Hour}, caps: listOnly, pacer: PacerConfig{Stream: Limit{N: Unlimited}}}, func(w *world) {
+	play(t, scene{api: apisim.Config{Events: 3000, CursorLife: time.Hour}, caps: listOnly, pacer: quota.Config{Stream: quota.Limit{N: quota.Unlimited}}}, func(w *world) {
 		for range 15 {
 			w.sim.Script(apisim.List, apisim.Limited(5*time.Second), apisim.Behave())
 		}
@@ -173,7 +174,7 @@ func TestLongMaintenanceStopsTheRun(t *testing.T) {
 	play(t, scene{caps: listOnly, answer: answered(503, jsonType, ``, "Retry-After", "1000000")}, func(w *world) {
 		start := time.Now()
 		_, err := w.ask()
-		stop := wantStop(w.t, err, 4)
+		stop := wantStop(w.t, err, shard.WaitTooLong)
 		if back := start.Add(1_000_000 * time.Second).Format("2006-01-02T15:"); time.Since(start) > time.Minute || !strings.Contains(stop.Hint, back) {
 			w.t.Errorf("after %v: %v, %s; want %s", time.Since(start), err, stop.Hint, back)
 		}

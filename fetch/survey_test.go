@@ -38,7 +38,7 @@ func TestAWaitSaysNothingOfTheAPI(t *testing.T) {
 		w.sim.Script(apisim.Feed, apisim.Limited(time.Hour))
 		w.sim.Script(apisim.List, apisim.Behave(), apisim.Limited(time.Hour))
 		_, err := w.Survey(w.t.Context(), shard.Past)
-		wantStop(t, err, 4)
+		wantStop(t, err, shard.WaitTooLong)
 	})
 }
 

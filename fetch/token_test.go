@@ -127,7 +127,7 @@ func TestTokenEndpointIsLeftAloneAsLongAsItWants(t *testing.T) {
 		g.set(answered(503, jsonType, ``, "Retry-After", "1000000"))
 		time.Sleep(100 * time.Second)
 		_, err := w.walk(shard.Place{End: w.truth()[0].At + 1}, 1)
-		wantStop(w.t, err, 4)
+		wantStop(w.t, err, shard.WaitTooLong)
 		w.must(w.walk(top, 1)) // the list knows nothing of it
 	})
 }
@@ -256,6 +256,6 @@ func TestKeyRefusedAtTheTokenEndpoint(t *testing.T) {
 	g.set(answered(401, jsonType, `{"error":"Unauthorized","message":"the key `+canary+` has expired","code":"API_KEY_EXPIRED"}`))
 	play(t, scene{api: apisim.Config{Events: 500}, caps: both, between: g.between}, func(w *world) {
 		_, err := w.walk(shard.Place{End: w.truth()[0].At + 1}, 1)
-		wantStop(w.t, err, ExitRefused)
+		wantStop(w.t, err, shard.Refused)
 	})
 }

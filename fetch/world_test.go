@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"sluice/fetch/apisim"
+	"sluice/fetch/quota"
 	"sluice/shard"
 )
 
@@ -42,12 +43,12 @@ type scene struct {
 	listen  func(net.Conn)                                                  // instead of a server of HTTP
 	between func(next http.Handler, w http.ResponseWriter, r *http.Request) // before the simulator
 	client  Config
-	pacer   PacerConfig // zero: neither endpoint is limited, and both are known to be
+	pacer   quota.Config // zero: neither endpoint is limited, and both are known to be
 	caps    Capabilities
 }
 
 var (
-	unlimited = PacerConfig{List: Limit{N: Unlimited}, Stream: Limit{N: Unlimited}}
+	unlimited = quota.Config{List: quota.Limit{N: quota.Unlimited}, Stream: quota.Limit{N: quota.Unlimited}}
 
 	listOnly = Capabilities{PageSize: 100}
 	both     = Capabilities{StreamAccess: true, UntilStream: true, PageSize: 100}
@@ -75,7 +76,7 @@ func newWorld(t *testing.T, s scene) *world {
 	default:
 		go w.pipe.serveHTTP(w.watch(w.simulator(s)))
 	}
-	if s.pacer == (PacerConfig{}) {
+	if s.pacer == (quota.Config{}) {
 		s.pacer = unlimited
 	}
 	log := slog.New(slog.NewTextHandler(w.text, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -120,9 +121,9 @@ func (w *world) end() {
 	w.pipe.close()
 	time.Sleep(time.Minute) // a server that writes slowly finds out that nobody listens
 	w.text.check(w.t)
-	for _, q := range w.pacer.quotas {
-		if q.flying != 0 {
-			w.t.Errorf("%s: %d calls were neither observed nor returned", q.endpoint, q.flying)
+	for _, q := range w.pacer.Status() {
+		if q.InFlight != 0 {
+			w.t.Errorf("%s: %d calls were neither observed nor returned", q.Endpoint, q.InFlight)
 		}
 	}
 }
@@ -236,11 +237,11 @@ func wantTransient(t *testing.T, err error) *shard.TransientError {
 	return transient
 }
 
-func wantStop(t *testing.T, err error, exit int) *shard.StopError {
+func wantStop(t *testing.T, err error, reason shard.StopReason) *shard.StopError {
 	t.Helper()
 	var stop *shard.StopError
-	if !errors.As(err, &stop) || stop.Exit != exit {
-		t.Fatalf("%v (%#v): want a stop with exit code %d", err, err, exit)
+	if !errors.As(err, &stop) || stop.Reason != reason {
+		t.Fatalf("%v (%#v): want a stop for reason %d", err, err, reason)
 	}
 	return stop
 }

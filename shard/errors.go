@@ -31,11 +31,21 @@ type StuckError struct {
 func (e *StuckError) Error() string { return e.Err.Error() }
 func (e *StuckError) Unwrap() error { return e.Err }
 
-// StopError ends the whole run, not only the shard: the key was refused, a limit holds longer than the run may wait.
+// StopReason says what kind of answer stopped a run.
+type StopReason int
+
+const (
+	// Refused: the source does not accept the key. No later attempt with the same key can succeed.
+	Refused StopReason = iota + 1
+	// WaitTooLong: the source wants no request for longer than the run is configured to wait. A later run succeeds.
+	WaitTooLong
+)
+
+// StopError ends the whole run, not only the shard.
 type StopError struct {
-	Err  error
-	Hint string // what the operator should do
-	Exit int    // the exit code that the run ends with
+	Err    error
+	Hint   string // what the operator should do
+	Reason StopReason
 }
 
 func (e *StopError) Error() string { return e.Err.Error() }

@@ -301,7 +301,7 @@ func (s script) Pages(context.Context, Place) iter.Seq2[Page, error] {
 // What the Source has to say of its own end is handed on, and what it read before is committed.
 func TestRunEndsWithTheSourcesError(t *testing.T) {
 	page := Page{Events: []Event{seconds(1)[0].event()}, Received: 1, More: true, Cursor: "x", Start: FromTop, Bytes: 100}
-	refused := &StopError{Err: errors.New("401"), Exit: 3}
+	refused := &StopError{Err: errors.New("401"), Reason: Refused}
 	broken := errors.New("no such endpoint")
 	for name, c := range map[string]struct{ err, want error }{
 		"refused":       {refused, refused},

@@ -17,9 +17,6 @@ import (
 	"sluice/shard/failpoint"
 )
 
-// ErrURL says that the database's URL cannot be read.
-var ErrURL = errors.New("read DATABASE_URL")
-
 // Config says where the database is and on whose behalf it is written to. Zero values mean the defaults.
 type Config struct {
 	URL     string        // of PostgreSQL, with the password
@@ -62,9 +59,9 @@ const spareConns = 3
 // pool returns the settings of the connection pool. Those of the session travel in the startup packet, so that no connection
 // is ever without them.
 func (c Config) pool() (*pgxpool.Config, error) {
-	pool, err := pgxpool.ParseConfig(c.URL)
+	pool, err := parseURL(c.URL)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrURL, err)
+		return nil, err
 	}
 	pool.MaxConns = int32(c.Writers) + spareConns
 	conn := pool.ConnConfig

@@ -8,8 +8,12 @@ import (
 	"os"
 	"strings"
 	"syscall"
+	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"sluice/sink/doctor"
 )
 
 // ConnectError says in one line why the database was not reached, and what to do about it. The driver's own words name each
@@ -59,4 +63,34 @@ func connectError(host string, port uint16, err error) *ConnectError {
 	}
 	return &ConnectError{Why: strings.Join(strings.Fields(err.Error()), " "), Err: err,
 		Hint: "is the server running, and do host, port, user, password and database fit?"}
+}
+
+// Diagnose connects and reports whether the server is fit for a run, see [doctor.Diagnose]. If it cannot be reached, that is the
+// only finding. Nothing is changed.
+func Diagnose(ctx context.Context, config Config) []doctor.Finding {
+	config = config.withDefaults()
+	unreachable := func(detail, hint string) []doctor.Finding {
+		return []doctor.Finding{{Name: "connect", Level: doctor.Fail, Detail: detail, Hint: hint}}
+	}
+	if err := config.validate(); err != nil {
+		return unreachable(err.Error(), "set DATABASE_URL")
+	}
+	pool, err := config.pool()
+	if err != nil {
+		return unreachable(err.Error(), "correct DATABASE_URL")
+	}
+	at, began := pool.ConnConfig, time.Now()
+	conn, err := pgx.ConnectConfig(ctx, at)
+	if hasCode(err, protocolViolation) {
+		return unreachable(fmt.Sprintf("%v (%v)", doctor.ErrPooler, err), doctor.PoolerHint)
+	}
+	if err != nil {
+		why := connectError(at.Host, at.Port, err)
+		return unreachable(why.Why, why.Hint)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	connected := doctor.Finding{Name: "connect", Level: doctor.OK,
+		Detail: fmt.Sprintf("%s on %s, in %v", at.Database, at.Host, time.Since(began).Round(time.Millisecond))}
+	const lock = 1
+	return append([]doctor.Finding{connected}, doctor.Diagnose(ctx, conn, config.Writers+spareConns+lock)...)
 }

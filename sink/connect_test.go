@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"sluice/sink/doctor"
 	"sluice/sink/embedpg"
 )
 
@@ -34,7 +35,7 @@ func TestWhyTheDatabaseIsNotReached(t *testing.T) {
 				t.Errorf("%q", err)
 			}
 			found := Diagnose(t.Context(), Config{URL: u.String()})
-			if len(found) != 1 || found[0].Level != Fail || found[0].Detail != unreached.Why || found[0].Hint != unreached.Hint {
+			if len(found) != 1 || found[0].Level != doctor.Fail || found[0].Detail != unreached.Why || found[0].Hint != unreached.Hint {
 				t.Errorf("the doctor finds %+v, the run %+v", found, unreached)
 			}
 		})

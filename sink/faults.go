@@ -19,7 +19,6 @@ const (
 	uniqueViolation   = "23505"
 	undefinedTable    = "42P01"
 	readOnly          = "25006"
-	notPermitted      = "42501"
 )
 
 // passing are the codes of faults that pass by themselves.

@@ -3,7 +3,6 @@ package sink
 import (
 	"context"
 	"errors"
-	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -138,20 +137,6 @@ func TestAFullDiskIsWaitedOutByAllWriters(t *testing.T) {
 }
 
 var fourWindows = []shard.Window{{Start: shard.Past, End: 1e15}, {Start: 1e15, End: 2e15}, {Start: 2e15, End: 3e15}, {Start: 3e15, End: shard.Future}}
-
-// The doctor looks at the disk that the tables are on, not only at that of the server.
-func TestDoctorFindsASmallDiskOfTheTables(t *testing.T) {
-	disk := embedpg.SmallDisk(t, 48)
-	f := diagnose(t, disk.Database())["disk"]
-	if !disk.Real {
-		t.Logf("the doctor says %q", f.Detail)
-		return
-	}
-	equal(t, "level", f.Level, Warn)
-	if !strings.Contains(f.Detail, "0.0 GiB free for") || !strings.Contains(f.Detail, "/disk/tables") {
-		t.Error(f.Detail)
-	}
-}
 
 // awaitTries waits until so many more tries have found the disk full.
 func (b *bench) awaitTries(t *testing.T, n int) {

@@ -7,13 +7,13 @@ import (
 	"log/slog"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"golang.org/x/sync/semaphore"
 
 	"sluice/migrations"
 	"sluice/shard"
+	"sluice/sink/doctor"
 )
 
 // Postgres is a Sink, and the ledger beside it. It is safe for concurrent use.
@@ -28,10 +28,6 @@ type Postgres struct {
 }
 
 var _ shard.Sink = (*Postgres)(nil)
-
-// ErrPooler: between us and PostgreSQL stands a pooler that gives every transaction another session. Settings, advisory
-// locks and temporary tables belong to sessions.
-var ErrPooler = errors.New("DATABASE_URL leads to a connection pooler, such as PgBouncer: give the address of PostgreSQL itself")
 
 // Open connects to the database. It changes nothing there; Migrate does.
 func Open(ctx context.Context, config Config) (*Postgres, error) {
@@ -50,40 +46,38 @@ func Open(ctx context.Context, config Config) (*Postgres, error) {
 	p := &Postgres{config: config, pool: pool, writers: semaphore.NewWeighted(int64(config.Writers)), log: config.Log}
 	p.disk = newFullDisk(diskFullWait)
 	p.outage.log = config.Log
-	if err := p.greet(ctx); err != nil {
+	if err := p.verifySession(ctx); err != nil {
 		pool.Close()
 		return nil, err
 	}
 	return p, nil
 }
 
-// greet makes sure that the server answers, and that it is the one our session belongs to.
-func (p *Postgres) greet(ctx context.Context) error {
+// verifySession makes sure that the server answers, and that no pooler stands between it and our sessions.
+func (p *Postgres) verifySession(ctx context.Context) error {
 	ctx, cancel := p.bounded(ctx)
 	defer cancel()
-	err := p.pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error { return refusePooler(ctx, conn.Conn()) })
-	if hasCode(err, protocolViolation) {
-		return fmt.Errorf("%w (%w)", ErrPooler, err) // a pooler that knows our session settings not
-	}
-	if err != nil {
-		at := p.pool.Config().ConnConfig
-		return connectError(at.Host, at.Port, err)
-	}
-	return nil
-}
-
-const selectBackend = `select pg_catalog.pg_backend_pid()`
-
-// refusePooler compares the process that the connection was given with the one that answers: a pooler makes up the former.
-func refusePooler(ctx context.Context, conn *pgx.Conn) error {
-	var pid uint32
-	if err := conn.QueryRow(ctx, selectBackend).Scan(&pid); err != nil {
+	err := p.pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error { return doctor.VerifySession(ctx, conn.Conn()) })
+	if err == nil || errors.Is(err, doctor.ErrPooler) {
 		return err
 	}
-	if pid != conn.PgConn().PID() {
-		return ErrPooler
+	if hasCode(err, protocolViolation) { // a pooler that rejects our session settings
+		return fmt.Errorf("%w (%w)", doctor.ErrPooler, err)
 	}
-	return nil
+	at := p.pool.Config().ConnConfig
+	return connectError(at.Host, at.Port, err)
+}
+
+// Examine checks again what would make a run lose or spoil its rows, see [doctor.Vital].
+func (p *Postgres) Examine(ctx context.Context) (findings []doctor.Finding, err error) {
+	err = p.pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error {
+		findings, err = doctor.Vital(ctx, conn.Conn())
+		return err
+	})
+	if err != nil {
+		return nil, ledgerError(err, "examine the tables")
+	}
+	return findings, nil
 }
 
 // Close gives all connections back. It waits for those that are in use.

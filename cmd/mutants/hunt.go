@@ -1,134 +1,193 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"context"
-	"errors"
+	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
-	"sync/atomic"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 )
 
-// hunt applies mutants one after another and runs their checks, in as many copies of the tree as there are jobs.
+// hunt runs the test of each mutant against the broken code. The code on disk stays as it is: the broken files are laid over it
+// with go's -overlay, by way of GOFLAGS so that tests that build the program themselves get the mutant too.
 type hunt struct {
 	options
 	root string
-	say  func(format string, args ...any)
+	log  func(format string, args ...any)
 }
 
 // result is what became of a mutant.
 type result struct {
 	mutant
-	KilledBy string // the first test that failed; empty: none did
-	Broken   string // why its checks say nothing
+	KilledBy string // the test that failed; empty if none did
+	Broken   string // why its test proves nothing
 	Took     time.Duration
 }
-
-// asSaid tells whether the mutant fared as its file says: killed, or equivalent and alive.
-func (r *result) asSaid() bool { return r.Broken == "" && (r.KilledBy == "") == (r.Survives != "") }
 
 func (r *result) verdict() string {
 	switch {
 	case r.Broken != "":
 		return "INVALID: " + r.Broken
-	case r.KilledBy == "" && r.Survives == "":
-		return "SURVIVED"
 	case r.KilledBy == "":
-		return "survives, as proven"
-	case r.Survives != "":
-		return "KILLED by " + r.KilledBy + ", though said to survive"
+		return "SURVIVED"
 	}
 	return r.KilledBy
 }
 
-// all runs the checks without a mutant, and then every mutant.
+// all first runs every test against the sound code, where they must pass, and then every mutant.
 func (h *hunt) all(ctx context.Context, mutants []mutant) ([]result, error) {
+	sound := make(map[string][]string)
+	for _, m := range mutants {
+		top, _, _ := strings.Cut(m.Test, "/")
+		sound[m.pkg] = append(sound[m.pkg], top)
+	}
+	group, soundCtx := errgroup.WithContext(ctx)
+	group.SetLimit(h.jobs)
+	for pkg, tests := range sound {
+		slices.Sort(tests)
+		tests = slices.Compact(tests)
+		group.Go(func() error {
+			f, err := h.goTest(soundCtx, nil, pkg, "("+strings.Join(tests, "|")+")", 5*h.limit)
+			if err == nil && (f.Failed != "" || f.Broken != "") {
+				err = fmt.Errorf("%s fails without a mutant: %s\n%s", pkg, cmp.Or(f.Failed, f.Broken), f.tail(20))
+			}
+			h.log("%-20s %d tests without a mutant", pkg, len(tests))
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
 	results := make([]result, len(mutants))
-	var next atomic.Int64
-	group, ctx := errgroup.WithContext(ctx)
-	baseline := baselineOf(mutants)
-	for range min(h.jobs, len(mutants)) {
+	group, ctx = errgroup.WithContext(ctx)
+	group.SetLimit(h.jobs)
+	for i := range mutants {
 		group.Go(func() (err error) {
-			dir, err := copyTree(ctx, h.root)
-			if err != nil {
-				return err
-			}
-			defer func() { err = cmp.Or(err, os.RemoveAll(dir)) }()
-			for {
-				n := int(next.Add(1)) - 1
-				switch {
-				case n < len(baseline):
-					err = h.sound(ctx, dir, baseline[n])
-				case n-len(baseline) < len(mutants):
-					results[n-len(baseline)], err = h.one(ctx, dir, mutants[n-len(baseline)])
-				default:
-					return nil
-				}
-				if err != nil {
-					return err
-				}
-			}
+			results[i], err = h.one(ctx, mutants[i])
+			return err
 		})
 	}
 	return results, group.Wait()
 }
 
-// baselineOf joins all checks of a package into one: without a mutant they must pass.
-func baselineOf(mutants []mutant) []check {
-	tests := make(map[string][]string)
-	for _, m := range mutants {
-		for _, c := range m.Checks {
-			tests[c.Package] = append(tests[c.Package], c.tests()...)
-		}
-	}
-	var all []check
-	for room, names := range tests {
-		slices.Sort(names)
-		all = append(all, check{Package: room, Run: "^(" + strings.Join(slices.Compact(names), "|") + ")$"})
-	}
-	slices.SortFunc(all, func(a, b check) int { return cmp.Compare(a.Package, b.Package) })
-	return all
-}
-
-func (h *hunt) sound(ctx context.Context, dir string, c check) error {
-	f, err := goTest(ctx, dir, c, 5*h.limit)
-	switch {
-	case err != nil:
-		return err
-	case f.Failed != "" || f.Broken != "":
-		return fmt.Errorf("%s fails without a mutant: %s\n%s", c, cmp.Or(f.Failed, f.Broken), f.tail(20))
-	}
-	h.say("%-12s %d checks pass without a mutant", c.Package, len(c.tests()))
-	return nil
-}
-
-// one applies a mutant, runs its checks until one of them kills it, and takes it back.
-func (h *hunt) one(ctx context.Context, dir string, m mutant) (r result, err error) {
+// one runs the test of a mutant.
+func (h *hunt) one(ctx context.Context, m mutant) (result, error) {
 	started := time.Now()
-	r = result{mutant: m}
-	if err := patch(ctx, dir, &m); err != nil {
-		r.Broken = err.Error()
-		return r, nil
+	f, err := h.goTest(ctx, m.overlay, m.pkg, strings.ReplaceAll(m.Test, "/", "$/^"), h.limit)
+	r := result{mutant: m, KilledBy: f.Failed, Broken: f.Broken, Took: time.Since(started)}
+	h.log("%-36s %5.1f s  %s", m.Name, r.Took.Seconds(), r.verdict())
+	if r.Broken != "" {
+		h.log("%s", f.tail(10))
 	}
-	for _, c := range m.Checks {
-		f, err := goTest(ctx, dir, c, h.limit)
-		if err != nil {
-			return r, errors.Join(err, patch(context.WithoutCancel(ctx), dir, &m, "--reverse"))
+	return r, err
+}
+
+// goTest runs tests of a package with files laid over the tree. An error means that they could not be run at all.
+func (h *hunt) goTest(ctx context.Context, overlay map[string]string, pkg, test string, limit time.Duration) (fate, error) {
+	dir, err := os.MkdirTemp("", "sluice-mutant-")
+	if err != nil {
+		return fate{}, err
+	}
+	defer os.RemoveAll(dir)
+	list, err := h.writeOverlay(dir, overlay)
+	if err != nil {
+		return fate{}, err
+	}
+	// Compiling is fast. A process that ignores its own limit is killed, together with the processes it started.
+	ctx, cancel := context.WithTimeout(ctx, limit+5*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "go", "test", "-json", "-vet=off", "-count=1", "-timeout", limit.String(), "-run", "^"+test+"$", pkg)
+	cmd.Dir = h.root
+	cmd.Env = append(os.Environ(), "GOFLAGS=-overlay="+list+" "+os.Getenv("GOFLAGS"))
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.WaitDelay = 10 * time.Second
+	out, err := cmd.Output()
+	if ctx.Err() != nil {
+		return fate{}, fmt.Errorf("%s in %s: %w", test, pkg, ctx.Err())
+	}
+	f := readFate(out)
+	if err != nil && f.Failed == "" && f.Broken == "" {
+		f.Broken = fmt.Sprintf("go test ended with %v", err)
+	}
+	return f, nil
+}
+
+// writeOverlay writes the broken files and the list that go's -overlay reads.
+func (h *hunt) writeOverlay(dir string, overlay map[string]string) (list string, err error) {
+	replace := make(map[string]string)
+	for name, text := range overlay {
+		broken := filepath.Join(dir, strconv.Itoa(len(replace))+filepath.Ext(name))
+		if err := os.WriteFile(broken, []byte(text), 0o600); err != nil {
+			return "", err
 		}
-		if f.Broken != "" {
-			h.say("%s", f.tail(10))
+		replace[filepath.Join(h.root, name)] = broken
+	}
+	text, err := json.Marshal(map[string]any{"Replace": replace})
+	if err != nil {
+		return "", err
+	}
+	list = filepath.Join(dir, "overlay.json")
+	return list, os.WriteFile(list, text, 0o600)
+}
+
+// fate is how a test run ended.
+type fate struct {
+	Failed string // the first test that failed; empty if none did
+	Broken string // why that proves nothing: it does not compile, or timed out
+	ran    int
+	output string
+}
+
+// readFate reads the output of go test -json. A test whose goroutine panics ends the process and is not reported as failed: it
+// is the one that was still running.
+func readFate(out []byte) (f fate) {
+	var running []string
+	var text strings.Builder
+	for line := range bytes.Lines(out) {
+		var e struct{ Action, Test, Output string }
+		if json.Unmarshal(line, &e) != nil {
+			text.Write(line)
+			continue
 		}
-		r.KilledBy, r.Broken = f.Failed, f.Broken
-		if r.KilledBy != "" {
-			break
+		text.WriteString(e.Output)
+		switch {
+		case e.Action == "build-fail":
+			f.Broken = "it does not compile"
+		case e.Test != "" && e.Action == "run":
+			f.ran++
+			running = append(running, e.Test)
+		case e.Test != "" && (e.Action == "pass" || e.Action == "skip" || e.Action == "fail"):
+			running = slices.DeleteFunc(running, func(name string) bool { return name == e.Test })
+			if e.Action == "fail" && f.Failed == "" {
+				f.Failed = e.Test
+			}
 		}
 	}
-	r.Took = time.Since(started)
-	h.say("%-44s %5.1f s  %s", m.Name, r.Took.Seconds(), r.verdict())
-	return r, patch(ctx, dir, &m, "--reverse")
+	f.output = text.String()
+	switch {
+	case strings.Contains(f.output, "panic: test timed out after"):
+		f.Failed, f.Broken = "", "it timed out"
+	case f.Failed == "" && len(running) > 0 && (strings.Contains(f.output, "panic: ") || strings.Contains(f.output, "fatal error: ")):
+		f.Failed = running[0]
+	case f.ran == 0 && f.Broken == "":
+		f.Broken = "no test ran"
+	}
+	return f
+}
+
+// tail returns the last n lines of the output.
+func (f *fate) tail(n int) string {
+	lines := strings.Split(strings.TrimSpace(f.output), "\n")
+	return strings.Join(lines[max(0, len(lines)-n):], "\n")
 }

@@ -2,18 +2,15 @@ package main
 
 import (
 	"bytes"
-	"go/ast"
-	"go/parser"
-	"go/token"
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
-func all(t *testing.T) (root string, mutants []mutant) {
+func allMutants(t *testing.T) (root string, mutants []mutant) {
 	t.Helper()
 	root, err := moduleRoot()
 	if err != nil {
@@ -26,109 +23,173 @@ func all(t *testing.T) (root string, mutants []mutant) {
 	return root, mutants
 }
 
-// A patch that does not apply any more tests nothing: whoever changes the code it breaks moves it along.
-func TestEveryPatchStillApplies(t *testing.T) {
-	root, mutants := all(t)
-	if len(mutants) < 40 {
-		t.Errorf("only %d mutants", len(mutants))
-	}
-	for _, m := range mutants {
-		if err := patch(t.Context(), root, &m, "--check"); err != nil {
-			t.Errorf("%s: %v", m.Name, err)
-		}
-	}
-}
-
-// A check that names no test passes whatever happens.
-func TestEveryCheckNamesTestsThatAreThere(t *testing.T) {
-	root, mutants := all(t)
-	known := make(map[string][]string)
-	for _, m := range mutants {
-		for _, c := range m.Checks {
-			if known[c.Package] == nil {
-				known[c.Package] = testsOf(t, filepath.Join(root, c.Package))
-			}
-			for _, name := range c.tests() {
-				if !slices.Contains(known[c.Package], name) {
-					t.Errorf("%s: %s has no test %s", m.Name, c.Package, name)
-				}
-			}
-		}
-	}
-}
-
-func testsOf(t *testing.T, dir string) (names []string) {
-	t.Helper()
-	files, err := filepath.Glob(filepath.Join(dir, "*_test.go"))
+// A fragment that does not match breaks nothing, and a test that does not exist sees nothing. If this fails, adapt mutants.txt.
+func TestEveryMutantHasItsPlaceAndItsTest(t *testing.T) {
+	root, mutants := allMutants(t)
+	tree, err := readTree(root)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range files {
-		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, decl := range file.Decls {
-			if f, ok := decl.(*ast.FuncDecl); ok && f.Recv == nil {
-				names = append(names, f.Name.Name)
-			}
+	for i := range mutants {
+		if err := tree.place(&mutants[i]); err != nil {
+			t.Error(err)
 		}
 	}
-	return names
 }
 
-func TestEveryPromiseIsMade(t *testing.T) {
-	root, mutants := all(t)
+func TestEveryPromiseHasAMutant(t *testing.T) {
+	root, mutants := allMutants(t)
 	promises, err := os.ReadFile(filepath.Join(root, "docs", "promises.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
+	broken := make(map[string]bool)
 	for _, m := range mutants {
+		broken[m.Promise] = true
 		if !strings.Contains(string(promises), "**"+m.Promise+"**") {
-			t.Errorf("%s breaks %s, which is no promise", m.Name, m.Promise)
+			t.Errorf("%s breaks %s, which docs/promises.md does not list", m.Name, m.Promise)
+		}
+	}
+	for _, match := range regexp.MustCompile(`\*\*(P\d+)\*\*`).FindAllStringSubmatch(string(promises), -1) {
+		if !broken[match[1]] {
+			t.Errorf("no mutant breaks %s", match[1])
 		}
 	}
 }
 
-// The pair of a survivor is a mutant that dies.
-func TestSurvivorsHaveAPairThatDies(t *testing.T) {
-	_, mutants := all(t)
-	for _, m := range mutants {
-		dies := func(other mutant) bool { return other.Name == m.Pair && other.Survives == "" }
-		if m.Survives != "" && !slices.ContainsFunc(mutants, dies) {
-			t.Errorf("%s: its pair %q is no mutant that dies", m.Name, m.Pair)
-		}
-	}
-}
-
-func TestThePageIsWhatTheProgramWrites(t *testing.T) {
-	root, mutants := all(t)
+func TestDocsMutantsIsUpToDate(t *testing.T) {
+	root, mutants := allMutants(t)
 	var want bytes.Buffer
 	if err := writeMarkdown(&want, mutants); err != nil {
 		t.Fatal(err)
 	}
 	got, err := os.ReadFile(filepath.Join(root, "docs", "mutants.md"))
 	if err != nil || string(got) != want.String() {
-		t.Errorf("docs/mutants.md is out of date (%v): go run ./cmd/mutants -list -markdown > docs/mutants.md", err)
+		t.Errorf("docs/mutants.md is out of date (%v): go run ./cmd/mutants -list > docs/mutants.md", err)
 	}
 }
 
-func TestAFileThatLacksSomethingIsRefused(t *testing.T) {
-	const sound = "Something is broken.\n\npromise: P1\ncheck: go test ./shard -run '^TestTrim$'\n\n--- a/x\n+++ b/x\n"
-	m, err := parseMutant(sound)
-	if err != nil || m.Story != "Something is broken." || m.Checks[0].tests()[0] != "TestTrim" {
-		t.Fatalf("got %+v, %v", m, err)
+func TestFragments(t *testing.T) {
+	code := &tree{
+		code: map[string]string{
+			"a.go": "if w.gate.Shut(ctx) &&\n\t\tw.open {\n",
+			"b.go": "where id = $1 and seq = $2\nx, y := low, high\n",
+		},
+		tests: map[string][]string{"TestA": {"./a"}, "TestTwice": {"./a", "./b"}},
+	}
+	for _, c := range []struct{ test, old, new, file, want string }{
+		{"TestA", "if $g.Shut(ctx) && $w.open {", "if $w.open || $g.Shut(ctx) {", "a.go", "if w.open || w.gate.Shut(ctx) {\n"},
+		{"TestA/sub", "id = $1 and", "", "b.go", "where  seq = $2\nx, y := low, high\n"},
+		{"TestA", "$x, y := ...", "$x, y := 1, 2", "b.go", "where id = $1 and seq = $2\nx, y := 1, 2\n"},
+		{"TestA", "seq = $3", "", "", "got 0"},
+		{"TestA", "$a := $a, high", "", "", "got 0"}, // y is not low
+		{"TestA", "w", "", "", "got 4"},
+		{"TestTwice", "seq", "", "", "exactly one test"},
+		{"b.TestTwice", "seq", "", "b.go", "where id = $1 and  = $2\nx, y := low, high\n"},
+		{"TestNone", "seq", "", "", "exactly one test"},
+	} {
+		all, err := parseMutants("== m P1 " + c.test + "\nStory.\n- " + c.old + "\n+ " + c.new)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := all[0]
+		err = code.place(&m)
+		switch {
+		case c.file == "" && (err == nil || !strings.Contains(err.Error(), c.want)):
+			t.Errorf("%q in %s: got %v, want %q", c.old, c.test, err, c.want)
+		case c.file != "" && (err != nil || m.overlay[c.file] != c.want):
+			t.Errorf("%q: got %q, %v, want %q", c.old, m.overlay[c.file], err, c.want)
+		}
+	}
+}
+
+func TestParseMutants(t *testing.T) {
+	const sound = "# remark\n== a P1 TestA\nOne\nstory.\n- x\n- y\n+ z\n- v\n"
+	all, err := parseMutants(sound)
+	if err != nil || len(all) != 1 || all[0].Story != "One story." || len(all[0].Edits) != 2 || all[0].Edits[0].Old != " x\n y\n" || all[0].Edits[1].New != "" {
+		t.Errorf("got %+v, %v", all, err)
 	}
 	for what, text := range map[string]string{
-		"no story":       strings.Replace(sound, "Something is broken.", "", 1),
-		"no promise":     strings.Replace(sound, "promise: P1", "", 1),
-		"no check":       strings.Replace(sound, "check:", "look:", 1),
-		"no patch":       strings.Replace(sound, "--- a/x", "", 1),
-		"an empty -run":  strings.Replace(sound, "^TestTrim$", "", 1),
-		"a lone survive": "survives: because\n" + sound,
+		"no test":                  "== a P1\nStory.\n- x\n",
+		"no story":                 "== a P1 TestA\n- x\n",
+		"no fragment":              "== a P1 TestA\nStory.\n",
+		"a stray line":             "Story.\n== a P1 TestA\n- x\n",
+		"a replacement of nothing": "== a P1 TestA\nStory.\n+ x\n",
 	} {
-		if _, err := parseMutant(text); err == nil {
+		if _, err := parseMutants(text); err == nil {
 			t.Errorf("%s: accepted", what)
 		}
+	}
+}
+
+// What go test -json prints, reduced to the parts that are read.
+const (
+	passes   = `{"Action":"run","Test":"TestA"}` + "\n" + `{"Action":"pass","Test":"TestA"}` + "\n"
+	fails    = `{"Action":"run","Test":"TestA"}` + "\n" + `{"Action":"fail","Test":"TestA"}` + "\n"
+	timesOut = `{"Action":"run","Test":"TestA"}` + "\n" + `{"Action":"output","Output":"panic: test timed out after 2m0s\n"}` + "\n" +
+		`{"Action":"fail","Test":"TestA"}` + "\n"
+	panics     = `{"Action":"run","Test":"TestA"}` + "\n" + `{"Action":"output","Output":"panic: oh\n"}` + "\n" + `{"Action":"fail"}` + "\n"
+	compilesNo = `{"Action":"build-output","Output":"undefined: x\n"}` + "\n" + `{"Action":"build-fail"}` + "\n" + `{"Action":"fail"}` + "\n"
+)
+
+func TestOnlyAFailingTestKills(t *testing.T) {
+	for _, c := range []struct{ what, out, failed, broken string }{
+		{"passes", passes, "", ""},
+		{"fails", fails, "TestA", ""},
+		{"panics in a goroutine of its own", panics, "TestA", ""},
+		{"does not compile", compilesNo, "", "it does not compile"},
+		{"times out", timesOut, "", "it timed out"},
+		{"has no test", "", "", "no test ran"},
+	} {
+		f := readFate([]byte(c.out))
+		if f.Failed != c.failed || f.Broken != c.broken {
+			t.Errorf("a test that %s: failed %q, broken %q", c.what, f.Failed, f.Broken)
+		}
+	}
+}
+
+func TestASurvivorFailsTheRun(t *testing.T) {
+	for _, c := range []struct {
+		what string
+		r    result
+		good bool
+	}{
+		{"killed", result{KilledBy: "TestA"}, true},
+		{"alive", result{}, false},
+		{"invalid", result{Broken: "it does not compile"}, false},
+	} {
+		var table strings.Builder
+		if err := writeResults(&table, []result{c.r}, time.Second); (err == nil) != c.good {
+			t.Errorf("%s: %v\n%s", c.what, err, table.String())
+		}
+	}
+}
+
+// A small module whose test notices one of two mutants.
+func TestAHuntOverAModule(t *testing.T) {
+	root := t.TempDir()
+	write := func(name, text string) {
+		t.Helper()
+		name = filepath.Join(root, name)
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("go.mod", "module tiny\n\ngo 1.26\n")
+	write("sum/sum.go", "package sum\n\nfunc Sum(a, b int) int { return a + b }\n\nfunc Less(a, b int) bool { return a < b }\n")
+	write("sum/sum_test.go", "package sum\n\nimport \"testing\"\n\nfunc TestSum(t *testing.T) {\n\tif Sum(1, 2) != 3 {\n\t\tt.Fail()\n\t}\n}\n")
+	write(mutantsFile, "== one P1 TestSum\nWrong sums.\n- a + b\n+ a - b\n\n== two P1 TestSum\nWrong order.\n- a < b\n+ a > b\n")
+	t.Chdir(root)
+
+	var table, log strings.Builder
+	err := run(t.Context(), []string{"-limit", "1m", "-jobs", "1"}, &table, &log)
+	if err == nil || !strings.Contains(table.String(), "2 mutants, 1 killed") {
+		t.Errorf("got %v\n%s%s", err, table.String(), log.String())
+	}
+	if err := run(t.Context(), []string{"-run", "one"}, &table, &log); err != nil {
+		t.Errorf("the one that is killed: %v\n%s", err, log.String())
 	}
 }

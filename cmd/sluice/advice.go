@@ -26,7 +26,7 @@ func startHint(err error) string {
 	case errors.As(err, &database):
 		return database.Hint
 	case errors.Is(err, sink.ErrURL):
-		return "write DATABASE_URL as postgres://user:password@host:5432/database"
+		return "correct DATABASE_URL; nothing of it is shown here, because it may hold a password"
 	case errors.As(err, &dns):
 		return "the host of API_BASE_URL is not known here: correct its name, or look after this machine's DNS"
 	case errors.Is(err, syscall.ECONNREFUSED):

@@ -4,10 +4,9 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
-	"net/url"
 
+	"sluice/sink"
 	"sluice/sink/embedpg"
 )
 
@@ -27,7 +26,7 @@ type database struct {
 // findDatabase uses DATABASE_URL, or makes and starts a private server.
 func (p *program) findDatabase(ctx context.Context, s *settings) (database, error) {
 	if s.database != "" {
-		p.say("database: DATABASE_URL (%s)", shownURL(s.database))
+		p.say("database: DATABASE_URL (%s)", cmp.Or(sink.DescribeURL(s.database), "as given"))
 		return database{url: s.database}, nil
 	}
 	server, err := embedpg.Start(ctx, embedpg.Config{Say: func(line string) { p.say("%s", line) }})
@@ -93,13 +92,4 @@ func (i *ingest) emptyHint() string {
 		psql = "sluice db psql"
 	}
 	return "use another database, or empty this one: " + psql + " -c 'truncate ingested_events, dead_letters, ingestion_shards, ingestion_rounds, ingestion_jobs'"
-}
-
-// shownURL returns a connection string without its password, as host and database.
-func shownURL(s string) string {
-	u, err := url.Parse(s)
-	if err != nil || u.Host == "" {
-		return "as given"
-	}
-	return fmt.Sprintf("%s%s", u.Host, u.Path)
 }

@@ -11,7 +11,9 @@ import (
 
 	"sluice/cmd/sluice/internal/terminal"
 	"sluice/fetch"
+	"sluice/fetch/quota"
 	"sluice/sink"
+	"sluice/sink/doctor"
 )
 
 func (p *program) doctorCommand() *cobra.Command {
@@ -42,7 +44,7 @@ type diagnosis struct {
 func (p *program) doctor(ctx context.Context, s *settings, noAPI bool) error {
 	findings := p.examineDatabase(ctx, s)
 	if noAPI {
-		findings = append(findings, sink.Finding{Name: "api", Level: sink.Warn, Detail: "not asked (--no-api)"})
+		findings = append(findings, doctor.Finding{Name: "api", Level: doctor.Warn, Detail: "not asked (--no-api)"})
 	} else {
 		findings = append(findings, p.examineAPI(ctx, s)...)
 	}
@@ -50,65 +52,65 @@ func (p *program) doctor(ctx context.Context, s *settings, noAPI bool) error {
 		return err
 	}
 	for _, f := range findings {
-		if f.Level == sink.Fail {
+		if f.Level == doctor.Fail {
 			return fail(exitUnreachable, "mend what is marked fail, then run `sluice doctor` again", errors.New("a run would not work"))
 		}
 	}
 	return nil
 }
 
-func (p *program) examineDatabase(ctx context.Context, s *settings) []sink.Finding {
+func (p *program) examineDatabase(ctx context.Context, s *settings) []doctor.Finding {
 	where, err := p.existingDatabase(ctx)
 	if err != nil {
-		return []sink.Finding{{Name: "database", Level: sink.Warn, Detail: err.Error(), Hint: "`sluice run` makes a private PostgreSQL, or set DATABASE_URL"}}
+		return []doctor.Finding{{Name: "database", Level: doctor.Warn, Detail: err.Error(), Hint: "`sluice run` makes a private PostgreSQL, or set DATABASE_URL"}}
 	}
 	return sink.Diagnose(ctx, sink.Config{URL: where.url, Job: s.job, Writers: s.writers})
 }
 
 // examineAPI asks the API what a run would ask first.
-func (p *program) examineAPI(ctx context.Context, s *settings) []sink.Finding {
+func (p *program) examineAPI(ctx context.Context, s *settings) []doctor.Finding {
 	if s.isDemo() {
-		return []sink.Finding{{Name: "api", Level: sink.OK, Detail: "API_BASE_URL is not set: a run would ingest the built-in simulator"}}
+		return []doctor.Finding{{Name: "api", Level: doctor.OK, Detail: "API_BASE_URL is not set: a run would ingest the built-in simulator"}}
 	}
 	log, err := p.logger(s.logLevel)
 	if err != nil {
-		return []sink.Finding{{Name: "settings", Level: sink.Fail, Detail: err.Error()}}
+		return []doctor.Finding{{Name: "settings", Level: doctor.Fail, Detail: err.Error()}}
 	}
 	src, err := p.findSource(s)
 	if err != nil {
-		return []sink.Finding{{Name: "api", Level: sink.Fail, Detail: err.Error(), Hint: "correct API_BASE_URL"}}
+		return []doctor.Finding{{Name: "api", Level: doctor.Fail, Detail: err.Error(), Hint: "correct API_BASE_URL"}}
 	}
 	pacer, client, err := p.newClient(s, src, log)
 	if err != nil {
-		return []sink.Finding{{Name: "api", Level: sink.Fail, Detail: err.Error(), Hint: "correct API_BASE_URL"}}
+		return []doctor.Finding{{Name: "api", Level: doctor.Fail, Detail: err.Error(), Hint: "correct API_BASE_URL"}}
 	}
 	defer client.Close()
 	defer p.shareIfAny(ctx, src.name, pacer, log)()
 	began := time.Now()
 	found, err := client.Survey(ctx, s.span().Start)
 	if err != nil {
-		return []sink.Finding{{Name: "api", Level: sink.Fail, Detail: err.Error(), Hint: cmp.Or(startHint(err), "check API_BASE_URL and TARGET_API_KEY")}}
+		return []doctor.Finding{{Name: "api", Level: doctor.Fail, Detail: err.Error(), Hint: cmp.Or(startHint(err), "check API_BASE_URL and TARGET_API_KEY")}}
 	}
 	return describeAPI(client, pacer, found, time.Since(began))
 }
 
-func describeAPI(client *fetch.Client, pacer *fetch.Pacer, found fetch.Survey, took time.Duration) []sink.Finding {
+func describeAPI(client *fetch.Client, pacer *quota.Pacer, found fetch.Survey, took time.Duration) []doctor.Finding {
 	caps := client.Capabilities()
-	findings := []sink.Finding{
-		{Name: "api", Level: sink.OK, Detail: fmt.Sprintf("%d events, newest %s; %d requests in %s (the key's life may have begun with them)",
+	findings := []doctor.Finding{
+		{Name: "api", Level: doctor.OK, Detail: fmt.Sprintf("%d events, newest %s; %d requests in %s (the key's life may have begun with them)",
 			found.Total, found.Newest, found.Requests, took.Round(time.Millisecond))},
-		{Name: "ladder", Level: sink.OK, Detail: caps.Step()},
+		{Name: "ladder", Level: doctor.OK, Detail: caps.Step()},
 	}
 	if !caps.StreamAccess {
-		findings = append(findings, sink.Finding{Name: "stream", Level: sink.Warn, Detail: "the API refuses access to the stream",
+		findings = append(findings, doctor.Finding{Name: "stream", Level: doctor.Warn, Detail: "the API refuses access to the stream",
 			Hint: "the list goes on alone, at its own quota"})
 	}
 	if !caps.Windows() {
-		findings[1].Level = sink.Warn
+		findings[1].Level = doctor.Warn
 		findings[1].Hint = "windows are walked one after another; more fetchers do not help"
 	}
 	for _, q := range pacer.Status() {
-		findings = append(findings, sink.Finding{Name: "quota " + q.Endpoint.String(), Level: sink.OK,
+		findings = append(findings, doctor.Finding{Name: "quota " + q.Endpoint.String(), Level: doctor.OK,
 			Detail: fmt.Sprintf("%s (%s), %d requests in the window now", q.Limit, q.Known, q.Recent)})
 	}
 	if offset, ok := client.ClockOffset(); ok {
@@ -120,15 +122,15 @@ func describeAPI(client *fetch.Client, pacer *fetch.Pacer, found fetch.Survey, t
 // maxOffset is how far this machine's clock may be from the API's before timestamps mislead.
 const maxOffset = 5 * time.Second
 
-func clockFinding(offset time.Duration) sink.Finding {
-	f := sink.Finding{Name: "clock of the API", Level: sink.OK, Detail: fmt.Sprintf("%s ahead of this machine's", offset.Round(time.Second))}
+func clockFinding(offset time.Duration) doctor.Finding {
+	f := doctor.Finding{Name: "clock of the API", Level: doctor.OK, Detail: fmt.Sprintf("%s ahead of this machine's", offset.Round(time.Second))}
 	if offset.Abs() > maxOffset {
-		f.Level, f.Hint = sink.Warn, "set this machine's clock by NTP; the lives of cursors are taken relatively, so a run works all the same"
+		f.Level, f.Hint = doctor.Warn, "set this machine's clock by NTP; the lives of cursors are taken relatively, so a run works all the same"
 	}
 	return f
 }
 
-func (p *program) printFindings(findings []sink.Finding, asJSON bool) error {
+func (p *program) printFindings(findings []doctor.Finding, asJSON bool) error {
 	if asJSON {
 		shown := make([]diagnosis, 0, len(findings))
 		for _, f := range findings {
@@ -141,13 +143,13 @@ func (p *program) printFindings(findings []sink.Finding, asJSON bool) error {
 	warnings, faults := 0, 0
 	for _, f := range findings {
 		t.Rows = append(t.Rows, []terminal.Cell{levelCell(f.Level), terminal.Text("%s", f.Name), terminal.Text("%s", f.Detail)})
-		if f.Hint != "" && f.Level != sink.OK {
+		if f.Hint != "" && f.Level != doctor.OK {
 			t.Rows = append(t.Rows, []terminal.Cell{terminal.Text(""), terminal.Text(""), terminal.Faint("→ %s", f.Hint)})
 		}
 		switch f.Level {
-		case sink.Warn:
+		case doctor.Warn:
 			warnings++
-		case sink.Fail:
+		case doctor.Fail:
 			faults++
 		}
 	}
@@ -159,11 +161,11 @@ func (p *program) printFindings(findings []sink.Finding, asJSON bool) error {
 	return out.Err()
 }
 
-func levelCell(l sink.Level) terminal.Cell {
+func levelCell(l doctor.Level) terminal.Cell {
 	switch l {
-	case sink.Warn:
+	case doctor.Warn:
 		return terminal.Notice(l.String())
-	case sink.Fail:
+	case doctor.Fail:
 		return terminal.Bad(l.String())
 	}
 	return terminal.Good(l.String())

@@ -37,8 +37,8 @@ func TestHowARunEndsIsItsExitCode(t *testing.T) {
 		"nothing was committed":    {coordinator.Outcome{Left: 1, Cause: coordinator.ErrGaveUp}, true, exitLeft},
 		"the job went to another":  {coordinator.Outcome{Left: 1, Cause: errLockLost}, true, exitLocked},
 		"too many dead letters":    {coordinator.Outcome{Left: 1, Cause: coordinator.ErrBudget}, true, exitDoubt},
-		"the key was refused":      {coordinator.Outcome{Cause: &shard.StopError{Err: errors.New("401"), Exit: 3}}, true, exitUnreachable},
-		"refused, and shards fail": {coordinator.Outcome{Failures: failed(bug).Failures, Cause: &shard.StopError{Err: errors.New("401"), Exit: 3}}, true, exitUnreachable},
+		"the key was refused":      {coordinator.Outcome{Cause: &shard.StopError{Err: errors.New("401"), Reason: shard.Refused}}, true, exitUnreachable},
+		"refused, and shards fail": {coordinator.Outcome{Failures: failed(bug).Failures, Cause: &shard.StopError{Err: errors.New("401"), Reason: shard.Refused}}, true, exitUnreachable},
 	} {
 		v, over := (&ingest{}).judge(c.outcome)
 		if over != c.over || v.code != c.code {

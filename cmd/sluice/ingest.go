@@ -14,6 +14,7 @@ import (
 	"sluice/cmd/sluice/internal/view"
 	"sluice/coordinator"
 	"sluice/fetch"
+	"sluice/fetch/quota"
 	"sluice/migrations"
 	"sluice/shard"
 	"sluice/shard/failpoint"
@@ -30,7 +31,7 @@ type ingest struct {
 	db       *sink.Postgres
 	lock     *sink.JobLock
 	client   *fetch.Client
-	pacer    *fetch.Pacer
+	pacer    *quota.Pacer
 	job      *sink.Job
 	started  time.Time
 	round    *sink.Round  // after the first one that is worked on, or was last
@@ -123,7 +124,7 @@ func asStart(ctx context.Context, err error) error {
 	case ctx.Err() != nil && stoppedBySignal(context.Cause(ctx)):
 		return fail(exitLeft, "run the same command again", err)
 	case errors.As(err, &stop):
-		return fail(stop.Exit, stop.Hint, err)
+		return fail(exitOf(stop), stop.Hint, err)
 	}
 	return fail(exitUnreachable, startHint(err), err)
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"sluice/cmd/sluice/internal/terminal"
+	"sluice/shard"
 )
 
 // version is set by the linker.
@@ -32,6 +33,14 @@ const (
 	exitDoubt       = 5 // the check failed, or the dead-letter budget stopped the run
 	exitLocked      = 6 // another run holds the job
 )
+
+// exitOf returns the exit code of a run that the source stopped.
+func exitOf(stop *shard.StopError) int {
+	if stop.Reason == shard.Refused {
+		return exitUnreachable
+	}
+	return exitLeft
+}
 
 // exitError carries an exit code, and what to do next.
 type exitError struct {

@@ -6,7 +6,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"sluice/fetch"
+	"sluice/fetch/quota"
 	"sluice/shard"
 	"sluice/shard/failpoint"
 	"sluice/sink"
@@ -51,7 +51,7 @@ func lastWrite(ctx context.Context) (context.Context, context.CancelFunc) {
 }
 
 // joinQuotas lets the pacer begin with what earlier commands wrote down, and spend the same as those that run beside it.
-func joinQuotas(ctx context.Context, db *sink.Postgres, source string, pacer *fetch.Pacer) error {
+func joinQuotas(ctx context.Context, db *sink.Postgres, source string, pacer *quota.Pacer) error {
 	return pacer.Join(ctx, quotaTable{db, source}, uuid.NewString())
 }
 
@@ -61,13 +61,13 @@ type quotaTable struct {
 	source string
 }
 
-func (t quotaTable) Settle(ctx context.Context, endpoints []shard.Endpoint, settle func(time.Time, []fetch.QuotaState) []fetch.QuotaState) error {
+func (t quotaTable) Settle(ctx context.Context, endpoints []shard.Endpoint, settle func(time.Time, []quota.State) []quota.State) error {
 	var names []string
 	for _, e := range endpoints {
 		names = append(names, e.String())
 	}
 	return t.db.SettleQuotas(ctx, t.source, names, func(now time.Time, rows []sink.Quota) []sink.Quota {
-		var states []fetch.QuotaState
+		var states []quota.State
 		for i, e := range endpoints {
 			states = append(states, fromTable(e, rows[i]))
 		}
@@ -78,7 +78,7 @@ func (t quotaTable) Settle(ctx context.Context, endpoints []shard.Endpoint, sett
 	})
 }
 
-func toTable(s fetch.QuotaState) sink.Quota {
+func toTable(s quota.State) sink.Quota {
 	q := sink.Quota{
 		Endpoint: s.Endpoint.String(), Limit: s.Limit.N, Window: s.Limit.Window, NotBefore: s.NotBefore, Sent: s.Sent,
 		Runs: make(map[string]sink.QuotaRun, len(s.Runs)),
@@ -89,13 +89,13 @@ func toTable(s fetch.QuotaState) sink.Quota {
 	return q
 }
 
-func fromTable(e shard.Endpoint, q sink.Quota) fetch.QuotaState {
-	s := fetch.QuotaState{
-		Endpoint: e, Limit: fetch.Limit{N: q.Limit, Window: q.Window}, NotBefore: q.NotBefore, Sent: q.Sent,
-		Runs: make(map[string]fetch.QuotaRun, len(q.Runs)),
+func fromTable(e shard.Endpoint, q sink.Quota) quota.State {
+	s := quota.State{
+		Endpoint: e, Limit: quota.Limit{N: q.Limit, Window: q.Window}, NotBefore: q.NotBefore, Sent: q.Sent,
+		Runs: make(map[string]quota.Run, len(q.Runs)),
 	}
 	for id, run := range q.Runs {
-		s.Runs[id] = fetch.QuotaRun(run)
+		s.Runs[id] = quota.Run(run)
 	}
 	return s
 }

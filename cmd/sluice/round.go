@@ -206,7 +206,7 @@ func (i *ingest) faulted(ctx context.Context, err error) verdict {
 	case cause != nil:
 		return verdict{code: exitLeft, text: cause.Error(), hint: resumeHint}
 	case errors.As(err, &stop):
-		return verdict{code: stop.Exit, text: err.Error(), hint: stop.Hint, final: stop.Exit == exitUnreachable}
+		return verdict{code: exitOf(stop), text: err.Error(), hint: stop.Hint, final: stop.Reason == shard.Refused}
 	}
 	return verdict{code: exitUnreachable, text: err.Error()}
 }

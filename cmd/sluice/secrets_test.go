@@ -99,3 +99,26 @@ func TestNamesAreValues(t *testing.T) {
 		w.mustRun(exitOK, "verify", "--job="+name)
 	}
 }
+
+// TestAPasswordThatCannotBeParsedIsPrintedNowhere: the URLs are those of faults.md, kind 24. Every command that reads
+// DATABASE_URL names the character to encode and repeats no part of the password, as text and as JSON.
+func TestAPasswordThatCannotBeParsedIsPrintedNowhere(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 10, nil)
+	for _, given := range []string{
+		"postgres://app:12/34secret@db.invalid/x", "postgres://app:12@34secret@db.invalid/x", "postgres://app:p@ss:w/34secret#1%@db.invalid/x",
+		"postgres://app:12#34secret@db.invalid/x", "postgres://app:12?34secret@db.invalid/x", `"postgres://app:34secret@db.invalid/x?a=b"`,
+		"host=db.invalid password=12 34secret",
+	} {
+		for _, command := range [][]string{
+			{"run"}, {"run", "--json"}, {"sync"}, {"follow", "--json"}, {"backfill", "--from=2026-01-01", "--to=2026-01-02"}, {"plan"}, {"status"}, {"status", "--json"}, {"verify"},
+			{"verify", "--repair", "--json"}, {"report"}, {"doctor"}, {"doctor", "--json"}, {"dead-letters", "list"}, {"dead-letters", "replay"}, {"db", "migrate"},
+		} {
+			w.env[envDatabase] = given
+			r := w.mustRun(exitUsage, command...)
+			if text := r.stdout + r.stderr; strings.Contains(text, "34secret") || strings.Contains(text, "app:12") {
+				t.Errorf("%v with %s printed\n%s", command, given, text)
+			}
+		}
+	}
+}

@@ -12,7 +12,9 @@ import (
 
 	"sluice/coordinator"
 	"sluice/fetch"
+	"sluice/fetch/quota"
 	"sluice/shard"
+	"sluice/sink"
 )
 
 // The three names that the task itself gives. They are never flags: the last two are secrets.
@@ -160,6 +162,8 @@ func (s *settings) load(p *program) error {
 	check(!s.from.set || !s.to.set || s.from.at < s.to.at, "--from %s is not before --to %s", s.from.at, s.to.at)
 	err := writable(s.metricsFile)
 	check(err == nil, "--metrics-file: %v", err)
+	err = sink.CheckURL(s.database)
+	check(s.database == "" || err == nil, "%w", err)
 	check(s.api == "" || s.key != "", "API_BASE_URL is set and TARGET_API_KEY is not: the API wants a key")
 	if len(faults) > 0 {
 		return usage("%w", errors.Join(faults...))
@@ -246,10 +250,10 @@ func (i *instantFlag) Set(s string) error {
 func (i *instantFlag) Type() string { return "time" }
 
 // limitFlag is a known limit of an endpoint.
-type limitFlag struct{ fetch.Limit }
+type limitFlag struct{ quota.Limit }
 
 func (l *limitFlag) String() string {
-	if l.Limit == (fetch.Limit{}) {
+	if l.Limit == (quota.Limit{}) {
 		return ""
 	}
 	return l.Limit.String()
@@ -257,7 +261,7 @@ func (l *limitFlag) String() string {
 
 // Set reads a limit such as 50/60s, or none.
 func (l *limitFlag) Set(s string) (err error) {
-	l.Limit, err = fetch.ParseLimit(s)
+	l.Limit, err = quota.ParseLimit(s)
 	return err
 }
 

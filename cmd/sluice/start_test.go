@@ -92,25 +92,46 @@ func TestRunIngestion(t *testing.T) {
 			start: start{tools: []string{"docker", "go"}, args: []string{"--shards=8"}},
 			want: []string{askEngine, askCompose,
 				"docker [compose] [up] [-d] [--wait] [--build] [postgres] [simulator]" + demo,
-				"docker [compose] [run] [--rm] [--build] [--publish] [127.0.0.1:55480:8080] [--use-aliases] [sluice] [run] [--shards=8]" + shown(demo)},
+				"docker [compose] [run] [--rm] [--publish] [127.0.0.1:55480:8080] [--build] [--label] [sluice.ingests] [--use-aliases] [sluice] [run] [--shards=8]" + shown(demo)},
 			says: "API_BASE_URL is not set: ingesting from the simulator",
 		},
 		"the port of the page is another run's": {
 			start: start{tools: []string{"docker"}, env: map[string]string{"TAKEN": "8f14e45fceea", "DATABASE_URL": "postgres://db/x", "API_BASE_URL": "http://api"}},
 			want: []string{askEngine + " API_BASE_URL=http://api DATABASE_URL=postgres://db/x", askCompose + " API_BASE_URL=http://api DATABASE_URL=postgres://db/x",
-				"docker [compose] [run] [--rm] [--build] [--use-aliases] [--no-deps] [sluice] [run] API_BASE_URL=http://api DATABASE_URL=postgres://db/x SLUICE_DATABASE=sluice SLUICE_PAGE_URL=http://sluice:8080/"},
+				"docker [compose] [run] [--rm] [--build] [--label] [sluice.ingests] [--no-deps] [--use-aliases] [sluice] [run] API_BASE_URL=http://api DATABASE_URL=postgres://db/x SLUICE_DATABASE=sluice SLUICE_PAGE_URL=http://sluice:8080/"},
 			says: "127.0.0.1:55480 belongs to another container",
 		},
 		"another port for the page of a follow": {
 			start: start{tools: []string{"docker"}, args: []string{"follow"}, env: map[string]string{"SLUICE_PAGE_PORT": "9000", "DATABASE_URL": "postgres://db/x", "API_BASE_URL": "http://api"}},
 			want: []string{askEngine + " API_BASE_URL=http://api DATABASE_URL=postgres://db/x", askCompose + " API_BASE_URL=http://api DATABASE_URL=postgres://db/x",
-				"docker [compose] [run] [--rm] [--build] [--publish] [127.0.0.1:9000:8080] [--use-aliases] [--no-deps] [sluice] [follow] API_BASE_URL=http://api DATABASE_URL=postgres://db/x SLUICE_DATABASE=sluice SLUICE_PAGE_URL=http://127.0.0.1:9000/"},
+				"docker [compose] [run] [--rm] [--publish] [127.0.0.1:9000:8080] [--build] [--label] [sluice.ingests] [--no-deps] [--use-aliases] [sluice] [follow] API_BASE_URL=http://api DATABASE_URL=postgres://db/x SLUICE_DATABASE=sluice SLUICE_PAGE_URL=http://127.0.0.1:9000/"},
 		},
-		"another command than run": {
+		"a command that looks starts and builds nothing": {
 			start: start{tools: []string{"docker"}, args: []string{"status", "--json"}},
+			want:  []string{askEngine, askCompose, "docker [compose] [run] [--rm] [--no-deps] [sluice] [status] [--json]" + demo},
+		},
+		"a command that looks, and there is no server": {
+			start: start{tools: []string{"docker"}, args: []string{"verify"}, env: map[string]string{"RUNNING": ""}},
+			want:  []string{askEngine, askCompose},
+			exit:  3,
+			says:  "PostgreSQL is not running in its container: ./run-ingestion.sh starts it",
+		},
+		"a command that looks at a database of one's own": {
+			start: start{tools: []string{"docker"}, args: []string{"report"}, env: map[string]string{"RUNNING": "", "DATABASE_URL": "postgres://u:p@127.0.0.1/x", "API_BASE_URL": "http://api"}},
+			want: []string{askEngine + " API_BASE_URL=http://api DATABASE_URL=postgres://u:p@127.0.0.1/x", askCompose + " API_BASE_URL=http://api DATABASE_URL=postgres://u:p@127.0.0.1/x",
+				"docker [compose] [run] [--rm] [--no-deps] [sluice] [report] API_BASE_URL=http://api DATABASE_URL=postgres://u:p@host.docker.internal/x SLUICE_DATABASE=sluice"},
+		},
+		"a second run leaves the services of the first as they are": {
+			start: start{tools: []string{"docker"}, args: []string{"sync"}, env: map[string]string{"BUSY": "c4ca4238a0b9", "SERVES": "simulate --listen=0.0.0.0:8080 --profile=demo --events=3000000 --seed=1"}},
 			want: []string{askEngine, askCompose,
-				"docker [compose] [up] [-d] [--wait] [--build] [postgres] [simulator]" + demo,
-				"docker [compose] [run] [--rm] [--build] [sluice] [status] [--json]" + demo},
+				"docker [compose] [up] [-d] [--wait] [--no-recreate] [postgres] [simulator]" + demo,
+				"docker [compose] [run] [--rm] [--publish] [127.0.0.1:55480:8080] [--build] [--label] [sluice.ingests] [--use-aliases] [sluice] [sync]" + shown(demo)},
+		},
+		"a second run over other data of the simulator": {
+			start: start{tools: []string{"docker"}, env: map[string]string{"BUSY": "c4ca4238a0b9", "SERVES": "simulate --listen=0.0.0.0:8080 --profile=demo --events=600000 --seed=1"}},
+			want:  []string{askEngine, askCompose},
+			exit:  3,
+			says:  "another run is reading the simulator, which serves other data",
 		},
 		"another command, built here": {
 			start: start{tools: []string{"go"}, args: []string{"verify", "--repair"}},
@@ -120,13 +141,13 @@ func TestRunIngestion(t *testing.T) {
 			start: start{tools: []string{"docker"}, args: []string{"--demo-events=5", "--demo-profile=challenge"}},
 			want: []string{askEngine + " SLUICE_DEMO_EVENTS=5 SLUICE_DEMO_PROFILE=challenge", askCompose + " SLUICE_DEMO_EVENTS=5 SLUICE_DEMO_PROFILE=challenge",
 				"docker [compose] [up] [-d] [--wait] [--build] [postgres] [simulator] API_BASE_URL= SLUICE_DATABASE=sluice_demo SLUICE_DEMO_EVENTS=5 SLUICE_DEMO_PROFILE=challenge TARGET_API_KEY=demo",
-				"docker [compose] [run] [--rm] [--build] [--publish] [127.0.0.1:55480:8080] [--use-aliases] [sluice] [run] [--demo-events=5] [--demo-profile=challenge] API_BASE_URL= SLUICE_DATABASE=sluice_demo SLUICE_DEMO_EVENTS=5 SLUICE_DEMO_PROFILE=challenge SLUICE_PAGE_URL=http://127.0.0.1:55480/ TARGET_API_KEY=demo"},
+				"docker [compose] [run] [--rm] [--publish] [127.0.0.1:55480:8080] [--build] [--label] [sluice.ingests] [--use-aliases] [sluice] [run] [--demo-events=5] [--demo-profile=challenge] API_BASE_URL= SLUICE_DATABASE=sluice_demo SLUICE_DEMO_EVENTS=5 SLUICE_DEMO_PROFILE=challenge SLUICE_PAGE_URL=http://127.0.0.1:55480/ TARGET_API_KEY=demo"},
 		},
 		"the demo at the true limits, which are not told": {
 			start: start{tools: []string{"docker"}, env: map[string]string{"SLUICE_DEMO_PROFILE": "challenge"}},
 			want: []string{askEngine + " SLUICE_DEMO_PROFILE=challenge", askCompose + " SLUICE_DEMO_PROFILE=challenge",
 				"docker [compose] [up] [-d] [--wait] [--build] [postgres] [simulator] API_BASE_URL= SLUICE_DATABASE=sluice_demo SLUICE_DEMO_PROFILE=challenge TARGET_API_KEY=demo",
-				"docker [compose] [run] [--rm] [--build] [--publish] [127.0.0.1:55480:8080] [--use-aliases] [sluice] [run] API_BASE_URL= SLUICE_DATABASE=sluice_demo SLUICE_DEMO_PROFILE=challenge SLUICE_PAGE_URL=http://127.0.0.1:55480/ TARGET_API_KEY=demo"},
+				"docker [compose] [run] [--rm] [--publish] [127.0.0.1:55480:8080] [--build] [--label] [sluice.ingests] [--use-aliases] [sluice] [run] API_BASE_URL= SLUICE_DATABASE=sluice_demo SLUICE_DEMO_PROFILE=challenge SLUICE_PAGE_URL=http://127.0.0.1:55480/ TARGET_API_KEY=demo"},
 		},
 		"a real API, flags with spaces and quotes, an exit code": {
 			start: start{tools: []string{"docker"}, args: []string{"--job", "a b", "--from=it's", ""},
@@ -134,7 +155,7 @@ func TestRunIngestion(t *testing.T) {
 			want: []string{askEngine + " API_BASE_URL=https://api.example.com/api/v1 TARGET_API_KEY=k",
 				askCompose + " API_BASE_URL=https://api.example.com/api/v1 TARGET_API_KEY=k",
 				"docker [compose] [up] [-d] [--wait] [--build] [postgres] API_BASE_URL=https://api.example.com/api/v1 SLUICE_DATABASE=sluice TARGET_API_KEY=k",
-				"docker [compose] [run] [--rm] [--build] [--publish] [127.0.0.1:55480:8080] [--use-aliases] [sluice] [run] [--job] [a b] [--from=it's] [] API_BASE_URL=https://api.example.com/api/v1 SLUICE_DATABASE=sluice SLUICE_PAGE_URL=http://127.0.0.1:55480/ TARGET_API_KEY=k"},
+				"docker [compose] [run] [--rm] [--publish] [127.0.0.1:55480:8080] [--build] [--label] [sluice.ingests] [--use-aliases] [sluice] [run] [--job] [a b] [--from=it's] [] API_BASE_URL=https://api.example.com/api/v1 SLUICE_DATABASE=sluice SLUICE_PAGE_URL=http://127.0.0.1:55480/ TARGET_API_KEY=k"},
 			exit: 4,
 			says: "PostgreSQL 16 in a container, on 127.0.0.1:55432",
 		},
@@ -161,13 +182,13 @@ func TestRunIngestion(t *testing.T) {
 			start: start{tools: []string{"docker"}, env: map[string]string{"DATABASE_URL": "postgres://u:p@localhost:5432/x?a=b", "API_BASE_URL": "http://api"}},
 			want: []string{askEngine + " API_BASE_URL=http://api DATABASE_URL=postgres://u:p@localhost:5432/x?a=b",
 				askCompose + " API_BASE_URL=http://api DATABASE_URL=postgres://u:p@localhost:5432/x?a=b",
-				"docker [compose] [run] [--rm] [--build] [--publish] [127.0.0.1:55480:8080] [--use-aliases] [--no-deps] [sluice] [run] API_BASE_URL=http://api DATABASE_URL=postgres://u:p@host.docker.internal:5432/x?a=b SLUICE_DATABASE=sluice SLUICE_PAGE_URL=http://127.0.0.1:55480/"},
+				"docker [compose] [run] [--rm] [--publish] [127.0.0.1:55480:8080] [--build] [--label] [sluice.ingests] [--no-deps] [--use-aliases] [sluice] [run] API_BASE_URL=http://api DATABASE_URL=postgres://u:p@host.docker.internal:5432/x?a=b SLUICE_DATABASE=sluice SLUICE_PAGE_URL=http://127.0.0.1:55480/"},
 		},
 		"--docker: also with a database of one's own; the flag is not handed on": {
 			start: start{tools: []string{"docker", "go"}, args: []string{"--docker", "--shards=2"}, env: map[string]string{"DATABASE_URL": "postgres://db/x"}},
 			want: []string{askEngine + " DATABASE_URL=postgres://db/x", askCompose + " DATABASE_URL=postgres://db/x",
 				"docker [compose] [up] [-d] [--wait] [--build] [simulator] API_BASE_URL= DATABASE_URL=postgres://db/x" + rest,
-				"docker [compose] [run] [--rm] [--build] [--publish] [127.0.0.1:55480:8080] [--use-aliases] [--no-deps] [sluice] [run] [--shards=2] API_BASE_URL= DATABASE_URL=postgres://db/x" + shown(rest)},
+				"docker [compose] [run] [--rm] [--publish] [127.0.0.1:55480:8080] [--build] [--label] [sluice.ingests] [--no-deps] [--use-aliases] [sluice] [run] [--shards=2] API_BASE_URL= DATABASE_URL=postgres://db/x" + shown(rest)},
 		},
 		"--docker without an engine": {
 			start: start{tools: []string{"docker", "go"}, args: []string{"--docker"}, env: map[string]string{"ENGINE": "1"}},
@@ -307,5 +328,26 @@ func TestRunIngestionKnowsTheDemosLimits(t *testing.T) {
 		if want := fmt.Sprintf(" %s=%d/%s ", name, limit.Requests, limit.Window); !strings.Contains(s.calls[len(s.calls)-1], want) {
 			t.Errorf("call %q without %q", s.calls[len(s.calls)-1], want)
 		}
+	}
+}
+
+// TestRunIngestionStatusCorruptsNoRun: `./run-ingestion.sh status` rebuilt and recreated the simulator in the middle of a run, which
+// then read another data set. Of all commands only those that ingest may start, build or recreate anything.
+func TestRunIngestionStatusCorruptsNoRun(t *testing.T) {
+	t.Parallel()
+	looks := 0
+	for _, command := range (&program{}).root().Commands() {
+		s := start{tools: []string{"docker"}, args: []string{command.Name()}}
+		s.run(t)
+		calls := strings.Join(s.calls, "\n")
+		changes := strings.Contains(calls, "[up]") || strings.Contains(calls, "build") || !strings.Contains(calls, "[--no-deps]")
+		if ingests := command.GroupID == "ingest" && command.Name() != "plan"; ingests != changes {
+			t.Errorf("%s: the calls start or build something: %v\n%s", command.Name(), changes, calls)
+		} else if !ingests {
+			looks++
+		}
+	}
+	if looks < 8 {
+		t.Errorf("only %d commands that look", looks)
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"sluice/shard/failpoint"
 	"sluice/sink"
+	"sluice/sink/doctor"
 )
 
 // check compares table, ledger and source, records the verdict, and names the shards to walk once more.
@@ -43,17 +44,17 @@ func (i *ingest) check(ctx context.Context) (verdict, []sink.Reopening) {
 }
 
 // firstFault returns the first finding with which a run must not go on.
-func firstFault(findings []sink.Finding) (sink.Finding, bool) {
+func firstFault(findings []doctor.Finding) (doctor.Finding, bool) {
 	for _, f := range findings {
-		if f.Level == sink.Fail {
+		if f.Level == doctor.Fail {
 			return f, true
 		}
 	}
-	return sink.Finding{}, false
+	return doctor.Finding{}, false
 }
 
 // unfitted: the tables were changed during the run, so that rows may be spoiled although their number is right.
-func unfitted(f sink.Finding) verdict {
+func unfitted(f doctor.Finding) verdict {
 	return verdict{
 		code: exitDoubt, text: fmt.Sprintf("the check failed: the database was changed during the run: %s: %s", f.Name, f.Detail),
 		hint: "mend it, rows written since may be spoiled: " + f.Hint,

@@ -103,7 +103,7 @@ func (p *program) verify(ctx context.Context, s *settings, repair bool) error {
 // isRefusal tells whether the key was refused: all other faults of the API leave table and ledger to be compared.
 func isRefusal(err error) bool {
 	var stop *shard.StopError
-	return errors.As(err, &stop) && stop.Exit == exitUnreachable
+	return errors.As(err, &stop) && stop.Reason == shard.Refused
 }
 
 // askTotal asks the API for its count, where one is configured.

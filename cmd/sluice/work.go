@@ -149,7 +149,7 @@ func (i *ingest) judge(o coordinator.Outcome) (verdict, bool) {
 	left := fmt.Sprintf("%d shards are left", o.Left+len(o.Failures))
 	switch cause := o.Cause; {
 	case errors.As(cause, &stop):
-		return verdict{code: stop.Exit, text: cause.Error(), hint: stop.Hint, final: stop.Exit == exitUnreachable}, true
+		return verdict{code: exitOf(stop), text: cause.Error(), hint: stop.Hint, final: stop.Reason == shard.Refused}, true
 	case errors.Is(cause, coordinator.ErrBudget):
 		return verdict{code: exitDoubt, text: cause.Error(), final: true,
 			hint: "look at `sluice dead-letters list`; `sluice dead-letters replay` tries them again, --max-dead-letters allows more; then " + resumeHint}, true

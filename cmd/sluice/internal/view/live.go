@@ -5,6 +5,7 @@ import (
 
 	"sluice/coordinator"
 	"sluice/fetch"
+	"sluice/fetch/quota"
 	"sluice/shard"
 )
 
@@ -20,7 +21,7 @@ func (v *View) SetProgress(s *coordinator.Snapshot, span shard.Window) {
 }
 
 // SetTraffic puts the requests of a run on v, and the quotas that they count against.
-func (v *View) SetTraffic(t fetch.Traffic, quotas []fetch.QuotaStatus) {
+func (v *View) SetTraffic(t fetch.Traffic, quotas []quota.Status) {
 	v.Requests = Traffic{Busy: t.Busy.Seconds(), Requests: Requests{
 		List: t.List, Stream: t.Stream, ListRefused: t.ListRefused, StreamRefused: t.StreamRefused, Access: t.Access,
 		Retries: t.Retries, Cached: t.Cached, Bytes: t.Bytes,

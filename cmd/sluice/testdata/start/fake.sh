@@ -1,10 +1,12 @@
 #!/bin/sh
 # Stands in PATH under the names docker and go, and is the program that the latter builds. Each call is written to $CALLS as
 # one line: the arguments, and the variables that matter. The exit codes come from the environment.
-if [ "${0##*/}:$1" = docker:ps ]; then # which container has the port of the page
-	printf '%s' "${TAKEN:-}"
-	exit 0
-fi
+case ${0##*/}:$* in # questions, which are no calls that change something
+docker:ps*publish=*) printf '%s' "${TAKEN:-}" && exit ;;         # which container has the port of the page
+docker:ps*label=sluice.ingests*) printf '%s' "${BUSY:-}" && exit ;; # which container ingests
+docker:compose\ ps*) printf '%s' "${RUNNING-5d41402abc4b}" && exit ;; # which container the service runs in
+docker:inspect*) printf '%s' "${SERVES:-}" && exit ;;            # what the simulator was started with
+esac
 
 {
 	printf '%s' "${0##*/}"

@@ -1,0 +1,88 @@
+package sink
+
+import (
+	"errors"
+	"net/url"
+	"strings"
+	"testing"
+
+	"sluice/sink/doctor"
+	"sluice/sink/embedpg"
+	"sluice/sink/pgproxy"
+)
+
+func TestThePasswordIsInNoError(t *testing.T) {
+	proxy := pgproxy.Start(t, embedpg.Test(t))
+	right, err := url.Parse(proxy.URL())
+	must(t, err)
+	wrong := *right
+	wrong.User = url.UserPassword("sluice", "CANARY")
+	nowhere := *right
+	nowhere.Host, nowhere.User = "127.0.0.1:1", wrong.User
+	for _, address := range []string{
+		wrong.String(), nowhere.String(), "postgres://sluice:CANARY@127.0.0.1:port/x", "postgres://sluice:CANARY@[::1/x",
+		"host=127.0.0.1 port=1 user=sluice password=CANARY", "postgres://sluice:CANARY@127.0.0.1/x?sslmode=perhaps",
+	} {
+		_, err := Open(t.Context(), Config{URL: address})
+		if err == nil {
+			t.Errorf("opened %s", address)
+			continue
+		}
+		if strings.Contains(err.Error(), "CANARY") {
+			t.Errorf("the error tells the password: %v", err)
+		}
+		for _, f := range Diagnose(t.Context(), Config{URL: address}) {
+			if strings.Contains(f.Detail+f.Hint, "CANARY") {
+				t.Errorf("the doctor tells the password: %+v", f)
+			}
+		}
+	}
+}
+
+func TestSessionSettings(t *testing.T) {
+	b := newBench(t)
+	for name, want := range map[string]string{
+		"application_name": b.name(), "lock_timeout": "5s", "statement_timeout": "30s", "search_path": "public",
+		"idle_in_transaction_session_timeout": "15s", "tcp_keepalives_idle": "10", "tcp_user_timeout": "20s",
+	} {
+		var got string
+		must(t, b.pool.QueryRow(t.Context(), `select current_setting($1)`, name).Scan(&got))
+		if name == "tcp_user_timeout" {
+			got = strings.Replace(got, "20000", "20s", 1) // as the kernel tells it
+		}
+		equal(t, name, got, want)
+	}
+}
+
+func TestApplicationNamesStayApartAndShort(t *testing.T) {
+	seen := map[string]string{}
+	long := strings.Repeat("job", 30)
+	for _, job := range []string{"default", "a/b", "a_b", "день", "ночь", long, long + "x", "a b", strings.Repeat("я", 50)} {
+		name := Config{Job: job}.withDefaults().applicationName()
+		if len(name) > 63 {
+			t.Errorf("%q has %d bytes, PostgreSQL would cut it", name, len(name))
+		}
+		if prefix := jobPrefix(job); seen[prefix] != "" {
+			t.Errorf("jobs %q and %q look the same", job, seen[prefix])
+		} else {
+			seen[prefix] = job
+		}
+	}
+}
+
+func TestConfigTellsAllItsFaults(t *testing.T) {
+	err := Config{Writers: -1, Timeout: 1}.withDefaults().validate()
+	for _, field := range []string{"URL", "Writers", "Timeout"} {
+		if err == nil || !strings.Contains(err.Error(), "Config."+field) {
+			t.Errorf("%v does not name %s", err, field)
+		}
+	}
+}
+
+func TestAPoolerIsRefused(t *testing.T) {
+	proxy := pgproxy.Start(t, embedpg.Test(t))
+	proxy.PretendPID(4711)
+	if _, err := Open(t.Context(), Config{URL: proxy.URL()}); !errors.Is(err, doctor.ErrPooler) {
+		t.Errorf("got %v, want ErrPooler", err)
+	}
+}

@@ -1,0 +1,115 @@
+// Package doctor answers one question: is this PostgreSQL server fit for a run? Each probe asks the server one thing, changes
+// nothing, and reports a [Finding] with a hint how to fix what is wrong.
+//
+// [Diagnose] runs all probes, for people. [Vital] runs those without which a run could end well and its data be wrong; every
+// run asks them before its first row and again before it reports that all is well, because what an operator changes in between
+// raises no error: a COPY writes jsonb as readily into a column that has become text.
+//
+// The package sees nothing but a connection; sink connects and hands it over, so that commands need not know the driver.
+package doctor
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// Level is how bad a finding is.
+type Level int
+
+// The levels of a finding.
+const (
+	OK   Level = iota
+	Warn       // works, but not as well or as safely as it could
+	Fail       // a run would fail, or break a promise
+)
+
+// String returns the level as JSON and the screen show it.
+func (l Level) String() string { return [...]string{"ok", "warn", "fail"}[l] }
+
+// Finding is the result of one probe.
+type Finding struct {
+	Name   string
+	Level  Level
+	Detail string
+	Hint   string // how to fix it; empty if nothing needs fixing
+}
+
+// Diagnose runs every probe. conns is the number of connections that a run opens. A probe that fails becomes a warning.
+func Diagnose(ctx context.Context, conn *pgx.Conn, conns int) []Finding {
+	all := slices.Concat([]probe{
+		{"encryption", probeEncryption},
+		{"pooler", probePooler},
+		{"version", probeVersion},
+		{"writable", probeWritable},
+		{"schema", probeSchema},
+		{"privileges", probePrivileges},
+	}, vital, []probe{
+		{"connections", probeConnections(conns)},
+		{"commit", probeCommit},
+		{"clock", probeClock},
+		{"disk", probeDisk},
+	})
+	findings := make([]Finding, len(all))
+	for i, probe := range all {
+		f, err := probe.run(ctx, conn)
+		switch {
+		case hasCode(err, notPermitted):
+			f = warn("not permitted: "+err.Error(), "see privileges")
+		case err != nil:
+			f = warn("could not be checked: "+err.Error(), "fix the findings above and run the check again")
+		}
+		f.Name = probe.name
+		findings[i] = f
+	}
+	return findings
+}
+
+// Vital runs the probes that a run depends on and returns the findings that are not [OK].
+func Vital(ctx context.Context, conn *pgx.Conn) (findings []Finding, err error) {
+	for _, probe := range vital {
+		f, err := probe.run(ctx, conn)
+		if err != nil {
+			return nil, err
+		}
+		if f.Name = probe.name; f.Level != OK {
+			findings = append(findings, f)
+		}
+	}
+	return findings, nil
+}
+
+var vital = []probe{
+	{"encoding", probeEncoding},
+	{"durability", probeDurability},
+	{"tables", probeMissing},
+	{"events table", probeEvents},
+	{"logged tables", probeLogged},
+	{"triggers", probeTriggers},
+	{"rules", probeRules},
+	{"row security", probeRowSecurity},
+}
+
+// probe asks the server one thing. Its finding has no name yet.
+type probe struct {
+	name string
+	run  func(ctx context.Context, conn *pgx.Conn) (Finding, error)
+}
+
+func ok(detail string) Finding         { return Finding{Level: OK, Detail: detail} }
+func warn(detail, hint string) Finding { return Finding{Level: Warn, Detail: detail, Hint: hint} }
+func fail(detail, hint string) Finding { return Finding{Level: Fail, Detail: detail, Hint: hint} }
+
+// SQLSTATEs (PostgreSQL manual, appendix A).
+const (
+	readOnly     = "25006"
+	notPermitted = "42501"
+)
+
+func hasCode(err error, codes ...string) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && slices.Contains(codes, pg.Code)
+}

@@ -1,0 +1,108 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"sluice/migrations"
+)
+
+func probeSchema(ctx context.Context, conn *pgx.Conn) (Finding, error) {
+	version, err := migrations.Version(ctx, conn)
+	newest := migrations.Newest()
+	switch {
+	case err == nil && version > newest:
+		newer := migrations.NewerError{Have: version, Want: newest}
+		return fail(newer.Error(), "use a newer sluice"), nil
+	case err == nil && version < newest:
+		return ok(fmt.Sprintf("version %d, the next run upgrades it to %d", version, newest)), nil
+	}
+	return ok(fmt.Sprintf("version %d", version)), err
+}
+
+func probeEvents(ctx context.Context, conn *pgx.Conn) (Finding, error) {
+	err := migrations.CompareEvents(ctx, conn)
+	var fault *migrations.IncompatibleError
+	if errors.As(err, &fault) {
+		return fail(strings.Join(fault.Faults, "; "), strings.Join(fault.Alter, " ")), nil
+	}
+	return ok("fits, or is not there yet"), err
+}
+
+// probeMissing looks for dropped tables: migrations that have run are not run again.
+func probeMissing(ctx context.Context, conn *pgx.Conn) (Finding, error) {
+	var fault *migrations.MissingError
+	err := migrations.CompareTables(ctx, conn)
+	if errors.As(err, &fault) {
+		return fail(fault.What(), fault.Hint()), nil
+	}
+	return ok("all there, or none yet"), err
+}
+
+const tableNames = `ingested_events,ingestion_jobs,ingestion_shards,dead_letters,api_quotas`
+
+func probeLogged(ctx context.Context, conn *pgx.Conn) (Finding, error) {
+	names, err := column[string](ctx, conn, selectUnlogged)
+	if len(names) > 0 {
+		return fail("not logged: "+strings.Join(names, ", "),
+			fmt.Sprintf("a crash of the server empties them: alter table public.%s set logged;", names[0])), nil
+	}
+	return ok("a crash empties none of them"), err
+}
+
+const selectUnlogged = `
+select relname::text from pg_catalog.pg_class
+where relnamespace = 'public'::regnamespace and relkind = 'r' and relpersistence <> 'p' and relname = any('{` + tableNames + `}')
+order by 1`
+
+func probeTriggers(ctx context.Context, conn *pgx.Conn) (Finding, error) {
+	names, err := column[string](ctx, conn, selectTriggers)
+	if len(names) > 0 {
+		return warn(strings.Join(names, ", "), "each of them runs for every row, and may change, refuse or swallow some"), nil
+	}
+	return ok("none on our tables"), err
+}
+
+const selectTriggers = `
+select t.tgname || ' on ' || c.relname from pg_catalog.pg_trigger t join pg_catalog.pg_class c on c.oid = t.tgrelid
+where c.relnamespace = 'public'::regnamespace and c.relname = any('{` + tableNames + `}') and not t.tgisinternal and t.tgenabled <> 'D'
+order by 1`
+
+// probeRules: a COPY bypasses rules, and the staging table's insert is impossible on a table that has some.
+func probeRules(ctx context.Context, conn *pgx.Conn) (Finding, error) {
+	names, err := column[[]string](ctx, conn, selectRules)
+	if len(names) > 0 {
+		rule, on := names[0][0], names[0][1]
+		return fail(fmt.Sprintf("rule %s on %s", rule, on),
+			fmt.Sprintf("rows that are read again could not be stored: drop rule %s on public.%s;", pgx.Identifier{rule}.Sanitize(), on)), nil
+	}
+	return ok("none on our tables"), err
+}
+
+const selectRules = `
+select array[r.rulename, c.relname]::text[] from pg_catalog.pg_rewrite r join pg_catalog.pg_class c on c.oid = r.ev_class
+where c.relnamespace = 'public'::regnamespace and c.relname = any('{` + tableNames + `}') and r.ev_type <> '1' and r.ev_enabled <> 'D'
+order by 1`
+
+func probeRowSecurity(ctx context.Context, conn *pgx.Conn) (Finding, error) {
+	var active bool
+	err := conn.QueryRow(ctx, selectRowSecurity).Scan(&active)
+	if err == nil && active {
+		return fail("applies to ingested_events", "a COPY refuses such a table: use its owner, or a role with bypassrls"), nil
+	}
+	return ok("not in the way"), err
+}
+
+const selectRowSecurity = `
+select coalesce(bool_or(row_security_active(oid)), false) from pg_catalog.pg_class
+where oid = to_regclass('public.ingested_events')`
+
+// column returns the only column of a query.
+func column[T any](ctx context.Context, conn *pgx.Conn, sql string, args ...any) ([]T, error) {
+	rows, _ := conn.Query(ctx, sql, args...)
+	return pgx.CollectRows(rows, pgx.RowTo[T])
+}
