@@ -220,7 +220,7 @@ type named struct {
 
 // Pages takes some microseconds for every page, as the real one does, and other ones for each shard: two that come back to the
 // pacer in the same moment would leave to chance who is first.
-func (n *named) Pages(ctx context.Context, from shard.Place) iter.Seq2[shard.Page, error] {
+func (n *named) Pages(ctx context.Context, from shard.Position) iter.Seq2[shard.Page, error] {
 	number := 0
 	n.mu.Lock()
 	for _, r := range n.rows {

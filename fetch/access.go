@@ -13,6 +13,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"sluice/fetch/decode"
 	"sluice/fetch/quota"
 	"sluice/shard"
 	"sluice/shard/failpoint"
@@ -33,7 +34,7 @@ func (c *Client) requestAccess(ctx context.Context) (*access, error) {
 	req.Header.Set("Sec-Fetch-Site", "same-origin")
 	req.AddCookie(&http.Cookie{Name: "dashboard_api_key", Value: c.config.Key.Reveal()})
 	sent := time.Now()
-	a, err := c.roundTrip(req, maxRecord, nil)
+	a, err := c.roundTrip(req, decode.MaxRecord, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"sluice/fetch/decode"
 	"sluice/fetch/quota"
 )
 
@@ -114,7 +115,7 @@ func New(config Config) (*Client, error) {
 	c := &Client{config: config, origin: origin, http: newHTTP(config, origin.Hostname()), pacer: config.Pacer}
 	c.tokens.client = c
 	c.ladder.made = config.MadeCursors
-	c.decoded.New = func() any { return newDecoder() }
+	c.decoded.New = func() any { return decode.New() }
 	c.total.Store(-1)
 	return c, nil
 }

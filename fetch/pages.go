@@ -21,7 +21,7 @@ import (
 const pieceEvents = 5000
 
 // Pages walks from a place towards the past. See shard.Source.
-func (c *Client) Pages(ctx context.Context, from shard.Place) iter.Seq2[shard.Page, error] {
+func (c *Client) Pages(ctx context.Context, from shard.Position) iter.Seq2[shard.Page, error] {
 	return func(yield func(shard.Page, error) bool) {
 		q := c.ask(from)
 		for {
@@ -69,11 +69,11 @@ func (c *Client) fetch(ctx context.Context, q *question) ([]shard.Page, error) {
 		}
 		c.count.retries.Add(1)
 		c.config.Log.Debug("page request failed, trying again", "try", try, "err", err)
-		shard.Enter(ctx, shard.Pausing)
+		shard.EnterPhase(ctx, shard.BackingOff)
 		if err := shard.Sleep(ctx, c.backoff(q, try)); err != nil {
 			return nil, err
 		}
-		shard.Enter(ctx, shard.Fetching)
+		shard.EnterPhase(ctx, shard.Fetching)
 	}
 }
 
@@ -159,9 +159,9 @@ func (c *Client) admit(ctx context.Context, q *question) (quota.Slot, *access, e
 		if q.dead() {
 			return quota.Slot{}, nil, shard.ErrCursorDead
 		}
-		shard.Enter(ctx, shard.Pacing)
+		shard.EnterPhase(ctx, shard.Pacing)
 		call, err := c.pacer.Take(ctx, usable)
-		shard.Enter(ctx, shard.Fetching)
+		shard.EnterPhase(ctx, shard.Fetching)
 		if err != nil {
 			return quota.Slot{}, nil, err
 		}

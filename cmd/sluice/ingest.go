@@ -62,7 +62,7 @@ func (p *program) ingestBy(ctx context.Context, s *settings, way func(*ingest, c
 	if err != nil {
 		return err
 	}
-	s.gate = new(shard.Gate)
+	s.pause = new(shard.Pause)
 	i := &ingest{program: p, settings: s, log: log, started: time.Now()}
 	if err := i.openBoard(); err != nil {
 		return err
@@ -138,7 +138,7 @@ func (i *ingest) open(ctx context.Context) (err error) {
 		return err
 	}
 	run := uuid.New()
-	config := sink.Config{URL: i.database.url, Job: i.settings.job, Run: run, Writers: i.writers, Gate: i.gate, Log: i.log}
+	config := sink.Config{URL: i.database.url, Job: i.settings.job, Run: run, Writers: i.writers, Pause: i.pause, Log: i.log}
 	if i.db, err = sink.Open(ctx, config); err != nil {
 		return err
 	}

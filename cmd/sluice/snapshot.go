@@ -113,7 +113,7 @@ func (i *ingest) waits(phase shard.Phase) string {
 		return fmt.Sprintf("the database, which takes no commits since %s: %v;", since.UTC().Format(time.RFC3339), err)
 	case !phase.AtSource():
 		return "the database, or for memory"
-	case phase == shard.Held:
+	case phase == shard.Paused:
 		return "you to end the pause"
 	}
 	words := "an answer of the API"

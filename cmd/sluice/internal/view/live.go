@@ -72,7 +72,7 @@ type Fetcher struct {
 func FetcherOf(s shard.Spent) Fetcher {
 	return Fetcher{
 		Seconds: s.Total().Seconds(), Reading: s.Share(shard.Fetching), Quota: s.Share(shard.Pacing),
-		Pausing: s.Share(shard.Pausing), Held: s.Share(shard.Held), Database: s.Share(shard.Queueing), Idle: s.Share(shard.Idle),
+		Pausing: s.Share(shard.BackingOff), Held: s.Share(shard.Paused), Database: s.Share(shard.Queueing), Idle: s.Share(shard.Idle),
 	}
 }
 

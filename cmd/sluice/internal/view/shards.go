@@ -84,8 +84,8 @@ func (v *View) SetShards(shards []coordinator.ShardProgress, span shard.Window) 
 
 // phases are the phases of a running shard in words.
 var phases = map[shard.Phase]string{
-	shard.Idle: "beginning", shard.Fetching: "fetching", shard.Pacing: "waiting for quota", shard.Pausing: "about to try again",
-	shard.Queueing: "waiting to write", shard.Held: "paused by you",
+	shard.Idle: "beginning", shard.Fetching: "fetching", shard.Pacing: "waiting for quota", shard.BackingOff: "about to try again",
+	shard.Queueing: "waiting to write", shard.Paused: "paused by you",
 }
 
 func shardOf(s *coordinator.ShardProgress, span shard.Window) Shard {
