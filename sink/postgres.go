@@ -7,7 +7,6 @@ import (
 	"log/slog"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"golang.org/x/sync/semaphore"
 
@@ -21,7 +20,7 @@ type Postgres struct {
 	config  Config
 	pool    *pgxpool.Pool
 	writers *semaphore.Weighted
-	waiting waiting
+	queue   waitQueue
 	outage  outage
 	disk    *fullDisk
 	log     *slog.Logger
@@ -92,17 +91,4 @@ func (p *Postgres) name() string { return p.config.applicationName() }
 // Migrate brings the tables up to date, see [migrations.Up].
 func (p *Postgres) Migrate(ctx context.Context) error {
 	return migrations.Up(ctx, p.pool.Config().ConnConfig, p.log)
-}
-
-func hasCode(err error, codes ...string) bool {
-	var pg *pgconn.PgError
-	if !errors.As(err, &pg) {
-		return false
-	}
-	for _, code := range codes {
-		if pg.Code == code {
-			return true
-		}
-	}
-	return false
 }
