@@ -94,6 +94,6 @@ func workFacts(v *view.View) (facts []page.Fact) {
 			attempts, begun = attempts+n, begun+1
 		}
 	}
-	add("attempts at shards", fmt.Sprintf("%d, %d of them retries", attempts, attempts-begun))
+	add("attempts at shards", fmt.Sprintf("%d (%d retries)", attempts, attempts-begun))
 	return facts
 }
