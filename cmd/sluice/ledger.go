@@ -4,13 +4,14 @@ import (
 	"context"
 	"fmt"
 
+	"sluice/coordinator/ledger"
 	"sluice/sink"
 )
 
 // reader is an open ledger, for the commands that look and do not run.
 type reader struct {
 	db  *sink.Postgres
-	job *sink.Job
+	job *ledger.Job
 }
 
 // openLedger opens the database of an earlier run and finds the job.

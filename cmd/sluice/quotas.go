@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"sluice/coordinator/ledger"
 	"sluice/fetch"
 	"sluice/shard"
 	"sluice/shard/failpoint"
@@ -66,7 +67,7 @@ func (t quotaTable) Settle(ctx context.Context, endpoints []shard.Endpoint, sett
 	for _, e := range endpoints {
 		names = append(names, e.String())
 	}
-	return t.db.SettleQuotas(ctx, t.source, names, func(now time.Time, rows []sink.Quota) []sink.Quota {
+	return t.db.SettleQuotas(ctx, t.source, names, func(now time.Time, rows []ledger.Quota) []ledger.Quota {
 		var states []fetch.QuotaState
 		for i, e := range endpoints {
 			states = append(states, fromTable(e, rows[i]))
@@ -78,18 +79,18 @@ func (t quotaTable) Settle(ctx context.Context, endpoints []shard.Endpoint, sett
 	})
 }
 
-func toTable(s fetch.QuotaState) sink.Quota {
-	q := sink.Quota{
+func toTable(s fetch.QuotaState) ledger.Quota {
+	q := ledger.Quota{
 		Endpoint: s.Endpoint.String(), Limit: s.Limit.N, Window: s.Limit.Window, NotBefore: s.NotBefore, Sent: s.Sent,
-		Runs: make(map[string]sink.QuotaRun, len(s.Runs)),
+		Runs: make(map[string]ledger.QuotaRun, len(s.Runs)),
 	}
 	for id, run := range s.Runs {
-		q.Runs[id] = sink.QuotaRun(run)
+		q.Runs[id] = ledger.QuotaRun(run)
 	}
 	return q
 }
 
-func fromTable(e shard.Endpoint, q sink.Quota) fetch.QuotaState {
+func fromTable(e shard.Endpoint, q ledger.Quota) fetch.QuotaState {
 	s := fetch.QuotaState{
 		Endpoint: e, Limit: fetch.Limit{N: q.Limit, Window: q.Window}, NotBefore: q.NotBefore, Sent: q.Sent,
 		Runs: make(map[string]fetch.QuotaRun, len(q.Runs)),

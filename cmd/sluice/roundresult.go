@@ -6,18 +6,18 @@ import (
 	"time"
 
 	"sluice/cmd/sluice/internal/view"
+	"sluice/coordinator/ledger"
 	"sluice/shard"
-	"sluice/sink"
 )
 
 // round is what `sluice sync --json` prints of the last round.
 type round struct {
-	Number    int        `json:"number"`
-	Start     string     `json:"start"`
-	New       int64      `json:"new_events"`
-	Late      sink.Late  `json:"late"`
-	Missing   int64      `json:"missing"`
-	Watermark *time.Time `json:"watermark,omitempty"`
+	Number    int         `json:"number"`
+	Start     string      `json:"start"`
+	New       int64       `json:"new_events"`
+	Late      ledger.Late `json:"late"`
+	Missing   int64       `json:"missing"`
+	Watermark *time.Time  `json:"watermark,omitempty"`
 }
 
 // describeRound returns the last round after the first; nil: there was none.
@@ -75,7 +75,7 @@ func (i *ingest) noteRequests(ctx context.Context) {
 }
 
 // roundsOf is rounds as others see them.
-func roundsOf(rounds []*sink.Round) (all []view.Round) {
+func roundsOf(rounds []*ledger.Round) (all []view.Round) {
 	for _, r := range rounds {
 		one := view.Round{
 			Number: r.Number, Began: r.StartedAt, From: r.Span.Start.String(), To: r.Newest.String(), Events: r.Counts.Events,

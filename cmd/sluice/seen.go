@@ -8,6 +8,7 @@ import (
 
 	"sluice/cmd/sluice/internal/view"
 	"sluice/coordinator"
+	"sluice/coordinator/ledger"
 	"sluice/fetch"
 	"sluice/shard"
 	"sluice/sink"
@@ -98,7 +99,7 @@ func (i *ingest) drawn(shards []coordinator.ShardProgress, now time.Time) shard.
 }
 
 // spanOf returns what of a round is drawn; false: it has no beginning, or there is no round.
-func spanOf(r *sink.Round) (shard.Window, bool) {
+func spanOf(r *ledger.Round) (shard.Window, bool) {
 	if r == nil || !r.Span.Start.Finite() || r.Newest <= r.Span.Start {
 		return shard.Window{}, false
 	}

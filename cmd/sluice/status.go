@@ -10,6 +10,7 @@ import (
 	"sluice/cmd/sluice/internal/terminal"
 	"sluice/cmd/sluice/internal/view"
 	"sluice/coordinator"
+	"sluice/coordinator/ledger"
 	"sluice/shard"
 	"sluice/sink"
 )
@@ -157,7 +158,7 @@ func sharesOf(s *sink.Status) []float64 {
 }
 
 // countable is the API's total where it says something: it counts all events, not those of a span.
-func countable(job *sink.Job) int64 {
+func countable(job *ledger.Job) int64 {
 	if job.Span != unbounded {
 		return 0
 	}
