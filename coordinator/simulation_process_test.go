@@ -10,6 +10,7 @@ import (
 
 	"sluice/coordinator"
 	"sluice/fetch"
+	"sluice/fetch/quota"
 	"sluice/shard"
 	"sluice/sink/audit"
 )
@@ -18,7 +19,7 @@ import (
 type process struct {
 	*simulation
 	number   int
-	pacer    *fetch.Pacer
+	pacer    *quota.Pacer
 	client   *fetch.Client
 	cancel   context.CancelCauseFunc
 	usurped  chan struct{}
@@ -37,7 +38,7 @@ func (s *simulation) start() *process {
 	config := s.scenario.pacer
 	config.Log = slog.New(slog.DiscardHandler)
 	var err error
-	if p.pacer, err = fetch.NewPacer(config); err != nil {
+	if p.pacer, err = quota.NewPacer(config); err != nil {
 		panic(err)
 	}
 	s.forgetBans()
@@ -219,7 +220,7 @@ type named struct {
 
 // Pages takes some microseconds for every page, as the real one does, and other ones for each shard: two that come back to the
 // pacer in the same moment would leave to chance who is first.
-func (n *named) Pages(ctx context.Context, from shard.Place) iter.Seq2[shard.Page, error] {
+func (n *named) Pages(ctx context.Context, from shard.Position) iter.Seq2[shard.Page, error] {
 	number := 0
 	n.mu.Lock()
 	for _, r := range n.rows {

@@ -4,14 +4,14 @@ import (
 	"context"
 	"time"
 
-	"sluice/fetch"
+	"sluice/fetch/quota"
 	"sluice/shard"
 )
 
 // quotaTable is table api_quotas as one process sees it. Its clock is an hour behind that of the processes.
 type quotaTable struct{ p *process }
 
-func (q quotaTable) Settle(_ context.Context, endpoints []shard.Endpoint, settle func(time.Time, []fetch.QuotaState) []fetch.QuotaState) error {
+func (q quotaTable) Settle(_ context.Context, endpoints []shard.Endpoint, settle func(time.Time, []quota.State) []quota.State) error {
 	s := q.p.simulation
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -21,7 +21,7 @@ func (q quotaTable) Settle(_ context.Context, endpoints []shard.Endpoint, settle
 	case s.current == q.p && time.Now().Before(s.out): // a process that starts has found the database
 		return errWire
 	}
-	var rows []fetch.QuotaState
+	var rows []quota.State
 	for _, e := range endpoints {
 		row := s.quotas[e]
 		row.Endpoint = e

@@ -14,6 +14,7 @@ import (
 	"sluice/coordinator"
 	"sluice/fetch"
 	"sluice/fetch/apisim"
+	"sluice/fetch/quota"
 	"sluice/shard"
 )
 
@@ -23,7 +24,7 @@ type scenario struct {
 	api      apisim.Config
 	caps     fetch.Capabilities
 	made     bool // cursors may be made
-	pacer    fetch.PacerConfig
+	pacer    quota.Config
 	windows  []shard.Window
 	fetchers int
 	limits   shard.Limits
@@ -131,14 +132,14 @@ func (s *scenario) drawQuotas(dice *rand.Rand) {
 	c.RetryAfter = []apisim.RetryAfter{apisim.RetryBoth, apisim.RetryHeader, apisim.RetryBody, apisim.RetryDate, apisim.RetryNone}[dice.IntN(5)]
 	switch dice.IntN(3) {
 	case 0:
-		s.pacer = fetch.PacerConfig{List: fetch.Limit{N: fetch.Unlimited}, Stream: fetch.Limit{N: fetch.Unlimited}}
+		s.pacer = quota.Config{List: quota.Limit{N: quota.Unlimited}, Stream: quota.Limit{N: quota.Unlimited}}
 	case 1:
 		c.List, c.Feed = apisim.Limit{Requests: 10, Window: time.Minute}, apisim.Limit{Requests: 50, Window: time.Minute, Hidden: true}
 	case 2:
 		c.List = apisim.Limit{Requests: 2 + dice.IntN(30), Window: between(dice, 2*time.Second, 2*time.Minute)}
 		c.Feed = apisim.Limit{Requests: 3 + dice.IntN(60), Window: between(dice, 2*time.Second, 2*time.Minute), Hidden: dice.IntN(2) == 0}
 		if dice.IntN(2) == 0 {
-			s.pacer = fetch.PacerConfig{List: fetch.Limit{N: c.List.Requests, Window: c.List.Window}, Stream: fetch.Limit{N: c.Feed.Requests, Window: c.Feed.Window}}
+			s.pacer = quota.Config{List: quota.Limit{N: c.List.Requests, Window: c.List.Window}, Stream: quota.Limit{N: c.Feed.Requests, Window: c.Feed.Window}}
 		}
 	}
 }

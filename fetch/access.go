@@ -13,6 +13,8 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"sluice/fetch/decode"
+	"sluice/fetch/quota"
 	"sluice/shard"
 	"sluice/shard/failpoint"
 )
@@ -32,7 +34,7 @@ func (c *Client) requestAccess(ctx context.Context) (*access, error) {
 	req.Header.Set("Sec-Fetch-Site", "same-origin")
 	req.AddCookie(&http.Cookie{Name: "dashboard_api_key", Value: c.config.Key.Reveal()})
 	sent := time.Now()
-	a, err := c.roundTrip(req, maxRecord, nil)
+	a, err := c.roundTrip(req, decode.MaxRecord, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -56,7 +58,7 @@ func (c *Client) accessFault(a *answer) error {
 		return err
 	}
 	if transient.After = a.retryAfter(); transient.After > c.pacer.MaxWait {
-		return tooLong(time.Now(), transient.After)
+		return quota.TooLong(time.Now(), transient.After)
 	}
 	return err
 }
@@ -91,8 +93,15 @@ func (c *Client) parseAccess(raw []byte, sent time.Time) (*access, error) {
 	expires := sent.Add(life)
 	return &access{
 		endpoint: endpoint, header: given.TokenHeader, token: Secret(given.Token), expires: expires,
-		renew: laterOf(expires.Add(-min(45*time.Second, life/5)), time.Now().Add(tokenPause)),
+		renew: later(expires.Add(-min(45*time.Second, life/5)), time.Now().Add(tokenPause)),
 	}, nil
+}
+
+func later(s, t time.Time) time.Time {
+	if t.After(s) {
+		return t
+	}
+	return s
 }
 
 // tokenLife reads how many seconds a token lives, within what can be believed. One that was dead on arrival would be asked for

@@ -11,6 +11,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"sluice/fetch/quota"
 	"sluice/shard"
 )
 
@@ -75,7 +76,7 @@ func (a *answer) retryAfter() time.Duration {
 	if err != nil {
 		now = time.Now()
 	}
-	if d, ok := ParseRetryAfter(a.header.Get("Retry-After"), now); ok {
+	if d, ok := quota.ParseRetryAfter(a.header.Get("Retry-After"), now); ok {
 		return d
 	}
 	if s := a.body().RateLimit.RetryAfter; s > 0 {
@@ -88,8 +89,8 @@ func (a *answer) retryAfter() time.Duration {
 func (a *answer) cached() bool { return a.header.Get("X-Cache") == "HIT" }
 
 // quota returns what the answer says about the endpoint's quota.
-func (a *answer) quota() Answer {
-	q := Answer{Refused: a.status == http.StatusTooManyRequests, Cached: a.cached()}
+func (a *answer) quota() quota.Answer {
+	q := quota.Answer{Refused: a.status == http.StatusTooManyRequests, Cached: a.cached()}
 	if q.Refused || a.status >= 500 {
 		q.RetryAfter = a.retryAfter()
 	}

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"sluice/fetch/decode"
 )
 
 // heapBound is what an answer may cost, whatever it is, beyond what was there before: the body's bound is 16 MiB where pages
@@ -127,7 +129,7 @@ func TestBombsCostABoundedHeap(t *testing.T) {
 			if oneReject := name == "names"; (err == nil) != oneReject || peak > heapBound {
 				t.Errorf("the heap rose by %d MiB, the error is %v", peak>>20, err)
 			}
-			if errors.Is(err, errLarge) || errors.Is(err, errMany) {
+			if errors.Is(err, errLarge) || errors.Is(err, decode.ErrTooMany) {
 				wantStuck(t, err)
 			}
 			t.Logf("the heap rose by %d MiB: %.150v", peak>>20, err)

@@ -11,6 +11,9 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"sluice/fetch/decode"
+	"sluice/fetch/quota"
 )
 
 // Config is what the client needs to know. The zero value of a field means its default.
@@ -23,7 +26,7 @@ type Config struct {
 	MaxBody     int64  // largest body within the memory budget, in bytes; default 160 MiB
 	MadeCursors bool   // a cursor may be made where nothing else leads back to a resume point
 	Require     bool   // refuse plain http to other machines
-	Pacer       *Pacer
+	Pacer       *quota.Pacer
 	Log         *slog.Logger
 
 	Transport http.RoundTripper // carries the requests; default: the network
@@ -69,7 +72,7 @@ type Client struct {
 	config  Config
 	origin  *url.URL
 	http    *http.Client
-	pacer   *Pacer
+	pacer   *quota.Pacer
 	tokens  tokens
 	ladder  ladder
 	newest  newest
@@ -112,7 +115,7 @@ func New(config Config) (*Client, error) {
 	c := &Client{config: config, origin: origin, http: newHTTP(config, origin.Hostname()), pacer: config.Pacer}
 	c.tokens.client = c
 	c.ladder.made = config.MadeCursors
-	c.decoded.New = func() any { return newDecoder() }
+	c.decoded.New = func() any { return decode.New() }
 	c.total.Store(-1)
 	return c, nil
 }

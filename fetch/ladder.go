@@ -81,7 +81,7 @@ type question struct {
 
 // ask climbs the ladder: a live cursor, a timestamp where an endpoint takes one, a made cursor, the cursor that led to the
 // page before, and the very top.
-func (c *Client) ask(from shard.Place) question {
+func (c *Client) ask(from shard.Position) question {
 	q := question{start: shard.ByCursor, vary: from.Vary, after: from.Resume}
 	caps := c.ladder.get()
 	until, bounded := from.Until()
@@ -92,8 +92,8 @@ func (c *Client) ask(from shard.Place) question {
 		q.start, q.until = shard.ByUntil, until
 	case !from.Resume.IsZero() && caps.MadeCursors:
 		q.cursor, q.made = makeCursor(from.Resume, time.Now()), true
-	case alive(from.Lead, from.LeadExpires):
-		q.cursor, q.expires = from.Lead, from.LeadExpires
+	case alive(from.Previous, from.PreviousExpires):
+		q.cursor, q.expires = from.Previous, from.PreviousExpires
 	default:
 		q.start = shard.FromTop
 	}

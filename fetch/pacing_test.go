@@ -3,6 +3,8 @@ package fetch
 import (
 	"context"
 	"fmt"
+	"log/slog"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -12,11 +14,29 @@ import (
 	"time"
 
 	"sluice/fetch/apisim"
+	"sluice/fetch/quota"
 	"sluice/shard"
 )
 
-// hidden are the true limits, to be found out. (The zero config stands for none in a world.)
-var hidden = PacerConfig{MaxWait: longestPause}
+var (
+	// allTold are the true limits, known from the start.
+	allTold = quota.Config{List: quota.Limit{N: 10, Window: time.Minute}, Stream: quota.Limit{N: 50, Window: time.Minute}}
+	// hidden are the true limits, to be found out. (The zero config stands for none in a world.)
+	hidden = quota.Config{MaxWait: 15 * time.Minute}
+)
+
+// No end of time, no end of pages, and the speed of the pacer in requests a second.
+const forever, endless, quotaSpeed = math.MaxInt64, math.MaxInt64, 5
+
+func newTestPacer(tb testing.TB, c quota.Config) *quota.Pacer {
+	tb.Helper()
+	c.Log = slog.New(slog.DiscardHandler)
+	p, err := quota.NewPacer(c)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return p
+}
 
 // The whole client under the true quotas: requests on connections, tokens that end every five minutes, cursors that
 // live for two. The pacer alone, in TestPacerUsesTheQuota, knows nothing of them.
@@ -26,7 +46,7 @@ var hidden = PacerConfig{MaxWait: longestPause}
 func TestTheClientUsesTheQuota(t *testing.T) {
 	for _, c := range []struct {
 		fetchers int
-		pacer    PacerConfig
+		pacer    quota.Config
 		refused  int64 // at most, by the stream
 	}{
 		{8, allTold, 0}, {64, allTold, 0}, {8, hidden, 1}, {64, hidden, 1},
@@ -62,7 +82,7 @@ func (w *world) readFor(d time.Duration, fetchers int) {
 	for i := range fetchers {
 		fetching.Go(func() {
 			end := shard.Instant(w.sim.Data().Event(int64((i+1)*40_000)).OrderMS * 1000)
-			_, _ = w.walkWith(ctx, shard.Place{End: end}, endless)
+			_, _ = w.walkWith(ctx, shard.Position{End: end}, endless)
 		})
 	}
 	fetching.Wait()

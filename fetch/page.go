@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"time"
 
+	"sluice/fetch/decode"
+	"sluice/fetch/quota"
 	"sluice/shard"
 	"sluice/shard/failpoint"
 )
@@ -15,15 +17,15 @@ import (
 const poisonLimit = 5
 
 // pages decodes an answer and cuts it into pages.
-func (c *Client) pages(a *answer, q *question, call Call) ([]shard.Page, error) {
-	d := c.decoded.Get().(*decoder)
-	d.most = moreRecords + c.limit(0)
-	b, err := d.page(a.raw.Bytes(), call.Endpoint)
+func (c *Client) pages(a *answer, q *question, call quota.Slot) ([]shard.Page, error) {
+	d := c.decoded.Get().(*decode.Decoder)
+	d.MaxRecords = decode.SpareRecords + c.limit(0)
+	b, err := d.Page(a.raw.Bytes(), call.Endpoint)
 	c.decoded.Put(d)
 	if err != nil {
 		return nil, unreadable(a, call.Endpoint, err)
 	}
-	if q.made && !b.follows(q.after) {
+	if q.made && !follows(b, q.after) {
 		err := errors.New("the page that came back lies elsewhere")
 		c.dropMadeCursors(err)
 		return nil, fmt.Errorf("%w: %w", shard.ErrCursorDead, err)
@@ -31,9 +33,9 @@ func (c *Client) pages(a *answer, q *question, call Call) ([]shard.Page, error) 
 	failpoint.Hit("page.decoded")
 	c.note(b, a, q)
 	whole := shard.Page{
-		Events: b.events, Rejects: b.rejects, Received: b.received(),
+		Events: b.Events, Rejects: b.Rejects, Received: b.Received(),
 		Start: q.start, Endpoint: call.Endpoint, Cached: a.cached(),
-		More: *b.envelope.more(), Cursor: b.envelope.cursor(), CursorExpires: b.envelope.expires(a.took),
+		More: b.More(), Cursor: b.Cursor(), CursorExpires: expires(b, a.took),
 		Bytes: a.raw.Len(), Took: a.took,
 	}
 	if made, ok := madeAt(whole.Cursor); ok && !whole.Cached { // of a page from the cache it is as old as the page
@@ -46,27 +48,27 @@ func (c *Client) pages(a *answer, q *question, call Call) ([]shard.Page, error) 
 // passes; a page whose records cannot be told apart, or that has far too many, would be the same again.
 func unreadable(a *answer, endpoint shard.Endpoint, err error) error {
 	err = fmt.Errorf("%s: decode a body of %d bytes: %w", endpoint, a.raw.Len(), plainly(err, a.hidden))
-	if errors.Is(err, errMany) || errors.Is(err, errUnbalanced) && bytes.Contains(a.raw.Bytes(), []byte(`"pagination"`)) {
+	if errors.Is(err, decode.ErrTooMany) || errors.Is(err, decode.ErrUnbalanced) && bytes.Contains(a.raw.Bytes(), []byte(`"pagination"`)) {
 		return &shard.StuckError{Err: err, Limit: poisonLimit}
 	}
 	return &shard.TransientError{Err: err}
 }
 
-// follows tells whether the body begins after a record, as the answer to a cursor must.
-func (b *body) follows(after shard.Key) bool {
-	return len(b.events) == 0 || after.Before(b.events[0].Key())
+// follows reports whether the page begins after a record, as the answer to a cursor must.
+func follows(b *decode.Page, after shard.Key) bool {
+	return len(b.Events) == 0 || after.Before(b.Events[0].Key())
 }
 
 // note remembers what the answer tells beside its records.
-func (c *Client) note(b *body, a *answer, q *question) {
-	if q.vary == 0 && *b.envelope.more() {
-		c.given.Store(int64(b.received()))
+func (c *Client) note(b *decode.Page, a *answer, q *question) {
+	if q.vary == 0 && b.More() {
+		c.given.Store(int64(b.Received()))
 	}
-	if p := b.envelope.Pagination; p != nil && p.Limit > 0 && int64(p.Limit) > c.granted.Load() {
-		c.granted.Store(int64(p.Limit))
+	if limit := int64(b.Limit()); limit > c.granted.Load() {
+		c.granted.Store(limit)
 	}
-	if total := b.envelope.Meta.Total; total != nil && *total >= 0 {
-		c.total.Store(*total)
+	if total, ok := b.Total(); ok {
+		c.total.Store(total)
 	}
 	if a.cached() {
 		c.count.cached.Add(1)
@@ -75,9 +77,9 @@ func (c *Client) note(b *body, a *answer, q *question) {
 		offset := date.Sub(a.at)
 		c.offset.Store(&offset)
 	}
-	for name, n := range b.unknown {
+	for name, n := range b.Unknown {
 		name = fmt.Sprintf("%.100q", a.hide(name))
-		if _, known := c.unknown.LoadOrStore(name, true); !known && c.unknowns.Add(1) <= maxUnknown {
+		if _, known := c.unknown.LoadOrStore(name, true); !known && c.unknowns.Add(1) <= decode.MaxUnknown {
 			c.config.Log.Warn("records have a field that is not stored", "field", name, "in_this_page", n)
 		} else if !known {
 			c.unknown.Delete(name) // an API that invents names must not fill the memory, or the screen
@@ -85,15 +87,14 @@ func (c *Client) note(b *body, a *answer, q *question) {
 	}
 }
 
-// expires returns when the cursor dies: so many seconds after the API said so, less what the answer took to come, because
-// nobody knows when on the way it was said.
-func (e *envelope) expires(took time.Duration) time.Time {
-	if e.Pagination == nil || e.Pagination.ExpiresInS == nil {
+// expires returns when the page's cursor dies: its life after the API made it, less the time the answer took to come, because it
+// is not known when on the way it was made. The zero time means the API does not say.
+func expires(b *decode.Page, took time.Duration) time.Time {
+	life, ok := b.CursorLife()
+	if !ok {
 		return time.Time{}
 	}
-	const longest = 24 * 3600
-	seconds := min(max(*e.Pagination.ExpiresInS, 0), longest)
-	return time.Now().Add(time.Duration(seconds*float64(time.Second)) - min(took, time.Second))
+	return time.Now().Add(life - min(took, time.Second))
 }
 
 // pieces cuts a large response into pages of at most pieceEvents events. Only the last has the cursor.

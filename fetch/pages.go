@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"time"
 
+	"sluice/fetch/quota"
 	"sluice/shard"
 	"sluice/shard/failpoint"
 )
@@ -20,7 +21,7 @@ import (
 const pieceEvents = 5000
 
 // Pages walks from a place towards the past. See shard.Source.
-func (c *Client) Pages(ctx context.Context, from shard.Place) iter.Seq2[shard.Page, error] {
+func (c *Client) Pages(ctx context.Context, from shard.Position) iter.Seq2[shard.Page, error] {
 	return func(yield func(shard.Page, error) bool) {
 		q := c.ask(from)
 		for {
@@ -68,11 +69,11 @@ func (c *Client) fetch(ctx context.Context, q *question) ([]shard.Page, error) {
 		}
 		c.count.retries.Add(1)
 		c.config.Log.Debug("page request failed, trying again", "try", try, "err", err)
-		shard.Enter(ctx, shard.Pausing)
+		shard.EnterPhase(ctx, shard.BackingOff)
 		if err := shard.Sleep(ctx, c.backoff(q, try)); err != nil {
 			return nil, err
 		}
-		shard.Enter(ctx, shard.Fetching)
+		shard.EnterPhase(ctx, shard.Fetching)
 	}
 }
 
@@ -145,7 +146,7 @@ func (c *Client) dropMadeCursors(why error) {
 }
 
 // admit waits until the question may be put to an endpoint, and takes the quota for it.
-func (c *Client) admit(ctx context.Context, q *question) (Call, *access, error) {
+func (c *Client) admit(ctx context.Context, q *question) (quota.Slot, *access, error) {
 	for {
 		caps := c.ladder.get()
 		access, streamErr := c.openStream(ctx, q, caps)
@@ -153,21 +154,21 @@ func (c *Client) admit(ctx context.Context, q *question) (Call, *access, error) 
 			return q.usable(e, caps) && (e != shard.Stream || access != nil)
 		}
 		if !usable(shard.List) && !usable(shard.Stream) {
-			return Call{}, nil, c.noDoor(q, streamErr)
+			return quota.Slot{}, nil, c.noDoor(q, streamErr)
 		}
 		if q.dead() {
-			return Call{}, nil, shard.ErrCursorDead
+			return quota.Slot{}, nil, shard.ErrCursorDead
 		}
-		shard.Enter(ctx, shard.Pacing)
+		shard.EnterPhase(ctx, shard.Pacing)
 		call, err := c.pacer.Take(ctx, usable)
-		shard.Enter(ctx, shard.Fetching)
+		shard.EnterPhase(ctx, shard.Fetching)
 		if err != nil {
-			return Call{}, nil, err
+			return quota.Slot{}, nil, err
 		}
 		switch best := c.tokens.best(); {
 		case q.dead():
 			c.pacer.Return(call)
-			return Call{}, nil, shard.ErrCursorDead
+			return quota.Slot{}, nil, shard.ErrCursorDead
 		case call.Endpoint == shard.List:
 			return call, access, nil
 		case best != nil:
@@ -206,7 +207,7 @@ func (c *Client) noDoor(q *question, streamErr error) error {
 }
 
 // send makes the request of a call and tells the pacer what came of it, exactly once.
-func (c *Client) send(ctx context.Context, q *question, call Call, access *access) (*answer, error) {
+func (c *Client) send(ctx context.Context, q *question, call quota.Slot, access *access) (*answer, error) {
 	req, err := c.request(ctx, q, call.Endpoint, access)
 	if err != nil {
 		c.pacer.Return(call)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"sluice/fetch/quota"
 	"sluice/shard"
 )
 
@@ -18,7 +19,7 @@ func (w *world) clocked() (shard.Spent, time.Duration) {
 	began := time.Now()
 	clock.Enter(shard.Idle)
 	a := shard.Attempt{
-		Source: w.Client, Sink: s, From: s.row, Budget: shard.NewBudget(1 << 30), Meter: &shard.Meter{Clock: clock}, Log: w.config.Log,
+		Source: w.Client, Sink: s, From: s.row, Budget: shard.NewBudget(1 << 30), Stats: &shard.Stats{Clock: clock}, Log: w.config.Log,
 	}
 	if err := w.said(a.Run(w.t.Context(), w.t.Context())); err != nil {
 		w.t.Fatal(err)
@@ -34,7 +35,7 @@ func TestPhasesTellQuotaFromLatency(t *testing.T) {
 		time.Sleep(latency)
 		api.ServeHTTP(w, r)
 	}
-	s := scene{answer: slow, caps: listOnly, pacer: PacerConfig{List: Limit{N: 1, Window: time.Minute}, Stream: Limit{N: Unlimited}}}
+	s := scene{answer: slow, caps: listOnly, pacer: quota.Config{List: quota.Limit{N: 1, Window: time.Minute}, Stream: quota.Limit{N: quota.Unlimited}}}
 	play(t, s, func(w *world) {
 		spent, took := w.clocked()
 		if want := time.Duration(api.asked) * latency; spent[shard.Fetching] != want {
@@ -55,8 +56,8 @@ func TestPhasesTellPauses(t *testing.T) {
 	}}
 	play(t, scene{answer: api.ServeHTTP, caps: listOnly}, func(w *world) {
 		spent, took := w.clocked()
-		if spent[shard.Pausing] == 0 || spent[shard.Pausing] != took-spent[shard.Fetching] {
-			t.Errorf("paused for %s of %s: %v", spent[shard.Pausing], took, spent)
+		if spent[shard.BackingOff] == 0 || spent[shard.BackingOff] != took-spent[shard.Fetching] {
+			t.Errorf("paused for %s of %s: %v", spent[shard.BackingOff], took, spent)
 		}
 	})
 }

@@ -3,11 +3,11 @@ package fetch
 import (
 	"errors"
 	"net/http"
-	"strings"
 	"testing"
 	"time"
 
 	"sluice/fetch/apisim"
+	"sluice/fetch/quota"
 	"sluice/shard"
 )
 
@@ -24,11 +24,11 @@ func TestARefusalForWantOfQuotaIsWaitedOut(t *testing.T) {
 
 // A cursor that dies while its walk stands in line for quota must not cost a request.
 func TestACursorThatDiesInTheLineAsksNothing(t *testing.T) {
-	pacer := PacerConfig{List: Limit{1, time.Minute}, Stream: Limit{N: Unlimited}}
+	pacer := quota.Config{List: quota.Limit{N: 1, Window: time.Minute}, Stream: quota.Limit{N: quota.Unlimited}}
 	play(t, scene{api: apisim.Config{Events: 500}, caps: listOnly, pacer: pacer}, func(w *world) {
 		page := w.must(w.walk(top, 1))[0]
 		expires := time.Now().Add(10 * time.Second)
-		_, err := w.walk(shard.Place{End: shard.Future, Cursor: page.Cursor, CursorExpires: expires}, 1)
+		_, err := w.walk(shard.Position{End: shard.Future, Cursor: page.Cursor, CursorExpires: expires}, 1)
 		if !errors.Is(err, shard.ErrCursorDead) {
 			t.Errorf("got %v", err)
 		}
@@ -59,7 +59,7 @@ func TestNoTokenDiesOnItsWay(t *testing.T) {
 		next.ServeHTTP(w, r)
 	}
 	play(t, scene{api: apisim.Config{Events: 500, TokenLife: time.Minute}, caps: both, between: slow}, func(w *world) {
-		newest := shard.Place{End: w.truth()[0].At + 1}
+		newest := shard.Position{End: w.truth()[0].At + 1}
 		for range 100 {
 			w.must(w.walk(newest, 1))
 		}
@@ -79,7 +79,7 @@ func TestAMadeCursorThatLeadsElsewhereIsNotBelieved(t *testing.T) {
 	}
 	caps := Capabilities{MadeCursors: true, PageSize: 100}
 	play(t, scene{api: apisim.Config{Events: 500}, caps: caps, between: deaf}, func(w *world) {
-		place := shard.Place{End: shard.Future, Resume: w.truth()[200]}
+		place := shard.Position{End: shard.Future, Resume: w.truth()[200]}
 		if _, err := w.walk(place, 1); !errors.Is(err, shard.ErrCursorDead) {
 			t.Errorf("got %v", err)
 		}
@@ -103,29 +103,6 @@ func TestAPageThatCannotBeToldApartIsStuck(t *testing.T) {
 			t.Errorf("%v (%#v): want a fault that fails the shard the fifth time", err, err)
 		}
 	})
-}
-
-// A record that lacks any of the columns, and one that is too large anywhere, is a reject.
-func TestNoColumnIsMadeUp(t *testing.T) {
-	for field, piece := range map[string]string{
-		"id":                 `"id":"56a349b5-7243-4e0c-9fd8-f2c1eb2a5d35",`,
-		"sessionId":          `"sessionId":"0ae5e27f-bcc5-4d99-b744-3ce64d3623a9",`,
-		"userId":             `"userId":"1f2a12b4-1bdc-463d-ba74-f6d849f5b76f",`,
-		"type":               `"type":"click",`,
-		"name":               `"name":"event_e8o287",`,
-		"timestamp":          `"timestamp":1769541612369,`,
-		"session.deviceType": `"deviceType":"tablet",`,
-		"session.browser":    `,"browser":"Edge"`,
-	} {
-		b := decode(t, page(with(piece, "")))
-		if len(b.rejects) != 1 || b.rejects[0].Reason != string(ReasonMissing) || !strings.HasPrefix(b.rejects[0].Detail, field+" ") {
-			t.Errorf("without %s: %+v", field, b.rejects)
-		}
-	}
-	large := with(`"type":"click"`, `"type":"click","more":"`+strings.Repeat("x", maxRecord)+`"`)
-	if b := decode(t, page(large)); len(b.rejects) != 1 || b.rejects[0].Reason != string(ReasonTooLarge) {
-		t.Errorf("a record of %d bytes is taken", len(large))
-	}
 }
 
 func TestRequireTLS(t *testing.T) {

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"unicode"
+
+	"sluice/fetch/quota"
 )
 
 // unrepeatable is the body of a request that must go out once: it is empty, but net/http cannot know how to read it again.
@@ -23,8 +25,8 @@ func (unrepeatable) Close() error             { return nil }
 
 // wire watches the request of a call on its way, and tells the pacer what became of it.
 type wire struct {
-	pacer   *Pacer
-	call    Call
+	pacer   *quota.Pacer
+	call    quota.Slot
 	waiting atomic.Bool // for a connection
 }
 
@@ -51,7 +53,7 @@ func (w *wire) failed() {
 	if w.waiting.Load() {
 		w.pacer.Return(w.call)
 	} else {
-		w.pacer.Observe(w.call, Answer{})
+		w.pacer.Observe(w.call, quota.Answer{})
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"sluice/fetch/apisim"
+	"sluice/fetch/quota"
 	"sluice/shard"
 )
 
@@ -42,12 +43,12 @@ type scene struct {
 	listen  func(net.Conn)                                                  // instead of a server of HTTP
 	between func(next http.Handler, w http.ResponseWriter, r *http.Request) // before the simulator
 	client  Config
-	pacer   PacerConfig // zero: neither endpoint is limited, and both are known to be
+	pacer   quota.Config // zero: neither endpoint is limited, and both are known to be
 	caps    Capabilities
 }
 
 var (
-	unlimited = PacerConfig{List: Limit{N: Unlimited}, Stream: Limit{N: Unlimited}}
+	unlimited = quota.Config{List: quota.Limit{N: quota.Unlimited}, Stream: quota.Limit{N: quota.Unlimited}}
 
 	listOnly = Capabilities{PageSize: 100}
 	both     = Capabilities{StreamAccess: true, UntilStream: true, PageSize: 100}
@@ -75,7 +76,7 @@ func newWorld(t *testing.T, s scene) *world {
 	default:
 		go w.pipe.serveHTTP(w.watch(w.simulator(s)))
 	}
-	if s.pacer == (PacerConfig{}) {
+	if s.pacer == (quota.Config{}) {
 		s.pacer = unlimited
 	}
 	log := slog.New(slog.NewTextHandler(w.text, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -120,9 +121,9 @@ func (w *world) end() {
 	w.pipe.close()
 	time.Sleep(time.Minute) // a server that writes slowly finds out that nobody listens
 	w.text.check(w.t)
-	for _, q := range w.pacer.quotas {
-		if q.flying != 0 {
-			w.t.Errorf("%s: %d calls were neither observed nor returned", q.endpoint, q.flying)
+	for _, q := range w.pacer.Status() {
+		if q.InFlight != 0 {
+			w.t.Errorf("%s: %d calls were neither observed nor returned", q.Endpoint, q.InFlight)
 		}
 	}
 }
@@ -136,11 +137,11 @@ func (w *world) said(err error) error {
 }
 
 // walk reads pages from a place until the iterator ends, and at most so many.
-func (w *world) walk(from shard.Place, most int) (pages []shard.Page, err error) {
+func (w *world) walk(from shard.Position, most int) (pages []shard.Page, err error) {
 	return w.walkWith(w.t.Context(), from, most)
 }
 
-func (w *world) walkWith(ctx context.Context, from shard.Place, most int) (pages []shard.Page, err error) {
+func (w *world) walkWith(ctx context.Context, from shard.Position, most int) (pages []shard.Page, err error) {
 	for page, err := range w.Pages(ctx, from) {
 		if err != nil {
 			return pages, w.said(err)
@@ -154,7 +155,7 @@ func (w *world) walkWith(ctx context.Context, from shard.Place, most int) (pages
 
 // ask reads one page from the top.
 func (w *world) ask() (shard.Page, error) {
-	pages, err := w.walk(shard.Place{End: shard.Future}, 1)
+	pages, err := w.walk(shard.Position{End: shard.Future}, 1)
 	if err != nil || len(pages) == 0 {
 		return shard.Page{}, err
 	}

@@ -12,7 +12,7 @@ import (
 
 	"sluice/coordinator/ledger"
 	"sluice/shard"
-	"sluice/sink/embedpg"
+	"sluice/sink/pgtest"
 )
 
 // bench is a fresh migrated database with one job of one window, opened by one run.
@@ -32,7 +32,7 @@ func open(tb testing.TB, url string) *Postgres {
 
 func newBench(tb testing.TB, windows ...shard.Window) *bench {
 	tb.Helper()
-	return newBenchAt(tb, embedpg.Test(tb), windows...)
+	return newBenchAt(tb, pgtest.Database(tb), windows...)
 }
 
 func newBenchAt(tb testing.TB, url string, windows ...shard.Window) *bench {

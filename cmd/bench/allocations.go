@@ -15,6 +15,7 @@ import (
 	"sluice/coordinator"
 	"sluice/coordinator/ledger"
 	"sluice/fetch"
+	"sluice/fetch/quota"
 	"sluice/shard"
 	"sluice/sink"
 )
@@ -86,8 +87,8 @@ func allocations(ctx context.Context, p place, stdout io.Writer) error {
 }
 
 func newClient(p place, log *slog.Logger) (*fetch.Client, error) {
-	none := fetch.Limit{N: fetch.Unlimited}
-	pacer, err := fetch.NewPacer(fetch.PacerConfig{List: none, Stream: none, MaxWait: time.Minute, Log: log})
+	none := quota.Limit{N: quota.Unlimited}
+	pacer, err := quota.NewPacer(quota.Config{List: none, Stream: none, MaxWait: time.Minute, Log: log})
 	if err != nil {
 		return nil, err
 	}

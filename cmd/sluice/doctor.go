@@ -11,6 +11,7 @@ import (
 
 	"sluice/cmd/sluice/internal/terminal"
 	"sluice/fetch"
+	"sluice/fetch/quota"
 	"sluice/sink"
 	"sluice/sink/doctor"
 )
@@ -93,7 +94,7 @@ func (p *program) examineAPI(ctx context.Context, s *settings) []doctor.Finding 
 	return describeAPI(client, pacer, found, time.Since(began))
 }
 
-func describeAPI(client *fetch.Client, pacer *fetch.Pacer, found fetch.Survey, took time.Duration) []doctor.Finding {
+func describeAPI(client *fetch.Client, pacer *quota.Pacer, found fetch.Survey, took time.Duration) []doctor.Finding {
 	caps := client.Capabilities()
 	findings := []doctor.Finding{
 		{Name: "api", Level: doctor.OK, Detail: fmt.Sprintf("%d events, newest %s; %d requests in %s (the key's life may have begun with them)",

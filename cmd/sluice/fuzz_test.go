@@ -17,11 +17,11 @@ import (
 	"github.com/spf13/pflag"
 
 	"sluice/coordinator/ledger"
-	"sluice/fetch"
+	"sluice/fetch/decode"
 	"sluice/fetch/hostile"
 	"sluice/shard"
 	"sluice/sink"
-	"sluice/sink/embedpg"
+	"sluice/sink/pgtest"
 )
 
 // tried reads one setting, as a flag or from the environment, beside two that are there.
@@ -157,7 +157,7 @@ func FuzzReplay(f *testing.F) {
 				t.Errorf("%q can be decoded, and the table refuses it: %s", raw, fate.Detail)
 			}
 		}
-		_, reject := fetch.DecodeRecord(raw)
+		_, reject := decode.Record(raw)
 		if sound := all.over()+all.Before == 1; len(all.Left) > 1 || sound && letter.ReplayedAt.IsZero() && reject != nil {
 			t.Errorf("%q: %+v, %+v", raw, all, reject)
 		}
@@ -181,7 +181,7 @@ func newLetterbox(f *testing.F) *letterbox {
 			f.Fatal(err)
 		}
 	}
-	db, err := sink.Open(f.Context(), sink.Config{URL: embedpg.Test(f), Job: "fuzz", Run: uuid.New(), Log: slog.New(slog.DiscardHandler)})
+	db, err := sink.Open(f.Context(), sink.Config{URL: pgtest.Database(f), Job: "fuzz", Run: uuid.New(), Log: slog.New(slog.DiscardHandler)})
 	ok(err)
 	f.Cleanup(db.Close)
 	ok(db.Migrate(f.Context()))

@@ -10,9 +10,6 @@ import (
 	"sluice/cmd/sluice/internal/view"
 )
 
-// youPaused is what holds a run back that its operator has paused.
-const youPaused = "you paused it"
-
 // holdable lets SIGUSR1 pause the run and go on with it. It also says when the run is stopped by Ctrl-Z, and when it goes on (fg):
 // a process that is stopped says nothing.
 func (i *ingest) holdable() (release func()) {
@@ -50,7 +47,7 @@ func (i *ingest) obey(signals <-chan os.Signal) {
 				stopped = time.Time{}
 			}
 		case <-tick.C:
-			if _, paused := i.gate.Shut(); paused {
+			if _, paused := i.pause.Paused(); paused {
 				i.showPause()
 			}
 		}
@@ -59,8 +56,8 @@ func (i *ingest) obey(signals <-chan os.Signal) {
 
 // turn shuts the gate or opens it.
 func (i *ingest) turn() {
-	since, _ := i.gate.Shut()
-	if i.gate.Turn() {
+	since, _ := i.pause.Paused()
+	if i.pause.Toggle() {
 		i.log.Warn("paused by you: nothing new is asked for, what is under way is committed", "to_go_on", goOn(), "to_stop", "SIGTERM")
 	} else {
 		i.log.Warn("the pause is over, the run goes on", "paused_for", time.Since(since).Round(time.Second))
@@ -70,7 +67,7 @@ func (i *ingest) turn() {
 
 // showPause shows what was seen last, with the pause or without: who looks shall not wait for the next step of the run.
 func (i *ingest) showPause() {
-	if !i.watched() {
+	if !i.published() {
 		return
 	}
 	v, _ := i.board.View()
@@ -78,7 +75,7 @@ func (i *ingest) showPause() {
 		return
 	}
 	v.At = time.Now()
-	i.seenPause(&v)
+	i.setPause(&v)
 	i.board.Publish(v)
 }
 
@@ -106,22 +103,13 @@ func goOn() string {
 	return fmt.Sprintf("kill -USR1 %d", os.Getpid())
 }
 
-// pauseWords say that the run is paused, and how to go on; empty: it is not.
-func (i *ingest) pauseWords() string {
-	since, paused := i.gate.Shut()
-	if !paused {
-		return ""
-	}
-	return fmt.Sprintf("paused by you for %s (%s goes on)", view.Short(time.Since(since)), goOn())
-}
-
-// seenPause puts the pause into what others see.
-func (i *ingest) seenPause(v *view.View) {
+// setPause puts the pause on v, or takes it off.
+func (i *ingest) setPause(v *view.View) {
 	v.Paused, v.GoOn = nil, ""
-	if v.Limit == youPaused {
+	if v.Limit == view.YouPaused {
 		v.Limit = ""
 	}
-	if since, paused := i.gate.Shut(); paused {
-		v.Paused, v.GoOn, v.Limit = &since, goOn(), youPaused
+	if since, paused := i.pause.Paused(); paused {
+		v.Paused, v.GoOn, v.Limit = &since, goOn(), view.YouPaused
 	}
 }

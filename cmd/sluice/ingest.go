@@ -15,6 +15,7 @@ import (
 	"sluice/coordinator"
 	"sluice/coordinator/ledger"
 	"sluice/fetch"
+	"sluice/fetch/quota"
 	"sluice/shard"
 	"sluice/shard/failpoint"
 	"sluice/sink"
@@ -30,7 +31,7 @@ type ingest struct {
 	db       *sink.Postgres
 	lock     ledger.Lock
 	client   *fetch.Client
-	pacer    *fetch.Pacer
+	pacer    *quota.Pacer
 	job      *ledger.Job
 	started  time.Time
 	round    *ledger.Round // after the first one that is worked on, or was last
@@ -61,12 +62,12 @@ func (p *program) ingestBy(ctx context.Context, s *settings, way func(*ingest, c
 	if err != nil {
 		return err
 	}
-	s.gate = new(shard.Gate)
+	s.pause = new(shard.Pause)
 	i := &ingest{program: p, settings: s, log: log, started: time.Now()}
-	if err := i.beWatched(); err != nil {
+	if err := i.openBoard(); err != nil {
 		return err
 	}
-	if i.watched() {
+	if i.published() {
 		i.log = slog.New(i.board.Watch(log.Handler()))
 	}
 	defer i.holdable()()
@@ -79,7 +80,7 @@ func (p *program) ingestBy(ctx context.Context, s *settings, way func(*ingest, c
 		return err
 	}
 	r := i.notStarted(err)
-	i.notBegun(r)
+	i.publishEnd(r, nil)
 	if s.json { // a script gets its one JSON document however the run ended
 		err = errors.Join(err, writeLine(p.stdout, r))
 	}
@@ -135,7 +136,7 @@ func (i *ingest) open(ctx context.Context) (err error) {
 		return err
 	}
 	run := uuid.New()
-	config := sink.Config{URL: i.database.url, Job: i.settings.job, Run: run, Writers: i.writers, Gate: i.gate, Log: i.log}
+	config := sink.Config{URL: i.database.url, Job: i.settings.job, Run: run, Writers: i.writers, Pause: i.pause, Log: i.log}
 	if i.db, err = sink.Open(ctx, config); err != nil {
 		return err
 	}

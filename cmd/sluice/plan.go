@@ -10,6 +10,7 @@ import (
 	"sluice/cmd/sluice/internal/terminal"
 	"sluice/cmd/sluice/internal/view"
 	"sluice/fetch"
+	"sluice/fetch/quota"
 	"sluice/shard"
 )
 
@@ -113,7 +114,7 @@ func describe(name string, found fetch.Survey, windows []shard.Window, caps fetc
 }
 
 // minutes returns how long so many requests take at the quotas known; 0 if they are not.
-func minutes(pages int64, quotas []fetch.QuotaStatus) float64 {
+func minutes(pages int64, quotas []quota.Status) float64 {
 	perMinute := 0.0
 	for _, q := range quotas {
 		if q.Limit.N > 0 && q.Limit.Window > 0 {

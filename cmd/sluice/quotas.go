@@ -7,7 +7,7 @@ import (
 	"github.com/google/uuid"
 
 	"sluice/coordinator/ledger"
-	"sluice/fetch"
+	"sluice/fetch/quota"
 	"sluice/shard"
 	"sluice/shard/failpoint"
 	"sluice/sink"
@@ -52,7 +52,7 @@ func lastWrite(ctx context.Context) (context.Context, context.CancelFunc) {
 }
 
 // joinQuotas lets the pacer begin with what earlier commands wrote down, and spend the same as those that run beside it.
-func joinQuotas(ctx context.Context, db *sink.Postgres, source string, pacer *fetch.Pacer) error {
+func joinQuotas(ctx context.Context, db *sink.Postgres, source string, pacer *quota.Pacer) error {
 	return pacer.Join(ctx, quotaTable{db, source}, uuid.NewString())
 }
 
@@ -62,13 +62,13 @@ type quotaTable struct {
 	source string
 }
 
-func (t quotaTable) Settle(ctx context.Context, endpoints []shard.Endpoint, settle func(time.Time, []fetch.QuotaState) []fetch.QuotaState) error {
+func (t quotaTable) Settle(ctx context.Context, endpoints []shard.Endpoint, settle func(time.Time, []quota.State) []quota.State) error {
 	var names []string
 	for _, e := range endpoints {
 		names = append(names, e.String())
 	}
 	return t.db.SettleQuotas(ctx, t.source, names, func(now time.Time, rows []ledger.Quota) []ledger.Quota {
-		var states []fetch.QuotaState
+		var states []quota.State
 		for i, e := range endpoints {
 			states = append(states, fromTable(e, rows[i]))
 		}
@@ -79,7 +79,7 @@ func (t quotaTable) Settle(ctx context.Context, endpoints []shard.Endpoint, sett
 	})
 }
 
-func toTable(s fetch.QuotaState) ledger.Quota {
+func toTable(s quota.State) ledger.Quota {
 	q := ledger.Quota{
 		Endpoint: s.Endpoint.String(), Limit: s.Limit.N, Window: s.Limit.Window, NotBefore: s.NotBefore, Sent: s.Sent,
 		Runs: make(map[string]ledger.QuotaRun, len(s.Runs)),
@@ -90,13 +90,13 @@ func toTable(s fetch.QuotaState) ledger.Quota {
 	return q
 }
 
-func fromTable(e shard.Endpoint, q ledger.Quota) fetch.QuotaState {
-	s := fetch.QuotaState{
-		Endpoint: e, Limit: fetch.Limit{N: q.Limit, Window: q.Window}, NotBefore: q.NotBefore, Sent: q.Sent,
-		Runs: make(map[string]fetch.QuotaRun, len(q.Runs)),
+func fromTable(e shard.Endpoint, q ledger.Quota) quota.State {
+	s := quota.State{
+		Endpoint: e, Limit: quota.Limit{N: q.Limit, Window: q.Window}, NotBefore: q.NotBefore, Sent: q.Sent,
+		Runs: make(map[string]quota.Run, len(q.Runs)),
 	}
 	for id, run := range q.Runs {
-		s.Runs[id] = fetch.QuotaRun(run)
+		s.Runs[id] = quota.Run(run)
 	}
 	return s
 }

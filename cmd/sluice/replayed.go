@@ -6,7 +6,7 @@ import (
 
 	"sluice/cmd/sluice/internal/view"
 	"sluice/coordinator/ledger"
-	"sluice/fetch"
+	"sluice/fetch/decode"
 )
 
 // replayed is what `sluice dead-letters replay --json` prints.
@@ -47,7 +47,7 @@ func (all *replayed) decode(letters []ledger.DeadLetter) (retries []ledger.Retry
 			all.count(ledger.Fate{ID: d.ID, Outcome: ledger.Before})
 			continue
 		}
-		e, reject := fetch.DecodeRecord(raw)
+		e, reject := decode.Record(raw)
 		switch {
 		case !isMended && d.RawBytes > int64(len(raw)):
 			all.leave(d.ID, d.Reason, fmt.Sprintf("of its %d bytes only the first %d were kept: --from-file takes a smaller record", d.RawBytes, len(raw)))

@@ -76,7 +76,7 @@ func (i *ingest) beginRound(ctx context.Context, last *ledger.Round, latest *fet
 	}
 	gap := coordinator.Gap{
 		Span: span, Lookback: i.lookback, New: -1,
-		Page: coordinator.Sample{From: latest.Oldest, To: latest.Newest, Events: latest.Events},
+		Page: shard.Sample{From: latest.Oldest, To: latest.Newest, Events: latest.Events},
 	}
 	if latest.Total >= 0 && last.APITotal > 0 {
 		gap.New = max(0, latest.Total-last.APITotal)

@@ -12,6 +12,7 @@ import (
 
 	"sluice/coordinator"
 	"sluice/fetch"
+	"sluice/fetch/quota"
 	"sluice/shard"
 	"sluice/sink"
 )
@@ -94,7 +95,7 @@ type settings struct {
 	lookback, safetyLag, every      time.Duration
 
 	flags *pflag.FlagSet
-	gate  *shard.Gate // the operator's: shut while the run is paused; nil where nobody can pause it
+	pause *shard.Pause // the operator's: shut while the run is paused; nil where nobody can pause it
 }
 
 // given tells whether a flag was set, on the command line or in the environment.
@@ -249,10 +250,10 @@ func (i *instantFlag) Set(s string) error {
 func (i *instantFlag) Type() string { return "time" }
 
 // limitFlag is a known limit of an endpoint.
-type limitFlag struct{ fetch.Limit }
+type limitFlag struct{ quota.Limit }
 
 func (l *limitFlag) String() string {
-	if l.Limit == (fetch.Limit{}) {
+	if l.Limit == (quota.Limit{}) {
 		return ""
 	}
 	return l.Limit.String()
@@ -260,7 +261,7 @@ func (l *limitFlag) String() string {
 
 // Set reads a limit such as 50/60s, or none.
 func (l *limitFlag) Set(s string) (err error) {
-	l.Limit, err = fetch.ParseLimit(s)
+	l.Limit, err = quota.ParseLimit(s)
 	return err
 }
 

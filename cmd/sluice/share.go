@@ -4,13 +4,13 @@ import (
 	"context"
 	"log/slog"
 
-	"sluice/fetch"
+	"sluice/fetch/quota"
 	"sluice/sink"
 )
 
 // share lets a command that only looks at the API spend the quota that runs know of, and know of what it spends: the pacer
 // begins with what is in the table, and the returned function writes it back. A database without the table has nothing to tell.
-func (p *program) share(ctx context.Context, db *sink.Postgres, source string, pacer *fetch.Pacer) (save func()) {
+func (p *program) share(ctx context.Context, db *sink.Postgres, source string, pacer *quota.Pacer) (save func()) {
 	if joinQuotas(ctx, db, source, pacer) != nil {
 		return func() {}
 	}
@@ -22,7 +22,7 @@ func (p *program) share(ctx context.Context, db *sink.Postgres, source string, p
 }
 
 // shareIfAny does the same where there is a database that answers, and makes or starts none.
-func (p *program) shareIfAny(ctx context.Context, source string, pacer *fetch.Pacer, log *slog.Logger) (save func()) {
+func (p *program) shareIfAny(ctx context.Context, source string, pacer *quota.Pacer, log *slog.Logger) (save func()) {
 	url := p.runningURL(ctx)
 	if url == "" {
 		return func() {}

@@ -12,8 +12,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"sluice/fetch"
 	"sluice/fetch/apisim"
+	"sluice/fetch/quota"
 )
 
 // simulateSettings are those of `sluice simulate`: the simulator's own, one flag for each that people vary.
@@ -157,7 +157,7 @@ func (s *simulateSettings) merge(flags *pflag.FlagSet) (apisim.Config, error) {
 }
 
 // asLimit turns a limit of the client's kind into one of the simulator's.
-func asLimit(l fetch.Limit, hidden bool) apisim.Limit {
+func asLimit(l quota.Limit, hidden bool) apisim.Limit {
 	if l.N <= 0 {
 		return apisim.Limit{}
 	}
@@ -165,11 +165,11 @@ func asLimit(l fetch.Limit, hidden bool) apisim.Limit {
 }
 
 // simulated turns a limit of the simulator into one that the client is told.
-func simulated(l apisim.Limit) fetch.Limit {
+func simulated(l apisim.Limit) quota.Limit {
 	if l.Requests == 0 {
-		return fetch.Limit{N: fetch.Unlimited}
+		return quota.Limit{N: quota.Unlimited}
 	}
-	return fetch.Limit{N: l.Requests, Window: l.Window}
+	return quota.Limit{N: l.Requests, Window: l.Window}
 }
 
 func (p *program) simulate(cmd *cobra.Command, s *simulateSettings) error {

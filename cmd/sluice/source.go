@@ -17,6 +17,7 @@ import (
 	"sluice/cmd/sluice/internal/view"
 	"sluice/fetch"
 	"sluice/fetch/apisim"
+	"sluice/fetch/quota"
 	"sluice/sink"
 )
 
@@ -118,7 +119,7 @@ func (s *source) stop() {
 }
 
 // knownLimits are those of the demo, whose scaled windows need no learning; other sources have those that were given.
-func (s *source) knownLimits(given *settings) (list, stream fetch.Limit) {
+func (s *source) knownLimits(given *settings) (list, stream quota.Limit) {
 	list, stream = given.listLimit.Limit, given.streamLimit.Limit
 	if s.demo == nil || s.demo.settings.profile == "challenge" {
 		return list, stream
@@ -127,9 +128,9 @@ func (s *source) knownLimits(given *settings) (list, stream fetch.Limit) {
 }
 
 // newClient makes the client of a source, and the pacer under it.
-func (p *program) newClient(s *settings, src source, log *slog.Logger) (*fetch.Pacer, *fetch.Client, error) {
+func (p *program) newClient(s *settings, src source, log *slog.Logger) (*quota.Pacer, *fetch.Client, error) {
 	list, stream := src.knownLimits(s)
-	pacer, err := fetch.NewPacer(fetch.PacerConfig{List: list, Stream: stream, MaxWait: s.maxWait, Gate: s.gate, Log: log})
+	pacer, err := quota.NewPacer(quota.Config{List: list, Stream: stream, MaxWait: s.maxWait, Pause: s.pause, Log: log})
 	if err != nil {
 		return nil, nil, err
 	}

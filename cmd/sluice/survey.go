@@ -42,9 +42,5 @@ func survey(ctx context.Context, client *fetch.Client, s *settings) (fetch.Surve
 	if err != nil {
 		return found, nil, err
 	}
-	samples := make([]coordinator.Sample, 0, len(found.Samples))
-	for _, seen := range found.Samples {
-		samples = append(samples, coordinator.Sample(seen))
-	}
-	return found, coordinator.Plan(s.span(), found.Oldest, found.Newest, s.shards, samples...), nil
+	return found, coordinator.Plan(s.span(), found.Oldest, found.Newest, s.shards, found.Samples...), nil
 }

@@ -1,0 +1,246 @@
+package quota
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"sluice/shard"
+)
+
+// onePerMinute lets one request a minute through at each endpoint.
+var onePerMinute = Config{List: Limit{1, time.Minute}, Stream: Limit{1, time.Minute}}
+
+// slot is when the next request may follow one at a limit of one per minute.
+const slot = time.Minute + time.Minute/marginShare
+
+func onlyList(e shard.Endpoint) bool   { return e == shard.List }
+func onlyStream(e shard.Endpoint) bool { return e == shard.Stream }
+
+func takeCall(t *testing.T, p *Pacer, usable func(shard.Endpoint) bool) Slot {
+	t.Helper()
+	c, err := p.Take(t.Context(), usable)
+	if err != nil {
+		t.Errorf("Take: %v", err) // not Fatal: some callers are goroutines
+	}
+	return c
+}
+
+func TestTakePrefersTheList(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, start := newTestPacer(t, onePerMinute), time.Now()
+		for i, want := range []struct {
+			endpoint shard.Endpoint
+			at       time.Duration
+		}{{shard.List, 0}, {shard.Stream, 0}, {shard.List, slot}, {shard.Stream, slot}} {
+			c := takeCall(t, p, simBoth)
+			if c.Endpoint != want.endpoint || c.At.Sub(start) != want.at {
+				t.Errorf("call %d: %s after %v, want %s after %v", i, c.Endpoint, c.At.Sub(start), want.endpoint, want.at)
+			}
+			p.Observe(c, Answer{})
+		}
+	})
+}
+
+func TestTakeWithoutAnEndpoint(t *testing.T) {
+	p := newTestPacer(t, Config{})
+	if _, err := p.Take(t.Context(), func(shard.Endpoint) bool { return false }); !errors.Is(err, ErrNoEndpoint) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestCancelledTakeTakesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, start := newTestPacer(t, onePerMinute), time.Now()
+		p.Observe(takeCall(t, p, onlyList), Answer{})
+		stopped := errors.New("stopped by a test")
+		ctx, cancel := context.WithCancelCause(t.Context())
+		time.AfterFunc(10*time.Second, func() { cancel(stopped) })
+		if _, err := p.Take(ctx, onlyList); !errors.Is(err, stopped) || time.Since(start) != 10*time.Second {
+			t.Errorf("got %v after %v, want the cause at once", err, time.Since(start))
+		}
+		if _, err := p.Take(ctx, onlyStream); !errors.Is(err, stopped) { // free, but nobody is there to use it
+			t.Errorf("got %v, want the cause", err)
+		}
+		if s := p.Status(); s[0].Recent != 1 || s[1].Recent != 0 || s[0].Waiting != 0 {
+			t.Errorf("%+v, want one request on the list and nobody waiting", s)
+		}
+		if c := takeCall(t, p, onlyList); c.At.Sub(start) != slot {
+			t.Errorf("next call after %v, want %v", c.At.Sub(start), slot)
+		}
+	})
+}
+
+func TestReturnFreesTheSlotAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, start := newTestPacer(t, onePerMinute), time.Now()
+		c := takeCall(t, p, onlyList)
+		time.AfterFunc(5*time.Second, func() { p.Return(c) })
+		if next := takeCall(t, p, onlyList); next.At.Sub(start) != 5*time.Second {
+			t.Errorf("next call after %v, want 5s", next.At.Sub(start))
+		}
+		p.Return(c) // a second time is nothing, neither is an answer now
+		p.Observe(c, Answer{Refused: true})
+		if s := p.Status()[0]; s.Recent != 1 || s.Refusals != 0 {
+			t.Errorf("%+v, want one request and no refusal", s)
+		}
+	})
+}
+
+// Who waits for the reply to a single request must not wait for one that was never sent.
+func TestReturnEndsTheWaitForAReply(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, start := newTestPacer(t, Config{}), time.Now()
+		c := takeCall(t, p, onlyList)
+		time.AfterFunc(5*time.Second, func() { p.Return(c) })
+		if next := takeCall(t, p, onlyList); next.At.Sub(start) != 5*time.Second {
+			t.Errorf("next call after %v, want 5s", next.At.Sub(start))
+		}
+	})
+}
+
+// The first request on the list goes alone: its reply tells the limit. Three replies that tell nothing are enough to
+// give up.
+func TestListIsAskedOneByOneUntilItsLimitIsKnown(t *testing.T) {
+	for _, headers := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			p, start := newTestPacer(t, Config{}), time.Now()
+			var at []time.Duration
+			for range 5 {
+				c := takeCall(t, p, onlyList)
+				at = append(at, c.At.Sub(start))
+				time.AfterFunc(3*time.Second, func() {
+					a := Answer{}
+					if headers {
+						a = Answer{Limit: 10, Remaining: 9, Reset: time.Minute}
+					}
+					p.Observe(c, a)
+				})
+			}
+			alone := 3
+			if headers {
+				alone = 1
+			}
+			for i := 1; i < len(at); i++ {
+				if gap := at[i] - at[i-1]; (gap == 3*time.Second) != (i <= alone) {
+					t.Errorf("headers %v: call %d came %v after the one before", headers, i, gap)
+				}
+			}
+			time.Sleep(time.Minute)
+		})
+	}
+}
+
+func TestRetryAfterBeyondMaxWaitEndsTheRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, start := newTestPacer(t, onePerMinute), time.Now()
+		stopped := make(chan error)
+		first := takeCall(t, p, onlyStream)
+		go func() {
+			_, err := p.Take(t.Context(), onlyStream)
+			stopped <- err
+		}()
+		synctest.Wait()
+		p.Observe(first, Answer{Refused: true, RetryAfter: time.Hour})
+
+		var stop *shard.StopError
+		if err := <-stopped; !errors.As(err, &stop) || stop.Reason != shard.WaitTooLong {
+			t.Fatalf("got %v, want a StopError for a wait that is too long", err)
+		}
+		back := start.Add(time.Hour).Format(time.RFC3339)
+		if !strings.Contains(stop.Error(), back) || !strings.Contains(stop.Hint, back) {
+			t.Errorf("%q, %q: do not say to come back at %s", stop.Error(), stop.Hint, back)
+		}
+		if c := takeCall(t, p, simBoth); c.Endpoint != shard.List {
+			t.Errorf("%s, want the list, which goes on alone", c.Endpoint)
+		}
+		if s := kept(t, p)[1]; !s.NotBefore.Equal(start.Add(time.Hour)) {
+			t.Errorf("the next run would start at %v, want %v", s.NotBefore, start.Add(time.Hour))
+		}
+		time.Sleep(46 * time.Minute) // what is left is below MaxWait
+		if c := takeCall(t, p, onlyStream); c.At.Sub(start) != time.Hour {
+			t.Errorf("next call after %v, want %v", c.At.Sub(start), time.Hour)
+		}
+	})
+}
+
+// The same for a window that is so long: waiting it out is not for a run to do.
+func TestLongWindowEndsTheRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newTestPacer(t, Config{Stream: Limit{1, time.Hour}})
+		p.Observe(takeCall(t, p, onlyStream), Answer{})
+		var stop *shard.StopError
+		if _, err := p.Take(t.Context(), onlyStream); !errors.As(err, &stop) {
+			t.Errorf("got %v, want a StopError", err)
+		}
+	})
+}
+
+func TestPauseHoldsForEverybody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, start := newTestPacer(t, Config{Stream: Limit{100, time.Minute}}), time.Now()
+		refused := takeCall(t, p, onlyStream)
+		p.Observe(refused, Answer{Refused: true, RetryAfter: 30 * time.Second})
+		var mu sync.Mutex
+		var at []time.Duration
+		var callers sync.WaitGroup
+		for range 64 {
+			callers.Go(func() {
+				c := takeCall(t, p, onlyStream)
+				mu.Lock()
+				at = append(at, c.At.Sub(start))
+				mu.Unlock()
+				time.Sleep(3 * time.Second)
+				p.Observe(c, Answer{})
+			})
+		}
+		callers.Wait()
+		slices.Sort(at)
+		if at[0] < 30*time.Second || at[1]-at[0] < 3*time.Second {
+			t.Errorf("first calls at %v, want none before 30s and the second after the first's reply", at[:3])
+		}
+	})
+}
+
+func TestSentCountsFromTheMomentOfWriting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, start := newTestPacer(t, Config{List: Limit{1, time.Minute}}), time.Now()
+		c := takeCall(t, p, onlyList)
+		time.Sleep(2 * time.Second) // to connect
+		p.Sent(c)
+		time.Sleep(time.Second)
+		p.Observe(c, Answer{})
+		if next := takeCall(t, p, onlyList); next.At.Sub(start) != 2*time.Second+slot {
+			t.Errorf("next call after %v, want %v", next.At.Sub(start), 2*time.Second+slot)
+		}
+	})
+}
+
+func TestFreeAnswersLeaveTheQuotaAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newTestPacer(t, onePerMinute)
+		for range 5 {
+			p.Observe(takeCall(t, p, onlyStream), Answer{Free: true})
+		}
+		if s := p.Status()[1]; s.Recent != 0 {
+			t.Errorf("%d requests counted, want 0", s.Recent)
+		}
+	})
+}
+
+func TestPacerConfigIsChecked(t *testing.T) {
+	_, err := NewPacer(Config{List: Limit{10, time.Millisecond}, Stream: Limit{N: -2}, MaxWait: -time.Second})
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for _, field := range []string{"Config.List", "Config.Stream", "Config.MaxWait"} {
+		if !strings.Contains(err.Error(), field) {
+			t.Errorf("%q does not name %s", err, field)
+		}
+	}
+}
