@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 
+	"sluice/coordinator/ledger"
 	"sluice/shard"
 )
 
@@ -115,7 +116,7 @@ func (p *prepared) expected() tally {
 }
 
 // late counts the stored events before the watermark.
-func (p *prepared) late(notStored []*shard.Event) (n Late) {
+func (p *prepared) late(notStored []*shard.Event) (n ledger.Late) {
 	if p.watermark == 0 {
 		return n
 	}
@@ -125,7 +126,7 @@ func (p *prepared) late(notStored []*shard.Event) (n Late) {
 	}
 	for _, e := range p.order {
 		if e.At < p.watermark && !out[e] {
-			n.add(p.watermark.Sub(e.At))
+			n.Add(p.watermark.Sub(e.At))
 		}
 	}
 	return n
