@@ -48,11 +48,11 @@ func (c *Coordinator) finish(ctx, work context.Context, cp shard.Checkpoint, sea
 		if ctx.Err() != nil {
 			return c.leave(work, cp, context.Cause(ctx))
 		}
-		c.progress.faulted(cp.Shard, err)
+		c.shards.faulted(cp.Shard, err)
 		if err = c.judge(&a, err); err != nil {
 			return c.fail(ctx, work, cp, err)
 		}
-		c.progress.waits(cp.Shard, forPause)
+		c.shards.waits(cp.Shard, forPause)
 		if shard.Sleep(ctx, a.pause()) != nil {
 			return c.leave(work, cp, context.Cause(ctx))
 		}
@@ -61,7 +61,7 @@ func (c *Coordinator) finish(ctx, work context.Context, cp shard.Checkpoint, sea
 
 // attempt runs a shard once, in a fetcher's place.
 func (c *Coordinator) attempt(ctx, work context.Context, cp shard.Checkpoint, a *attempts) error {
-	c.progress.waits(cp.Shard, forPlace)
+	c.shards.waits(cp.Shard, forPlace)
 	if !a.seated && c.places.Acquire(ctx, 1) != nil {
 		return context.Cause(ctx)
 	}
@@ -69,7 +69,7 @@ func (c *Coordinator) attempt(ctx, work context.Context, cp shard.Checkpoint, a 
 	defer c.places.Release(1)
 	clock := c.fetchers.sit()
 	defer c.fetchers.rise(clock)
-	c.progress.waits(cp.Shard, forBegin)
+	c.shards.waits(cp.Shard, forBegin)
 	at, err := c.store.Begin(ctx, cp.ID)
 	if err != nil {
 		return c.notBegun(ctx, &cp, err)
@@ -82,32 +82,32 @@ func (c *Coordinator) attempt(ctx, work context.Context, cp shard.Checkpoint, a 
 	failpoint.Hit("shard.begun")
 	log := c.config.Log.With("shard", at.Shard)
 	log.Debug("attempt", "window", at.Window, "seq", at.Seq, "attempt", at.Attempts)
-	meter, edge := c.progress.begin(&at, clock), shard.NewEdge(at.Window, c.config.Oldest)
+	meter, edge := c.shards.begin(&at, clock), shard.NewEdge(at.Window, c.config.Oldest)
 	c.sharing.enter(at.ID, walk{edge, meter})
 	defer c.sharing.leave(at.ID)
 	attempt := shard.Attempt{
 		Source: stopping{c.source, c.stop}, Sink: &counted{c, a}, From: at, Limits: c.config.Limits,
-		Budget: c.budget, Edge: edge, Meter: meter, Log: log, Guard: guard,
+		Budget: c.budget, Edge: edge, Stats: meter, Log: log, Guard: guard,
 	}
 	if err = attempt.Run(ctx, work); err != nil {
-		c.progress.set(at.Shard, shard.Pending)
+		c.shards.set(at.Shard, shard.Pending)
 		return err
 	}
 	failpoint.Hit("shard.done")
-	c.progress.set(at.Shard, shard.Done)
+	c.shards.set(at.Shard, shard.Done)
 	return nil
 }
 
 // notBegun looks at the ledger for why an attempt could not begin. Where that is away, nothing is known yet.
 func (c *Coordinator) notBegun(ctx context.Context, cp *shard.Checkpoint, err error) error {
 	if errors.Is(err, shard.ErrStale) && c.isDone(ctx, cp.ID) {
-		c.progress.set(cp.Shard, shard.Done)
+		c.shards.set(cp.Shard, shard.Done)
 		return nil
 	}
 	forgotten, unknown := c.isForgotten(ctx, cp)
 	switch {
 	case forgotten:
-		c.progress.drop(cp.Shard)
+		c.shards.drop(cp.Shard)
 		return errForgotten
 	case unknown != nil:
 		return fmt.Errorf("begin an attempt: %w, and whether the shard is still there: %w", err, unknown)
@@ -169,7 +169,7 @@ func (c *Coordinator) fail(ctx, work context.Context, cp shard.Checkpoint, err e
 		return c.leave(work, cp, left.cause)
 	}
 	c.config.Log.Warn("shard failed, the others go on", "shard", cp.Shard, "window", cp.Window, "err", err)
-	c.progress.set(cp.Shard, shard.Failed)
+	c.shards.set(cp.Shard, shard.Failed)
 	if recordErr := c.store.Fail(work, cp.ID, shard.Failed, err.Error()); recordErr != nil {
 		c.config.Log.Warn("the failure is not in the shard's row", "shard", cp.Shard, "err", recordErr)
 	}
@@ -206,7 +206,7 @@ func (c *counted) Commit(ctx context.Context, b shard.Batch) (counts shard.Count
 	}
 	c.attempts.committed(b.Resume)
 	c.watchdog.calm()
-	c.progress.committed(b.From.Shard)
+	c.shards.committed(b.From.Shard)
 	c.keepBudget(c.count(counts))
 	if len(b.Split) > 0 {
 		c.adopt(ctx)
@@ -216,8 +216,8 @@ func (c *counted) Commit(ctx context.Context, b shard.Batch) (counts shard.Count
 
 // keepBudget stops the run when the job has more dead letters than are tolerated.
 func (c *Coordinator) keepBudget(sum shard.Counts) {
-	if tolerate := c.config.Tolerate; tolerate != nil && sum.DeadLetters > tolerate(sum.Received) {
-		c.stop(fmt.Errorf("%w: %d of %d records", ErrBudget, sum.DeadLetters, sum.Received))
+	if tolerate := c.config.MaxDeadLetters; tolerate != nil && sum.DeadLetters > tolerate(sum.Received) {
+		c.stop(fmt.Errorf("%w: %d of %d records", ErrTooManyDeadLetters, sum.DeadLetters, sum.Received))
 	}
 }
 

@@ -17,18 +17,18 @@ type Config struct {
 	Limits      shard.Limits  // of each shard
 	GiveUpAfter time.Duration // without a committed page of any shard; default 15 min
 	Drain       time.Duration // that the remaining commits share after a stop; default 8 s
-	// Tolerate says how many dead letters a run may have once it has received so many records. Nil: any number.
-	Tolerate func(received int64) int64
+	// MaxDeadLetters returns how many dead letters a run may have after receiving that many records. Nil means any number.
+	MaxDeadLetters func(received int64) int64
 	// Sequential walks the windows one after another, newest first, each from where its newer neighbour ended: for an API
 	// that cannot be asked by timestamp.
 	Sequential bool
 	// Oldest is the oldest event known of the source: a window that is open to the past is split from there. Zero: it is not split.
 	Oldest shard.Instant
-	// Gate is where the operator holds the run up; the time for which it is shut takes nothing from GiveUpAfter. Nil: it never is.
-	Gate *shard.Gate
-	// Waits puts into words what a shard in this phase waits for, where somebody knows better than "the API" and "the database".
-	Waits func(shard.Phase) string
-	Log   *slog.Logger
+	// Pause is how the operator pauses the run; paused time does not count towards GiveUpAfter. Nil means it is never paused.
+	Pause *shard.Pause
+	// DescribePhase names what a shard in this phase waits for. The default knows only "the API" and "the database".
+	DescribePhase func(shard.Phase) string
+	Log           *slog.Logger
 }
 
 func (c Config) withDefaults(shards int) Config {
@@ -37,8 +37,8 @@ func (c Config) withDefaults(shards int) Config {
 	c.GiveUpAfter = cmp.Or(c.GiveUpAfter, 15*time.Minute)
 	c.Drain = cmp.Or(c.Drain, 8*time.Second)
 	c.Log = cmp.Or(c.Log, slog.Default())
-	if c.Waits == nil {
-		c.Waits = plainly
+	if c.DescribePhase == nil {
+		c.DescribePhase = plainly
 	}
 	return c
 }

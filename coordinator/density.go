@@ -7,12 +7,6 @@ import (
 	"sluice/shard"
 )
 
-// Sample is what one page of the search for the span showed: so many events from From to To.
-type Sample struct {
-	From, To shard.Instant
-	Events   int
-}
-
 // fewest events tell a density.
 const fewest = 16
 
@@ -29,31 +23,28 @@ type piece struct {
 	weight float64
 }
 
-func (s Sample) middle() shard.Instant { return s.From + (s.To-s.From)/2 }
-
-// rate returns events per microsecond.
-func (s Sample) rate() float64 { return float64(s.Events) / max(1000, float64(s.To)-float64(s.From)) }
+func middle(s shard.Sample) shard.Instant { return s.From + (s.To-s.From)/2 }
 
 // densityOf takes the sample nearest in time for the density at an instant; nil where there are none between from and to.
-func densityOf(from, to shard.Instant, samples []Sample) density {
-	samples = slices.DeleteFunc(slices.Clone(samples), func(s Sample) bool {
-		return s.Events < fewest || s.To < s.From || s.middle() < from || s.middle() > to
+func densityOf(from, to shard.Instant, samples []shard.Sample) density {
+	samples = slices.DeleteFunc(slices.Clone(samples), func(s shard.Sample) bool {
+		return s.Events < fewest || s.To < s.From || middle(s) < from || middle(s) > to
 	})
 	if len(samples) == 0 || to <= from {
 		return nil
 	}
-	slices.SortFunc(samples, func(a, b Sample) int {
-		return cmp.Or(cmp.Compare(a.middle(), b.middle()), cmp.Compare(a.rate(), b.rate()))
+	slices.SortFunc(samples, func(a, b shard.Sample) int {
+		return cmp.Or(cmp.Compare(middle(a), middle(b)), cmp.Compare(a.Rate(), b.Rate()))
 	})
 	var d density
 	sum, start := 0.0, from
 	for i, s := range samples {
 		end := to
 		if i+1 < len(samples) {
-			end = s.middle() + (samples[i+1].middle()-s.middle())/2
+			end = middle(s) + (middle(samples[i+1])-middle(s))/2
 		}
 		p := piece{start: start, length: float64(end - start)}
-		p.weight = p.length * s.rate()
+		p.weight = p.length * s.Rate()
 		d, sum, start = append(d, p), sum+p.weight, end
 	}
 	return d.mix(sum, float64(to-from))

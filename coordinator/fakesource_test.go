@@ -42,14 +42,14 @@ type history struct {
 // request is one page asked for.
 type request struct {
 	at     time.Time
-	place  shard.Place
+	place  shard.Position
 	number int // of the page in its walk, from 0
 }
 
 // errNoPlace: a cursor that this history never gave.
 var errNoPlace = errors.New("no such place")
 
-func (h *history) Pages(ctx context.Context, from shard.Place) iter.Seq2[shard.Page, error] {
+func (h *history) Pages(ctx context.Context, from shard.Position) iter.Seq2[shard.Page, error] {
 	return func(yield func(shard.Page, error) bool) {
 		h.enter()
 		defer h.leave()
@@ -76,10 +76,10 @@ func (h *history) Pages(ctx context.Context, from shard.Place) iter.Seq2[shard.P
 }
 
 // locate returns the newest event to serve.
-func (h *history) locate(from shard.Place) (int, shard.Start, error) {
+func (h *history) locate(from shard.Position) (int, shard.Start, error) {
 	cursor := from.Cursor
 	if cursor == "" && h.FromTop {
-		cursor = from.Lead
+		cursor = from.Previous
 	}
 	if cursor != "" {
 		next, err := strconv.Atoi(cursor)
@@ -98,12 +98,12 @@ func (h *history) locate(from shard.Place) (int, shard.Start, error) {
 
 func (h *history) ask(ctx context.Context, r request) error {
 	if h.Scarce {
-		shard.Enter(ctx, shard.Pacing)
+		shard.EnterPhase(ctx, shard.Pacing)
 	}
 	if err := shard.Sleep(ctx, h.Latency); err != nil {
 		return err
 	}
-	shard.Enter(ctx, shard.Fetching)
+	shard.EnterPhase(ctx, shard.Fetching)
 	r.at = time.Now()
 	h.mu.Lock()
 	h.requests = append(h.requests, r)
@@ -131,7 +131,7 @@ func (h *history) read(next, limit int) shard.Page {
 	return page
 }
 
-func (h *history) serve(from shard.Place, page *shard.Page) {
+func (h *history) serve(from shard.Position, page *shard.Page) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.served == nil {

@@ -64,19 +64,19 @@ func everyTenth(k int) bool { return k%10 == 0 }
 func TestMoreDeadLettersThanToleratedStopTheRun(t *testing.T) {
 	inJob(t, 4, func(j *job) {
 		j.source.Bad = everyTenth
-		j.config.Tolerate = func(received int64) int64 { return max(5, received/20) }
+		j.config.MaxDeadLetters = func(received int64) int64 { return max(5, received/20) }
 		o := j.run(j.Context())
-		if !errors.Is(o.Cause, coordinator.ErrBudget) || o.Left == 0 || o.Left+o.Done != 4 {
+		if !errors.Is(o.Cause, coordinator.ErrTooManyDeadLetters) || o.Left == 0 || o.Left+o.Done != 4 {
 			j.Errorf("%+v", o)
 		}
-		j.wantLeft(coordinator.ErrBudget)
+		j.wantLeft(coordinator.ErrTooManyDeadLetters)
 	})
 }
 
 func TestAsManyDeadLettersAsToleratedDoNot(t *testing.T) {
 	inJob(t, 4, func(j *job) {
 		j.source.Bad = everyTenth
-		j.config.Tolerate = func(received int64) int64 { return max(9, received/10+6) }
+		j.config.MaxDeadLetters = func(received int64) int64 { return max(9, received/10+6) }
 		o := j.run(j.Context())
 		j.wantOutcome(o, 4, 0, 0)
 		j.wantRows(4 * perShard * 9 / 10)
@@ -93,9 +93,9 @@ func TestTheBudgetIsTheJobs(t *testing.T) {
 			cp.State, cp.Counts = shard.Done, shard.Counts{Received: 1000, DeadLetters: 100, Events: 900}
 		})
 		j.source.Bad = func(k int) bool { return k == perShard+perShard/2 }
-		j.config.Tolerate = func(int64) int64 { return 100 }
+		j.config.MaxDeadLetters = func(int64) int64 { return 100 }
 		o := j.run(j.Context())
-		if !errors.Is(o.Cause, coordinator.ErrBudget) {
+		if !errors.Is(o.Cause, coordinator.ErrTooManyDeadLetters) {
 			j.Errorf("cause %v", o.Cause)
 		}
 	})

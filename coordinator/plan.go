@@ -9,7 +9,7 @@ import "sluice/shard"
 //
 // Edges lie on whole milliseconds, the API's resolution, so that a window can be asked for exactly. A span too short for n
 // windows yields fewer.
-func Plan(span shard.Window, oldest, newest shard.Instant, n int, samples ...Sample) []shard.Window {
+func Plan(span shard.Window, oldest, newest shard.Instant, n int, samples ...shard.Sample) []shard.Window {
 	from, to := span.Start, span.End
 	if !from.Finite() {
 		from = oldest

@@ -10,7 +10,7 @@ import (
 )
 
 // Progress holds the live state of all shards, for the screen. It is pulled, never pushed; the truth is the ledger.
-type Progress struct {
+type progress struct {
 	started time.Time
 
 	mu     sync.Mutex
@@ -22,7 +22,7 @@ type track struct {
 	window shard.Window
 	parent int
 	before shard.Counts // committed by earlier runs
-	meter  shard.Meter
+	meter  shard.Stats
 	state  shard.State
 	wait   wait
 }
@@ -58,8 +58,8 @@ type Snapshot struct {
 	Queueing int // of the active ones: their queue is full, so the database or the memory holds them
 }
 
-func newProgress(checkpoints []shard.Checkpoint) *Progress {
-	p := &Progress{started: time.Now(), shards: make(map[int]*track)}
+func newProgress(checkpoints []shard.Checkpoint) *progress {
+	p := &progress{started: time.Now(), shards: make(map[int]*track)}
 	parents := Parents(checkpoints)
 	for i := range checkpoints {
 		cp := &checkpoints[i]
@@ -69,7 +69,7 @@ func newProgress(checkpoints []shard.Checkpoint) *Progress {
 	return p
 }
 
-func (p *Progress) begin(cp *shard.Checkpoint, clock *shard.Clock) *shard.Meter {
+func (p *progress) begin(cp *shard.Checkpoint, clock *shard.Clock) *shard.Stats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	t := p.shards[cp.Shard]
@@ -85,7 +85,7 @@ func (p *Progress) begin(cp *shard.Checkpoint, clock *shard.Clock) *shard.Meter 
 }
 
 // arrange takes over the windows of the ledger, where some have been split.
-func (p *Progress) arrange(all []shard.Checkpoint) {
+func (p *progress) arrange(all []shard.Checkpoint) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	parents := Parents(all)
@@ -116,14 +116,14 @@ func Parents(all []shard.Checkpoint) map[int]int {
 }
 
 // drop forgets a shard.
-func (p *Progress) drop(number int) {
+func (p *progress) drop(number int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.shards, number)
 	p.order = slices.DeleteFunc(p.order, func(n int) bool { return n == number })
 }
 
-func (p *Progress) set(number int, state shard.State) {
+func (p *progress) set(number int, state shard.State) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if t := p.shards[number]; t != nil {
@@ -133,7 +133,7 @@ func (p *Progress) set(number int, state shard.State) {
 
 // Progress returns where all shards stand.
 func (c *Coordinator) Progress() Snapshot {
-	p := c.progress
+	p := c.shards
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := Snapshot{Since: p.started}

@@ -15,7 +15,7 @@ const pagesEach = 3
 type Gap struct {
 	Span     shard.Window  // from the watermark, less the lookback, on
 	Lookback time.Duration // of it, which an earlier round has read
-	Page     Sample        // the newest page
+	Page     shard.Sample  // the newest page
 	New      int64         // events that the source counted since the last round began; -1: it tells no number
 }
 
@@ -31,7 +31,7 @@ func PlanRound(g Gap, most int) []shard.Window {
 
 // events is how many are expected: where the source tells no number, as many as lie there at the density of the newest page.
 func (g *Gap) events() float64 {
-	rate := g.Page.rate()
+	rate := g.Page.Rate()
 	if g.New < 0 {
 		return rate * float64(g.Page.To-g.Span.Start)
 	}

@@ -9,7 +9,7 @@ import (
 
 func TestPlanRound(t *testing.T) {
 	const now shard.Instant = 1_769_541_612_369_000
-	page := Sample{From: now.Add(-time.Minute), To: now, Events: 5000} // 5,000 a minute
+	page := shard.Sample{From: now.Add(-time.Minute), To: now, Events: 5000} // 5,000 a minute
 	from := func(d time.Duration) shard.Window { return shard.Window{Start: now.Add(-d), End: shard.Future} }
 	for name, test := range map[string]struct {
 		gap  Gap

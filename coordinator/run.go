@@ -29,13 +29,13 @@ type Store interface {
 }
 
 // ErrRanAlready: a Coordinator counts what its one run does, the next run takes a new one.
-var ErrRanAlready = errors.New("this coordinator ran already")
+var ErrAlreadyRan = errors.New("this coordinator ran already")
 
 // ErrGaveUp: no shard has committed anything for so long that the run stops and leaves the rest to the next.
 var ErrGaveUp = errors.New("no page was committed for too long")
 
 // ErrBudget: more records could not become rows than the operator tolerates.
-var ErrBudget = errors.New("too many dead letters")
+var ErrTooManyDeadLetters = errors.New("too many dead letters")
 
 // errForgotten ends a shard that the ledger has no more: its window is a part of another's again.
 var errForgotten = errors.New("the ledger has forgotten the shard")
@@ -68,7 +68,7 @@ type Coordinator struct {
 	sharing  *sharing
 	stop     context.CancelCauseFunc
 	watchdog *watchdog
-	progress *Progress
+	shards   *progress
 	ran      atomic.Bool
 	seed     uint64 // of all pauses
 
@@ -92,7 +92,7 @@ func New(config Config, source shard.Source, store Store, checkpoints []shard.Ch
 		places:   semaphore.NewWeighted(int64(config.Fetchers)),
 		fetchers: newFetchers(config.Fetchers),
 		sharing:  newSharing(),
-		progress: newProgress(checkpoints),
+		shards:   newProgress(checkpoints),
 		seed:     rand.Uint64(),
 	}, nil
 }
@@ -111,7 +111,7 @@ func planned(checkpoints []shard.Checkpoint) (n int) {
 // only for what kept the run itself from working; how the shards fared is in the Outcome. A Coordinator runs once.
 func (c *Coordinator) Run(ctx context.Context) (Outcome, error) {
 	if c.ran.Swap(true) {
-		return Outcome{}, ErrRanAlready
+		return Outcome{}, ErrAlreadyRan
 	}
 	checkpoints, err := c.store.Load(ctx)
 	if err != nil {
@@ -151,7 +151,7 @@ func (c *Coordinator) takenBack(ctx context.Context) []shard.Checkpoint {
 		c.stop(fmt.Errorf("read the ledger after the last shard: %w", err)) // nobody knows then that nothing is left
 		return nil
 	}
-	c.progress.arrange(all)
+	c.shards.arrange(all)
 	left := slices.DeleteFunc(all, func(cp shard.Checkpoint) bool {
 		failed := slices.ContainsFunc(c.outcome.Failures, func(f Failure) bool { return f.Shard == cp.Shard })
 		return failed || cp.State == shard.Done
@@ -196,7 +196,7 @@ func (c *Coordinator) endDrain(work context.Context, drop context.CancelCauseFun
 // next to nothing; what is bounded are the fetchers' places. They are taken one after another, because goroutines that race
 // for them would not start newest first. Pieces of windows that are split meanwhile join them.
 func (c *Coordinator) runAll(ctx, work context.Context, checkpoints []shard.Checkpoint) {
-	slices.SortFunc(checkpoints, shard.Compare)
+	slices.SortFunc(checkpoints, shard.NewestFirst)
 	checkpoints = slices.DeleteFunc(checkpoints, func(cp shard.Checkpoint) bool { return cp.State == shard.Done })
 	run := func(cp shard.Checkpoint, seated bool) {
 		c.note(cp, guard(func() error { return c.finish(ctx, work, cp, seated) }))

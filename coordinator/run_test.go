@@ -77,7 +77,7 @@ func TestACoordinatorRunsOnce(t *testing.T) {
 				_, err := c.Run(j.Context())
 				mu.Lock()
 				defer mu.Unlock()
-				if errors.Is(err, coordinator.ErrRanAlready) {
+				if errors.Is(err, coordinator.ErrAlreadyRan) {
 					refused++
 				} else if err == nil {
 					finished++

@@ -26,7 +26,7 @@ type sharing struct {
 // walk is an attempt under way.
 type walk struct {
 	edge  *shard.Edge
-	meter *shard.Meter
+	meter *shard.Stats
 }
 
 func newSharing() *sharing { return &sharing{known: map[int64]bool{}, walks: map[int64]walk{}} }
@@ -92,9 +92,9 @@ func (s *sharing) ask(fetchers int) {
 	defer s.mu.Unlock()
 	idle := fetchers - s.open - s.promised
 	for _, w := range s.walks {
-		_, asked := w.edge.Left()
+		_, asked := w.edge.Remaining()
 		idle -= asked
-		if w.edge.Ending() {
+		if w.edge.NearlyDone() {
 			idle++
 		}
 		if shard.Phase(w.meter.Phase.Load()) == shard.Pacing {
@@ -106,7 +106,7 @@ func (s *sharing) ask(fetchers int) {
 		if edge == nil {
 			return
 		}
-		edge.Ask()
+		edge.RequestSplit()
 	}
 }
 
@@ -114,7 +114,7 @@ func (s *sharing) ask(fetchers int) {
 func (s *sharing) largest() (edge *shard.Edge) {
 	most := 0.0
 	for _, id := range slices.Sorted(maps.Keys(s.walks)) {
-		pages, asked := s.walks[id].edge.Left()
+		pages, asked := s.walks[id].edge.Remaining()
 		parts := float64(asked + 1)
 		if pages/parts > most && pages/(parts+1) >= leastPages {
 			edge, most = s.walks[id].edge, pages/parts
@@ -131,13 +131,13 @@ func (c *Coordinator) adopt(ctx context.Context) {
 		c.config.Log.Debug("the pieces of a split window wait until the others are done", "err", err)
 		return
 	}
-	c.progress.arrange(all)
+	c.shards.arrange(all)
 	pieces := slices.DeleteFunc(all, func(cp shard.Checkpoint) bool { return cp.State == shard.Done || !c.sharing.take(&cp) })
 	for i := range pieces {
 		c.config.Log.Debug("a piece of a window that was split", "shard", pieces[i].Shard, "window", pieces[i].Window)
 	}
 	if len(pieces) > 0 {
-		slices.SortFunc(pieces, shard.Compare)
+		slices.SortFunc(pieces, shard.NewestFirst)
 		c.sharing.launch(pieces)
 	}
 }

@@ -16,7 +16,7 @@ type stopping struct {
 }
 
 // Pages stops all fetchers where one of them was told so.
-func (s stopping) Pages(ctx context.Context, from shard.Place) iter.Seq2[shard.Page, error] {
+func (s stopping) Pages(ctx context.Context, from shard.Position) iter.Seq2[shard.Page, error] {
 	return func(yield func(shard.Page, error) bool) {
 		for page, err := range s.Source.Pages(ctx, from) {
 			var stop *shard.StopError

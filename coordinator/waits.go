@@ -26,7 +26,7 @@ type wait struct {
 }
 
 // waits notes what a shard waits for.
-func (p *Progress) waits(number int, what string) {
+func (p *progress) waits(number int, what string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if t := p.shards[number]; t != nil {
@@ -35,7 +35,7 @@ func (p *Progress) waits(number int, what string) {
 }
 
 // faulted notes why an attempt ended; the first of a row of faults says since when.
-func (p *Progress) faulted(number int, err error) {
+func (p *progress) faulted(number int, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	t := p.shards[number]
@@ -48,7 +48,7 @@ func (p *Progress) faulted(number int, err error) {
 	t.wait.fault = err
 }
 
-func (p *Progress) committed(number int) {
+func (p *progress) committed(number int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if t := p.shards[number]; t != nil {
@@ -57,8 +57,8 @@ func (p *Progress) committed(number int) {
 }
 
 // Waits says of every shard with work left what it waits for, and since when: those that wait for the same in one line.
-func (c *Coordinator) Waits() []string {
-	p := c.progress
+func (c *Coordinator) Waiting() []string {
+	p := c.shards
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	numbers, since := map[string][]int{}, map[string]time.Time{}
@@ -85,7 +85,7 @@ func (c *Coordinator) Waits() []string {
 func (c *Coordinator) describe(t *track) (words string, since time.Time) {
 	words, since = t.wait.what, t.wait.since
 	if words == "" {
-		words = c.config.Waits(shard.Phase(t.meter.Phase.Load()))
+		words = c.config.DescribePhase(shard.Phase(t.meter.Phase.Load()))
 		since = time.Unix(0, cmp.Or(t.meter.Since.Load(), since.UnixNano()))
 	}
 	if t.wait.fault != nil {

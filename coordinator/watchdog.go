@@ -14,7 +14,7 @@ import (
 // While the operator holds the run it sleeps, and begins anew when he lets go.
 type watchdog struct {
 	patience time.Duration // without a committed page
-	gate     *shard.Gate
+	gate     *shard.Pause
 
 	mu         sync.Mutex // over the names of the timers
 	bark, bite *time.Timer
@@ -22,12 +22,12 @@ type watchdog struct {
 
 // watch starts the watchdog of a run.
 func (c *Coordinator) watch(stop context.CancelCauseFunc) *watchdog {
-	w := &watchdog{patience: c.config.GiveUpAfter, gate: c.config.Gate}
+	w := &watchdog{patience: c.config.GiveUpAfter, gate: c.config.Pause}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.bark = time.AfterFunc(w.patience/2, w.unlessHeld(&w.bark, w.patience/2, func() { c.bark(w.patience) }))
 	w.bite = time.AfterFunc(w.patience, w.unlessHeld(&w.bite, w.patience, func() {
-		stop(fmt.Errorf("%w: nothing for %s; %s", ErrGaveUp, w.patience, strings.Join(c.Waits(), "; ")))
+		stop(fmt.Errorf("%w: nothing for %s; %s", ErrGaveUp, w.patience, strings.Join(c.Waiting(), "; ")))
 	}))
 	return w
 }
@@ -37,7 +37,7 @@ func (w *watchdog) unlessHeld(timer **time.Timer, after time.Duration, do func()
 	return func() {
 		w.mu.Lock() // a timer may go off before it has its name
 		defer w.mu.Unlock()
-		if free := time.Since(w.gate.Last()); free < after {
+		if free := time.Since(w.gate.LastPaused()); free < after {
 			(*timer).Reset(after - free)
 			return
 		}
@@ -58,7 +58,7 @@ func (w *watchdog) end() {
 
 func (c *Coordinator) bark(patience time.Duration) {
 	c.config.Log.Warn("no page was committed for a while", "since", patience/2, "giving_up_in", patience-patience/2)
-	for _, words := range c.Waits() {
+	for _, words := range c.Waiting() {
 		c.config.Log.Warn(words)
 	}
 }

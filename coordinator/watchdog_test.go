@@ -140,11 +140,11 @@ func TestManyWaitingShardsAreNotAllNamed(t *testing.T) {
 // A run that its operator holds is not given up, and has all of its patience again when he lets go: the API then never answers.
 func TestTheWatchdogSleepsWhileTheRunIsHeld(t *testing.T) {
 	inJob(t, 1, func(j *job) {
-		j.config.GiveUpAfter, j.config.Gate, j.source.Latency = 10*time.Minute, new(shard.Gate), 24*time.Hour
+		j.config.GiveUpAfter, j.config.Pause, j.source.Latency = 10*time.Minute, new(shard.Pause), 24*time.Hour
 		said := j.hears()
 		began := time.Now()
 		for _, at := range []time.Duration{4 * time.Minute, 3 * time.Hour} {
-			time.AfterFunc(at, func() { j.config.Gate.Turn() })
+			time.AfterFunc(at, func() { j.config.Pause.Toggle() })
 		}
 		time.AfterFunc(3*time.Hour, func() {
 			if text := said.String(); text != "" {

@@ -18,7 +18,7 @@ import (
 type API interface {
 	// First returns the question for the first page of a walk that begins at a position. An API that has that page at hand
 	// already returns it as well, and nothing is asked.
-	First(from shard.Place) (Question, []shard.Page)
+	First(from shard.Position) (Question, []shard.Page)
 
 	// Doors returns the doors that are open to the question now. It may wait for what opens one, such as a token. If there is
 	// no door, it returns the reason as an error, classified as for Page.

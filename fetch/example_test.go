@@ -25,7 +25,7 @@ type cursorAPI struct {
 	key   fetch.Secret
 }
 
-func (c *cursorAPI) First(shard.Place) (fetch.Question, []shard.Page) {
+func (c *cursorAPI) First(shard.Position) (fetch.Question, []shard.Page) {
 	return fetch.Question{Start: shard.FromTop}, nil
 }
 
@@ -109,7 +109,7 @@ func Example() {
 		return
 	}
 	defer client.Close()
-	for page, err := range client.Pages(context.Background(), shard.Place{End: shard.Future}) {
+	for page, err := range client.Pages(context.Background(), shard.Position{End: shard.Future}) {
 		if err != nil {
 			fmt.Println(err)
 			return

@@ -17,7 +17,7 @@ import (
 )
 
 // Pages walks from a position towards the past. See shard.Source.
-func (c *Client) Pages(ctx context.Context, from shard.Place) iter.Seq2[shard.Page, error] {
+func (c *Client) Pages(ctx context.Context, from shard.Position) iter.Seq2[shard.Page, error] {
 	return func(yield func(shard.Page, error) bool) {
 		q, pages := c.api.First(from)
 		for {
@@ -62,11 +62,11 @@ func (c *Client) Ask(ctx context.Context, q *Question) ([]shard.Page, error) {
 		}
 		c.retries.Add(1)
 		c.config.Log.Debug("page request failed, trying again", "try", try, "err", err)
-		shard.Enter(ctx, shard.Pausing)
+		shard.EnterPhase(ctx, shard.BackingOff)
 		if err := shard.Sleep(ctx, c.Backoff(q, try)); err != nil {
 			return nil, err
 		}
-		shard.Enter(ctx, shard.Fetching)
+		shard.EnterPhase(ctx, shard.Fetching)
 	}
 }
 
@@ -125,9 +125,9 @@ func (c *Client) admit(ctx context.Context, q *Question) (quota.Slot, *Request, 
 		case q.dead():
 			return quota.Slot{}, nil, shard.ErrCursorDead
 		}
-		shard.Enter(ctx, shard.Pacing)
+		shard.EnterPhase(ctx, shard.Pacing)
 		slot, err := c.pacer.Take(ctx, func(door shard.Endpoint) bool { return slices.Contains(doors, door) })
-		shard.Enter(ctx, shard.Fetching)
+		shard.EnterPhase(ctx, shard.Fetching)
 		if err != nil {
 			return quota.Slot{}, nil, err
 		}

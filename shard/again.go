@@ -18,7 +18,7 @@ const maxConfirms = 8
 
 // restart goes on from the resume point without the cursor, and with a request that no cached answer fits.
 func (w *walk) restart(why error) error {
-	led := w.place.Cursor != "" || w.place.Lead != ""
+	led := w.place.Cursor != "" || w.place.Previous != ""
 	switch {
 	case w.begun != w.place.Resume:
 		w.strikes, w.replays = 0, 0
@@ -34,7 +34,7 @@ func (w *walk) restart(why error) error {
 		w.claimed = false
 		w.place.Vary++
 	}
-	w.place.Cursor, w.place.Lead = "", ""
+	w.place.Cursor, w.place.Previous = "", ""
 	w.Log.Debug("walk again from the resume point", "at", w.place.Resume.At, "why", why)
 	return nil
 }
@@ -75,7 +75,7 @@ func (w *walk) confirmNext() error {
 		w.place.Resume = w.tail[0]
 	}
 	w.place.Cursor = ""
-	w.place.Lead, w.place.LeadExpires = w.lead.here.cursor, w.lead.here.expires
+	w.place.Previous, w.place.PreviousExpires = w.lead.here.cursor, w.lead.here.expires
 	w.place.Vary++
 	return nil
 }
@@ -88,6 +88,6 @@ func (w *walk) rewind(alive context.Context) error {
 	}
 	w.Log.Warn("the record to resume after is gone: the window is read again", "window", w.From.Window, "at", w.place.Resume.At)
 	w.rewound, w.claimed, w.strikes, w.confirms, w.ended = true, false, 0, 0, Key{}
-	w.place = Place{End: w.From.Window.End, Vary: w.place.Vary + 1}
+	w.place = Position{End: w.From.Window.End, Vary: w.place.Vary + 1}
 	return w.emit(alive, Batch{})
 }

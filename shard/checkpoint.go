@@ -66,12 +66,12 @@ type Checkpoint struct {
 }
 
 // Place returns where reading goes on. A walk that got beyond the window's end asks from there.
-func (c *Checkpoint) Place() Place {
-	return Place{End: c.Window.End, Resume: c.Resume, Cursor: c.Cursor, CursorExpires: c.CursorExpires}
+func (c *Checkpoint) Position() Position {
+	return Position{End: c.Window.End, Resume: c.Resume, Cursor: c.Cursor, CursorExpires: c.CursorExpires}
 }
 
 // Compare orders checkpoints newest window first, the order in which they are started.
-func Compare(a, b Checkpoint) int { return cmp.Compare(b.Window.Start, a.Window.Start) }
+func NewestFirst(a, b Checkpoint) int { return cmp.Compare(b.Window.Start, a.Window.Start) }
 
 // Batch is consecutive pages of a shard that are committed together.
 type Batch struct {

@@ -70,13 +70,13 @@ func (s Spent) Share(p Phase) float64 {
 type meterKey struct{}
 
 // metered hands the meter down to where a Source waits.
-func metered(ctx context.Context, m *Meter) context.Context {
+func metered(ctx context.Context, m *Stats) context.Context {
 	return context.WithValue(ctx, meterKey{}, m)
 }
 
 // Enter says what a step of a Source does from here on. Only a shard's own steps are measured: a look at the API is not.
-func Enter(ctx context.Context, p Phase) {
-	if m, ok := ctx.Value(meterKey{}).(*Meter); ok {
+func EnterPhase(ctx context.Context, p Phase) {
+	if m, ok := ctx.Value(meterKey{}).(*Stats); ok {
 		m.enter(p)
 	}
 }

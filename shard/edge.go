@@ -39,7 +39,7 @@ func NewEdge(w Window, oldest Instant) *Edge { return &Edge{start: w.Start, olde
 // Left returns how many pages are expected in what is left of the window, and how many pieces are already asked for; no pages
 // where it could not be split now. The rate is the mean of what the attempt saw on the whole and of the last page: bursts count,
 // but not for all that is to come.
-func (e *Edge) Left() (pages float64, asked int) {
+func (e *Edge) Remaining() (pages float64, asked int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.left(), e.asked
@@ -56,14 +56,14 @@ func (e *Edge) left() float64 {
 
 // Ending tells whether the walk's fetcher will soon have nothing to do: its end is proven, or it expects no page after the one that
 // it waits for.
-func (e *Edge) Ending() bool {
+func (e *Edge) NearlyDone() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.over || e.open && e.left() <= 1
 }
 
 // Ask asks for one more piece.
-func (e *Edge) Ask() {
+func (e *Edge) RequestSplit() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.asked++

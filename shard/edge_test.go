@@ -31,7 +31,7 @@ func FuzzEdgeTiles(f *testing.F) {
 		edge := w.Start
 		for _, asked := range []uint8{first, again} {
 			for range asked {
-				e.Ask()
+				e.RequestSplit()
 			}
 			e.mu.Lock()
 			e.come(stretch{newest: reached + 5*second, oldest: reached, events: 9}, true)
@@ -52,11 +52,11 @@ func FuzzEdgeTiles(f *testing.F) {
 // Idle fetchers are told what is left by what was seen, and get equal parts of the time.
 func TestEdgeSplitsEvenly(t *testing.T) {
 	e := midway(0, Window{Start: 0, End: Future})
-	if pages, _ := e.Left(); pages < 89 || pages > 91 {
+	if pages, _ := e.Remaining(); pages < 89 || pages > 91 {
 		t.Errorf("%.1f pages left, want 90", pages)
 	}
-	e.Ask()
-	e.Ask()
+	e.RequestSplit()
+	e.RequestSplit()
 	pieces := e.split()
 	if len(pieces) != 2 || pieces[0] != (Window{0, 300 * second}) || pieces[1] != (Window{300 * second, 600 * second}) {
 		t.Fatalf("got %v", pieces)
@@ -64,7 +64,7 @@ func TestEdgeSplitsEvenly(t *testing.T) {
 	if again := e.split(); again != nil {
 		t.Errorf("nobody asked, and got %v", again)
 	}
-	if pages, asked := e.Left(); pages < 29 || pages > 31 || asked != 0 {
+	if pages, asked := e.Remaining(); pages < 29 || pages > 31 || asked != 0 {
 		t.Errorf("%.1f pages and %d asked, want 30 and none", pages, asked)
 	}
 }
@@ -74,7 +74,7 @@ func TestEdgePartsABurst(t *testing.T) {
 	e := midway(0, Window{Start: 0, End: Future})
 	e.come(stretch{newest: 900 * second, oldest: 899 * second, events: 5000}, true)
 	for range 3 {
-		e.Ask()
+		e.RequestSplit()
 	}
 	pieces := e.split()
 	if len(pieces) != 3 {
@@ -88,12 +88,12 @@ func TestEdgePartsABurst(t *testing.T) {
 // A window that is open to the past is cut at what is known of the source, and its oldest piece is open as it was.
 func TestEdgeOpenToThePast(t *testing.T) {
 	e := midway(0, Window{Start: Past, End: Future})
-	e.Ask()
+	e.RequestSplit()
 	if pieces := e.split(); pieces != nil {
 		t.Errorf("nothing is known of the past, and it was split at %v", pieces)
 	}
 	e = midway(100*second, Window{Start: Past, End: Future})
-	e.Ask()
+	e.RequestSplit()
 	if pieces := e.split(); len(pieces) != 1 || pieces[0] != (Window{Past, 500 * second}) {
 		t.Errorf("got %v", pieces)
 	}
@@ -107,9 +107,9 @@ func TestEdgeIsShutWhereThePullHalfIsNotMidway(t *testing.T) {
 		"the walk is over":       func(e *Edge) { e.close() },
 	} {
 		e := midway(0, Window{Start: 0, End: Future})
-		e.Ask()
+		e.RequestSplit()
 		shut(e)
-		if pages, _ := e.Left(); pages != 0 || e.split() != nil {
+		if pages, _ := e.Remaining(); pages != 0 || e.split() != nil {
 			t.Errorf("%s: it was split, with %.1f pages left", name, pages)
 		}
 	}
@@ -120,7 +120,7 @@ func TestEdgeEnding(t *testing.T) {
 	e := NewEdge(Window{Start: 0, End: Future}, 0)
 	wants := func(when string, want bool) {
 		t.Helper()
-		if e.Ending() != want {
+		if e.NearlyDone() != want {
 			t.Errorf("%s: %t, want %t", when, !want, want)
 		}
 	}

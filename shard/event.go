@@ -43,7 +43,7 @@ type Reject struct {
 	RawBytes int    // its whole length
 	SHA256   [32]byte
 	EventID  string // the id as received, where one was readable; empty otherwise
-	Reason   string // one of a small closed set of words, see fetch.Reasons
+	Reason   string // one of a small closed set of words, see decode.Reason
 	Detail   string // what exactly was wrong, for people
 	Endpoint Endpoint
 }

@@ -127,7 +127,7 @@ func parseCursor(s string) (p position) {
 	return p
 }
 
-func (a *api) Pages(ctx context.Context, from Place) iter.Seq2[Page, error] {
+func (a *api) Pages(ctx context.Context, from Position) iter.Seq2[Page, error] {
 	return func(yield func(Page, error) bool) {
 		ask := a.first(from)
 		for {
@@ -154,15 +154,15 @@ func (a *api) Pages(ctx context.Context, from Place) iter.Seq2[Page, error] {
 }
 
 // first chooses how to ask for a place: what leads exactly is preferred.
-func (a *api) first(from Place) request {
+func (a *api) first(from Position) request {
 	limit, door := a.Limit-from.Vary%a.Limit, from.Vary/a.Limit
 	until, bounded := from.Until()
 	bounded = bounded && a.Until != untilRefused
 	switch {
 	case from.Cursor != "":
 		return request{start: ByCursor, cursor: from.Cursor, limit: limit, door: door}
-	case from.Lead != "" && (a.LeadWins || !bounded):
-		return request{start: ByCursor, cursor: from.Lead, limit: limit, door: door}
+	case from.Previous != "" && (a.LeadWins || !bounded):
+		return request{start: ByCursor, cursor: from.Previous, limit: limit, door: door}
 	case bounded:
 		return request{start: ByUntil, until: until, limit: limit, door: door}
 	}

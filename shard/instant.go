@@ -61,3 +61,12 @@ type Window struct{ Start, End Instant }
 func (w Window) Contains(i Instant) bool { return w.Start <= i && i < w.End }
 
 func (w Window) String() string { return fmt.Sprintf("[%s, %s)", w.Start, w.End) }
+
+// Sample is what one page showed of the density of events: Events of them from From to To.
+type Sample struct {
+	From, To Instant
+	Events   int
+}
+
+// Rate returns events per microsecond. Samples shorter than a millisecond, the API's resolution, count as one.
+func (s Sample) Rate() float64 { return float64(s.Events) / max(1000, float64(s.To)-float64(s.From)) }

@@ -63,21 +63,21 @@ func TestWindowsShareNoInstant(t *testing.T) {
 func TestPlaceUntil(t *testing.T) {
 	key := func(i Instant) Key { return Key{At: i, ID: idOf(1)} }
 	for name, c := range map[string]struct {
-		place   Place
+		place   Position
 		ms      int64
 		bounded bool
 	}{
-		"end on a millisecond":            {Place{End: 5000}, 5, true},
-		"end inside one":                  {Place{End: 5001}, 6, true},
-		"end before 1970":                 {Place{End: -5001}, -5, true},
-		"resume on a millisecond":         {Place{End: 9000, Resume: key(5000)}, 6, true},
-		"resume inside one":               {Place{End: 9000, Resume: key(5999)}, 6, true},
-		"resume in an open window":        {Place{End: Future, Resume: key(5999)}, 6, true},
-		"resume before 1970":              {Place{End: Future, Resume: key(-1)}, 0, true},
-		"resume at 1970":                  {Place{End: Future, Resume: key(0)}, 1, true},
-		"resume newer than the window":    {Place{End: 9000, Resume: key(9000)}, 9, true},
-		"an open window, nothing read":    {Place{End: Future}, 0, false},
-		"resume in the end's own instant": {Place{End: 9000, Resume: key(8999)}, 9, true},
+		"end on a millisecond":            {Position{End: 5000}, 5, true},
+		"end inside one":                  {Position{End: 5001}, 6, true},
+		"end before 1970":                 {Position{End: -5001}, -5, true},
+		"resume on a millisecond":         {Position{End: 9000, Resume: key(5000)}, 6, true},
+		"resume inside one":               {Position{End: 9000, Resume: key(5999)}, 6, true},
+		"resume in an open window":        {Position{End: Future, Resume: key(5999)}, 6, true},
+		"resume before 1970":              {Position{End: Future, Resume: key(-1)}, 0, true},
+		"resume at 1970":                  {Position{End: Future, Resume: key(0)}, 1, true},
+		"resume newer than the window":    {Position{End: 9000, Resume: key(9000)}, 9, true},
+		"an open window, nothing read":    {Position{End: Future}, 0, false},
+		"resume in the end's own instant": {Position{End: 9000, Resume: key(8999)}, 9, true},
 	} {
 		ms, bounded := c.place.Until()
 		if bounded != c.bounded || bounded && ms != c.ms {
@@ -89,7 +89,7 @@ func TestPlaceUntil(t *testing.T) {
 // Whatever the API makes of `until`, what comes after the place is not lost.
 func TestPlaceUntilLosesNothing(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		place := Place{End: drawInstant(rt, "end")}
+		place := Position{End: drawInstant(rt, "end")}
 		bound := place.End - 1 // the newest instant that must be served
 		if rapid.Bool().Draw(rt, "resume") {
 			place.Resume = Key{At: place.End - Instant(rapid.Int64Range(1, 1e7).Draw(rt, "before")), ID: idOf(1)}

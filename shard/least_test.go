@@ -4,7 +4,7 @@ package shard
 // and once more for the confirmation. Of all pages, `again` are for the latter.
 func (w *world) leastPages(s settings, window Window, cursor string) (all, again int) {
 	a := api{Records: w.Records, Until: s.Until}
-	first := a.startOf(Place{End: window.End, Cursor: cursor}, s)
+	first := a.startOf(Position{End: window.End, Cursor: cursor}, s)
 	older := 0
 	for i, r := range w.Records[first:] {
 		if !r.Bad && r.At < window.Start {
@@ -22,7 +22,7 @@ func (w *world) leastPages(s settings, window Window, cursor string) (all, again
 func (w *world) confirmPages(s settings, window Window, first int, cursor string) int {
 	a := api{Records: w.Records, Until: s.Until}
 	last := first + max(0, len(w.Records)-first-1)/s.Limit*s.Limit // where the last page begins
-	place := Place{End: window.End}
+	place := Position{End: window.End}
 	var keys []Key
 	for _, r := range w.Records[first:] {
 		if !r.Bad && r.At < window.End {
@@ -41,7 +41,7 @@ func (w *world) confirmPages(s settings, window Window, first int, cursor string
 }
 
 // startOf returns the position at which the first page for a place begins.
-func (a *api) startOf(p Place, s settings) int {
+func (a *api) startOf(p Position, s settings) int {
 	until, bounded := p.Until()
 	switch {
 	case p.Cursor != "":

@@ -16,15 +16,15 @@ func (e Endpoint) String() string { return [...]string{"none", "list", "stream"}
 
 // Place is where reading goes on. A live cursor leads exactly; else reading starts after the resume point; else at the end
 // of the window.
-type Place struct {
+type Position struct {
 	End           Instant // read what is older than this
 	Resume        Key     // read what comes after this record; zero: nothing was read yet
 	Cursor        string  // the API's own continuation, empty if there is none
 	CursorExpires time.Time
 	// Lead is the cursor that led to the page before the place. It is set to read an end again where neither a timestamp nor
 	// anything else leads there.
-	Lead        string
-	LeadExpires time.Time
+	Previous        string
+	PreviousExpires time.Time
 	// Vary makes the request differ from an earlier one for the same place, because the API caches its answers, bad ones
 	// too: the first page asked for is Vary records shorter.
 	Vary int
@@ -32,7 +32,7 @@ type Place struct {
 
 // Until returns the place as epoch milliseconds, for endpoints that can be asked by timestamp; false if it is open to the
 // future. It is rounded up so far that nothing is lost whether the API takes `until` as inclusive or not.
-func (p Place) Until() (int64, bool) {
+func (p Position) Until() (int64, bool) {
 	if !p.Resume.IsZero() && p.Resume.At < p.End {
 		return p.Resume.At.NextMilli(), true
 	}

@@ -297,7 +297,7 @@ func TestRegressCachedAnswersWithDeadCursors(t *testing.T) {
 		b.api.TTL = 5 * time.Second
 		b.From.Resume = b.Records[9].Key
 		for vary := range 3 { // as attempts before this one have left them
-			place := Place{End: Future, Resume: b.From.Resume, Vary: vary}
+			place := Position{End: Future, Resume: b.From.Resume, Vary: vary}
 			for range b.api.Pages(t.Context(), place) {
 				break
 			}

@@ -28,7 +28,7 @@ type Attempt struct {
 	Limits Limits
 	Budget *Budget // shared by all shards
 	Edge   *Edge   // may be split off while the shard is walked; default: nobody asks
-	Meter  *Meter
+	Stats  *Stats
 	Log    *slog.Logger
 	// Guard calls a half and returns a panic of it as an error: the halves run in goroutines of their own, where a panic would
 	// end the process and all other shards with it. Default: it does.
@@ -48,7 +48,7 @@ func (a *Attempt) Run(ctx, work context.Context) error {
 	if a.Edge == nil {
 		a.Edge = NewEdge(a.From.Window, 0)
 	}
-	defer a.Meter.enter(Idle)
+	defer a.Stats.enter(Idle)
 	queue := make(chan Batch, a.Limits.QueuePages)
 	defer func() {
 		for b := range queue {
@@ -61,7 +61,7 @@ func (a *Attempt) Run(ctx, work context.Context) error {
 	halves.Go(func() error {
 		defer close(queue)
 		defer a.Edge.close()
-		defer a.Meter.enter(Queueing)
+		defer a.Stats.enter(Queueing)
 		return a.Guard(func() error { return newWalk(a, queue).run(ctx, alive) })
 	})
 	halves.Go(func() error {
@@ -98,7 +98,7 @@ func (a *Attempt) commit(work context.Context, at *Checkpoint, b Batch, queue <-
 	failpoint.Hit("memory.moved")
 	at.Seq++
 	at.Window.Start = b.start()
-	a.Meter.committed(counts, &b)
+	a.Stats.committed(counts, &b)
 	return nil
 }
 

@@ -38,7 +38,7 @@ func newBench(records []record, limit int) *bench {
 		table: newTable([]Checkpoint{row}, records),
 	}
 	b.table.Rand = rand.New(rand.NewPCG(1, 2))
-	b.Attempt = Attempt{Source: b.api, Sink: b.table, From: row, Budget: NewBudget(1 << 30), Meter: &Meter{}, Log: quiet()}
+	b.Attempt = Attempt{Source: b.api, Sink: b.table, From: row, Budget: NewBudget(1 << 30), Stats: &Stats{}, Log: quiet()}
 	return b
 }
 
@@ -67,7 +67,7 @@ func (b *bench) check(t *testing.T, rows int, err, want error) {
 	if !b.Budget.free() {
 		t.Error("the budget is not given back")
 	}
-	if phase := Phase(b.Meter.Phase.Load()); phase != Idle {
+	if phase := Phase(b.Stats.Phase.Load()); phase != Idle {
 		t.Errorf("the meter stands at phase %d", phase)
 	}
 }
@@ -80,7 +80,7 @@ func TestRunWhole(t *testing.T) {
 		if row := b.Load(1); row.Proof != ProofConfirmed || row.Counts.Events != 95 {
 			t.Errorf("the row says %+v", row)
 		}
-		if m := b.Meter; m.Pages.Load() != 11 || m.Received.Load() != 103 || m.Events.Load() != 95 {
+		if m := b.Stats; m.Pages.Load() != 11 || m.Received.Load() != 103 || m.Events.Load() != 95 {
 			t.Errorf("the meter says %d pages, %d received, %d events", m.Pages.Load(), m.Received.Load(), m.Events.Load())
 		}
 	})
@@ -250,7 +250,7 @@ func TestRunTwiceAtOnce(t *testing.T) {
 		twin := b.Attempt
 		other := *b.api
 		other.Rand = rand.New(rand.NewPCG(7, 7))
-		twin.Source, twin.Meter = &other, &Meter{}
+		twin.Source, twin.Stats = &other, &Stats{}
 		first, second := make(chan error, 1), make(chan error, 1)
 		locked := &lock{Sink: b.table, turn: make(chan struct{}, 1)}
 		b.Sink, twin.Sink = locked, locked
@@ -285,7 +285,7 @@ type script struct {
 	err   error
 }
 
-func (s script) Pages(context.Context, Place) iter.Seq2[Page, error] {
+func (s script) Pages(context.Context, Position) iter.Seq2[Page, error] {
 	return func(yield func(Page, error) bool) {
 		for _, p := range s.pages {
 			if !yield(p, nil) {

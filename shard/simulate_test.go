@@ -117,7 +117,7 @@ func (s *simulation) random(n uint64) *rand.Rand { return rand.New(rand.NewPCG(s
 // run walks the shards newest first, each to its end.
 func (s *simulation) run() error {
 	rows := s.checkpoints()
-	slices.SortFunc(rows, Compare)
+	slices.SortFunc(rows, NewestFirst)
 	for i, row := range rows {
 		a := s.api(row)
 		s.apis = append(s.apis, a)
@@ -203,7 +203,7 @@ func (s *simulation) attempt(from Checkpoint, a *api) error {
 	if p := s.Kills + s.Stops; p > 0 {
 		s.fuse.Store(1 + int64(s.dice.ExpFloat64()/p))
 	}
-	attempt := &Attempt{Source: a, Sink: s.table, From: from, Limits: s.Limits, Budget: s.budget, Meter: &Meter{},
+	attempt := &Attempt{Source: a, Sink: s.table, From: from, Limits: s.Limits, Budget: s.budget, Stats: &Stats{},
 		Log: quiet()}
 	return attempt.Run(ctx, work)
 }

@@ -10,7 +10,7 @@ type Source interface {
 	// Pages walks from a place towards the past, page by page, until the API promises no more. A walk that ends otherwise
 	// yields an error as its last pair: TransientError where it may be tried again. The iterator does all its waiting
 	// (quota, request, retries, reading, decoding) inside a single step, so that a reader that does not ask takes no quota.
-	Pages(ctx context.Context, from Place) iter.Seq2[Page, error]
+	Pages(ctx context.Context, from Position) iter.Seq2[Page, error]
 }
 
 // Sink commits a batch together with its checkpoint, or not at all.

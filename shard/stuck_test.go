@@ -79,7 +79,7 @@ type edited struct {
 	edit func(*Page)
 }
 
-func (e edited) Pages(ctx context.Context, from Place) iter.Seq2[Page, error] {
+func (e edited) Pages(ctx context.Context, from Position) iter.Seq2[Page, error] {
 	return func(yield func(Page, error) bool) {
 		for p, err := range e.Source.Pages(ctx, from) {
 			e.edit(&p)

@@ -19,7 +19,7 @@ const (
 //
 // Records of the resume point's own instant are not dropped, except for the point itself: their order by id is the API's
 // affair, and the key in the table removes them.
-func prefix(events []Event, place Place) (drop, outside int) {
+func prefix(events []Event, place Position) (drop, outside int) {
 	bound := place.End
 	if !place.Resume.IsZero() {
 		bound = min(bound, place.Resume.At+1)

@@ -10,7 +10,7 @@ import (
 func TestTrim(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		events := drawEvents(rt, "events", 20)
-		place := Place{End: Instant(rapid.Int64Range(0, 30).Draw(rt, "end"))}
+		place := Position{End: Instant(rapid.Int64Range(0, 30).Draw(rt, "end"))}
 		if rapid.Bool().Draw(rt, "resume") {
 			place.Resume = Key{At: Instant(rapid.Int64Range(0, 30).Draw(rt, "at")), ID: idOf(1)}
 		}

@@ -26,10 +26,10 @@ type walk struct {
 	*Attempt
 	queue chan<- Batch
 
-	place    Place // where reading goes on
-	begun    Key   // the resume point at which the last walk began
-	strikes  int   // walks that began there before, and brought nothing
-	replays  int   // walks of those that began with an answer from the API's cache
+	place    Position // where reading goes on
+	begun    Key      // the resume point at which the last walk began
+	strikes  int      // walks that began there before, and brought nothing
+	replays  int      // walks of those that began with an answer from the API's cache
 	rewound  bool
 	rejected map[[32]byte]struct{} // all rejects seen
 	claimed  bool                  // the walk before came to what looks like the end
@@ -42,7 +42,7 @@ type walk struct {
 }
 
 func newWalk(a *Attempt, queue chan<- Batch) *walk {
-	return &walk{Attempt: a, queue: queue, place: a.From.Place(), rejected: map[[32]byte]struct{}{}}
+	return &walk{Attempt: a, queue: queue, place: a.From.Position(), rejected: map[[32]byte]struct{}{}}
 }
 
 // run walks until the end is proven. alive ends when the other half has failed or work is to be dropped.
@@ -73,12 +73,12 @@ func (w *walk) once(ctx, alive context.Context) (Proof, error) {
 		return "", err
 	}
 	defer func() { w.Budget.give(grant) }()
-	for page, err := range w.Source.Pages(metered(ctx, w.Meter), w.place) {
+	for page, err := range w.Source.Pages(metered(ctx, w.Stats), w.place) {
 		if err != nil {
 			return "", cmp.Or(context.Cause(ctx), err)
 		}
 		w.Budget.saw(page.Bytes)
-		w.Meter.read(&page)
+		w.Stats.read(&page)
 		b, err := w.read(&page)
 		if err != nil {
 			return "", err
@@ -106,21 +106,21 @@ func (w *walk) begin() {
 	w.begun = w.place.Resume
 	next := link{w.place.Cursor, w.place.CursorExpires}
 	if next.cursor == "" {
-		next = link{w.place.Lead, w.place.LeadExpires}
+		next = link{w.place.Previous, w.place.PreviousExpires}
 	}
 	w.trail = trail{visited: map[[16]byte]struct{}{}, lead: lead{next: next}}
 }
 
 // room takes memory for the next page.
 func (w *walk) room(ctx context.Context) (int64, error) {
-	w.Meter.enter(Queueing)
-	defer w.Meter.enter(Fetching)
+	w.Stats.enter(Queueing)
+	defer w.Stats.enter(Fetching)
 	return w.Budget.take(ctx)
 }
 
 // emit hands a page to the push half. It does not listen to the context of fetching: what was fetched is committed.
 func (w *walk) emit(alive context.Context, b Batch) error {
-	w.Meter.enter(Queueing)
+	w.Stats.enter(Queueing)
 	select {
 	case w.queue <- b:
 		failpoint.Hit("page.queued")

@@ -24,7 +24,7 @@ type Config struct {
 	Run     uuid.UUID     // of this run of the program; default: a new one
 	Writers int           // commits at a time; default 2: more are no faster on two cores
 	Timeout time.Duration // of one attempt of a commit, and of a look at the ledger; default 60 s
-	Gate    *shard.Gate   // the operator holds the run while it is shut, which the lock of the job shows; default: never
+	Pause   *shard.Pause  // the operator holds the run while it is shut, which the lock of the job shows; default: never
 	Log     *slog.Logger  // default: slog.Default
 }
 

@@ -79,7 +79,7 @@ func TestReopenWalksTheWindowOnceMore(t *testing.T) {
 	must(t, b.Reopen(t.Context(), []Reopening{{ID: from.ID}}))
 	c := b.begin(t, 1)
 	equal(t, "proof", c.Proof, "")
-	equal(t, "place", c.Place(), shard.Place{End: shard.Future})
+	equal(t, "place", c.Position(), shard.Position{End: shard.Future})
 	equal(t, "counts stay", c.Counts, counts)
 	from.Seq++
 	if _, err := b.Commit(t.Context(), batch(from, events(10, 10))); !errors.Is(err, shard.ErrStale) {

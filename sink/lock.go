@@ -95,7 +95,7 @@ func (l *JobLock) Close(ctx context.Context) {
 func (l *JobLock) ping(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lockPing)
 	defer cancel()
-	if held := held(l.p.config.Gate); held != l.told {
+	if held := held(l.p.config.Pause); held != l.told {
 		return l.tell(ctx, held)
 	}
 	return l.conn.Ping(ctx)

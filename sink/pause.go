@@ -13,7 +13,7 @@ func (l *JobLock) rest(ctx context.Context) error {
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-	case <-l.p.config.Gate.Changed():
+	case <-l.p.config.Pause.Changed():
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
@@ -55,7 +55,7 @@ select exists (select from pg_catalog.pg_locks
   where locktype = 'advisory' and granted and objsubid = 1 and classid = $1 and objid = $2 and pid = $3)`
 
 // held tells whether the gate is shut.
-func held(g *shard.Gate) bool {
-	_, shut := g.Shut()
+func held(g *shard.Pause) bool {
+	_, shut := g.Paused()
 	return shut
 }

@@ -29,8 +29,8 @@ func (b *bench) pausedSoon(t *testing.T, want bool) {
 // Others see a pause while it lasts; with the session it is gone, and a new one tells again.
 func TestAPauseIsSeenByOthers(t *testing.T) {
 	b := newBench(t)
-	gate := new(shard.Gate)
-	b.config.Gate = gate
+	gate := new(shard.Pause)
+	b.config.Pause = gate
 	lock, err := b.Lock(t.Context())
 	must(t, err)
 	ctx, stop := context.WithCancel(t.Context())
@@ -41,11 +41,11 @@ func TestAPauseIsSeenByOthers(t *testing.T) {
 		}
 	})
 	b.pausedSoon(t, false)
-	gate.Turn()
+	gate.Toggle()
 	b.pausedSoon(t, true)
-	gate.Turn()
+	gate.Toggle()
 	b.pausedSoon(t, false)
-	gate.Turn()
+	gate.Toggle()
 	b.pausedSoon(t, true)
 	stop()
 	watching.Wait()

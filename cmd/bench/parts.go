@@ -19,7 +19,7 @@ const partsPattern = `^Benchmark(Decode|Encode|Commit.*|Plan|Pacer|Quota)$`
 // measureParts runs the Go benchmarks. The server of those of the sink has fsync off: they are for comparing from run to run.
 func measureParts(ctx context.Context, s *stand) ([]Figure, error) {
 	s.say("the parts: go test -bench")
-	cmd := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", partsPattern, "-benchmem", "-benchtime", s.benchtime, "./fetch", "./fetch/quota", "./sink", "./coordinator")
+	cmd := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", partsPattern, "-benchmem", "-benchtime", s.benchtime, "./fetch", "./fetch/decode", "./fetch/quota", "./sink", "./coordinator")
 	cmd.Dir = s.root
 	var out, said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &said

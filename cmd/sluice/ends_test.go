@@ -36,7 +36,7 @@ func TestHowARunEndsIsItsExitCode(t *testing.T) {
 		"stopped by the operator":  {coordinator.Outcome{Left: 1, Cause: &errSignal{}}, true, exitLeft},
 		"nothing was committed":    {coordinator.Outcome{Left: 1, Cause: coordinator.ErrGaveUp}, true, exitLeft},
 		"the job went to another":  {coordinator.Outcome{Left: 1, Cause: errLockLost}, true, exitLocked},
-		"too many dead letters":    {coordinator.Outcome{Left: 1, Cause: coordinator.ErrBudget}, true, exitDoubt},
+		"too many dead letters":    {coordinator.Outcome{Left: 1, Cause: coordinator.ErrTooManyDeadLetters}, true, exitDoubt},
 		"the key was refused":      {coordinator.Outcome{Cause: &shard.StopError{Err: errors.New("401"), Reason: shard.Refused}}, true, exitUnreachable},
 		"refused, and shards fail": {coordinator.Outcome{Failures: failed(bug).Failures, Cause: &shard.StopError{Err: errors.New("401"), Reason: shard.Refused}}, true, exitUnreachable},
 	} {

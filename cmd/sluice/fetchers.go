@@ -21,7 +21,7 @@ func fetchersOf(spent []shard.Spent) (all []fetcher) {
 	for _, s := range spent {
 		all = append(all, fetcher{
 			Seconds: s.Total().Seconds(), Reading: s.Share(shard.Fetching), Quota: s.Share(shard.Pacing),
-			Pausing: s.Share(shard.Pausing), Held: s.Share(shard.Held), Database: s.Share(shard.Queueing), Idle: s.Share(shard.Idle),
+			Pausing: s.Share(shard.BackingOff), Held: s.Share(shard.Paused), Database: s.Share(shard.Queueing), Idle: s.Share(shard.Idle),
 		})
 	}
 	return all
@@ -36,8 +36,8 @@ func fetchersLine(spent []shard.Spent) string {
 	}
 	line := fmt.Sprintf("%d fetchers: reading %.1f%%, waiting for quota %.1f%%, for the database %.1f%%, between tries %.1f%%, "+
 		"idle %.1f%% (the idlest %.1f%%)", len(spent), 100*sum.Share(shard.Fetching), 100*sum.Share(shard.Pacing),
-		100*sum.Share(shard.Queueing), 100*sum.Share(shard.Pausing), 100*sum.Share(shard.Idle), 100*idlest)
-	if held := sum.Share(shard.Held); held > 0 {
+		100*sum.Share(shard.Queueing), 100*sum.Share(shard.BackingOff), 100*sum.Share(shard.Idle), 100*idlest)
+	if held := sum.Share(shard.Paused); held > 0 {
 		line += fmt.Sprintf(", paused by you %.1f%%", 100*held)
 	}
 	return line

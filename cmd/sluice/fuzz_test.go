@@ -16,7 +16,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/spf13/pflag"
 
-	"sluice/fetch"
+	"sluice/fetch/decode"
 	"sluice/fetch/hostile"
 	"sluice/shard"
 	"sluice/sink"
@@ -156,7 +156,7 @@ func FuzzReplay(f *testing.F) {
 				t.Errorf("%q can be decoded, and the table refuses it: %s", raw, fate.Detail)
 			}
 		}
-		_, reject := fetch.DecodeRecord(raw)
+		_, reject := decode.Record(raw)
 		if sound := all.over()+all.Before == 1; len(all.Left) > 1 || sound && letter.ReplayedAt.IsZero() && reject != nil {
 			t.Errorf("%q: %+v, %+v", raw, all, reject)
 		}

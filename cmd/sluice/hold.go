@@ -50,7 +50,7 @@ func (i *ingest) obey(signals <-chan os.Signal) {
 				stopped = time.Time{}
 			}
 		case <-tick.C:
-			if _, paused := i.gate.Shut(); paused {
+			if _, paused := i.pause.Paused(); paused {
 				i.showPause()
 			}
 		}
@@ -59,8 +59,8 @@ func (i *ingest) obey(signals <-chan os.Signal) {
 
 // turn shuts the gate or opens it.
 func (i *ingest) turn() {
-	since, _ := i.gate.Shut()
-	if i.gate.Turn() {
+	since, _ := i.pause.Paused()
+	if i.pause.Toggle() {
 		i.log.Warn("paused by you: nothing new is asked for, what is under way is committed", "to_go_on", goOn(), "to_stop", "SIGTERM")
 	} else {
 		i.log.Warn("the pause is over, the run goes on", "paused_for", time.Since(since).Round(time.Second))
@@ -108,7 +108,7 @@ func goOn() string {
 
 // pauseWords say that the run is paused, and how to go on; empty: it is not.
 func (i *ingest) pauseWords() string {
-	since, paused := i.gate.Shut()
+	since, paused := i.pause.Paused()
 	if !paused {
 		return ""
 	}
@@ -121,7 +121,7 @@ func (i *ingest) seenPause(v *view.View) {
 	if v.Limit == youPaused {
 		v.Limit = ""
 	}
-	if since, paused := i.gate.Shut(); paused {
+	if since, paused := i.pause.Paused(); paused {
 		v.Paused, v.GoOn, v.Limit = &since, goOn(), youPaused
 	}
 }

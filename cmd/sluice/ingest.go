@@ -13,7 +13,7 @@ import (
 
 	"sluice/cmd/sluice/internal/view"
 	"sluice/coordinator"
-	"sluice/fetch"
+	"sluice/fetch/datasync"
 	"sluice/fetch/quota"
 	"sluice/migrations"
 	"sluice/shard"
@@ -30,7 +30,7 @@ type ingest struct {
 	source   source
 	db       *sink.Postgres
 	lock     *sink.JobLock
-	client   *fetch.Client
+	client   *datasync.Client
 	pacer    *quota.Pacer
 	job      *sink.Job
 	started  time.Time
@@ -62,7 +62,7 @@ func (p *program) ingestBy(ctx context.Context, s *settings, way func(*ingest, c
 	if err != nil {
 		return err
 	}
-	s.gate = new(shard.Gate)
+	s.pause = new(shard.Pause)
 	i := &ingest{program: p, settings: s, log: log, started: time.Now()}
 	if err := i.beWatched(); err != nil {
 		return err
@@ -138,7 +138,7 @@ func (i *ingest) open(ctx context.Context) (err error) {
 		return err
 	}
 	run := uuid.New()
-	config := sink.Config{URL: i.database.url, Job: i.settings.job, Run: run, Writers: i.writers, Gate: i.gate, Log: i.log}
+	config := sink.Config{URL: i.database.url, Job: i.settings.job, Run: run, Writers: i.writers, Pause: i.pause, Log: i.log}
 	if i.db, err = sink.Open(ctx, config); err != nil {
 		return err
 	}
@@ -229,7 +229,7 @@ func (i *ingest) prepare(ctx context.Context) (err error) {
 		defer i.leaveQuotas(ctx) // also where it ends here: the next run must wait for what this one was told
 		return i.planJob(ctx)
 	}
-	var caps fetch.Capabilities
+	var caps datasync.Capabilities
 	if err := json.Unmarshal(i.job.Capabilities, &caps); err != nil {
 		return fmt.Errorf("read the job's capabilities: %w", err)
 	}

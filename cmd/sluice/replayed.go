@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"sluice/cmd/sluice/internal/view"
-	"sluice/fetch"
+	"sluice/fetch/decode"
 	"sluice/sink"
 )
 
@@ -47,7 +47,7 @@ func (all *replayed) decode(letters []sink.DeadLetter) (retries []sink.Retry) {
 			all.count(sink.Fate{ID: d.ID, Outcome: sink.Before})
 			continue
 		}
-		e, reject := fetch.DecodeRecord(raw)
+		e, reject := decode.Record(raw)
 		switch {
 		case !isMended && d.RawBytes > int64(len(raw)):
 			all.leave(d.ID, d.Reason, fmt.Sprintf("of its %d bytes only the first %d were kept: --from-file takes a smaller record", d.RawBytes, len(raw)))

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"sluice/cmd/sluice/internal/view"
-	"sluice/fetch"
+	"sluice/fetch/datasync"
 	"sluice/fetch/quota"
 	"sluice/shard"
 )
@@ -110,7 +110,7 @@ func (i *ingest) summarize(ctx context.Context, v verdict) (*result, []shard.Che
 	return r, checkpoints, err
 }
 
-func countRequests(t fetch.Traffic, quotas []quota.Status) *requests {
+func countRequests(t datasync.Traffic, quotas []quota.Status) *requests {
 	r := &requests{Requests: requestsOf(t)}
 	for _, q := range quotas {
 		switch q.Endpoint {

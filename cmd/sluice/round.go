@@ -8,7 +8,7 @@ import (
 
 	"sluice/cmd/sluice/internal/view"
 	"sluice/coordinator"
-	"sluice/fetch"
+	"sluice/fetch/datasync"
 	"sluice/shard"
 	"sluice/shard/failpoint"
 	"sluice/sink"
@@ -59,12 +59,12 @@ func (i *ingest) openRound(ctx context.Context) (*sink.Round, error) {
 
 // idle tells whether the newest page is that of the last round: as many events, and none newer. What was missing then, and not
 // already before, is looked for once more.
-func idle(last *sink.Round, latest *fetch.Latest) bool {
+func idle(last *sink.Round, latest *datasync.Latest) bool {
 	return !last.FinishedAt.IsZero() && last.MissedNew <= 0 && latest.Total >= 0 && latest.Total == last.APITotal && latest.Newest == last.Newest
 }
 
 // beginRound writes down the next round.
-func (i *ingest) beginRound(ctx context.Context, last *sink.Round, latest *fetch.Latest) (*sink.Round, error) {
+func (i *ingest) beginRound(ctx context.Context, last *sink.Round, latest *datasync.Latest) (*sink.Round, error) {
 	from, err := i.resumeFrom(ctx)
 	if err != nil {
 		return nil, err
@@ -75,7 +75,7 @@ func (i *ingest) beginRound(ctx context.Context, last *sink.Round, latest *fetch
 	}
 	gap := coordinator.Gap{
 		Span: span, Lookback: i.lookback, New: -1,
-		Page: coordinator.Sample{From: latest.Oldest, To: latest.Newest, Events: latest.Events},
+		Page: shard.Sample{From: latest.Oldest, To: latest.Newest, Events: latest.Events},
 	}
 	if latest.Total >= 0 && last.APITotal > 0 {
 		gap.New = max(0, latest.Total-last.APITotal)

@@ -8,7 +8,7 @@ import (
 
 	"sluice/cmd/sluice/internal/view"
 	"sluice/coordinator"
-	"sluice/fetch"
+	"sluice/fetch/datasync"
 	"sluice/fetch/quota"
 	"sluice/shard"
 	"sluice/sink"
@@ -37,7 +37,7 @@ func (i *ingest) seenAPI(v *view.View, quotas []quota.Status) {
 	}
 }
 
-func requestsOf(t fetch.Traffic) view.Requests {
+func requestsOf(t datasync.Traffic) view.Requests {
 	return view.Requests{
 		List: t.List, Stream: t.Stream, ListRefused: t.ListRefused, StreamRefused: t.StreamRefused, Access: t.Access,
 		Retries: t.Retries, Cached: t.Cached, Bytes: t.Bytes,
@@ -161,8 +161,8 @@ func known(shards []coordinator.ShardProgress) (inner shard.Window, oldest shard
 
 // doing is what a running shard does, in words.
 var doing = map[shard.Phase]string{
-	shard.Idle: "beginning", shard.Fetching: "fetching", shard.Pacing: "waiting for quota", shard.Pausing: "about to try again",
-	shard.Queueing: "waiting to write", shard.Held: "paused by you",
+	shard.Idle: "beginning", shard.Fetching: "fetching", shard.Pacing: "waiting for quota", shard.BackingOff: "about to try again",
+	shard.Queueing: "waiting to write", shard.Paused: "paused by you",
 }
 
 func seenShard(s *coordinator.ShardProgress, line shard.Window) view.Shard {

@@ -95,7 +95,7 @@ type settings struct {
 	lookback, safetyLag, every      time.Duration
 
 	flags *pflag.FlagSet
-	gate  *shard.Gate // the operator's: shut while the run is paused; nil where nobody can pause it
+	pause *shard.Pause // the operator's: shut while the run is paused; nil where nobody can pause it
 }
 
 // given tells whether a flag was set, on the command line or in the environment.

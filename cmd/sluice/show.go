@@ -68,7 +68,7 @@ func viewQuotas(status []quota.Status) (quotas []terminal.Quota) {
 func (i *ingest) limitedBy(s coordinator.Snapshot, quotas []quota.Status) string {
 	quota := scarce(quotas, s.Active)
 	since, err := i.db.Waiting()
-	_, paused := i.gate.Shut()
+	_, paused := i.pause.Paused()
 	switch {
 	case paused:
 		return youPaused
@@ -111,7 +111,7 @@ func (i *ingest) waits(phase shard.Phase) string {
 		return fmt.Sprintf("the database, which takes no commits since %s: %v;", since.UTC().Format(time.RFC3339), err)
 	case !phase.AtSource():
 		return "the database, or for memory"
-	case phase == shard.Held:
+	case phase == shard.Paused:
 		return "you to end the pause"
 	}
 	words := "an answer of the API"

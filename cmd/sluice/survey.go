@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 
 	"sluice/coordinator"
-	"sluice/fetch"
+	"sluice/fetch/datasync"
 	"sluice/shard"
 	"sluice/shard/failpoint"
 	"sluice/sink"
@@ -37,14 +37,10 @@ func (i *ingest) planJob(ctx context.Context) error {
 }
 
 // survey looks at the API and cuts the span into windows.
-func survey(ctx context.Context, client *fetch.Client, s *settings) (fetch.Survey, []shard.Window, error) {
+func survey(ctx context.Context, client *datasync.Client, s *settings) (datasync.Survey, []shard.Window, error) {
 	found, err := client.Survey(ctx, s.span().Start)
 	if err != nil {
 		return found, nil, err
 	}
-	samples := make([]coordinator.Sample, 0, len(found.Samples))
-	for _, seen := range found.Samples {
-		samples = append(samples, coordinator.Sample(seen))
-	}
-	return found, coordinator.Plan(s.span(), found.Oldest, found.Newest, s.shards, samples...), nil
+	return found, coordinator.Plan(s.span(), found.Oldest, found.Newest, s.shards, found.Samples...), nil
 }

@@ -117,8 +117,8 @@ func (i *ingest) walk(ctx context.Context) (verdict, bool) {
 	c, err := coordinator.New(coordinator.Config{
 		Fetchers: i.fetchers, Memory: int64(i.memory),
 		Limits:      shard.Limits{QueuePages: i.queuePages, BatchRows: i.batchRows},
-		GiveUpAfter: i.giveUpAfter, Tolerate: i.tolerate,
-		Sequential: !i.client.Capabilities().Windows(), Oldest: i.job.Oldest, Gate: i.gate, Waits: i.waits, Log: i.log,
+		GiveUpAfter: i.giveUpAfter, MaxDeadLetters: i.tolerate,
+		Sequential: !i.client.Capabilities().Windows(), Oldest: i.job.Oldest, Pause: i.pause, DescribePhase: i.waits, Log: i.log,
 	}, i.client, store, checkpoints)
 	if err != nil {
 		return verdict{code: exitUsage, text: err.Error(), final: true}, true
@@ -150,7 +150,7 @@ func (i *ingest) judge(o coordinator.Outcome) (verdict, bool) {
 	switch cause := o.Cause; {
 	case errors.As(cause, &stop):
 		return verdict{code: exitOf(stop), text: cause.Error(), hint: stop.Hint, final: stop.Reason == shard.Refused}, true
-	case errors.Is(cause, coordinator.ErrBudget):
+	case errors.Is(cause, coordinator.ErrTooManyDeadLetters):
 		return verdict{code: exitDoubt, text: cause.Error(), final: true,
 			hint: "look at `sluice dead-letters list`; `sluice dead-letters replay` tries them again, --max-dead-letters allows more; then " + resumeHint}, true
 	case errors.Is(cause, errLockLost):

@@ -68,7 +68,7 @@ func (t *tokens) get(ctx context.Context, after time.Duration) (*access, error) 
 	if a, err, settled := t.peek(); settled {
 		return a, err
 	}
-	if err := t.client.pacer.Gate.Pass(ctx); err != nil {
+	if err := t.client.pacer.Pause.Wait(ctx); err != nil {
 		return nil, err
 	}
 	result := t.flight.DoChan("", func() (val any, err error) {

@@ -29,7 +29,7 @@ const (
 type api struct{ *Client }
 
 // First climbs the ladder, unless the survey has kept the page that is asked for.
-func (c api) First(from shard.Place) (fetch.Question, []shard.Page) {
+func (c api) First(from shard.Position) (fetch.Question, []shard.Page) {
 	q := c.ladder.ask(from)
 	return q, c.newest.take(&q)
 }

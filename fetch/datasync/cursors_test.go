@@ -109,7 +109,7 @@ func (s *rows) Commit(_ context.Context, b shard.Batch) (shard.Counts, error) {
 func (w *world) load(s *rows) error {
 	for stuck, tries := 0, 0; ; tries++ {
 		a := shard.Attempt{
-			Source: w.Client, Sink: s, From: s.row, Budget: shard.NewBudget(1 << 30), Meter: &shard.Meter{}, Log: w.log,
+			Source: w.Client, Sink: s, From: s.row, Budget: shard.NewBudget(1 << 30), Stats: &shard.Stats{}, Log: w.log,
 		}
 		err := a.Run(w.t.Context(), w.t.Context())
 		var limit *shard.StuckError

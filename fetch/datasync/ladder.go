@@ -74,7 +74,7 @@ const madeCursor = "made cursor"
 
 // ask climbs the ladder: a live cursor, a timestamp if an endpoint takes one, a made cursor, the cursor that led to the page
 // before, and the very top.
-func (l *ladder) ask(from shard.Place) fetch.Question {
+func (l *ladder) ask(from shard.Position) fetch.Question {
 	q := fetch.Question{Start: shard.ByCursor, Vary: from.Vary, After: from.Resume}
 	caps := l.get()
 	until, bounded := from.Until()
@@ -85,8 +85,8 @@ func (l *ladder) ask(from shard.Place) fetch.Question {
 		q.Start, q.Until = shard.ByUntil, until
 	case !from.Resume.IsZero() && caps.MadeCursors:
 		q.Cursor, q.Note = makeCursor(from.Resume, time.Now()), madeCursor
-	case fetch.Alive(from.Lead, from.LeadExpires):
-		q.Cursor, q.Expires = from.Lead, from.LeadExpires
+	case fetch.Alive(from.Previous, from.PreviousExpires):
+		q.Cursor, q.Expires = from.Previous, from.PreviousExpires
 	default:
 		q.Start = shard.FromTop
 	}

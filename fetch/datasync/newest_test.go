@@ -41,11 +41,11 @@ func TestTheNewestPageOfASurveyIsNotAskedForAgain(t *testing.T) {
 // A read that confirms an end must be one, and so must all that ask for anything but the newest page.
 func TestAKeptPageAnswersNoOtherQuestion(t *testing.T) {
 	for name, ask := range map[string]struct {
-		from  shard.Place
+		from  shard.Position
 		after time.Duration
 	}{
-		"to confirm an end":     {from: shard.Place{End: shard.Future, Vary: 1}},
-		"the end of a window":   {from: shard.Place{End: shard.Instant(time.UnixMilli(1769541612370).UnixMicro())}},
+		"to confirm an end":     {from: shard.Position{End: shard.Future, Vary: 1}},
+		"the end of a window":   {from: shard.Position{End: shard.Instant(time.UnixMilli(1769541612370).UnixMicro())}},
 		"after its cursor died": {from: top, after: 2*time.Minute + time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -67,7 +67,7 @@ func TestAnEndOnTheKeptPageIsReadTwice(t *testing.T) {
 		_, before := w.surveyed(shard.Past)
 		pages := w.must(w.walk(top, forever))
 		w.wantEvents(pages, w.truth())
-		w.wantEvents(w.must(w.walk(shard.Place{End: shard.Future, Vary: 1}, forever)), w.truth())
+		w.wantEvents(w.must(w.walk(shard.Position{End: shard.Future, Vary: 1}, forever)), w.truth())
 		if n := w.asked() - before; n != 1 {
 			t.Errorf("%d requests, want one", n)
 		}

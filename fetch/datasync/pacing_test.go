@@ -82,7 +82,7 @@ func (w *world) readFor(d time.Duration, fetchers int) {
 	for i := range fetchers {
 		fetching.Go(func() {
 			end := shard.Instant(w.sim.Data().Event(int64((i+1)*40_000)).OrderMS * 1000)
-			_, _ = w.walkWith(ctx, shard.Place{End: end}, endless)
+			_, _ = w.walkWith(ctx, shard.Position{End: end}, endless)
 		})
 	}
 	fetching.Wait()

@@ -10,7 +10,7 @@ import (
 )
 
 // top is the place at which the whole API is read.
-var top = shard.Place{End: shard.Future}
+var top = shard.Position{End: shard.Future}
 
 func TestWalkFromTheTopReadsEverythingInOrder(t *testing.T) {
 	for name, api := range map[string]apisim.Config{
@@ -49,7 +49,7 @@ func TestWalkFromATimestamp(t *testing.T) {
 			play(t, scene{api: apisim.Config{Events: 500, UntilExclusive: exclusive}, caps: both}, func(w *world) {
 				truth := w.truth()
 				end := truth[120].At + 1
-				pages := w.must(w.walk(shard.Place{End: end}, forever))
+				pages := w.must(w.walk(shard.Position{End: end}, forever))
 				first := 120
 				if !exclusive {
 					for first > 0 && truth[first-1].At <= shard.Instant(end.CeilMilli()*1000) {
@@ -68,11 +68,11 @@ func TestWalkFromATimestamp(t *testing.T) {
 func TestWalkFromACursorOfTheOtherEndpoint(t *testing.T) {
 	play(t, scene{api: apisim.Config{Events: 500}, caps: both}, func(w *world) {
 		truth := w.truth()
-		first := w.must(w.walk(shard.Place{End: truth[0].At + 1}, 1))[0]
+		first := w.must(w.walk(shard.Position{End: truth[0].At + 1}, 1))[0]
 		if first.Endpoint != shard.Stream {
 			t.Fatalf("the first page came from the %s", first.Endpoint)
 		}
-		place := shard.Place{End: shard.Future, Cursor: first.Cursor, CursorExpires: first.CursorExpires}
+		place := shard.Position{End: shard.Future, Cursor: first.Cursor, CursorExpires: first.CursorExpires}
 		pages := w.must(w.walk(place, forever))
 		w.wantEvents(pages, truth[100:])
 		if pages[0].Start != shard.ByCursor || pages[0].Endpoint != shard.List {
@@ -91,7 +91,7 @@ func TestVaryChangesTheRequest(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			play(t, scene{api: api, caps: Capabilities{PageSize: 3}}, func(w *world) {
 				for vary := range 3 {
-					if page := w.must(w.walk(shard.Place{End: shard.Future, Vary: vary}, 1))[0]; page.Cached {
+					if page := w.must(w.walk(shard.Position{End: shard.Future, Vary: vary}, 1))[0]; page.Cached {
 						t.Errorf("vary %d was answered from the cache", vary)
 					}
 				}
@@ -109,7 +109,7 @@ func TestVaryChangesTheRequest(t *testing.T) {
 // Only the first page differs: those after it are asked for in full.
 func TestVaryIsForTheFirstPageOnly(t *testing.T) {
 	play(t, scene{api: apisim.Config{Events: 500}, caps: listOnly}, func(w *world) {
-		pages := w.must(w.walk(shard.Place{End: shard.Future, Vary: 7}, 2))
+		pages := w.must(w.walk(shard.Position{End: shard.Future, Vary: 7}, 2))
 		if len(pages[0].Events) != 93 || len(pages[1].Events) != 100 {
 			t.Errorf("pages of %d and %d events", len(pages[0].Events), len(pages[1].Events))
 		}
@@ -124,7 +124,7 @@ func TestVaryFollowsAShrinkingPage(t *testing.T) {
 			caps := Capabilities{PageSize: 400}
 			play(t, scene{api: apisim.Config{Events: 1000, PageCap: 50, Flat: flat}, caps: caps}, func(w *world) {
 				w.must(w.walk(top, 1))
-				varied := w.must(w.walk(shard.Place{End: shard.Future, Vary: 1}, 2))
+				varied := w.must(w.walk(shard.Position{End: shard.Future, Vary: 1}, 2))
 				if len(varied[0].Events) != 49 || len(varied[1].Events) != 50 {
 					t.Errorf("pages of %d and %d events", len(varied[0].Events), len(varied[1].Events))
 				}
@@ -161,7 +161,7 @@ func TestLargeResponseBecomesPieces(t *testing.T) {
 func TestBreakLeavesNothingBehind(t *testing.T) {
 	play(t, scene{api: apisim.Config{Events: 1000}, caps: both}, func(w *world) {
 		for most := 1; most <= 10; most++ {
-			pages := w.must(w.walk(shard.Place{End: w.truth()[0].At + 1}, most))
+			pages := w.must(w.walk(shard.Position{End: w.truth()[0].At + 1}, most))
 			if len(pages) != most {
 				t.Fatalf("%d pages, want %d", len(pages), most)
 			}

@@ -19,7 +19,7 @@ func (w *world) clocked() (shard.Spent, time.Duration) {
 	began := time.Now()
 	clock.Enter(shard.Idle)
 	a := shard.Attempt{
-		Source: w.Client, Sink: s, From: s.row, Budget: shard.NewBudget(1 << 30), Meter: &shard.Meter{Clock: clock}, Log: w.log,
+		Source: w.Client, Sink: s, From: s.row, Budget: shard.NewBudget(1 << 30), Stats: &shard.Stats{Clock: clock}, Log: w.log,
 	}
 	if err := w.said(a.Run(w.t.Context(), w.t.Context())); err != nil {
 		w.t.Fatal(err)
@@ -56,8 +56,8 @@ func TestPhasesTellPauses(t *testing.T) {
 	}}
 	play(t, scene{answer: api.ServeHTTP, caps: listOnly}, func(w *world) {
 		spent, took := w.clocked()
-		if spent[shard.Pausing] == 0 || spent[shard.Pausing] != took-spent[shard.Fetching] {
-			t.Errorf("paused for %s of %s: %v", spent[shard.Pausing], took, spent)
+		if spent[shard.BackingOff] == 0 || spent[shard.BackingOff] != took-spent[shard.Fetching] {
+			t.Errorf("paused for %s of %s: %v", spent[shard.BackingOff], took, spent)
 		}
 	})
 }

@@ -29,7 +29,7 @@ func TestACursorThatDiesInTheLineAsksNothing(t *testing.T) {
 	play(t, scene{api: apisim.Config{Events: 500}, caps: listOnly, pacer: pacer}, func(w *world) {
 		page := w.must(w.walk(top, 1))[0]
 		expires := time.Now().Add(10 * time.Second)
-		_, err := w.walk(shard.Place{End: shard.Future, Cursor: page.Cursor, CursorExpires: expires}, 1)
+		_, err := w.walk(shard.Position{End: shard.Future, Cursor: page.Cursor, CursorExpires: expires}, 1)
 		if !errors.Is(err, shard.ErrCursorDead) {
 			t.Errorf("got %v", err)
 		}
@@ -60,7 +60,7 @@ func TestNoTokenDiesOnItsWay(t *testing.T) {
 		next.ServeHTTP(w, r)
 	}
 	play(t, scene{api: apisim.Config{Events: 500, TokenLife: time.Minute}, caps: both, between: slow}, func(w *world) {
-		newest := shard.Place{End: w.truth()[0].At + 1}
+		newest := shard.Position{End: w.truth()[0].At + 1}
 		for range 100 {
 			w.must(w.walk(newest, 1))
 		}
@@ -80,7 +80,7 @@ func TestAMadeCursorThatLeadsElsewhereIsNotBelieved(t *testing.T) {
 	}
 	caps := Capabilities{MadeCursors: true, PageSize: 100}
 	play(t, scene{api: apisim.Config{Events: 500}, caps: caps, between: deaf}, func(w *world) {
-		place := shard.Place{End: shard.Future, Resume: w.truth()[200]}
+		place := shard.Position{End: shard.Future, Resume: w.truth()[200]}
 		if _, err := w.walk(place, 1); !errors.Is(err, shard.ErrCursorDead) {
 			t.Errorf("got %v", err)
 		}

@@ -31,7 +31,7 @@ func TestRefusalWithoutItsBodyStopsAll(t *testing.T) {
 			fetchers.Go(func() {
 				ctx, cancel := context.WithTimeout(w.t.Context(), 20*time.Second)
 				defer cancel()
-				_, _ = w.walkWith(ctx, shard.Place{End: shard.Future}, 1)
+				_, _ = w.walkWith(ctx, shard.Position{End: shard.Future}, 1)
 			})
 			time.Sleep(time.Second) // not all at once, or they would be on their way already
 		}

@@ -17,7 +17,7 @@ func TestFailedRenewalDoesNotSpin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, scene{api: apisim.Config{Events: 500, TokenLife: 100 * time.Second}, caps: both})
 		defer w.end()
-		place := shard.Place{End: shard.InstantOf(w.sim.Config().Newest)} // only the stream can be asked for it
+		place := shard.Position{End: shard.InstantOf(w.sim.Config().Newest)} // only the stream can be asked for it
 		w.must(w.walk(place, 1))
 		time.Sleep(85 * time.Second)
 		w.sim.Script(apisim.Access, apisim.Repeat(3, apisim.Status(503))...)

@@ -35,7 +35,7 @@ func TestPagesTooLargeAreAskedForInSmallerParts(t *testing.T) {
 		serials = append(serials, 500+i)
 	}
 	play(t, scene{api: large(api, 400<<10, serials...), caps: listOnly}, func(w *world) {
-		pages := w.must(w.walk(shard.Place{End: shard.Future}, 1000))
+		pages := w.must(w.walk(shard.Position{End: shard.Future}, 1000))
 		w.wantEvents(pages, w.truth())
 		if asked := w.counts(apisim.List).Requests; asked > 20 {
 			t.Errorf("%d requests", asked)
@@ -47,7 +47,7 @@ func TestPagesTooLargeAreAskedForInSmallerParts(t *testing.T) {
 func TestARecordLargerThanABodyFailsItsShardOnly(t *testing.T) {
 	api := apisim.Config{Events: 1000, PageCap: 200}
 	play(t, scene{api: large(api, 17<<20, 777), caps: listOnly}, func(w *world) {
-		pages, err := w.walk(shard.Place{End: shard.Future}, 1000)
+		pages, err := w.walk(shard.Position{End: shard.Future}, 1000)
 		wantStuck(t, err)
 		w.wantEvents(pages, w.truth()[:1000-777-1])
 		if !strings.Contains(err.Error(), "larger than a page may be") {

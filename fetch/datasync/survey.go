@@ -21,22 +21,11 @@ const nearEnough = 0.01
 // Survey is what is learned of the API before the first window is planned.
 type Survey struct {
 	Newest   shard.Instant
-	Oldest   shard.Instant // of all events, nearly: see nearEnough; or the beginning of the span, if that was given
-	Total    int64         // events there are, as the API said; -1 means that it did not say
-	Empty    bool          // there are no events
-	Requests int           // page requests it took
-	Samples  []Sample      // newest first
-}
-
-// Sample is the density of the events around one instant: a full page spans From to To.
-type Sample struct {
-	From, To shard.Instant
-	Events   int
-}
-
-// density returns events per microsecond.
-func (s Sample) density() float64 {
-	return float64(s.Events) / float64(max(1, s.To-s.From))
+	Oldest   shard.Instant  // of all events, nearly: see nearEnough; or the beginning of the span, if that was given
+	Total    int64          // events there are, as the API said; -1 means that it did not say
+	Empty    bool           // there are no events
+	Requests int            // page requests it took
+	Samples  []shard.Sample // newest first
 }
 
 // survey is a search under way.
@@ -103,7 +92,7 @@ func (s *survey) top(ctx context.Context) error {
 // reach notes a page with events.
 func (s *survey) reach(events []shard.Event, more bool) {
 	oldest := shard.OldestInOrder(events)
-	s.found.Samples = append(s.found.Samples, Sample{From: oldest, To: events[0].At, Events: len(events)})
+	s.found.Samples = append(s.found.Samples, shard.Sample{From: oldest, To: events[0].At, Events: len(events)})
 	s.inside = min(s.inside, oldest)
 	if !more {
 		s.outside = s.inside
@@ -217,7 +206,7 @@ func (s *survey) guess() shard.Instant {
 	if s.outside.Finite() && at <= s.outside {
 		at = s.outside + (s.inside-s.outside)/2
 	}
-	return max(at, 1000)
+	return max(at, 1000) // the first millisecond that an event can have
 }
 
 // left estimates how many events lie beyond the oldest instant reached.
@@ -227,7 +216,7 @@ func (s *survey) left() float64 {
 	}
 	known, upper := 0.0, s.found.Newest
 	for _, sample := range s.found.Samples {
-		known += sample.density() * float64(max(0, upper-sample.From))
+		known += sample.Rate() * float64(max(0, upper-sample.From))
 		upper = min(upper, sample.From)
 	}
 	return max(0, float64(s.found.Total)-known)
@@ -237,7 +226,7 @@ func (s *survey) left() float64 {
 func (s *survey) stretch(events float64) time.Duration {
 	last := s.found.Samples[len(s.found.Samples)-1]
 	const longest = 100 * 365 * 24 * float64(time.Hour)
-	return time.Duration(min(longest, events/last.density()*float64(time.Microsecond)))
+	return time.Duration(min(longest, events/last.Rate()*float64(time.Microsecond)))
 }
 
 // probe asks for one page, more often than a walk would: at the start there is no checkpoint to come back to.

@@ -90,7 +90,7 @@ func TestTokenEndpointDown(t *testing.T) {
 				if took := time.Since(start); took > 40*time.Second {
 					w.t.Errorf("the list took %v for 30 pages", took)
 				}
-				byTime := shard.Place{End: w.truth()[0].At + 1}
+				byTime := shard.Position{End: w.truth()[0].At + 1}
 				_, err := w.walk(byTime, 1)
 				wantTransient(w.t, err)
 				for time.Since(start) < 10*time.Minute {
@@ -116,7 +116,7 @@ func TestTokenEndpointIsLeftAloneAsLongAsItWants(t *testing.T) {
 		start := time.Now()
 		for n := int64(1); n <= 3; n++ {
 			for g.asked.Load() == n-1 {
-				_, err := w.walk(shard.Place{End: w.truth()[0].At + 1}, 1)
+				_, err := w.walk(shard.Position{End: w.truth()[0].At + 1}, 1)
 				wantTransient(w.t, err)
 				time.Sleep(time.Second)
 			}
@@ -126,7 +126,7 @@ func TestTokenEndpointIsLeftAloneAsLongAsItWants(t *testing.T) {
 		}
 		g.set(answered(503, jsonType, ``, "Retry-After", "1000000"))
 		time.Sleep(100 * time.Second)
-		_, err := w.walk(shard.Place{End: w.truth()[0].At + 1}, 1)
+		_, err := w.walk(shard.Position{End: w.truth()[0].At + 1}, 1)
 		wantStop(w.t, err, shard.WaitTooLong)
 		w.must(w.walk(top, 1)) // the list knows nothing of it
 	})
@@ -159,7 +159,7 @@ func TestHostileStreamAccessIsRefused(t *testing.T) {
 			g.set(answered(200, jsonType, fmt.Sprintf(`{"streamAccess":{"endpoint":%s,"token":%s,"expiresIn":300,"tokenHeader":%s}}`, c.endpoint, c.token, c.header)))
 			play(t, scene{api: apisim.Config{Events: 500}, caps: both, between: g.between}, func(w *world) {
 				w.wantEvents(w.must(w.walk(top, forever)), w.truth())
-				if page := w.must(w.walk(shard.Place{End: w.truth()[0].At + 1}, 1))[0]; page.Endpoint != shard.List {
+				if page := w.must(w.walk(shard.Position{End: w.truth()[0].At + 1}, 1))[0]; page.Endpoint != shard.List {
 					w.t.Errorf("a page from the %s", page.Endpoint)
 				}
 				if n := g.asked.Load(); n != 1 {
@@ -195,7 +195,7 @@ func TestTokenLifeIsBelievedWithinReason(t *testing.T) {
 			}}, func(w *world) {
 				start, pages := time.Now(), 0
 				for ; time.Since(start) < 5*time.Minute; time.Sleep(time.Second) {
-					pages += len(w.must(w.walk(shard.Place{End: 1_770_000_000_000_000}, 1)))
+					pages += len(w.must(w.walk(shard.Position{End: 1_770_000_000_000_000}, 1)))
 				}
 				if n := g.asked.Load(); n > most || pages < 60 {
 					w.t.Errorf("asked %d times for %d pages", n, pages)
@@ -222,7 +222,7 @@ func TestRevokedTokenIsRenewedOnce(t *testing.T) {
 			fetchers.Go(func() {
 				for n := range 20 {
 					from := truth[200*n+20*i]
-					page := w.must(w.walk(shard.Place{End: from.At + 1}, 1))[0]
+					page := w.must(w.walk(shard.Position{End: from.At + 1}, 1))[0]
 					if page.Endpoint != shard.Stream || len(page.Events) == 0 {
 						w.t.Errorf("a page of %d events from the %s", len(page.Events), page.Endpoint)
 					}
@@ -242,7 +242,7 @@ func TestRevokedTokenIsRenewedOnce(t *testing.T) {
 func TestStreamThatRefusesFreshTokens(t *testing.T) {
 	play(t, scene{api: apisim.Config{Events: 500}, caps: both}, func(w *world) {
 		w.sim.Control(apisim.Feed, func(*http.Request) apisim.Fault { return apisim.RevokedToken() })
-		_, err := w.walk(shard.Place{End: w.truth()[0].At + 1}, 1)
+		_, err := w.walk(shard.Position{End: w.truth()[0].At + 1}, 1)
 		wantStuck(w.t, err)
 		if n := w.Traffic().Access; n != 2 {
 			w.t.Errorf("stream access was asked for %d times", n)
@@ -255,7 +255,7 @@ func TestKeyRefusedAtTheTokenEndpoint(t *testing.T) {
 	g := &gate{}
 	g.set(answered(401, jsonType, `{"error":"Unauthorized","message":"the key `+canary+` has expired","code":"API_KEY_EXPIRED"}`))
 	play(t, scene{api: apisim.Config{Events: 500}, caps: both, between: g.between}, func(w *world) {
-		_, err := w.walk(shard.Place{End: w.truth()[0].At + 1}, 1)
+		_, err := w.walk(shard.Position{End: w.truth()[0].At + 1}, 1)
 		wantStop(w.t, err, shard.Refused)
 	})
 }

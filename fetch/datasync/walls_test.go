@@ -39,7 +39,7 @@ func TestRedirectsAreRefused(t *testing.T) {
 			_, err := first(t, client, text)
 			wantPermanent(t, err)
 			client.SetCapabilities(both)
-			for _, err = range client.Pages(t.Context(), shard.Place{End: 1}) {
+			for _, err = range client.Pages(t.Context(), shard.Position{End: 1}) {
 			}
 			wantPermanent(t, err)
 			if asked.Load() != 2 {

@@ -138,11 +138,11 @@ func (w *world) said(err error) error {
 }
 
 // walk reads pages from a place until the iterator ends, and at most so many.
-func (w *world) walk(from shard.Place, most int) (pages []shard.Page, err error) {
+func (w *world) walk(from shard.Position, most int) (pages []shard.Page, err error) {
 	return w.walkWith(w.t.Context(), from, most)
 }
 
-func (w *world) walkWith(ctx context.Context, from shard.Place, most int) (pages []shard.Page, err error) {
+func (w *world) walkWith(ctx context.Context, from shard.Position, most int) (pages []shard.Page, err error) {
 	for page, err := range w.Pages(ctx, from) {
 		if err != nil {
 			return pages, w.said(err)
@@ -156,7 +156,7 @@ func (w *world) walkWith(ctx context.Context, from shard.Place, most int) (pages
 
 // ask reads one page from the top.
 func (w *world) ask() (shard.Page, error) {
-	pages, err := w.walk(shard.Place{End: shard.Future}, 1)
+	pages, err := w.walk(shard.Position{End: shard.Future}, 1)
 	if err != nil || len(pages) == 0 {
 		return shard.Page{}, err
 	}

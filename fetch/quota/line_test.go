@@ -97,7 +97,7 @@ func TestTakeGivesUpWhatItNoLongerWants(t *testing.T) {
 func TestALineWaitsAtAShutGate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		limits := onePerMinute
-		limits.Gate = new(shard.Gate)
+		limits.Pause = new(shard.Pause)
 		p := newTestPacer(t, limits)
 		p.Observe(takeCall(t, p, onlyList), Answer{})
 		var served atomic.Int64
@@ -115,12 +115,12 @@ func TestALineWaitsAtAShutGate(t *testing.T) {
 			})
 			synctest.Wait()
 		}
-		limits.Gate.Turn()
+		limits.Pause.Toggle()
 		time.Sleep(time.Hour)
 		if served.Load() != 0 {
 			t.Error("something was let through")
 		}
-		limits.Gate.Turn()
+		limits.Pause.Toggle()
 		callers.Wait()
 	})
 }

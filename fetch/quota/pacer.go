@@ -18,7 +18,7 @@ import (
 type Config struct {
 	List, Stream Limit         // zero: found out from headers and refusals
 	MaxWait      time.Duration // a longer wait, such as a Retry-After, ends the run; default 15 minutes
-	Gate         *shard.Gate   // while it is shut, nothing is let through; default: it never is
+	Pause        *shard.Pause  // while it is shut, nothing is let through; default: it never is
 	Log          *slog.Logger  // refusals, and what is learned from them; default slog.Default
 }
 
@@ -107,7 +107,7 @@ var ErrNoEndpoint = errors.New("no endpoint is usable for this request")
 func (p *Pacer) Take(ctx context.Context, usable func(shard.Endpoint) bool) (Slot, error) {
 	w := new(quotaWaiter)
 	defer p.leave(w)
-	for ctx.Err() == nil && p.Gate.Pass(ctx) == nil {
+	for ctx.Err() == nil && p.Pause.Wait(ctx) == nil {
 		wants := [2]bool{usable(p.quotas[0].endpoint), usable(p.quotas[1].endpoint)}
 		if wants == [2]bool{} {
 			return Slot{}, ErrNoEndpoint
@@ -123,7 +123,7 @@ func (p *Pacer) Take(ctx context.Context, usable func(shard.Endpoint) bool) (Slo
 		}
 		select {
 		case <-w.again:
-		case <-p.Gate.Changed():
+		case <-p.Pause.Changed():
 		case <-time.After(wait):
 		case <-ctx.Done():
 		}
@@ -135,7 +135,7 @@ func (p *Pacer) Take(ctx context.Context, usable func(shard.Endpoint) bool) (Slo
 func (p *Pacer) tryTake(w *quotaWaiter, wants [2]bool) (Slot, time.Duration, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if _, shut := p.Gate.Shut(); shut { // just now: who stands in line keeps the place
+	if _, shut := p.Pause.Paused(); shut { // just now: who stands in line keeps the place
 		return Slot{}, 0, nil
 	}
 	now := time.Now()

@@ -1,4 +1,4 @@
-package fetch
+package decode
 
 import (
 	"errors"
@@ -51,13 +51,13 @@ func faultf(reason Reason, format string, args ...any) *fault {
 
 // record reads one record and adds it to the events or to the rejects of b. An error means that its JSON is not sound, and
 // that the decoder cannot go on.
-func (d *decoder) record(b *body, raw []byte) error {
+func (d *Decoder) record(b *Page, raw []byte) error {
 	kind := d.json.PeekKind()
 	if kind != '{' {
 		return d.notObject(b, raw)
 	}
-	b.events = append(b.events, shard.Event{})
-	e := &b.events[len(b.events)-1]
+	b.Events = append(b.Events, shard.Event{})
+	e := &b.Events[len(b.Events)-1]
 	start := d.json.InputOffset()
 	var first *fault
 	have, err := d.object(e, &first)
@@ -69,7 +69,7 @@ func (d *decoder) record(b *body, raw []byte) error {
 	case first != nil:
 	case have&fieldsNeeded != fieldsNeeded:
 		first = faultf(ReasonMissing, "%s is missing", fieldsNeeded&^have)
-	case len(span) > maxRecord:
+	case len(span) > MaxRecord:
 		first = faultf(ReasonTooLarge, "%d bytes", len(span))
 	case have&fieldProperties == 0:
 		e.Properties = "{}"
@@ -79,8 +79,8 @@ func (d *decoder) record(b *body, raw []byte) error {
 		if have&fieldID != 0 {
 			id = e.ID.String()
 		}
-		b.events = b.events[:len(b.events)-1]
-		b.rejects = append(b.rejects, reject(span, id, first.reason, first.err))
+		b.Events = b.Events[:len(b.Events)-1]
+		b.Rejects = append(b.Rejects, reject(span, id, first.reason, first.err))
 	}
 	return nil
 }
@@ -95,18 +95,18 @@ func recordAt(raw []byte, start, end int64) []byte {
 	return span
 }
 
-func (d *decoder) notObject(b *body, raw []byte) error {
+func (d *Decoder) notObject(b *Page, raw []byte) error {
 	start := d.json.InputOffset()
 	if err := d.json.SkipValue(); err != nil {
 		return err
 	}
 	span := recordAt(raw, start, d.json.InputOffset())
-	b.rejects = append(b.rejects, reject(span, "", ReasonObject, errors.New("a record must be an object")))
+	b.Rejects = append(b.Rejects, reject(span, "", ReasonObject, errors.New("a record must be an object")))
 	return nil
 }
 
 // object reads the fields of a record, each exactly by its name. The first fault is kept, the rest is still read.
-func (d *decoder) object(e *shard.Event, first **fault) (have fields, err error) {
+func (d *Decoder) object(e *shard.Event, first **fault) (have fields, err error) {
 	if _, err := d.json.ReadToken(); err != nil {
 		return 0, err
 	}
@@ -132,7 +132,7 @@ func (d *decoder) object(e *shard.Event, first **fault) (have fields, err error)
 }
 
 // name reads a field's name. The slice is good until the next read.
-func (d *decoder) name() ([]byte, error) {
+func (d *Decoder) name() ([]byte, error) {
 	quoted, err := d.json.ReadValue()
 	if err != nil {
 		return nil, err
@@ -140,7 +140,7 @@ func (d *decoder) name() ([]byte, error) {
 	return d.unquote(quoted)
 }
 
-func (d *decoder) field(e *shard.Event, name []byte) (fields, *fault, error) {
+func (d *Decoder) field(e *shard.Event, name []byte) (fields, *fault, error) {
 	switch string(name) {
 	case "id":
 		return d.uuid(&e.ID, fieldID)
@@ -164,7 +164,7 @@ func (d *decoder) field(e *shard.Event, name []byte) (fields, *fault, error) {
 }
 
 // session reads the nested session, of which the device and the browser are stored.
-func (d *decoder) session(e *shard.Event) (have fields, first *fault, err error) {
+func (d *Decoder) session(e *shard.Event) (have fields, first *fault, err error) {
 	if kind := d.json.PeekKind(); kind != '{' {
 		return 0, faultf(ReasonType, "session is %s, not an object", kindName(kind)), d.json.SkipValue()
 	}
@@ -198,14 +198,14 @@ func (d *decoder) session(e *shard.Event) (have fields, first *fault, err error)
 	return have, first, err
 }
 
-// maxUnknown is how many names of unknown fields are told apart.
-const maxUnknown = 100
+// MaxUnknown is how many names of unknown fields are told apart.
+const MaxUnknown = 100
 
-func (d *decoder) countUnknown(name []byte) {
+func (d *Decoder) countUnknown(name []byte) {
 	if d.unknown == nil {
 		d.unknown = make(map[string]int)
 	}
-	if len(d.unknown) < maxUnknown {
+	if len(d.unknown) < MaxUnknown {
 		d.unknown[string(name)]++
 	}
 }

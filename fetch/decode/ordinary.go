@@ -1,4 +1,4 @@
-package fetch
+package decode
 
 import (
 	"bytes"
@@ -13,7 +13,7 @@ import (
 // ordinary reads the record at the head of raw if it is written as the API writes nearly all of them: every field there, in its
 // order, without white space, in ASCII without escapes. It returns the record's length, and 0 for anything else, sound or not,
 // which it leaves to the strict reading (see record). Whatever it takes, that would read the same (FuzzOrdinary).
-func (d *decoder) ordinary(e *shard.Event, raw []byte) int {
+func (d *Decoder) ordinary(e *shard.Event, raw []byte) int {
 	s := scanner(raw)
 	id := s.after(`{"id":"`).take(uuidSize)
 	session := s.after(`","sessionId":"`).take(uuidSize)
@@ -122,7 +122,7 @@ func parseUUID(to *uuid.UUID, s []byte) bool {
 
 // instant reads a timestamp: a number of 13 digits, which is 2001 to 2286, or "2026-01-27T19:20:12.369Z" on a day that was
 // read before.
-func (d *decoder) instant(to *shard.Instant, s []byte) bool {
+func (d *Decoder) instant(to *shard.Instant, s []byte) bool {
 	const isoSize, dateSize = len(`"2026-01-27T19:20:12.369Z"`), len(`"2026-01-27T`)
 	if len(s) != isoSize {
 		ms, ok := number(s)
@@ -142,7 +142,7 @@ func (d *decoder) instant(to *shard.Instant, s []byte) bool {
 }
 
 // learnDate reads a whole timestamp in UTC the careful way, and keeps when its day began.
-func (d *decoder) learnDate(to *shard.Instant, s []byte) bool {
+func (d *Decoder) learnDate(to *shard.Instant, s []byte) bool {
 	last := len(s) - 1
 	if s[0] != '"' || s[last] != '"' || s[last-1] != 'Z' {
 		return false

@@ -8,7 +8,7 @@ import (
 
 // Gate is where an operator holds a run up: while it is shut, a Source asks for nothing new. What is under way goes on, and is
 // committed. The zero Gate is open, and so is nil. It may be used by anyone at any time.
-type Gate struct {
+type Pause struct {
 	mu      sync.Mutex
 	shut    time.Time     // since when; zero: it is open
 	opened  time.Time     // when it was opened last; zero: never
@@ -16,7 +16,7 @@ type Gate struct {
 }
 
 // Turn shuts an open gate and opens a shut one. Those who wait at it go on at once. It tells which it did.
-func (g *Gate) Turn() (shut bool) {
+func (g *Pause) Toggle() (shut bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := time.Now()
@@ -33,19 +33,19 @@ func (g *Gate) Turn() (shut bool) {
 }
 
 // Shut tells whether the gate is shut, and since when.
-func (g *Gate) Shut() (since time.Time, shut bool) {
+func (g *Pause) Paused() (since time.Time, shut bool) {
 	since, shut, _ = g.look()
 	return since, shut
 }
 
 // Changed returns a channel that is closed at the next turn.
-func (g *Gate) Changed() <-chan struct{} {
+func (g *Pause) Changed() <-chan struct{} {
 	_, _, changed := g.look()
 	return changed
 }
 
 // Last returns until when the gate was last shut: now, if it still is, and the zero time if it never was.
-func (g *Gate) Last() time.Time {
+func (g *Pause) LastPaused() time.Time {
 	if g == nil {
 		return time.Time{}
 	}
@@ -57,7 +57,7 @@ func (g *Gate) Last() time.Time {
 	return g.opened
 }
 
-func (g *Gate) look() (since time.Time, shut bool, changed <-chan struct{}) {
+func (g *Pause) look() (since time.Time, shut bool, changed <-chan struct{}) {
 	if g == nil {
 		return time.Time{}, false, nil
 	}
@@ -70,14 +70,14 @@ func (g *Gate) look() (since time.Time, shut bool, changed <-chan struct{}) {
 }
 
 // Pass returns when the gate is open, or why ctx ended before. A shard that waits here is held, and is told so to those who look.
-func (g *Gate) Pass(ctx context.Context) error {
+func (g *Pause) Wait(ctx context.Context) error {
 	_, shut, changed := g.look()
 	if !shut {
 		return nil
 	}
-	if m, ok := ctx.Value(meterKey{}).(*Meter); ok {
+	if m, ok := ctx.Value(meterKey{}).(*Stats); ok {
 		defer m.enter(Phase(m.Phase.Load()))
-		m.enter(Held)
+		m.enter(Paused)
 	}
 	for shut {
 		select {

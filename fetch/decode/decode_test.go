@@ -1,4 +1,4 @@
-package fetch
+package decode
 
 import (
 	"bytes"
@@ -18,7 +18,7 @@ import (
 // skipped.
 func fixture(tb testing.TB, name string) []byte {
 	tb.Helper()
-	raw, err := os.ReadFile(filepath.Join("..", "..", "shared", "fixtures", name))
+	raw, err := os.ReadFile(filepath.Join("..", "..", "..", "shared", "fixtures", name))
 	if os.IsNotExist(err) {
 		tb.Skip("the recorded answers are not here")
 	}
@@ -28,9 +28,9 @@ func fixture(tb testing.TB, name string) []byte {
 	return raw
 }
 
-func decode(tb testing.TB, raw []byte) *body {
+func decode(tb testing.TB, raw []byte) *Page {
 	tb.Helper()
-	b, err := newDecoder().page(raw, shard.List)
+	b, err := New().Page(raw, shard.List)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -42,8 +42,8 @@ func TestRecordedPagesDecodeWithoutAReject(t *testing.T) {
 		"recorded-list-page-100.json": 100, "recorded-list-page-5000.json": 5000, "recorded-stream-page-5000.json": 5000,
 	} {
 		b := decode(t, fixture(t, name))
-		if len(b.events) != want || len(b.rejects) != 0 || len(b.unknown) != 0 {
-			t.Errorf("%s: %d events, %d rejects, unknown fields %v", name, len(b.events), len(b.rejects), b.unknown)
+		if len(b.Events) != want || len(b.Rejects) != 0 || len(b.Unknown) != 0 {
+			t.Errorf("%s: %d events, %d rejects, unknown fields %v", name, len(b.Events), len(b.Rejects), b.Unknown)
 		}
 		if !*b.envelope.more() || b.envelope.cursor() == "" || *b.envelope.Meta.Total != 3_000_000 {
 			t.Errorf("%s: envelope %+v", name, b.envelope)
@@ -54,9 +54,9 @@ func TestRecordedPagesDecodeWithoutAReject(t *testing.T) {
 func TestRecordedListPageEqualsStreamPage(t *testing.T) {
 	list := decode(t, fixture(t, "recorded-list-page-5000.json"))
 	stream := decode(t, fixture(t, "recorded-stream-page-5000.json"))
-	for i := range list.events {
-		if list.events[i] != stream.events[i] {
-			t.Fatalf("event %d: list %+v, stream %+v", i, list.events[i], stream.events[i])
+	for i := range list.Events {
+		if list.Events[i] != stream.Events[i] {
+			t.Fatalf("event %d: list %+v, stream %+v", i, list.Events[i], stream.Events[i])
 		}
 	}
 }
@@ -91,7 +91,7 @@ func TestHostileRecordCostsOnlyItself(t *testing.T) {
 			layouts := [][]string{
 				{other(1), bad, other(2)}, {bad}, {bad, other(1), other(2)}, {other(1), other(2), bad}, {bad, other(1), bad}, {bad, bad},
 			}
-			if len(bad) > maxRecord {
+			if len(bad) > MaxRecord {
 				layouts = layouts[:1]
 			}
 			for _, records := range layouts {
@@ -106,7 +106,7 @@ func spoiled(h *hostile.Case) string {
 	return string(h.Raw("56a349b5-7243-4e0c-9fd8-f2c1eb2a5d35", time.UnixMilli(1769541612369)))
 }
 
-func checkHostile(t *testing.T, b *body, records []string, record, reason string) {
+func checkHostile(t *testing.T, b *Page, records []string, record, reason string) {
 	t.Helper()
 	bad := 0
 	for _, r := range records {
@@ -114,11 +114,11 @@ func checkHostile(t *testing.T, b *body, records []string, record, reason string
 			bad++
 		}
 	}
-	if len(b.rejects) != bad || len(b.events) != len(records)-bad {
-		t.Fatalf("%d rejects and %d events of %d records, %d of them bad", len(b.rejects), len(b.events), len(records), bad)
+	if len(b.Rejects) != bad || len(b.Events) != len(records)-bad {
+		t.Fatalf("%d rejects and %d events of %d records, %d of them bad", len(b.Rejects), len(b.Events), len(records), bad)
 	}
-	for _, r := range b.rejects {
-		kept := record[:min(len(record), maxRecord)]
+	for _, r := range b.Rejects {
+		kept := record[:min(len(record), MaxRecord)]
 		if !bytes.Equal(r.Raw, []byte(kept)) || r.RawBytes != len(record) {
 			t.Errorf("raw is %.300q of %d bytes", r.Raw, r.RawBytes)
 		}
@@ -131,8 +131,8 @@ func checkHostile(t *testing.T, b *body, records []string, record, reason string
 func TestTolerableRecordsAreEvents(t *testing.T) {
 	for _, h := range slices.Concat(hostile.Tolerable, hostile.Heavy) {
 		b := decode(t, page(other(1), spoiled(&h), other(2)))
-		if len(b.events) != 3 {
-			t.Errorf("%s: rejected: %s %s", h.Name, b.rejects[0].Reason, b.rejects[0].Detail)
+		if len(b.Events) != 3 {
+			t.Errorf("%s: rejected: %s %s", h.Name, b.Rejects[0].Reason, b.Rejects[0].Detail)
 		}
 	}
 }
@@ -151,8 +151,8 @@ func TestWhatFollowsARecordIsNotOverlooked(t *testing.T) {
 func TestARecordIsRejectedOnce(t *testing.T) {
 	for _, record := range []string{`{}{}`, `000`, `null, x`, `{"id":1} x`, `17 18`} {
 		records := append([]string{other(1)}, strings.Split(record, ",")...)
-		if b := decode(t, page(records...)); len(b.rejects) != len(records)-1 || len(b.events) != 1 {
-			t.Errorf("%s: %d rejects, %d events", record, len(b.rejects), len(b.events))
+		if b := decode(t, page(records...)); len(b.Rejects) != len(records)-1 || len(b.Events) != 1 {
+			t.Errorf("%s: %d rejects, %d events", record, len(b.Rejects), len(b.Events))
 		}
 	}
 }
@@ -161,22 +161,22 @@ func TestARecordIsRejectedOnce(t *testing.T) {
 func TestTimestampsThatGoReadsAndRFC3339DoesNot(t *testing.T) {
 	for _, text := range []string{"T1:00:00Z", "T01:00:00,5Z", "T01:00:00+24:00", "T01:00:00-10:60", "T1:00:00.5+01:00"} {
 		b := decode(t, page(with(`1769541612369`, `"2026-01-27`+text+`"`)))
-		if len(b.rejects) != 1 || b.rejects[0].Reason != string(ReasonTimestamp) {
-			t.Errorf("%s is taken as %s", text, b.events[0].At)
+		if len(b.Rejects) != 1 || b.Rejects[0].Reason != string(ReasonTimestamp) {
+			t.Errorf("%s is taken as %s", text, b.Events[0].At)
 		}
 	}
 }
 
 func TestTimestampIsCutOffNotRounded(t *testing.T) {
 	b := decode(t, page(with(`1769541612369`, `"2026-01-27T19:20:12.999999999Z"`)))
-	if got := b.events[0].At.String(); got != "2026-01-27T19:20:12.999999Z" {
+	if got := b.Events[0].At.String(); got != "2026-01-27T19:20:12.999999Z" {
 		t.Error(got)
 	}
 }
 
 func TestFlatBodyIsAccepted(t *testing.T) {
 	b := decode(t, []byte(`{"data":[`+goodRecord+`],"hasMore":false,"nextCursor":null}`))
-	if len(b.events) != 1 || *b.envelope.more() || b.envelope.cursor() != "" {
+	if len(b.Events) != 1 || *b.envelope.more() || b.envelope.cursor() != "" {
 		t.Errorf("%+v", b)
 	}
 }
@@ -185,12 +185,12 @@ func TestFlatBodyIsAccepted(t *testing.T) {
 func TestEveryCutOfAPageIsRefused(t *testing.T) {
 	whole := page(goodRecord, other(1))
 	for n := range whole {
-		if b, err := newDecoder().page(whole[:n], shard.List); err == nil {
+		if b, err := New().Page(whole[:n], shard.List); err == nil {
 			t.Fatalf("cut after %d bytes of %d: accepted as %+v", n, len(whole), b)
 		}
 	}
-	if b := decode(t, whole); len(b.events) != 2 {
-		t.Errorf("%d events", len(b.events))
+	if b := decode(t, whole); len(b.Events) != 2 {
+		t.Errorf("%d events", len(b.Events))
 	}
 }
 
@@ -204,9 +204,32 @@ func TestWhatIsNoPageIsRefused(t *testing.T) {
 		`{"data":[` + goodRecord + `],"hasMore":false,"meta":{"returned":2}}`,
 		`{"data":[` + goodRecord + `,],"hasMore":false,"meta":{"returned":1}}`,
 	} {
-		if b, err := newDecoder().page([]byte(raw), shard.List); err == nil {
+		if b, err := New().Page([]byte(raw), shard.List); err == nil {
 			t.Errorf("%s: accepted as %+v", raw, b)
 		}
+	}
+}
+
+// A record that lacks any of the columns, and one that is too large anywhere, is a reject.
+func TestNoColumnIsMadeUp(t *testing.T) {
+	for field, piece := range map[string]string{
+		"id":                 `"id":"56a349b5-7243-4e0c-9fd8-f2c1eb2a5d35",`,
+		"sessionId":          `"sessionId":"0ae5e27f-bcc5-4d99-b744-3ce64d3623a9",`,
+		"userId":             `"userId":"1f2a12b4-1bdc-463d-ba74-f6d849f5b76f",`,
+		"type":               `"type":"click",`,
+		"name":               `"name":"event_e8o287",`,
+		"timestamp":          `"timestamp":1769541612369,`,
+		"session.deviceType": `"deviceType":"tablet",`,
+		"session.browser":    `,"browser":"Edge"`,
+	} {
+		b := decode(t, page(with(piece, "")))
+		if len(b.Rejects) != 1 || b.Rejects[0].Reason != string(ReasonMissing) || !strings.HasPrefix(b.Rejects[0].Detail, field+" ") {
+			t.Errorf("without %s: %+v", field, b.Rejects)
+		}
+	}
+	large := with(`"type":"click"`, `"type":"click","more":"`+strings.Repeat("x", MaxRecord)+`"`)
+	if b := decode(t, page(large)); len(b.Rejects) != 1 || b.Rejects[0].Reason != string(ReasonTooLarge) {
+		t.Errorf("a record of %d bytes is taken", len(large))
 	}
 }
 
@@ -215,11 +238,11 @@ func BenchmarkDecode(b *testing.B) {
 	for i := range records {
 		records[i] = other(i)
 	}
-	raw, d := page(records...), newDecoder()
+	raw, d := page(records...), New()
 	b.SetBytes(int64(len(raw)))
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := d.page(raw, shard.List); err != nil {
+		if _, err := d.Page(raw, shard.List); err != nil {
 			b.Fatal(err)
 		}
 	}

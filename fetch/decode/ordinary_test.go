@@ -1,4 +1,4 @@
-package fetch
+package decode
 
 import (
 	"reflect"
@@ -13,23 +13,23 @@ import (
 var isoRecord = with(`1769541612369`, `"2026-01-27T19:20:12.369Z"`)
 
 // readsTheSame compares the two ways of reading what stands at the head of raw, and tells whether the fast one takes it.
-func readsTheSame(t *testing.T, d *decoder, raw []byte) bool {
+func readsTheSame(t *testing.T, d *Decoder, raw []byte) bool {
 	t.Helper()
 	var fast shard.Event
 	size := d.ordinary(&fast, raw)
 	if size == 0 {
 		return false
 	}
-	if strict, reject := DecodeRecord(raw[:size]); reject != nil || strict != fast {
+	if strict, reject := Record(raw[:size]); reject != nil || strict != fast {
 		t.Errorf("%q is read as %+v, strictly as %+v, %+v", raw[:size], fast, strict, reject)
 	}
 	return true
 }
 
 // warmed returns a decoder that has read the good records, so that it knows their properties and their day.
-func warmed(t testing.TB) *decoder {
-	d := newDecoder()
-	if _, err := d.page(page(goodRecord, isoRecord), shard.List); err != nil {
+func warmed(t testing.TB) *Decoder {
+	d := New()
+	if _, err := d.Page(page(goodRecord, isoRecord), shard.List); err != nil {
 		t.Fatal(err)
 	}
 	return d
@@ -86,8 +86,8 @@ func FuzzOrdinary(f *testing.F) {
 		if err != nil {
 			return // it is split anyway
 		}
-		split, err := newDecoder().split(whole)
-		if err != nil || !reflect.DeepEqual(straight.events, split.events) || !reflect.DeepEqual(straight.rejects, split.rejects) {
+		split, err := New().split(whole)
+		if err != nil || !reflect.DeepEqual(straight.Events, split.Events) || !reflect.DeepEqual(straight.Rejects, split.Rejects) {
 			t.Errorf("%q is read as %+v, split as %+v, %v", whole, straight, split, err)
 		}
 	})

@@ -11,25 +11,25 @@ import (
 // The gate tells since when it is shut, and until when it was.
 func TestAGateKnowsItsTimes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var g Gate
-		if since, shut := g.Shut(); shut || !since.IsZero() || !g.Last().IsZero() {
-			t.Errorf("a new gate: shut %v since %s, last %s", shut, since, g.Last())
+		var g Pause
+		if since, shut := g.Paused(); shut || !since.IsZero() || !g.LastPaused().IsZero() {
+			t.Errorf("a new gate: shut %v since %s, last %s", shut, since, g.LastPaused())
 		}
 		began := time.Now()
-		if !g.Turn() {
+		if !g.Toggle() {
 			t.Error("the first turn opened it")
 		}
 		time.Sleep(time.Minute)
-		if since, shut := g.Shut(); !shut || !since.Equal(began) || !g.Last().Equal(time.Now()) {
-			t.Errorf("a shut gate: shut %v since %s, last %s", shut, since, g.Last())
+		if since, shut := g.Paused(); !shut || !since.Equal(began) || !g.LastPaused().Equal(time.Now()) {
+			t.Errorf("a shut gate: shut %v since %s, last %s", shut, since, g.LastPaused())
 		}
 		opened := time.Now()
-		if g.Turn() {
+		if g.Toggle() {
 			t.Error("the second turn shut it")
 		}
 		time.Sleep(time.Minute)
-		if _, shut := g.Shut(); shut || !g.Last().Equal(opened) {
-			t.Errorf("an opened gate: shut %v, last %s", shut, g.Last())
+		if _, shut := g.Paused(); shut || !g.LastPaused().Equal(opened) {
+			t.Errorf("an opened gate: shut %v, last %s", shut, g.LastPaused())
 		}
 	})
 }
@@ -37,21 +37,21 @@ func TestAGateKnowsItsTimes(t *testing.T) {
 // All who wait go on in the moment in which it is opened, and a gate that is turned twice meanwhile keeps them.
 func TestAGateLetsAllThroughAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var g Gate
-		g.Turn()
+		var g Pause
+		g.Toggle()
 		start := time.Now()
 		var waiting sync.WaitGroup
 		for range 3 {
 			waiting.Go(func() {
-				if err := g.Pass(t.Context()); err != nil || time.Since(start) != time.Hour {
+				if err := g.Wait(t.Context()); err != nil || time.Since(start) != time.Hour {
 					t.Errorf("%v after %s", err, time.Since(start))
 				}
 			})
 		}
 		time.Sleep(time.Hour)
-		g.Turn()
+		g.Toggle()
 		waiting.Wait()
-		if err := g.Pass(t.Context()); err != nil {
+		if err := g.Wait(t.Context()); err != nil {
 			t.Error(err)
 		}
 	})
@@ -59,13 +59,13 @@ func TestAGateLetsAllThroughAtOnce(t *testing.T) {
 
 // Nobody has shut a gate that is not there.
 func TestNoGateIsOpen(t *testing.T) {
-	var g *Gate
-	if _, shut := g.Shut(); shut || !g.Last().IsZero() || g.Changed() != nil {
+	var g *Pause
+	if _, shut := g.Paused(); shut || !g.LastPaused().IsZero() || g.Changed() != nil {
 		t.Error("a gate that is not there is shut")
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := g.Pass(ctx); err != nil {
+	if err := g.Wait(ctx); err != nil {
 		t.Errorf("%v: an open gate looks at nothing", err)
 	}
 }

@@ -1,4 +1,4 @@
-package fetch
+package decode
 
 import (
 	"bytes"
@@ -28,8 +28,8 @@ const (
 	ReasonTooLarge      Reason = "too-large" // more than 1 MiB
 )
 
-// maxRecord is the largest record that becomes an event, and the most that is kept of a reject, in bytes.
-const maxRecord = 1 << 20
+// MaxRecord is the largest record that becomes an event, and the most that is kept of a reject, in bytes.
+const MaxRecord = 1 << 20
 
 // maxDetail is how much of an error's text is kept with a reject.
 const maxDetail = 300
@@ -44,7 +44,7 @@ func reject(raw []byte, id string, reason Reason, why error) shard.Reject {
 		id = id[:64]
 	}
 	return shard.Reject{
-		Raw:      bytes.Clone(raw[:min(len(raw), maxRecord)]),
+		Raw:      bytes.Clone(raw[:min(len(raw), MaxRecord)]),
 		RawBytes: len(raw),
 		SHA256:   sha256.Sum256(raw),
 		EventID:  id,

@@ -1,4 +1,4 @@
-package fetch
+package decode
 
 import (
 	"bytes"
@@ -13,17 +13,17 @@ import (
 
 // split decodes a body whose records are not all sound JSON. The envelope is still read strictly; the records are told apart
 // by brackets and strings alone, and each is read by itself: what cannot be read is a reject, with its bytes.
-func (d *decoder) split(raw []byte) (*body, error) {
+func (d *Decoder) split(raw []byte) (*Page, error) {
 	d.json.Reset(bytes.NewBuffer(raw), jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true))
 	first, err := d.seekRecords()
 	if err != nil {
 		return nil, err
 	}
-	records, last, err := spans(raw, int(first), d.most)
+	records, last, err := spans(raw, int(first), d.MaxRecords)
 	if err != nil {
 		return nil, err
 	}
-	b := &body{}
+	b := &Page{}
 	for _, record := range records {
 		d.single(b, record)
 	}
@@ -31,9 +31,9 @@ func (d *decoder) split(raw []byte) (*body, error) {
 }
 
 // single decodes one record that stands alone.
-func (d *decoder) single(b *body, raw []byte) {
+func (d *Decoder) single(b *Page, raw []byte) {
 	d.json.Reset(bytes.NewBuffer(raw))
-	events, rejects := len(b.events), len(b.rejects)
+	events, rejects := len(b.Events), len(b.Rejects)
 	err := d.record(b, raw)
 	if err == nil {
 		// Not PeekKind, which takes what is no JSON for the end.
@@ -42,8 +42,8 @@ func (d *decoder) single(b *body, raw []byte) {
 		}
 		err = fmt.Errorf("something follows the record: %v", err)
 	}
-	b.events = b.events[:events]
-	b.rejects = append(b.rejects[:rejects], reject(raw, "", syntaxReason(raw, err), err))
+	b.Events = b.Events[:events]
+	b.Rejects = append(b.Rejects[:rejects], reject(raw, "", syntaxReason(raw, err), err))
 }
 
 // syntaxReason finds the word for a record that is not sound JSON.
@@ -61,7 +61,7 @@ func syntaxReason(raw []byte, err error) Reason {
 	return ReasonSyntax
 }
 
-var errUnbalanced = errors.New("its records are not balanced")
+var ErrUnbalanced = errors.New("its records are not balanced")
 
 // spans tells the records of an array apart, whose first byte after the bracket is at first, and returns the offset behind
 // the closing bracket. It knows strings and brackets and nothing else of JSON.
@@ -74,9 +74,9 @@ func spans(raw []byte, first, most int) (records [][]byte, last int, err error) 
 		case level > 0 && c != ',':
 			level--
 		case len(records) > most:
-			return nil, 0, errMany
+			return nil, 0, ErrTooMany
 		case c == '}':
-			return nil, 0, fmt.Errorf("%w: %w", errNoPage, errUnbalanced)
+			return nil, 0, fmt.Errorf("%w: %w", ErrNoPage, ErrUnbalanced)
 		case level == 0:
 			record := bytes.Trim(raw[from:i], " \t\r\n") // JSON's white space, which is less than Unicode's
 			if len(record) > 0 || c == ',' || len(records) > 0 {
@@ -88,7 +88,7 @@ func spans(raw []byte, first, most int) (records [][]byte, last int, err error) 
 			from = i + 1
 		}
 	}
-	return nil, 0, fmt.Errorf("%w: %w", errNoPage, errUnbalanced)
+	return nil, 0, fmt.Errorf("%w: %w", ErrNoPage, ErrUnbalanced)
 }
 
 // depth returns how deep the brackets of a record are nested.

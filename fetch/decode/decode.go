@@ -1,10 +1,13 @@
-package fetch
+// Package decode turns the JSON of an API's pages into events. Every record becomes an event that the table takes, or a reject
+// that keeps its bytes and says why.
+package decode
 
 import (
 	"bytes"
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -12,18 +15,52 @@ import (
 	"sluice/shard"
 )
 
-// maxCursor is the longest cursor that is believed, in bytes. The API's own have 120.
-const maxCursor = 8 << 10
+// MaxCursor is the longest cursor that is believed, in bytes. The API's own have 120.
+const MaxCursor = 8 << 10
 
-// body is a decoded answer of either endpoint.
-type body struct {
-	events   []shard.Event
-	rejects  []shard.Reject
+// Page is a decoded answer of either endpoint.
+type Page struct {
+	Events   []shard.Event
+	Rejects  []shard.Reject
+	Unknown  map[string]int // top-level fields of records that Sluice does not store, and how many records have them
 	envelope envelope
-	unknown  map[string]int // top-level fields of records that Sluice does not store
 }
 
-func (b *body) received() int { return len(b.events) + len(b.rejects) }
+// Received returns how many records the answer holds.
+func (b *Page) Received() int { return len(b.Events) + len(b.Rejects) }
+
+// More reports whether the API has records that follow.
+func (b *Page) More() bool { return *b.envelope.more() }
+
+// Cursor returns the cursor of the next page; empty if the answer has none.
+func (b *Page) Cursor() string { return b.envelope.cursor() }
+
+// longestCursorLife is what a longer life of a cursor is taken for.
+const longestCursorLife = 24 * time.Hour
+
+// CursorLife returns how long the cursor lives from when the answer was made, and false if the API does not say.
+func (b *Page) CursorLife() (time.Duration, bool) {
+	if p := b.envelope.Pagination; p != nil && p.ExpiresInS != nil {
+		return time.Duration(min(max(*p.ExpiresInS, 0), longestCursorLife.Seconds()) * float64(time.Second)), true
+	}
+	return 0, false
+}
+
+// Limit returns how many records the API grants a page; 0 if it does not say.
+func (b *Page) Limit() int {
+	if p := b.envelope.Pagination; p != nil {
+		return max(0, p.Limit)
+	}
+	return 0
+}
+
+// Total returns how many events the API has, and false if it does not say.
+func (b *Page) Total() (int64, bool) {
+	if total := b.envelope.Meta.Total; total != nil && *total >= 0 {
+		return *total, true
+	}
+	return 0, false
+}
 
 // envelope is what surrounds the records. Both shapes of the API are accepted: nested as served, flat as documented.
 type envelope struct {
@@ -42,19 +79,20 @@ type envelope struct {
 	Error jsontext.Value `json:"error"`
 }
 
-// errNoPage: the answer is not a page at all, such as null or a balancer's HTML with status 200.
-var errNoPage = errors.New("the answer is not a page of events")
+// ErrNoPage: the answer is not a page at all, such as null or a balancer's HTML with status 200.
+var ErrNoPage = errors.New("the answer is not a page of events")
 
-// decoder turns answers into events. It is reused from page to page, for its memory and for its interned strings, and is
+// Decoder turns answers into events. It is reused from page to page, for its memory and for its interned strings, and is
 // not safe for concurrent use.
-type decoder struct {
+type Decoder struct {
+	MaxRecords int // that a page may have
+
 	json     jsontext.Decoder
 	strings  map[string]string // values that come again and again, such as types and browsers
 	sound    map[string]string // properties that come again and again, and that jsonb holds
 	unquoted []byte
 	unknown  map[string]int
 	envelope []byte
-	most     int // records that a page may have
 
 	// Of the ordinary records.
 	names    texts
@@ -62,8 +100,9 @@ type decoder struct {
 	midnight shard.Instant
 }
 
-func newDecoder() *decoder {
-	return &decoder{strings: make(map[string]string), sound: make(map[string]string), most: moreRecords}
+// New returns a Decoder that takes SpareRecords a page.
+func New() *Decoder {
+	return &Decoder{MaxRecords: SpareRecords, strings: make(map[string]string), sound: make(map[string]string)}
 }
 
 // maxInterned strings are kept; more would mean that they do not come again.
@@ -82,41 +121,42 @@ func intern(strings map[string]string, b []byte) string {
 	return s
 }
 
-// moreRecords than were asked for may stand in a page. Each is larger in memory than it need be in a body: 16 MiB of "{}," would
+// SpareRecords than were asked for may stand in a page. Each is larger in memory than it need be in a body: 16 MiB of "{}," would
 // become 1.8 GiB of rejects.
-const moreRecords = 50_000
+const SpareRecords = 50_000
 
-var errMany = errors.New("it has more records than a page may have")
+// ErrTooMany: the page has more records than MaxRecords.
+var ErrTooMany = errors.New("it has more records than a page may have")
 
-// page decodes a whole body. One bad record is one reject: the fast path reads everything in one strict pass; a body that it
+// Page decodes a whole body. One bad record is one reject: the fast path reads everything in one strict pass; a body that it
 // cannot read to the end is split into records first, each of which is then read by itself.
-func (d *decoder) page(raw []byte, from shard.Endpoint) (*body, error) {
+func (d *Decoder) Page(raw []byte, from shard.Endpoint) (*Page, error) {
 	raw = bytes.TrimPrefix(raw, []byte("\xef\xbb\xbf"))
 	d.unknown = nil
 	b, err := d.straight(raw)
-	if err != nil && !errors.Is(err, errMany) {
+	if err != nil && !errors.Is(err, ErrTooMany) {
 		d.unknown = nil // the other way counts them again
 		b, err = d.split(raw)
 	}
 	if err != nil {
 		return nil, err
 	}
-	for i := range b.rejects {
-		b.rejects[i].Endpoint = from
+	for i := range b.Rejects {
+		b.Rejects[i].Endpoint = from
 	}
-	b.unknown = d.unknown
-	return b, b.envelope.check(b.received())
+	b.Unknown = d.unknown
+	return b, b.envelope.check(b.Received())
 }
 
 // straight decodes a body in one pass. It fails on the first syntactic fault, also inside a record.
-func (d *decoder) straight(raw []byte) (*body, error) {
+func (d *Decoder) straight(raw []byte) (*Page, error) {
 	d.json.Reset(bytes.NewBuffer(raw))
-	b := &body{}
+	b := &Page{}
 	first, err := d.seekRecords()
 	if err != nil {
 		return nil, err
 	}
-	b.events = make([]shard.Event, 0, min(len(raw)/300+1, 100_000))
+	b.Events = make([]shard.Event, 0, min(len(raw)/300+1, 100_000))
 	last, err := d.records(b, raw, int(first))
 	if err != nil {
 		return nil, err
@@ -125,13 +165,13 @@ func (d *decoder) straight(raw []byte) (*body, error) {
 }
 
 // records reads the array of records, whose first byte after the bracket is at offset at, and returns the offset behind it.
-func (d *decoder) records(b *body, raw []byte, at int) (last int, err error) {
+func (d *Decoder) records(b *Page, raw []byte, at int) (last int, err error) {
 	if at = skipSpace(raw, at); at < len(raw) && raw[at] == ']' {
 		return at + 1, nil
 	}
 	for {
-		if b.received() == d.most {
-			return 0, errMany
+		if b.Received() == d.MaxRecords {
+			return 0, ErrTooMany
 		}
 		size, err := d.next(b, raw[at:])
 		if err != nil {
@@ -143,19 +183,19 @@ func (d *decoder) records(b *body, raw []byte, at int) (last int, err error) {
 		case raw[at] == ']':
 			return at + 1, nil
 		case raw[at] != ',':
-			return 0, fmt.Errorf("%w: a record is followed by %q", errNoPage, raw[at])
+			return 0, fmt.Errorf("%w: a record is followed by %q", ErrNoPage, raw[at])
 		}
 		at = skipSpace(raw, at+1)
 	}
 }
 
 // next reads the record at the head of raw, and returns its length.
-func (d *decoder) next(b *body, raw []byte) (int, error) {
-	b.events = append(b.events, shard.Event{})
-	if size := d.ordinary(&b.events[len(b.events)-1], raw); size > 0 {
+func (d *Decoder) next(b *Page, raw []byte) (int, error) {
+	b.Events = append(b.Events, shard.Event{})
+	if size := d.ordinary(&b.Events[len(b.Events)-1], raw); size > 0 {
 		return size, nil
 	}
-	b.events = b.events[:len(b.events)-1]
+	b.Events = b.Events[:len(b.Events)-1]
 	d.json.Reset(bytes.NewBuffer(raw))
 	err := d.record(b, raw)
 	return int(d.json.InputOffset()), err
@@ -170,9 +210,9 @@ func skipSpace(raw []byte, at int) int {
 }
 
 // seekRecords reads up to the array of records, and returns the offset after its bracket.
-func (d *decoder) seekRecords() (first int64, err error) {
+func (d *Decoder) seekRecords() (first int64, err error) {
 	if kind := d.json.PeekKind(); kind != '{' {
-		return 0, fmt.Errorf("%w: it begins with %q", errNoPage, kind)
+		return 0, fmt.Errorf("%w: it begins with %q", ErrNoPage, kind)
 	}
 	if _, err := d.json.ReadToken(); err != nil {
 		return 0, err
@@ -189,17 +229,17 @@ func (d *decoder) seekRecords() (first int64, err error) {
 			continue
 		}
 		if kind := d.json.PeekKind(); kind != '[' {
-			return 0, fmt.Errorf("%w: data is %q, not an array", errNoPage, kind)
+			return 0, fmt.Errorf("%w: data is %q, not an array", ErrNoPage, kind)
 		}
 		_, err = d.json.ReadToken()
 		return d.json.InputOffset(), err
 	}
-	return 0, fmt.Errorf("%w: it has no data", errNoPage)
+	return 0, fmt.Errorf("%w: it has no data", ErrNoPage)
 }
 
 // readEnvelope decodes what surrounds the records, which stand at raw[first:last], bracket included. It reads on to the clean
 // end of the body: a reader that stops at the last brace accepts a body with something behind it.
-func (d *decoder) readEnvelope(e *envelope, raw []byte, first, last int64) error {
+func (d *Decoder) readEnvelope(e *envelope, raw []byte, first, last int64) error {
 	d.envelope = append(d.envelope[:0], raw[:first]...)
 	d.envelope = append(d.envelope, ']')
 	d.envelope = append(d.envelope, raw[last:]...)
@@ -213,13 +253,13 @@ func (d *decoder) readEnvelope(e *envelope, raw []byte, first, last int64) error
 func (e *envelope) check(received int) error {
 	switch {
 	case len(e.Error) > 0:
-		return fmt.Errorf("%w: it carries the error %.200q", errNoPage, string(e.Error))
+		return fmt.Errorf("%w: it carries the error %.200q", ErrNoPage, string(e.Error))
 	case e.more() == nil:
-		return fmt.Errorf("%w: hasMore is missing", errNoPage)
-	case len(e.cursor()) > maxCursor:
-		return fmt.Errorf("%w: its cursor has %d bytes", errNoPage, len(e.cursor()))
+		return fmt.Errorf("%w: hasMore is missing", ErrNoPage)
+	case len(e.cursor()) > MaxCursor:
+		return fmt.Errorf("%w: its cursor has %d bytes", ErrNoPage, len(e.cursor()))
 	case e.Meta.Returned != nil && *e.Meta.Returned != received:
-		return fmt.Errorf("%w: it announces %d records and has %d", errNoPage, *e.Meta.Returned, received)
+		return fmt.Errorf("%w: it announces %d records and has %d", ErrNoPage, *e.Meta.Returned, received)
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-package fetch
+package decode
 
 import (
 	"bytes"
@@ -30,7 +30,7 @@ const (
 )
 
 // unquote returns the content of a JSON string. The slice is good until the next read.
-func (d *decoder) unquote(quoted []byte) ([]byte, error) {
+func (d *Decoder) unquote(quoted []byte) ([]byte, error) {
 	if bytes.IndexByte(quoted, '\\') < 0 {
 		return quoted[1 : len(quoted)-1], nil
 	}
@@ -40,7 +40,7 @@ func (d *decoder) unquote(quoted []byte) ([]byte, error) {
 }
 
 // str reads a value that must be a string.
-func (d *decoder) str(name fields) ([]byte, *fault, error) {
+func (d *Decoder) str(name fields) ([]byte, *fault, error) {
 	if kind := d.json.PeekKind(); kind != '"' {
 		return nil, faultf(ReasonType, "%s is %s, not a string", name, kindName(kind)), d.json.SkipValue()
 	}
@@ -53,7 +53,7 @@ func (d *decoder) str(name fields) ([]byte, *fault, error) {
 }
 
 // uuid reads a UUID in the 36-character form.
-func (d *decoder) uuid(to *uuid.UUID, name fields) (fields, *fault, error) {
+func (d *Decoder) uuid(to *uuid.UUID, name fields) (fields, *fault, error) {
 	s, wrong, err := d.str(name)
 	if wrong != nil || err != nil {
 		return 0, wrong, err
@@ -68,7 +68,7 @@ func (d *decoder) uuid(to *uuid.UUID, name fields) (fields, *fault, error) {
 }
 
 // text reads a string of at most so many characters. again says that its values come again and again.
-func (d *decoder) text(to *string, name fields, most int, again bool) (fields, *fault, error) {
+func (d *Decoder) text(to *string, name fields, most int, again bool) (fields, *fault, error) {
 	s, wrong, err := d.str(name)
 	switch {
 	case wrong != nil || err != nil:
@@ -86,7 +86,7 @@ func (d *decoder) text(to *string, name fields, most int, again bool) (fields, *
 }
 
 // timestamp reads epoch milliseconds or RFC 3339 with a zone. The unit is fixed: a number is never guessed to be seconds.
-func (d *decoder) timestamp(to *shard.Instant) (fields, *fault, error) {
+func (d *Decoder) timestamp(to *shard.Instant) (fields, *fault, error) {
 	kind := d.json.PeekKind()
 	raw, err := d.json.ReadValue()
 	if err != nil {
@@ -132,7 +132,7 @@ func rfc3339(s []byte) (t time.Time, ok bool) {
 }
 
 // properties reads any JSON that jsonb holds; it is stored as it was received.
-func (d *decoder) properties(to *string) (fields, *fault, error) {
+func (d *Decoder) properties(to *string) (fields, *fault, error) {
 	raw, err := d.json.ReadValue()
 	if err != nil {
 		return 0, nil, err
@@ -141,7 +141,7 @@ func (d *decoder) properties(to *string) (fields, *fault, error) {
 		*to = s
 		return fieldProperties, nil, nil
 	}
-	if len(raw) > maxRecord {
+	if len(raw) > MaxRecord {
 		return 0, faultf(ReasonTooLarge, "properties of %d bytes", len(raw)), nil // not worth another look
 	}
 	if wrong := checkJSONB(raw); wrong != nil {

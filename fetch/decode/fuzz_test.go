@@ -1,8 +1,7 @@
-package fetch
+package decode
 
 import (
 	"bytes"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"reflect"
@@ -12,8 +11,6 @@ import (
 	"testing"
 	"time"
 	"unicode/utf8"
-
-	"github.com/google/uuid"
 
 	"sluice/fetch/hostile"
 	"sluice/shard"
@@ -37,24 +34,24 @@ func FuzzDecode(f *testing.F) {
 	}
 	f.Add(append([]byte("\xef\xbb\xbf"), page(goodRecord)...))
 	f.Add([]byte(`{"data":[` + goodRecord + `],"hasMore":false,"nextCursor":null}`))
-	d := newDecoder()
+	d := New()
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		b, err := d.page(raw, shard.Stream)
-		fresh, freshErr := newDecoder().page(raw, shard.Stream)
-		if (err == nil) != (freshErr == nil) || err == nil && !(reflect.DeepEqual(b.events, fresh.events) && reflect.DeepEqual(b.rejects, fresh.rejects)) {
+		b, err := d.Page(raw, shard.Stream)
+		fresh, freshErr := New().Page(raw, shard.Stream)
+		if (err == nil) != (freshErr == nil) || err == nil && !(reflect.DeepEqual(b.Events, fresh.Events) && reflect.DeepEqual(b.Rejects, fresh.Rejects)) {
 			t.Fatalf("a used decoder: %+v, %v; a new one: %+v, %v", b, err, fresh, freshErr)
 		}
 		if err != nil {
 			return
 		}
-		if n, ok := countRecords(raw); ok && n != b.received() {
-			t.Errorf("%d records received, another decoder counts %d", b.received(), n)
+		if n, ok := countRecords(raw); ok && n != b.Received() {
+			t.Errorf("%d records received, another decoder counts %d", b.Received(), n)
 		}
-		for i := range b.rejects {
-			checkReject(t, raw, &b.rejects[i])
+		for i := range b.Rejects {
+			checkReject(t, raw, &b.Rejects[i])
 		}
-		for i := range b.events {
-			checkEvent(t, &b.events[i])
+		for i := range b.Events {
+			checkEvent(t, &b.Events[i])
 		}
 	})
 }
@@ -75,7 +72,7 @@ func checkReject(t *testing.T, raw []byte, r *shard.Reject) {
 	if r.Reason == "" || r.Detail == "" || !bytes.Contains(raw, r.Raw) || r.RawBytes < len(r.Raw) {
 		t.Errorf("reject %+v of the body %q", r, raw)
 	}
-	if e, again := DecodeRecord(r.Raw); r.RawBytes == len(r.Raw) && (again == nil || again.Reason != r.Reason) {
+	if e, again := Record(r.Raw); r.RawBytes == len(r.Raw) && (again == nil || again.Reason != r.Reason) {
 		t.Errorf("%q was rejected as %s, and alone it is %+v, %+v", r.Raw, r.Reason, e, again)
 	}
 }
@@ -94,7 +91,7 @@ func checkEvent(t *testing.T, e *shard.Event) {
 	if !json.Valid([]byte(e.Properties)) || e.At < earliest || e.At >= latest {
 		t.Errorf("%+v is no event", e)
 	}
-	if again, reject := DecodeRecord(written(e)); reject != nil || again != *e {
+	if again, reject := Record(written(e)); reject != nil || again != *e {
 		t.Errorf("%+v was written and read again as %+v, %+v", e, again, reject)
 	}
 }
@@ -115,7 +112,7 @@ func FuzzDecodeRecord(f *testing.F) {
 		f.Add([]byte(record))
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		e, reject := DecodeRecord(raw)
+		e, reject := Record(raw)
 		if reject == nil {
 			checkEvent(t, &e)
 			return
@@ -126,7 +123,7 @@ func FuzzDecodeRecord(f *testing.F) {
 		if reject.Reason != string(ReasonSyntax) && len(raw) != reject.RawBytes {
 			raw = bytes.Trim(raw, " \t\r\n") // white space around a record is no part of it
 		}
-		if reject.RawBytes != len(raw) || !bytes.Equal(reject.Raw, raw[:min(len(raw), maxRecord)]) || reject.Reason == "" {
+		if reject.RawBytes != len(raw) || !bytes.Equal(reject.Raw, raw[:min(len(raw), MaxRecord)]) || reject.Reason == "" {
 			t.Errorf("reject %+v of %q", reject, raw)
 		}
 	})
@@ -143,7 +140,7 @@ func FuzzTimestamp(f *testing.F) {
 		f.Add(s, int64(1769541612369))
 	}
 	f.Fuzz(func(t *testing.T, text string, ms int64) {
-		if e, reject := DecodeRecord([]byte(with(`1769541612369`, fmt.Sprint(ms)))); (reject == nil) != (ms >= 0 && ms < int64(latest)/1000) {
+		if e, reject := Record([]byte(with(`1769541612369`, fmt.Sprint(ms)))); (reject == nil) != (ms >= 0 && ms < int64(latest)/1000) {
 			t.Errorf("%d ms: %s, %+v", ms, e.At, reject)
 		} else if reject == nil && (int64(e.At) != ms*1000 || reread(t, e.At) != e.At) {
 			t.Errorf("%d ms is read as %s", ms, e.At)
@@ -152,7 +149,7 @@ func FuzzTimestamp(f *testing.F) {
 			return
 		}
 		quoted, _ := json.Marshal(text)
-		e, reject := DecodeRecord([]byte(with(`1769541612369`, string(quoted))))
+		e, reject := Record([]byte(with(`1769541612369`, string(quoted))))
 		if reject != nil {
 			return
 		}
@@ -168,37 +165,9 @@ func FuzzTimestamp(f *testing.F) {
 
 func reread(t *testing.T, at shard.Instant) shard.Instant {
 	t.Helper()
-	e, reject := DecodeRecord([]byte(with(`1769541612369`, fmt.Sprintf("%q", at))))
+	e, reject := Record([]byte(with(`1769541612369`, fmt.Sprintf("%q", at))))
 	if reject != nil {
 		t.Errorf("%s is not read again: %s", at, reject.Detail)
 	}
 	return e.At
 }
-
-// FuzzMadeCursor: a cursor of our own has the form of the API's, and leads on after the record that it was made for.
-func FuzzMadeCursor(f *testing.F) {
-	f.Add(int64(1769541612369000), []byte("0123456789abcdef"), int64(1769541612))
-	f.Add(int64(0), []byte{}, int64(0))
-	f.Add(int64(latest)-1, bytes.Repeat([]byte{0xff}, 16), int64(4e9))
-	f.Fuzz(func(t *testing.T, at int64, id []byte, now int64) {
-		key := shard.Key{At: shard.Instant(abs(at) % int64(latest))}
-		copy(key.ID[:], id)
-		cursor := makeCursor(key, time.Unix(abs(now)%1e10, 0))
-		plain, err := base64.StdEncoding.DecodeString(cursor)
-		if err != nil || len(cursor) > maxCursor {
-			t.Fatalf("%q: %v", cursor, err)
-		}
-		var c struct {
-			ID         string
-			TS, V, Exp int64
-		}
-		if err := json.Unmarshal(plain, &c); err != nil || c.V != 2 {
-			t.Fatalf("%s: %v", plain, err)
-		}
-		if uuid.MustParse(c.ID) != key.ID || c.TS != int64(key.At)/1000 || c.Exp-abs(now)%1e10*1000 != 120_000 {
-			t.Errorf("%+v leads to %s", key, plain)
-		}
-	})
-}
-
-func abs(n int64) int64 { return max(n, -(n + 1)) }
