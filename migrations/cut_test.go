@@ -7,14 +7,14 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"sluice/migrations"
-	"sluice/sink/pgproxy"
+	"sluice/sink/pgtest"
 )
 
 // The line is cut at the first request of a migration, at the second, and so on to the last. Whatever was cut, either nothing
 // of ours is there or everything; the next start ends it.
 func TestAMigrationCutAtEachStep(t *testing.T) {
 	conn := connect(t)
-	proxy := pgproxy.Start(t, conn.Config().ConnString())
+	proxy := pgtest.NewProxy(t, conn.Config().ConnString())
 	through, err := pgx.ParseConfig(proxy.URL())
 	must(t, err)
 	steps := 0

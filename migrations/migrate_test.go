@@ -11,12 +11,12 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"sluice/migrations"
-	"sluice/sink/embedpg"
+	"sluice/sink/pgtest"
 )
 
 func connect(t *testing.T) *pgx.Conn {
 	t.Helper()
-	conn, err := pgx.Connect(t.Context(), embedpg.Test(t))
+	conn, err := pgx.Connect(t.Context(), pgtest.Database(t))
 	must(t, err)
 	t.Cleanup(func() { conn.Close(context.WithoutCancel(t.Context())) })
 	return conn

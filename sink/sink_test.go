@@ -11,7 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"sluice/shard"
-	"sluice/sink/embedpg"
+	"sluice/sink/pgtest"
 )
 
 // bench is a fresh migrated database with one job of one window, opened by one run.
@@ -31,7 +31,7 @@ func open(tb testing.TB, url string) *Postgres {
 
 func newBench(tb testing.TB, windows ...shard.Window) *bench {
 	tb.Helper()
-	return newBenchAt(tb, embedpg.Test(tb), windows...)
+	return newBenchAt(tb, pgtest.Database(tb), windows...)
 }
 
 func newBenchAt(tb testing.TB, url string, windows ...shard.Window) *bench {

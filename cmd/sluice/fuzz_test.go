@@ -20,7 +20,7 @@ import (
 	"sluice/fetch/hostile"
 	"sluice/shard"
 	"sluice/sink"
-	"sluice/sink/embedpg"
+	"sluice/sink/pgtest"
 )
 
 // tried reads one setting, as a flag or from the environment, beside two that are there.
@@ -180,7 +180,7 @@ func newLetterbox(f *testing.F) *letterbox {
 			f.Fatal(err)
 		}
 	}
-	db, err := sink.Open(f.Context(), sink.Config{URL: embedpg.Test(f), Job: "fuzz", Run: uuid.New(), Log: slog.New(slog.DiscardHandler)})
+	db, err := sink.Open(f.Context(), sink.Config{URL: pgtest.Database(f), Job: "fuzz", Run: uuid.New(), Log: slog.New(slog.DiscardHandler)})
 	ok(err)
 	f.Cleanup(db.Close)
 	ok(db.Migrate(f.Context()))

@@ -64,10 +64,10 @@ func (p *program) ingestBy(ctx context.Context, s *settings, way func(*ingest, c
 	}
 	s.pause = new(shard.Pause)
 	i := &ingest{program: p, settings: s, log: log, started: time.Now()}
-	if err := i.beWatched(); err != nil {
+	if err := i.openBoard(); err != nil {
 		return err
 	}
-	if i.watched() {
+	if i.published() {
 		i.log = slog.New(i.board.Watch(log.Handler()))
 	}
 	defer i.holdable()()
@@ -80,7 +80,7 @@ func (p *program) ingestBy(ctx context.Context, s *settings, way func(*ingest, c
 		return err
 	}
 	r := i.notStarted(err)
-	i.notBegun(r)
+	i.publishEnd(r, nil)
 	if s.json { // a script gets its one JSON document however the run ended
 		err = errors.Join(err, writeLine(p.stdout, r))
 	}

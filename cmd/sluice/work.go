@@ -177,3 +177,14 @@ func (i *ingest) judgeFailures(o coordinator.Outcome) verdict {
 	}
 	return v
 }
+
+// addSpent adds what the fetchers of a second walk did.
+func addSpent(a, b []shard.Spent) []shard.Spent {
+	if len(a) < len(b) {
+		a, b = b, a
+	}
+	for n := range b {
+		a[n] = a[n].Add(b[n])
+	}
+	return a
+}

@@ -9,16 +9,10 @@ import (
 	"strings"
 )
 
-// settings are what differs between the server of a checkout, whose data must survive, and those of tests.
-type settings struct {
-	noSync bool     // fsync off: a crash of the machine may cost everything
-	lines  []string // further lines of postgresql.conf
-}
-
 // initialise makes the cluster under another name and renames it, so that an initdb that was killed leaves nothing that
 // could be taken for a cluster. The password is kept first: a cluster without it would be of no use.
 func (s *Server) initialise(ctx context.Context, bin programs, run account) error {
-	s.say(fmt.Sprintf("making a private PostgreSQL %d in %s", bin.major, s.home))
+	s.config.Say(fmt.Sprintf("making a private PostgreSQL %d in %s", bin.major, s.home))
 	addr := newAddress()
 	if err := s.home.writeAddress(addr); err != nil {
 		return err
@@ -50,7 +44,7 @@ func (s *Server) initdb(ctx context.Context, bin programs, run account, dir, pas
 	}
 	// Locale C sorts by bytes: the same on every system, and indexes survive an upgrade of its C library.
 	args := []string{"-D", dir, "-U", superuser, "--pwfile=" + secret, "-A", "scram-sha-256", "-E", "UTF8", "--locale=C"}
-	if s.settings.noSync {
+	if s.config.NoSync {
 		args = append(args, "--no-sync")
 	}
 	cmd := run.command(exec.CommandContext(ctx, bin.path("initdb"), args...), dir)
@@ -112,24 +106,18 @@ lc_messages = 'C'
 timezone = 'UTC'
 `
 
-// noSyncSettings are for tests, whose data nobody wants back after a power cut, and whose hundreds of databases are gone before
-// a vacuum would be worth it.
 const noSyncSettings = `fsync = off
 synchronous_commit = off
 full_page_writes = off
-autovacuum = off
-max_connections = 300
-shared_buffers = 128MB
-max_wal_size = 1GB
 `
 
 // writeConf writes our settings; of two lines of one name PostgreSQL takes the later.
 func (s *Server) writeConf(port int) error {
 	text := baseSettings
-	if s.settings.noSync {
+	if s.config.NoSync {
 		text += noSyncSettings
 	}
-	text += fmt.Sprintf("port = %d\n%s\n", port, strings.Join(s.settings.lines, "\n"))
+	text += fmt.Sprintf("port = %d\n%s\n", port, strings.Join(s.config.Settings, "\n"))
 	if err := os.WriteFile(s.home.conf(), []byte(text), 0o644); err != nil {
 		return fmt.Errorf("write the server's settings: %w", err)
 	}

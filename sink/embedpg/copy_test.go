@@ -1,6 +1,8 @@
 package embedpg
 
 import (
+	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,22 +12,23 @@ import (
 // A copied checkout has the address and the pid file of its original, and must not touch the original's server.
 func TestCopiedHome(t *testing.T) {
 	t.Parallel()
-	original := TestServer(t, TestOptions{})
+	original := throwaway(t)
 	if err := original.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	dir, err := testHome()
-	if err != nil {
-		t.Fatal(err)
-	}
+	dir := newDir(t)
 	if out, err := exec.Command("cp", "-a", string(original.home)+"/.", dir).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	if err := original.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	duplicate := newServer(home(dir), "", Config{settings: settings{noSync: true}})
-	t.Cleanup(func() { duplicate.remove(t) })
+	duplicate := newServer(home(dir), "", Config{NoSync: true})
+	t.Cleanup(func() {
+		if err := errors.Join(duplicate.Crash(context.Background()), os.RemoveAll(dir)); err != nil {
+			t.Error(err)
+		}
+	})
 	if out, err := exec.Command("cp", "-a", original.home.data()+"/postmaster.pid", original.home.pgpass(), dir).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}

@@ -28,7 +28,7 @@ func TestAsOrdinaryUser(t *testing.T) {
 	}
 	binary := filepath.Join(dir, "embedpg.test")
 	copyProgram(t, os.Args[0], binary)
-	cmd := exec.Command(binary, "-test.run=^(TestServerLife|TestServerOutlives.*|TestInterrupted.*|TestSpoilt.*|TestHomeOf|TestInstallServer)$")
+	cmd := exec.Command(binary, "-test.run=^(TestServerLife|TestServerOutlives.*|TestInterrupted.*|TestHomeOf|TestInstallServer)$")
 	cmd.Dir = dir
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + dir, "REQUIRE_PG=1"}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}
@@ -75,18 +75,11 @@ func TestRootStartsAUsersServer(t *testing.T) {
 		return
 	}
 	uid, gid := idsOf(t, "nobody")
-	dir, err := testHome()
-	if err != nil {
-		t.Fatal(err)
-	}
+	dir := newDir(t)
 	if err := os.Chown(dir, uid, gid); err != nil {
 		t.Fatal(err)
 	}
-	s := newServer(home(dir), "", Config{settings: settings{noSync: true}})
-	t.Cleanup(func() { s.remove(t) })
-	if err := s.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	startedAt(t, dir)
 	files, err := os.ReadDir(dir)
 	if err != nil || len(files) < 5 {
 		t.Fatalf("%d files, error %v", len(files), err)

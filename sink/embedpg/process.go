@@ -24,6 +24,19 @@ func (s *Server) Stop(ctx context.Context) error { return s.end(ctx, syscall.SIG
 // for tests.
 func (s *Server) Crash(ctx context.Context) error { return s.end(ctx, syscall.SIGQUIT) }
 
+// Wipe removes the cluster of a server that is not running, so that the next start makes a new one. It is for tests.
+func (s *Server) Wipe(ctx context.Context) error {
+	held, err := s.home.take(ctx, s.home.lock())
+	if err != nil {
+		return err
+	}
+	defer held.Close()
+	if locked(s.home.alive()) {
+		return nil // another process has started it meanwhile
+	}
+	return os.RemoveAll(s.home.data())
+}
+
 // end signals the postmaster and waits for the last of its processes.
 func (s *Server) end(ctx context.Context, how syscall.Signal) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, stopTimeout, fmt.Errorf("it took longer than %v", stopTimeout))

@@ -8,7 +8,7 @@ import (
 
 func TestPSQL(t *testing.T) {
 	t.Parallel()
-	s := TestServer(t, TestOptions{})
+	s := throwaway(t)
 	cmd := s.PSQL("postgres")
 	cmd.Args = append(cmd.Args, "-XAtc", "select current_user")
 	out, err := cmd.CombinedOutput()

@@ -14,11 +14,15 @@ type Config struct {
 	// that it finds its server wherever it is called; else the nearest directory, from the current one upwards, that has a
 	// .sluice or a go.mod; else the current one.
 	Checkout string
-	// Say is told, one line each, what takes a while or changes the system: a package or a cluster that is made. Default:
-	// nobody is told.
+	// Say gets a line about each step that takes a while or changes the system, such as an installed package or a new cluster.
+	// Default: none.
 	Say func(line string)
-
-	settings settings
+	// NoSync switches fsync off: a crash of the machine may cost all data. For tests.
+	NoSync bool
+	// Settings are further lines of postgresql.conf.
+	Settings []string
+	// Booted, if set, is called after each start that did not adopt a running server, while other starters wait.
+	Booted func(context.Context, *Server) error
 }
 
 // ErrNone says that the checkout has no server yet.
@@ -34,10 +38,8 @@ const (
 // once: whoever changes something holds the home's lock.
 type Server struct {
 	home     home
-	checkout string // "" for the servers of tests, which belong to none
-	say      func(string)
-	settings settings
-	booted   func(context.Context) error // called after a start that was no adoption, with the lock held
+	checkout string // "" for a server outside of any
+	config   Config
 	addr     atomic.Pointer[address]
 }
 
@@ -66,6 +68,16 @@ func Find(cfg Config) (*Server, error) {
 	return s, s.load()
 }
 
+// At returns the server whose home is dir, outside of any checkout. Dir is made if it does not exist. One that belongs to
+// another user is refused, even by root: its name may have been foreseen.
+func At(dir string, cfg Config) (*Server, error) {
+	s := newServer(home(dir), "", cfg)
+	if err := s.home.create(); err != nil {
+		return nil, err
+	}
+	return s, s.home.checkOwner()
+}
+
 // locate says where the server is or would be, and touches nothing.
 func locate(cfg Config) (*Server, error) {
 	checkout, err := checkoutOf(cfg)
@@ -80,10 +92,10 @@ func locate(cfg Config) (*Server, error) {
 }
 
 func newServer(h home, checkout string, cfg Config) *Server {
-	s := &Server{home: h, checkout: checkout, say: cfg.Say, settings: cfg.settings}
-	if s.say == nil {
-		s.say = func(string) {}
+	if cfg.Say == nil {
+		cfg.Say = func(string) {}
 	}
+	s := &Server{home: h, checkout: checkout, config: cfg}
 	s.addr.Store(&address{})
 	return s
 }
@@ -105,10 +117,10 @@ func (s *Server) start(ctx context.Context) error {
 	if s.adopt(ctx) {
 		return nil
 	}
-	if err := s.bringUp(ctx); err != nil || s.booted == nil {
+	if err := s.bringUp(ctx); err != nil || s.config.Booted == nil {
 		return err
 	}
-	return s.booted(ctx)
+	return s.config.Booted(ctx, s)
 }
 
 // adopt waits while the server lives, until it answers. False means that it does not live and may be started.
@@ -129,7 +141,7 @@ func (s *Server) adopt(ctx context.Context) bool {
 
 // bringUp makes the cluster if there is none, and starts it.
 func (s *Server) bringUp(ctx context.Context) error {
-	all, err := ensurePrograms(ctx, s.say)
+	all, err := ensurePrograms(ctx, s.config.Say)
 	if err != nil {
 		return err
 	}

@@ -1,68 +1,49 @@
-package embedpg
+package pgtest
 
 import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"sluice/sink/embedpg"
 )
 
-// The watch ends a server that nobody uses, and there is only one.
-func TestWatchEndsAnUnusedServer(t *testing.T) {
+func TestEachTestHasAnEmptyDatabaseOfItsOwn(t *testing.T) {
 	t.Parallel()
-	s := TestServer(t, TestOptions{})
-	restart := newServer(s.home, "", Config{settings: s.settings}) // without the watch of a usual test server
-	if err := s.Stop(t.Context()); err != nil {
-		t.Fatal(err)
+	first, second := Database(t), Database(t)
+	if first == second {
+		t.Fatalf("two tests share %s", first)
 	}
-	if err := restart.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	for range 2 {
-		if err := restart.watchFor(t.Context(), grace{idle: 1, kept: 1}); err != nil {
+	for _, url := range []string{first, second} {
+		conn := connect(t, url)
+		var tables int
+		if err := conn.QueryRow(t.Context(), `select count(*) from pg_tables where schemaname = 'public'`).Scan(&tables); err != nil || tables != 0 {
+			t.Fatalf("tables %d, error %v", tables, err)
+		}
+		if _, err := conn.Exec(t.Context(), `create table here (id int)`); err != nil {
 			t.Fatal(err)
 		}
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	if err := until(ctx, func() (bool, error) { return !locked(restart.home.alive()), nil }); err != nil {
-		t.Fatalf("the server still lives: %v", err)
-	}
-	if err := restart.Start(t.Context()); err != nil {
-		t.Fatalf("start after the end by the watch: %v", err)
-	}
 }
 
-// What the watch asks before it ends a server: the lock that every user shares.
-func TestAUserKeepsTheWatchAway(t *testing.T) {
-	t.Parallel()
-	s := TestServer(t, TestOptions{})
-	idle := func() bool {
-		return query[bool](t, s, "postgres", fmt.Sprintf(`select pg_try_advisory_lock(%d)`, usersLock))
-	}
-	if !idle() {
-		t.Error("an unused server is not idle")
-	}
-	conn, err := s.use(t.Context())
+func connect(t *testing.T, url string) *pgx.Conn {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close(context.Background())
-	if idle() {
-		t.Error("a server in use is idle")
-	}
-	if !query[bool](t, s, "postgres", fmt.Sprintf(`select exists (select from pg_locks where locktype = 'advisory' and objid = %d)`, watchLock)) {
-		t.Error("a server in use has no watch")
-	}
+	t.Cleanup(func() { conn.Close(context.Background()) })
+	return conn
 }
 
-// outcome is a test as Test sees it.
+// outcome is a test as Database sees it.
 type outcome struct {
-	T
+	testing.TB
 	failed   bool
 	cleanups []func()
 	said     strings.Builder
@@ -83,8 +64,8 @@ func (o *outcome) end(failed bool) {
 func TestDatabaseOfAFailedTestStays(t *testing.T) {
 	t.Parallel()
 	for _, failed := range []bool{false, true} {
-		o := &outcome{T: t}
-		url := Test(o)
+		o := &outcome{TB: t}
+		url := Database(o)
 		o.end(failed)
 		conn, err := pgx.Connect(t.Context(), url)
 		if stays := err == nil; stays != failed {
@@ -95,7 +76,7 @@ func TestDatabaseOfAFailedTestStays(t *testing.T) {
 		}
 		if conn != nil {
 			conn.Close(t.Context())
-			(&outcome{T: t}).drop(t, url)
+			(&outcome{TB: t}).drop(t, url)
 		}
 	}
 }
@@ -107,20 +88,20 @@ func (o *outcome) drop(t *testing.T, url string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, conn, err := sharedServer(t.Context())
+	s, conn, err := sharedServer(t.Context(), sharedHome())
 	if err != nil {
 		t.Fatal(err)
 	}
-	leave(o, conn, cfg.Database, s.URL(cfg.Database))
+	dropDatabase(o, conn, cfg.Database, s.URL(cfg.Database))
 }
 
 func TestMissingPostgresSkipsOrFails(t *testing.T) {
 	for required, want := range map[string]string{"": "skipped", "1": "failed"} {
 		t.Setenv("REQUIRE_PG", required)
-		o := &outcome{T: t}
+		o := &outcome{TB: t}
 		func() {
 			defer func() { _ = recover() }()
-			unless(o, &MissingError{})
+			require(o, &embedpg.MissingError{})
 		}()
 		if o.said.String() != want {
 			t.Errorf("REQUIRE_PG=%q: %s, want %s", required, o.said.String(), want)
@@ -141,23 +122,28 @@ func TestDatabaseName(t *testing.T) {
 
 // A cluster without fsync that a power cut has spoilt is made anew.
 func TestSpoiltSharedServerIsMadeAnew(t *testing.T) {
-	t.Setenv("TMPDIR", t.TempDir())
-	if os.Geteuid() == 0 {
-		return // root's shared server does not follow TMPDIR, and others may use it now
+	t.Parallel()
+	dir, err := newHome()
+	if err != nil {
+		t.Fatal(err)
 	}
-	s, conn, err := sharedServer(t.Context())
+	s, conn, err := sharedServer(t.Context(), dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close(context.Background())
-	t.Cleanup(func() { _ = s.Crash(context.Background()) })
+	t.Cleanup(func() {
+		_ = s.Crash(context.Background())
+		_ = os.RemoveAll(dir)
+	})
 	if err := s.Crash(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(s.home.data()+"/global/pg_control", []byte("spoilt"), 0o600); err != nil {
+	control := filepath.Join(dir, "data", "global", "pg_control")
+	if err := os.WriteFile(control, []byte("spoilt"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, again, err := sharedServer(t.Context())
+	_, again, err := sharedServer(t.Context(), dir)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"sluice/cmd/sluice/internal/view"
 )
 
 // glass is a terminal as far as Sluice uses one: it wraps, scrolls, goes up and clears.
@@ -83,7 +85,7 @@ func watchBars(t *testing.T, w *glass, shards int, change func()) []string {
 		for n := range 30 {
 			time.AfterFunc(time.Duration(n)*time.Second+time.Millisecond, func() { fmt.Fprintf(c, "log %d.\n", n) })
 		}
-		bars(ctx, c, style{}, &screen{out: w, size: w.size}, func() View { return running(shards) })
+		bars(ctx, c, style{}, &screen{out: w, size: w.size}, func() view.View { return running(shards) })
 		fmt.Fprintln(c, "the summary")
 	})
 	var want []string
@@ -126,7 +128,7 @@ func TestAStoppedProcessLeavesTheWindowToTheShell(t *testing.T) {
 			c.Return()
 			fmt.Fprintln(c, "goes on")
 		})
-		bars(ctx, c, style{}, &screen{out: w, size: w.size}, func() View { return running(2) })
+		bars(ctx, c, style{}, &screen{out: w, size: w.size}, func() view.View { return running(2) })
 	})
 	frame := frameOf(running(2), w.width, w.height)
 	want := append(append(slices.Clone(frame), "stopped", "the shell", "goes on"), frame...)

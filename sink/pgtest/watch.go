@@ -1,4 +1,4 @@
-package embedpg
+package pgtest
 
 import (
 	"context"
@@ -6,29 +6,28 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgproto3"
+
+	"sluice/sink/embedpg"
 )
 
-// Advisory locks of database postgres on the servers of tests, which tell whether anybody needs them.
+// Advisory locks in database postgres of a test server, which show whether a test still uses it.
 const (
 	usersLock = 0x736c7501 // shared, held by a session of each running test
-	watchLock = 0x736c7502 // held by the watch: there is one
+	watchLock = 0x736c7502 // held by the watch, of which there is one
 )
 
-// testPrefix begins the name of every test's database. One that is there while no test runs is that of a failed test.
-const testPrefix = "test_"
-
-// grace is how long the watch lets a server live that nobody uses, in seconds.
+// grace is how long the watch lets an unused server live, in seconds.
 type grace struct {
-	idle int // as a rule
-	kept int // while the database of a failed test is there for people to look at
+	idle int // usually
+	kept int // while the database of a failed test is there to be looked at
 }
 
-// watchScript ends a server that nobody uses: no test's lock, and no other session. It runs inside the server, in a session whose client has hung up
-// at once: a busy session never looks at its client, so the watch outlives every test, however it ends, and ends with the
-// server. It must therefore never send anything, not even a notice.
+// watchScript ends a server that has neither a test's lock nor another session. It runs inside the server, in a session whose
+// client hung up at once: a busy session never looks at its client, so the watch outlives every test, however it ends, and ends
+// with the server. It must therefore never send anything, not even a notice.
 //
-// A test that comes at the very moment of the end waits for usersLock, which the watch keeps, loses its connection, and
-// starts the server again.
+// A test that arrives in the very moment of the end waits for usersLock, which the watch holds, loses its connection, and starts
+// the server again.
 const watchScript = `do $watch$
 declare
 	idle integer := 0;
@@ -58,12 +57,12 @@ end
 $watch$`
 
 // watch leaves the watch in the server, if there is none. The packages of one `go test ./...` follow each other within 20 s.
-func (s *Server) watch(ctx context.Context) error {
-	return s.watchFor(ctx, grace{idle: 20, kept: 15 * 60})
+func watch(ctx context.Context, s *embedpg.Server) error {
+	return watchFor(ctx, s, grace{idle: 20, kept: 15 * 60})
 }
 
-func (s *Server) watchFor(ctx context.Context, g grace) error {
-	conn, err := s.connect(ctx, "postgres")
+func watchFor(ctx context.Context, s *embedpg.Server, g grace) error {
+	conn, err := pgx.Connect(ctx, s.URL("postgres"))
 	if err != nil {
 		return fmt.Errorf("watch the test server: %w", err)
 	}
@@ -73,7 +72,7 @@ func (s *Server) watchFor(ctx context.Context, g grace) error {
 	if err := pg.Frontend().Flush(); err != nil {
 		return fmt.Errorf("watch the test server: %w", err)
 	}
-	return pg.Conn().Close() // not the protocol's goodbye: the server shall not wait for its answer
+	return pg.Conn().Close() // without the protocol's goodbye: we don't wait for the answer
 }
 
 const (
@@ -81,9 +80,9 @@ const (
 	selectWatched = `select exists (select from pg_locks where locktype = 'advisory' and objid = $1 and granted)`
 )
 
-// use opens a session that keeps the watch from ending the server, and sees that there is a watch.
-func (s *Server) use(ctx context.Context) (*pgx.Conn, error) {
-	conn, err := s.connect(ctx, "postgres")
+// use opens a session that keeps the watch from ending the server, and makes sure that there is a watch.
+func use(ctx context.Context, s *embedpg.Server) (*pgx.Conn, error) {
+	conn, err := pgx.Connect(ctx, s.URL("postgres"))
 	if err != nil {
 		return nil, err
 	}
@@ -93,7 +92,7 @@ func (s *Server) use(ctx context.Context) (*pgx.Conn, error) {
 		err = conn.QueryRow(ctx, selectWatched, watchLock).Scan(&watched)
 	}
 	if err == nil && !watched {
-		err = s.watch(ctx)
+		err = watch(ctx, s)
 	}
 	if err != nil {
 		conn.Close(ctx)

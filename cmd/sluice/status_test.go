@@ -13,17 +13,17 @@ import (
 func TestStatusShowsTheRounds(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 3, 8, 12, 0, 0, 0, time.UTC)
-	s := &jobStatus{Job: "default", Source: "x", Round: 4}
+	v := &view.View{Job: "default", Source: "x", Round: 4, At: now}
 	for n := range 4 {
 		end := now.Add(-time.Duration(n) * time.Minute)
 		mark := end.Add(-10 * time.Second)
 		r := view.Round{Number: 4 - n, Began: end.Add(-2 * time.Second), Finished: &end, Events: 1234, Late: 5, Requests: 7, Watermark: &mark, From: "2026-03-08T11:50:00Z"}
-		s.Rounds = append(s.Rounds, r)
+		v.Rounds = append(v.Rounds, r)
 	}
-	s.Rounds[0].Finished, s.Rounds[1].Missing = nil, 3
+	v.Rounds[0].Finished, v.Rounds[1].Missing = nil, 3
 	var out bytes.Buffer
 	p := &program{stdout: &out, environ: func(name string) (string, bool) { return "C.UTF-8", name == "LC_ALL" }}
-	if err := p.printStatus(s, now); err != nil {
+	if err := p.printStatus(v); err != nil {
 		t.Fatal(err)
 	}
 	text := strings.Join(strings.Fields(out.String()), " ")

@@ -1,4 +1,4 @@
-package embedpg
+package pgtest
 
 import (
 	"context"
@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"testing"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -13,22 +14,21 @@ import (
 // Disk is a database on a disk so small that a test can fill it: the tables, not the write-ahead log.
 type Disk struct {
 	*Server
-	Real bool // a file system of its own; otherwise a trigger says what a full one would
+	Real bool // a file system of its own; otherwise a trigger raises what a full one would
 
-	tb  T
-	dir string
+	mounted string
 }
 
 // diskDatabase is the name of the database on a Disk.
 const diskDatabase = "small"
 
-// SmallDisk returns a database on a disk of so many megabytes, on a server of the test's own. Mounting takes root and a
-// kernel that allows it. Where it is not possible, the test's log says so, and once the disk is "full", the server raises the
-// same error (53100) from a trigger: the same transaction is aborted at the same place, but no file stops growing.
-func SmallDisk(tb T, megabytes int) *Disk {
+// SmallDisk returns a database on a small disk, on a server of the test's own. Mounting needs root and a kernel that allows it.
+// If it is impossible, the test's log says so, and once the disk is "full", the server raises the same error (53100) from a
+// trigger: the same transaction is aborted at the same place, but no file stops growing.
+func SmallDisk(tb testing.TB, megabytes int) *Disk {
 	tb.Helper()
-	d := &Disk{Server: TestServer(tb, TestOptions{}), tb: tb}
-	d.dir = filepath.Join(string(d.home), "disk")
+	d := &Disk{Server: NewServer(tb, Options{})}
+	d.mounted = filepath.Join(d.dir, "disk")
 	err := d.mount(megabytes)
 	d.Real = err == nil
 	if err != nil {
@@ -36,58 +36,54 @@ func SmallDisk(tb T, megabytes int) *Disk {
 		d.exec("postgres", `create database `+diskDatabase)
 		return d
 	}
-	d.exec("postgres", fmt.Sprintf(`create tablespace disk location '%s'`, filepath.Join(d.dir, "tables")))
+	d.exec("postgres", fmt.Sprintf(`create tablespace disk location '%s'`, filepath.Join(d.mounted, "tables")))
 	d.exec("postgres", `create database `+diskDatabase+` tablespace disk`)
 	return d
 }
 
 func (d *Disk) mount(megabytes int) error {
-	if err := os.Mkdir(d.dir, 0o755); err != nil {
+	if err := os.Mkdir(d.mounted, 0o755); err != nil {
 		return err
 	}
 	size := fmt.Sprintf("size=%dm,mode=0755", megabytes)
-	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", size, "tmpfs", d.dir).CombinedOutput(); err != nil {
+	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", size, "tmpfs", d.mounted).CombinedOutput(); err != nil {
 		return fmt.Errorf("mount: %w: %s", err, out)
 	}
 	d.tb.Cleanup(d.unmount)
-	tables := filepath.Join(d.dir, "tables")
+	tables := filepath.Join(d.mounted, "tables")
 	if err := os.Mkdir(tables, 0o700); err != nil {
 		return err
 	}
-	uid, gid, err := owner(d.home.data())
-	if err != nil {
-		return err
-	}
-	return os.Chown(tables, int(uid), int(gid))
+	return chown(tables, d.data())
 }
 
-// unmount comes before the server is removed; it has the files open, and so it must be stopped first.
+// unmount runs before the server is removed, which has the files open and must therefore end first.
 func (d *Disk) unmount() {
 	if err := d.Crash(context.Background()); err != nil {
 		d.tb.Logf("%v", err)
 	}
-	d.umount()
+	umount(d.tb, d.mounted)
 }
 
-func (d *Disk) umount() {
-	if out, err := exec.Command("umount", d.dir).CombinedOutput(); err != nil {
-		d.tb.Logf("umount %s: %v: %s", d.dir, err, out)
+func umount(tb testing.TB, dir string) {
+	if out, err := exec.Command("umount", dir).CombinedOutput(); err != nil {
+		tb.Logf("umount %s: %v: %s", dir, err, out)
 	}
 }
 
 // Database is the URL of the database on the disk.
 func (d *Disk) Database() string { return d.URL(diskDatabase) }
 
-func (d *Disk) ballast() string { return filepath.Join(d.dir, "ballast") }
+func (d *Disk) ballast() string { return filepath.Join(d.mounted, "ballast") }
 
-// Fill leaves so many kilobytes of the disk. The tables of the program must be there by now.
+// Fill leaves that many kilobytes free. The tables of the program must exist by now.
 func (d *Disk) Fill(leave int) {
 	d.tb.Helper()
 	if !d.Real {
 		d.exec(diskDatabase, raiseDiskFull)
 		return
 	}
-	fill := fmt.Sprintf("free=$(df -k --output=avail %[1]s | tail -1); head -c $(((free-%[2]d)*1024)) /dev/zero >%[3]s", d.dir, leave, d.ballast())
+	fill := fmt.Sprintf("free=$(df -k --output=avail %[1]s | tail -1); head -c $(((free-%[2]d)*1024)) /dev/zero >%[3]s", d.mounted, leave, d.ballast())
 	out, err := exec.Command("sh", "-c", fill).CombinedOutput()
 	if _, missing := os.Stat(d.ballast()); missing != nil {
 		d.tb.Fatalf("fill the disk: %v: %s", err, out) // any other failure is a disk that others have filled meanwhile
@@ -115,7 +111,7 @@ func (d *Disk) exec(database, sql string) {
 	d.tb.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
-	conn, err := d.connect(ctx, database)
+	conn, err := pgx.Connect(ctx, d.URL(database))
 	if err != nil {
 		d.tb.Fatalf("connect to %s: %v", database, err)
 	}
@@ -125,48 +121,43 @@ func (d *Disk) exec(database, sql string) {
 	}
 }
 
-// SmallServer returns a server with its write-ahead log on a disk of so many megabytes, and its tables elsewhere. A full one
-// takes the server down (PANIC), at each start too. Where mounting is not possible the test's log says so, and FillServer
-// crashes the server.
-func SmallServer(tb T, megabytes int) *Disk {
+// SmallServer returns a server with its write-ahead log on a small disk, and its tables elsewhere. A full one takes the server
+// down (PANIC), at each start too. If mounting is impossible, the test's log says so, and FillServer crashes the server.
+func SmallServer(tb testing.TB, megabytes int) *Disk {
 	tb.Helper()
-	home, err := testHome()
+	home, err := newHome()
 	if err != nil {
 		tb.Fatalf("make a directory for a test server: %v", err)
 	}
-	d := &Disk{tb: tb, dir: home, Real: true}
+	d := &Disk{mounted: home, Real: true}
 	size := fmt.Sprintf("size=%dm,mode=0755", megabytes)
 	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", size, "tmpfs", home).CombinedOutput(); err != nil {
 		tb.Logf("no small disk here (mount: %v: %s): the server is crashed and started instead", err, out)
 		d.Real = false
 	} else {
-		tb.Cleanup(func() { d.umount(); _ = os.Remove(home) })
+		tb.Cleanup(func() { umount(tb, home); _ = os.Remove(home) })
 	}
-	d.Server = testServerIn(tb, home, TestOptions{Settings: []string{"max_wal_size = 32MB", "min_wal_size = 32MB", "shared_buffers = 16MB"}})
+	d.Server = newServerIn(tb, home, Options{Settings: []string{"max_wal_size = 32MB", "min_wal_size = 32MB", "shared_buffers = 16MB"}})
 	tables := d.roomyDir()
 	d.exec("postgres", fmt.Sprintf(`create tablespace roomy location '%s'`, tables))
 	d.exec("postgres", `create database `+diskDatabase+` tablespace roomy`)
 	return d
 }
 
-// roomyDir is a directory of the server's account that is not on the small disk.
+// roomyDir is a directory of the server's account outside the small disk.
 func (d *Disk) roomyDir() string {
-	dir, err := testHome()
+	dir, err := newHome()
 	if err != nil {
 		d.tb.Fatalf("make a directory for tables: %v", err)
 	}
 	d.tb.Cleanup(func() { _ = os.RemoveAll(dir) })
-	uid, gid, err := owner(d.home.data())
-	if err == nil {
-		err = os.Chown(dir, int(uid), int(gid))
-	}
-	if err != nil {
+	if err := chown(dir, d.data()); err != nil {
 		d.tb.Fatalf("make a directory for tables: %v", err)
 	}
 	return dir
 }
 
-// FillServer leaves nothing for the write-ahead log.
+// FillServer leaves no room for the write-ahead log.
 func (d *Disk) FillServer() {
 	d.tb.Helper()
 	if d.Real {
@@ -183,9 +174,9 @@ func (d *Disk) FillServer() {
 func (d *Disk) useUpLog() {
 	d.tb.Helper()
 	ctx := context.Background()
-	conn, err := d.connect(ctx, "postgres")
+	conn, err := pgx.Connect(ctx, d.URL("postgres"))
 	if err != nil {
-		return // others were faster
+		return // others have used it up
 	}
 	defer conn.Close(ctx)
 	for range 100 {

@@ -1,11 +1,6 @@
-package main
+package view
 
-import (
-	"testing"
-
-	"sluice/fetch/quota"
-	"sluice/shard"
-)
+import "testing"
 
 func TestWhichQuotaIsScarce(t *testing.T) {
 	t.Parallel()
@@ -20,8 +15,8 @@ func TestWhichQuotaIsScarce(t *testing.T) {
 		{6, 1, "the quota of the API's list"},
 		{2, 5, "the quota of the API's stream"},
 	} {
-		quotas := []quota.Status{{Endpoint: shard.List, Waiting: c.list}, {Endpoint: shard.Stream, Waiting: c.stream}}
-		if got := scarce(quotas, 8); got != c.want {
+		v := View{Quotas: []Quota{{Endpoint: "list", Waiting: c.list}, {Endpoint: "stream", Waiting: c.stream}}}
+		if got := v.ScarceQuotas(8); got != c.want {
 			t.Errorf("%d wait for the list, %d for the stream: %q, want %q", c.list, c.stream, got, c.want)
 		}
 	}

@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 )
 
-// tone is how a text is meant; what it looks like is the style's.
+// tone is what a text means; the style decides what it looks like.
 type tone string
 
 const (
@@ -29,13 +29,35 @@ type (
 	row []span
 )
 
+// toneOf returns the tone of a shard's state.
+func toneOf(state string) tone {
+	switch state {
+	case "done":
+		return good
+	case "failed":
+		return bad
+	case "running":
+		return moving
+	case "suspect":
+		return notice
+	}
+	return faint
+}
+
+func (r row) width() (sum int) {
+	for _, one := range r {
+		sum += utf8.RuneCountInString(one.text)
+	}
+	return sum
+}
+
 // style is what a terminal can show.
 type style struct {
 	colour bool
 	ascii  bool // no UTF-8: bars of = and -
 }
 
-// styleOf asks the environment: NO_COLOR (https://no-color.org) turns colours off, a locale without UTF-8 the box characters.
+// styleOf reads the environment: NO_COLOR (https://no-color.org) turns colours off, a locale without UTF-8 the box characters.
 func styleOf(w io.Writer, environ Environ) style {
 	locale := cmp.Or(environ.value("LC_ALL"), environ.value("LC_CTYPE"), environ.value("LANG"))
 	name := strings.ToUpper(strings.ReplaceAll(locale, "-", ""))
@@ -63,7 +85,7 @@ func (s style) draw(r row, width int) string {
 	return b.String()
 }
 
-// cut returns at most so many characters of a text. What is shown here takes one cell for each of them.
+// cut returns at most width characters of a text. Each of those used here takes one cell.
 func cut(text string, width int) string {
 	if width <= 0 {
 		return ""
@@ -90,8 +112,7 @@ func widthOf(line string) int {
 	return width
 }
 
-// bar returns a bar of so many cells, of which a share is full. It is full only where all is done, and not empty where
-// something is.
+// bar returns a bar of width cells, of which a share is full. It is full only if all is done, and not empty if something is.
 func (s style) bar(share float64, width int, t tone) row {
 	if width <= 0 {
 		return nil
