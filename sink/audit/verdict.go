@@ -1,27 +1,28 @@
-package sink
+// Package audit judges a job: given the figures of an audit, is everything that should be there in the table? It is pure, and
+// reads neither the table nor the source.
+//
+// Three things are compared. Every window must be done, with a proof of its end, and hold at least the rows that its shard
+// stored there. The table must hold what the ledger stored: exactly that, if nobody else writes to it. And a job over the whole
+// source must account, in rows and dead letters, for every event that the source counted when the job began.
+package audit
 
 import (
 	"fmt"
 	"slices"
 	"strings"
 
+	"sluice/coordinator/ledger"
 	"sluice/shard"
 )
 
-// Verdict says whether what is there is what should be there.
+// Verdict says whether the table holds what it should hold.
 type Verdict struct {
 	OK         bool
-	Findings   []string    // what is wrong, or missing
-	NotApplied []string    // which checks could not be made, and why
-	Reopen     []Reopening // shards to walk once more: their windows may lack events
+	Findings   []string           // what is wrong, or missing
+	NotApplied []string           // which checks could not be made, and why
+	Reopen     []ledger.Reopening // shards to walk once more: their windows may lack events
 	rows       int64
 	checked    []string
-}
-
-// Reopening is a shard to walk once more.
-type Reopening struct {
-	ID   int64 // of its row in ingestion_shards
-	Gone int64 // rows that it stored and that are not there any more
 }
 
 // Summary is the verdict in one line.
@@ -35,24 +36,24 @@ func (v Verdict) Summary() string {
 	return fmt.Sprintf("%s, and %d more findings", v.Findings[0], len(v.Findings)-1)
 }
 
-// Judge compares an audit with itself and with what the API counted at the start and at the end; 0: it told no number.
+// Judge compares an audit with itself, and with the number of events that the source counted at the start and at the end; 0
+// means that it gave no number.
 //
-// The windows must tile the span, and every shard be done, with its proof. In every window must lie at least the rows that its shard stored there; out of
-// order ones may lie elsewhere. In the table must be what the ledger stored: exactly that, where nobody else wrote. And of a
-// job over the whole API, all that the API counted at the start must be there as row or dead letter, and no more than what it
-// counted at the end.
-func Judge(a Audit, totalAtStart, totalAtEnd int64) Verdict {
+// The windows must tile the span, and every shard be done, with its proof. Every window must hold at least the rows that its
+// shard stored there, except that records out of order may lie in other windows. The table must hold what the ledger stored:
+// exactly that, if nobody else wrote. And for a job over the whole source, all events that it counted at the start must be there
+// as a row or a dead letter, and no more than it counted at the end.
+func Judge(a ledger.Audit, totalAtStart, totalAtEnd int64) Verdict {
 	v := Verdict{rows: a.Rows}
-	v.judgeTiling(&a)
 	v.judgeWindows(&a)
 	v.judgeSum(&a)
 	if a.LaterOpen > 0 {
 		v.skip("%d windows of the last round: they are not done", a.LaterOpen)
 	}
 	switch {
-	case !allProven(&a):
+	case slices.ContainsFunc(a.Windows, func(w ledger.AuditWindow) bool { return !proven(&w) }):
 		v.skip("the source's total: not all shards are done")
-	case a.Span != shard.Window{Start: shard.Past, End: shard.Future}:
+	case a.Span != ledger.Everything:
 		v.skip("the source's total: it counts all events, and the job has the span %s", a.Span)
 	default:
 		v.judgeTotals(&a, totalAtStart, totalAtEnd)
@@ -69,29 +70,8 @@ func (v *Verdict) skip(format string, args ...any) {
 	v.NotApplied = append(v.NotApplied, fmt.Sprintf(format, args...))
 }
 
-func proven(w AuditWindow) bool { return w.State == shard.Done && w.Proof != "" }
-
-func allProven(a *Audit) bool {
-	return !slices.ContainsFunc(a.Windows, func(w AuditWindow) bool { return !proven(w) })
-}
-
-func (v *Verdict) judgeWindows(a *Audit) {
-	for i := range a.Windows {
-		w := &a.Windows[i]
-		if !proven(*w) {
-			v.find("shard %d %s is %s", w.Shard, w.Window, w.State)
-		}
-	}
-	for _, f := range families(a) {
-		v.judgeFamily(f)
-	}
-	if len(v.Findings) == 0 {
-		v.checked = append(v.checked, fmt.Sprintf("all %d windows proven and complete", len(a.Windows)))
-	}
-}
-
-// judgeSum compares the table with the ledger as a whole: strays, which are in some other window, are in it too.
-func (v *Verdict) judgeSum(a *Audit) {
+// judgeSum compares the table with the ledger as a whole: strays, which lie in some other window, are in it too.
+func (v *Verdict) judgeSum(a *ledger.Audit) {
 	stored := a.Later
 	for i := range a.Windows {
 		stored += a.Windows[i].Counts.Events
@@ -110,7 +90,7 @@ func (v *Verdict) judgeSum(a *Audit) {
 	}
 }
 
-func (v *Verdict) judgeTotals(a *Audit, atStart, atEnd int64) {
+func (v *Verdict) judgeTotals(a *ledger.Audit, atStart, atEnd int64) {
 	most := a.Rows + a.DeadNamed + a.DeadBlind + a.DeadDuplicates + a.DeadConflicts
 	least := a.Rows + a.DeadNamed
 	switch {
@@ -135,19 +115,19 @@ func (v *Verdict) judgeTotals(a *Audit, atStart, atEnd int64) {
 	}
 }
 
-// reopenSuspects names the windows in which missing events may be, where the counts of no window fall short: first those whose
-// end rests on the API's word that there is no more, then all.
-func (v *Verdict) reopenSuspects(a *Audit) {
-	for _, suspect := range []func(w *AuditWindow) bool{
-		func(w *AuditWindow) bool { return w.Proof == shard.ProofConfirmed },
-		func(*AuditWindow) bool { return true },
+// reopenSuspects names the windows that may lack events when no window's own count falls short: first those whose end rests on
+// the source's word that there is no more, then all.
+func (v *Verdict) reopenSuspects(a *ledger.Audit) {
+	for _, suspect := range []func(w *ledger.AuditWindow) bool{
+		func(w *ledger.AuditWindow) bool { return w.Proof == shard.ProofConfirmed },
+		func(*ledger.AuditWindow) bool { return true },
 	} {
 		if len(v.Reopen) > 0 {
 			return
 		}
 		for i := range a.Windows {
 			if w := &a.Windows[i]; w.State == shard.Done && suspect(w) {
-				v.Reopen = append(v.Reopen, Reopening{ID: w.ID})
+				v.Reopen = append(v.Reopen, ledger.Reopening{ID: w.ID})
 			}
 		}
 	}

@@ -10,17 +10,17 @@ import (
 func TestTrim(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		events := drawEvents(rt, "events", 20)
-		place := Position{End: Instant(rapid.Int64Range(0, 30).Draw(rt, "end"))}
+		pos := Position{End: Instant(rapid.Int64Range(0, 30).Draw(rt, "end"))}
 		if rapid.Bool().Draw(rt, "resume") {
-			place.Resume = Key{At: Instant(rapid.Int64Range(0, 30).Draw(rt, "at")), ID: idOf(1)}
+			pos.Resume = Key{At: Instant(rapid.Int64Range(0, 30).Draw(rt, "at")), ID: idOf(1)}
 		}
 		before := func(i Instant) bool {
-			return i >= place.End || !place.Resume.IsZero() && i > place.Resume.At
+			return i >= pos.End || !pos.Resume.IsZero() && i > pos.Resume.At
 		}
-		drop, outside := prefix(events, place)
+		drop, outside := leading(events, pos)
 		checkRun(rt, "prefix", events[:drop], events[drop:min(drop+1, len(events))], before)
 		for _, e := range events[:drop] {
-			if e.At >= place.End {
+			if e.At >= pos.End {
 				outside--
 			}
 		}
@@ -34,7 +34,7 @@ func TestOlderSuffix(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		events := drawEvents(rt, "events", 20)
 		start := Instant(rapid.Int64Range(0, 30).Draw(rt, "start"))
-		n := len(events) - olderSuffix(events, start)
+		n := len(events) - trailing(events, start)
 		older := func(i Instant) bool { return i < start }
 		for _, e := range events[n:] {
 			if !older(e.At) {

@@ -299,3 +299,168 @@ func drawFaults(t *rapid.T, s *settings) {
 	s.TTL = rapid.SampledFrom([]time.Duration{0, time.Second, 5 * time.Second, 2 * time.Minute}).Draw(t, "ttl")
 	s.Calm = 600
 }
+
+// Whatever the history, the windows and the faults: after all shards are done, everything is stored exactly once.
+func TestRunSwarm(t *testing.T) {
+	var runs, steps, stuck, blurred int
+	rapid.Check(t, func(rt *rapid.T) {
+		w := drawWorld(rt, worldOptions{Max: 150, Bad: 5, Skewed: 4, Finite: rapid.Bool().Draw(rt, "finite")})
+		s := drawSettings(rt)
+		drawFaults(rt, &s)
+		o, err := simulate(t, w, s)
+		if err != nil {
+			rt.Fatalf("%v", err)
+		}
+		if o.took > 24*time.Hour {
+			rt.Fatalf("the shards took %s of virtual time, %d steps", o.took, o.steps.Load())
+		}
+		runs, steps, stuck, blurred = runs+1, steps+int(o.steps.Load()), stuck+o.stuck, blurred+o.blurred
+	})
+	t.Logf("%d runs, %d steps, %d stuck attempts, %d blurred records", runs, steps, stuck, blurred)
+}
+
+// Where nothing goes wrong the work is the least possible: as few pages as the windows take, nothing stored twice.
+func TestRunCalm(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		w := drawWorld(rt, worldOptions{Max: 150, Bad: 5})
+		s := drawSettings(rt)
+		o, err := simulate(t, w, s)
+		if err != nil {
+			rt.Fatalf("%v", err)
+		}
+		if err := exact(w, s, o); err != nil {
+			rt.Fatalf("%v", err)
+		}
+	})
+}
+
+// exact holds a calm run against the least work.
+func exact(w world, s settings, o *outcome) error {
+	unproven := 0
+	for i, a := range o.apis { // newest first
+		row := o.Load(int64(len(o.apis) - i))
+		cursor := ""
+		if i > 0 && s.HandOver {
+			cursor = o.Load(row.ID + 1).Cursor
+		}
+		want, again := w.leastPages(s, row.Window, cursor)
+		if a.Asked != want {
+			return fmt.Errorf("shard %d %s asked for %d pages, %d would do", row.Shard, row.Window, a.Asked, want)
+		}
+		unproven += w.unproven(row.Window)
+		if again > 1 || s.Pieces > 1 {
+			unproven += again * s.Limit // what comes in a piece without the end is not known again
+		}
+	}
+	var strays int64
+	for _, row := range o.shards {
+		strays += row.Counts.OutOfOrder
+	}
+	if o.twice > unproven || strays > int64(unproven) || o.stuck > 0 {
+		return fmt.Errorf("%d records stored twice, %d out of order, %d attempts stuck; %d records allow no proof",
+			o.twice, strays, o.stuck, unproven)
+	}
+	return nil
+}
+
+// An API whose lies are lies twice can fool a shard. Then, and only then, records are missing.
+func TestRunFooled(t *testing.T) {
+	runs, fooled := 0, 0
+	rapid.Check(t, func(rt *rapid.T) {
+		w := drawWorld(rt, worldOptions{Max: 100, Bad: 2, Skewed: 2})
+		s := drawSettings(rt)
+		s.API = apiFaults{EarlyEnd: 0.3, LieTwice: true}
+		s.Kills, s.Calm = 0.02, 2000
+		o, err := simulate(t, w, s)
+		if err != nil {
+			rt.Fatalf("%v", err)
+		}
+		runs, fooled = runs+1, fooled+o.fooled
+	})
+	t.Logf("%d runs, %d shards were told twice that their data end where they do not", runs, fooled)
+}
+
+// Each kind of fault at each position of a calm run: the result is whole, and the fault costs a few pages, not a window.
+func TestRunSingleFault(t *testing.T) {
+	kinds := map[string]single{
+		"kill":          {Kill: true},
+		"stop":          {Stop: true},
+		"server error":  {API: apiFaults{Transient: 1}},
+		"cursor dies":   {API: apiFaults{CursorDies: 1}},
+		"early end":     {API: apiFaults{EarlyEnd: 1}},
+		"empty page":    {API: apiFaults{EmptyMore: 1}},
+		"duplicate":     {API: apiFaults{Duplicate: 1}},
+		"cycle":         {API: apiFaults{Cycle: 1}},
+		"place ignored": {API: apiFaults{Ignore: 1}},
+		"stale":         {Sink: sinkFaults{Stale: 1}},
+		"sink failed":   {Sink: sinkFaults{Before: 1}},
+		"sink unknown":  {Sink: sinkFaults{Unknown: 1}},
+	}
+	w := world{Records: seconds(47)}
+	w.Windows = []Window{{Past, epoch.Add(-30 * time.Second)}, {epoch.Add(-30 * time.Second), epoch.Add(-12 * time.Second)}, {epoch.Add(-12 * time.Second), Future}}
+	for name, kind := range kinds {
+		t.Run(name, func(t *testing.T) {
+			fired := 0
+			for _, until := range []untilMode{untilExclusive, untilMillis, untilRefused} {
+				for position := 1; position <= 12; position++ {
+					changed, err := sweep(t, w, kind, until, position)
+					if err != nil {
+						t.Errorf("position %d, until mode %d: %v", position, until, err)
+					}
+					if changed {
+						fired++
+					}
+				}
+			}
+			if fired < 12 {
+				t.Errorf("the fault made a difference in %d runs only", fired)
+			}
+		})
+	}
+}
+
+func sweep(t *testing.T, w world, kind single, until untilMode, position int) (changed bool, err error) {
+	s := settings{Limit: 5, Until: until, HandOver: until == untilRefused, Limits: Limits{QueuePages: 2}, SinkTook: 30 * time.Millisecond}
+	calm, err := simulate(t, w, s)
+	if err != nil {
+		return false, fmt.Errorf("calm: %w", err)
+	}
+	s.Single = kind
+	if kind.Sink != (sinkFaults{}) {
+		s.Single.Commit = position
+	} else {
+		s.Single.Answer = position
+	}
+	o, err := simulate(t, w, s)
+	if err != nil {
+		return false, err
+	}
+	if o.stuck > 0 {
+		return false, fmt.Errorf("%d attempts got stuck", o.stuck)
+	}
+	// What was on its way: a page in hand, the queue, a commit; and what a confirmation or a look for the place takes.
+	allowed := s.Limits.QueuePages + 4
+	if until == untilRefused {
+		allowed += len(w.Records)/s.Limit + 2 // a place that only the top leads to
+	}
+	if extra := o.asked() - calm.asked(); extra > allowed {
+		return false, fmt.Errorf("cost %d pages, %d are enough", extra, allowed)
+	}
+	return o.steps.Load() != calm.steps.Load() || o.received() != calm.received(), nil
+}
+
+func (o *outcome) received() int64 {
+	var n int64
+	for _, row := range o.shards {
+		n += row.Counts.Received
+	}
+	return n
+}
+
+func (o *outcome) asked() int {
+	n := 0
+	for _, a := range o.apis {
+		n += a.Asked
+	}
+	return n
+}

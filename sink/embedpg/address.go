@@ -1,11 +1,13 @@
 package embedpg
 
 import (
+	"context"
 	"crypto/rand"
 	"fmt"
 	"net"
 	"net/url"
 	"os"
+	"os/exec"
 	"strconv"
 	"strings"
 )
@@ -13,7 +15,7 @@ import (
 // superuser is the one role of a private server.
 const superuser = "sluice"
 
-// address is where a server answers and the password it wants: the content of the home's pgpass.
+// address is the port and password of a server: the content of the home's pgpass.
 type address struct {
 	port     int
 	password string
@@ -43,7 +45,7 @@ func (h home) readAddress() (address, error) {
 	}
 	var a address
 	if _, err := fmt.Sscanf(strings.TrimSpace(string(b))+"\n", pgpassForm, &a.port, &a.password); err != nil {
-		return address{}, fmt.Errorf("read the server's port and password: %s is not as Sluice wrote it", h.pgpass())
+		return address{}, fmt.Errorf("read the server's port and password: %s is not in the form that Sluice wrote", h.pgpass())
 	}
 	return a, nil
 }
@@ -61,7 +63,7 @@ func (h home) writeAddress(a address) error {
 	return os.Rename(fresh, h.pgpass())
 }
 
-// choosePort returns the port given if it is free, else one that is.
+// choosePort returns the given port if it is free, else another one.
 func choosePort(port int) (int, error) {
 	if port != 0 && portFree(port) {
 		return port, nil
@@ -81,4 +83,54 @@ func portFree(port int) bool {
 	}
 	l.Close()
 	return true
+}
+
+// PSQL returns a psql command for a database of the server, without the password in its arguments. The caller attaches a
+// terminal.
+func (s *Server) PSQL(database string) *exec.Cmd {
+	cmd := exec.Command(psqlProgram(), s.psqlArgs(database)...)
+	cmd.Env = append(os.Environ(), "PGPASSFILE="+s.home.pgpass())
+	return cmd
+}
+
+// PSQLLine returns the shell command that opens a database of the server. It contains no secret.
+func (s *Server) PSQLLine(database string) string {
+	line := "PGPASSFILE=" + quote(s.home.pgpass())
+	for _, word := range append([]string{psqlProgram()}, s.psqlArgs(database)...) {
+		line += " " + quote(word)
+	}
+	return line
+}
+
+// psqlProgram returns psql if it is on PATH, else that of the server's installation.
+func psqlProgram() string {
+	if _, err := exec.LookPath("psql"); err == nil {
+		return "psql"
+	}
+	for _, p := range findPrograms(context.Background(), "/") {
+		if path := p.path("psql"); executable(path) {
+			return path
+		}
+	}
+	return "psql"
+}
+
+func (s *Server) psqlArgs(database string) []string {
+	return []string{"-h", "127.0.0.1", "-p", fmt.Sprint(s.addr.Load().port), "-U", superuser, database}
+}
+
+func executable(path string) bool {
+	st, err := os.Stat(path)
+	return err == nil && st.Mode().IsRegular() && st.Mode()&0o111 != 0
+}
+
+// quote makes one word for a POSIX shell.
+func quote(word string) string {
+	plain := func(r rune) bool {
+		return strings.ContainsRune("-_./:=@%+,", r) || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'
+	}
+	if word != "" && strings.TrimFunc(word, plain) == "" {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }

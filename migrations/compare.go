@@ -8,18 +8,18 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// IncompatibleError says why an ingested_events that is there already cannot take our rows, and what mends it.
+// IncompatibleError says why an existing ingested_events cannot hold our rows, and how to fix it.
 type IncompatibleError struct {
 	Faults []string // whole sentences
 	Alter  []string // SQL statements, in the order to run them
 }
 
 func (e *IncompatibleError) Error() string {
-	msg := "the table ingested_events that is there already does not fit: " + strings.Join(e.Faults, "; ")
+	msg := "the existing table ingested_events does not fit: " + strings.Join(e.Faults, "; ")
 	if len(e.Alter) == 0 {
 		return msg
 	}
-	return msg + "\nmend it with:\n  " + strings.Join(e.Alter, "\n  ")
+	return msg + "\nfix it with:\n  " + strings.Join(e.Alter, "\n  ")
 }
 
 // want is a column of ours.
@@ -43,7 +43,7 @@ var wanted = [...]want{
 	{"ingested_at", "timestamptz", 0, "timestamptz"},
 }
 
-// column is one that the table has.
+// column is a column of the table.
 type column struct {
 	Name       string
 	Kind       string
@@ -53,8 +53,9 @@ type column struct {
 	Generated  bool // the value cannot be given
 }
 
-// CompareEvents looks at an ingested_events that is there: nil if there is none, or if all we write fits. Columns may be
-// wider than ours or nullable, more may be there as long as we need not fill them. Otherwise *[IncompatibleError].
+// CompareEvents checks whether an existing ingested_events can hold everything we write; it is no error if there is none. Columns
+// may be wider than ours or nullable, and there may be more, as long as we need not fill them. Otherwise the error is an
+// *[IncompatibleError].
 func CompareEvents(ctx context.Context, db Querier) error {
 	var oid *uint32
 	var kind, persistence string
@@ -112,7 +113,7 @@ func (e *IncompatibleError) add(fault string, alter ...string) {
 func (e *IncompatibleError) table(kind, persistence string) {
 	switch {
 	case kind != "r":
-		e.add("it is no ordinary table", `alter table public.ingested_events rename to ingested_events_before;`)
+		e.add("it is not an ordinary table", `alter table public.ingested_events rename to ingested_events_before;`)
 	case persistence != "p":
 		e.add("it is not logged, so that a crash of the server would empty it", `alter table public.ingested_events set logged;`)
 	}
@@ -129,7 +130,7 @@ func (e *IncompatibleError) columns(have []column) {
 	}
 	for _, c := range have {
 		if _, extra := named[c.Name]; extra && c.NotNull && !c.HasDefault {
-			e.add(fmt.Sprintf("column %s must be filled, and we have nothing for it", c.Name),
+			e.add(fmt.Sprintf("column %s is not null and has no default, and we write nothing into it", c.Name),
 				fmt.Sprintf("alter table public.ingested_events alter column %s drop not null;", pgx.Identifier{c.Name}.Sanitize()))
 		}
 	}
@@ -156,8 +157,8 @@ func (e *IncompatibleError) column(w want, named map[string]column) {
 // varcharHeader is what PostgreSQL adds to the length in a varchar's modifier.
 const varcharHeader = 4
 
-// takes tells whether every value of ours fits into c unchanged. A timestamptz with fewer digits would round, and could
-// carry an event over the edge of its window.
+// takes reports whether each of our values fits into c unchanged. A timestamptz with fewer digits would round, and could move
+// an event out of its window.
 func (w want) takes(c column) bool {
 	switch {
 	case w.text > 0 && c.Kind == "varchar":
@@ -177,3 +178,49 @@ func (c column) describe() string {
 	}
 	return fmt.Sprintf("%s(%d)", c.Kind, c.Modifier)
 }
+
+// MissingError means that tables were dropped after the migrations that made them.
+type MissingError struct {
+	Missing, Left []string
+}
+
+func (e *MissingError) Error() string { return e.What() + "; " + e.Hint() }
+
+// What says which tables are missing.
+func (e *MissingError) What() string {
+	return fmt.Sprintf("the migrations have run, but these tables are missing: %s", strings.Join(e.Missing, ", "))
+}
+
+// Hint says how to fix it.
+func (e *MissingError) Hint() string {
+	return fmt.Sprintf("restore them from a backup; or start over: drop table public.%s cascade;", strings.Join(append(e.Left, table), ", public."))
+}
+
+// ours are the tables that the migrations make.
+var ours = []string{"ingested_events", "ingestion_jobs", "ingestion_rounds", "ingestion_shards", "dead_letters", "api_quotas"}
+
+// CompareTables makes sure that an up-to-date database has all tables; otherwise the error is a *[MissingError].
+func CompareTables(ctx context.Context, db Querier) error {
+	version, err := Version(ctx, db)
+	if err != nil || version < Newest() {
+		return err
+	}
+	rows, _ := db.Query(ctx, selectPresent, ours)
+	present, err := pgx.CollectRows(rows, pgx.RowTo[bool])
+	fault := &MissingError{}
+	for i, there := range present {
+		switch {
+		case !there:
+			fault.Missing = append(fault.Missing, ours[i])
+		case ours[i] != "ingested_events":
+			fault.Left = append(fault.Left, ours[i])
+		}
+	}
+	if err != nil || len(fault.Missing) == 0 {
+		return wrap("look for the tables", err)
+	}
+	return fault
+}
+
+const selectPresent = `
+select to_regclass('public.' || t.name) is not null from unnest($1::text[]) with ordinality t(name, n) order by n`
