@@ -1,46 +1,54 @@
+// Package metrics serves a view.View to Prometheus. Every sample is made from one View at the time of the scrape: nothing is counted
+// twice, and a counter of rows moves only with their commit. No label holds a cursor, an id or an address.
 package metrics
 
 import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"sluice/cmd/sluice/internal/view"
 )
 
-// The metrics, by the naming rules of Prometheus: base units, and _total where it only rises.
+// The metrics, named by the rules of Prometheus: base units, and _total for counters.
 var (
 	info       = gauge("info", "1, with the job, its source and the version of the program.", "job_name", "source", "version")
-	phase      = gauge("phase", "1 for what the run does now, 0 for what it does not.", "phase")
-	exitCode   = gauge("exit_code", "Exit code of a run that has ended; -1 while it has not.")
+	phase      = gauge("phase", "1 for the current phase of the run, 0 for the others.", "phase")
+	exitCode   = gauge("exit_code", "Exit code of a run that has ended; -1 before that.")
 	started    = gauge("run_start_timestamp_seconds", "When the run began.")
-	total      = gauge("source_events", "Events that the API says it has; absent while it has not said.")
-	stored     = gauge("job_events", "Rows that the job has committed, by this run and by earlier ones.")
+	total      = gauge("source_events", "Events that the API reports to have; absent while it is unknown.")
+	stored     = gauge("job_events", "Rows that this run and earlier ones have committed.")
 	committed  = counter("events_committed_total", "Rows that this run has committed.")
 	lastCommit = gauge("last_commit_timestamp_seconds", "When a shard last committed; absent before the first commit of the run.")
-	lag        = gauge("watermark_lag_seconds", "How far what is completely stored is behind the clock; absent unless the job follows its source.")
-	roundNow   = gauge("round", "Round of the job that is worked on, or was last; 1 is the first load.")
-	late       = gauge("late_events", "Events of the last round that lay before the watermark of its start.")
-	isPaused   = gauge("paused", "1 while the operator has paused the run, 0 while not.")
-	databaseUp = gauge("database_up", "1 while the database takes commits, 0 while it is away or its disk is full.")
+	lag        = gauge("watermark_lag_seconds", "How far the watermark, up to which everything is stored, is behind the clock; absent unless the job follows its source.")
+	roundNow   = gauge("round", "Current or last round of the job; 1 is the first load.")
+	late       = gauge("late_events", "Late events of the last round: older than the watermark at its start.")
+	isPaused   = gauge("paused", "1 while the operator has paused the run, 0 otherwise.")
+	databaseUp = gauge("database_up", "1 while the database takes commits, 0 while it is unreachable or its disk is full.")
 	letters    = gauge("dead_letters", "Dead letters of the job that were not replayed.", "reason")
-	rejected   = counter("records_rejected_total", "Records that this run did not take for events.")
-	shards     = gauge("shards", "Windows of the job by their state.", "state")
-	queueing   = gauge("shards_queueing", "Shards that have pages in hand and wait for the database or for memory.")
+	rejected   = counter("records_rejected_total", "Records that this run rejected as dead letters.")
+	shards     = gauge("shards", "Shards of the job by state.", "state")
+	queueing   = gauge("shards_queueing", "Shards that hold pages and wait for the database or for memory.")
 	shardRead  = gauge("shard_read_ratio", "Share of a shard's window that was read and committed, from its newest end.", "shard")
-	shardRows  = gauge("shard_events", "Rows that a shard has committed, by all runs.", "shard")
+	shardRows  = gauge("shard_events", "Rows of a shard that all runs have committed.", "shard")
 	requests   = counter("api_requests_total", "Requests that were answered, refused or failed, by endpoint.", "endpoint")
 	refused    = counter("api_requests_refused_total", "Requests that were answered with 429.", "endpoint")
-	retries    = counter("api_retries_total", "Requests that had to be made once more.")
-	cached     = counter("api_cached_total", "Answers that came from the API's cache.")
-	received   = counter("api_received_bytes_total", "Bytes of the bodies, as they were sent.")
-	busy       = counter("api_request_seconds_total", "Time that requests took, summed over all of them.")
-	limit      = gauge("quota_limit_requests", "Requests that we allow ourselves in a window; absent while no limit is known.", "endpoint")
+	retries    = counter("api_retries_total", "Requests that were repeated.")
+	cached     = counter("api_cached_total", "Answers from the API's cache.")
+	received   = counter("api_received_bytes_total", "Bytes of response bodies, as sent.")
+	busy       = counter("api_request_seconds_total", "Total time of all requests.")
+	limit      = gauge("quota_limit_requests", "Requests that this run may make in a window; absent while no limit is known.", "endpoint")
 	window     = gauge("quota_window_seconds", "Length of the quota's window.", "endpoint")
-	recent     = gauge("quota_recent_requests", "Requests that the API should have in its window now.", "endpoint")
+	recent     = gauge("quota_recent_requests", "Requests that the API should count in its window now.", "endpoint")
 	used       = gauge("quota_used_ratio", "Share of the allowed requests that was used since the limit is known.", "endpoint")
-	waiting    = gauge("quota_waiting_fetchers", "Fetchers that would take a request of this quota now.", "endpoint")
-	paused     = gauge("quota_paused_seconds", "How long the endpoint stays paused after a 429; 0: it is not.", "endpoint")
+	waiting    = gauge("quota_waiting_fetchers", "Fetchers that wait for a request of this quota.", "endpoint")
+	paused     = gauge("quota_paused_seconds", "How long the endpoint stays paused after a 429; 0 if it is not.", "endpoint")
 )
 
 // metric is a name with its help and labels.
@@ -67,6 +75,33 @@ func define(kind prometheus.ValueType, name, help string, labels []string) metri
 	all = append(all, desc)
 	docs = append(docs, document(kind, name, help, labels))
 	return metric{desc: desc, kind: kind}
+}
+
+func document(kind prometheus.ValueType, name, help string, labels []string) string {
+	is := "gauge"
+	if kind == prometheus.CounterValue {
+		is = "counter"
+	}
+	return fmt.Sprintf("| `sluice_%s` | %s | %s | %s |\n", name, is, strings.Join(labels, ", "), help)
+}
+
+// Table returns the list of all metrics in Markdown, as in docs/metrics.md.
+func Table() string {
+	return "| metric | kind | labels | what it says |\n|---|---|---|---|\n" + strings.Join(docs, "")
+}
+
+// Handler serves the metrics of look, and those of the process and of Go's runtime.
+func Handler(look func() view.View) http.Handler {
+	r := prometheus.NewRegistry()
+	r.MustRegister(New(look), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return promhttp.HandlerFor(r, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 10 * time.Second})
+}
+
+// WriteFile writes the metrics of v into a file, whole or not at all, for the textfile collector of node_exporter.
+func WriteFile(name string, v view.View) error {
+	r := prometheus.NewRegistry()
+	r.MustRegister(New(func() view.View { return v }))
+	return prometheus.WriteToTextfile(name, r)
 }
 
 // Collector makes samples of what look returns.
@@ -104,7 +139,7 @@ func (s samples) put(m metric, value float64, labels ...string) {
 
 func (s samples) run(v *view.View) {
 	s.put(info, 1, v.Job, v.Source, v.Version)
-	for _, p := range []view.Phase{view.Starting, view.Ingesting, view.Checking, view.Waiting, view.Ended} {
+	for _, p := range view.Phases {
 		s.put(phase, one(v.Phase == p), string(p))
 	}
 	code := -1.0
@@ -138,18 +173,15 @@ func (s samples) rows(v *view.View) {
 }
 
 func (s samples) shards(v *view.View) {
-	states := map[string]float64{"pending": 0, "running": 0, "done": 0, "failed": 0, "suspect": 0}
-	for _, one := range v.Shards {
-		states[one.State]++
-	}
-	for state, n := range states {
-		s.put(shards, n, state)
+	for _, state := range view.States {
+		s.put(shards, float64(v.Count(state)), state)
 	}
 	s.put(queueing, float64(v.Queueing))
 	for i := range v.Shards {
 		one := &v.Shards[i]
-		s.put(shardRead, one.Read, number(one.Number))
-		s.put(shardRows, float64(one.Events), number(one.Number))
+		number := strconv.Itoa(one.Number)
+		s.put(shardRead, one.Read, number)
+		s.put(shardRows, float64(one.Events), number)
 	}
 }
 
@@ -179,3 +211,12 @@ func (s samples) quota(q *view.Quota, now time.Time) {
 	}
 	s.put(paused, pause, q.Endpoint)
 }
+
+func one(is bool) float64 {
+	if is {
+		return 1
+	}
+	return 0
+}
+
+func seconds(t time.Time) float64 { return float64(t.UnixNano()) / 1e9 }
