@@ -11,21 +11,10 @@ import (
 
 	"github.com/sourcegraph/conc"
 
+	"sluice/coordinator/ledger"
 	"sluice/shard"
 	"sluice/shard/failpoint"
 )
-
-// Store is a Sink that also keeps the ledger of checkpoints.
-type Store interface {
-	shard.Sink
-	// Load returns the checkpoints of the job's current round.
-	Load(ctx context.Context) ([]shard.Checkpoint, error)
-	// Begin starts an attempt: from here on the row is ours, and older attempts of it are stale. It returns the row, or
-	// shard.ErrStale for a shard that is done.
-	Begin(ctx context.Context, id int64) (shard.Checkpoint, error)
-	// Fail records how an attempt ended that did not finish its shard.
-	Fail(ctx context.Context, id int64, state shard.State, message string) error
-}
 
 var (
 	// ErrAlreadyRan is returned by a second Run: a Coordinator counts what one run does, the next run needs a new one.
@@ -59,7 +48,7 @@ type Outcome struct {
 type Coordinator struct {
 	config Config
 	source shard.Source
-	store  Store
+	store  ledger.Shards
 
 	budget   *shard.Budget
 	fetchers *pool
@@ -76,7 +65,7 @@ type Coordinator struct {
 }
 
 // New returns a coordinator for the given checkpoints, or every fault of its config, joined.
-func New(config Config, source shard.Source, store Store, checkpoints []shard.Checkpoint) (*Coordinator, error) {
+func New(config Config, source shard.Source, store ledger.Shards, checkpoints []shard.Checkpoint) (*Coordinator, error) {
 	planned := 0
 	for i := range checkpoints {
 		if checkpoints[i].Parent == 0 {

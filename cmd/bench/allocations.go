@@ -13,7 +13,9 @@ import (
 	"time"
 
 	"sluice/coordinator"
+	"sluice/coordinator/ledger"
 	"sluice/fetch"
+	"sluice/fetch/datasync"
 	"sluice/fetch/quota"
 	"sluice/shard"
 	"sluice/sink"
@@ -85,17 +87,17 @@ func allocations(ctx context.Context, p place, stdout io.Writer) error {
 	return writeJSON(stdout, counted)
 }
 
-func newClient(p place, log *slog.Logger) (*fetch.Client, error) {
+func newClient(p place, log *slog.Logger) (*datasync.Client, error) {
 	none := quota.Limit{N: quota.Unlimited}
 	pacer, err := quota.NewPacer(quota.Config{List: none, Stream: none, MaxWait: time.Minute, Log: log})
 	if err != nil {
 		return nil, err
 	}
-	return fetch.New(fetch.Config{BaseURL: p.api, Key: "ds_bench", Fetchers: min(p.shards, 16), Pacer: pacer, Log: log})
+	return datasync.New(datasync.Config{BaseURL: p.api, Key: "ds_bench", Fetch: fetch.Config{Fetchers: min(p.shards, 16), Pacer: pacer, Log: log}})
 }
 
 // prepare makes the tables and the plan.
-func prepare(ctx context.Context, p place, client *fetch.Client, db *sink.Postgres, log *slog.Logger) (*coordinator.Coordinator, error) {
+func prepare(ctx context.Context, p place, client *datasync.Client, db *sink.Postgres, log *slog.Logger) (*coordinator.Coordinator, error) {
 	if err := db.Migrate(ctx); err != nil {
 		return nil, err
 	}
@@ -105,11 +107,11 @@ func prepare(ctx context.Context, p place, client *fetch.Client, db *sink.Postgr
 	}
 	everything := shard.Window{Start: shard.Past, End: shard.Future}
 	windows := coordinator.Plan(everything, found.Oldest, found.Newest, p.shards)
-	job, err := db.CreateJob(ctx, sink.Job{Name: "default", Source: p.api, Span: everything}, windows)
+	job, err := db.CreateJob(ctx, ledger.Job{Name: "default", Source: p.api, Span: everything}, windows)
 	if err != nil {
 		return nil, err
 	}
-	store := db.Ledger(job.ID)
+	store := db.Shards(job.ID, 0)
 	checkpoints, err := store.Load(ctx)
 	if err != nil {
 		return nil, err

@@ -13,9 +13,9 @@ import (
 
 	"sluice/cmd/sluice/internal/view"
 	"sluice/coordinator"
-	"sluice/fetch"
+	"sluice/coordinator/ledger"
+	"sluice/fetch/datasync"
 	"sluice/fetch/quota"
-	"sluice/migrations"
 	"sluice/shard"
 	"sluice/shard/failpoint"
 	"sluice/sink"
@@ -29,16 +29,16 @@ type ingest struct {
 	database database
 	source   source
 	db       *sink.Postgres
-	lock     *sink.JobLock
-	client   *fetch.Client
+	lock     ledger.Lock
+	client   *datasync.Client
 	pacer    *quota.Pacer
-	job      *sink.Job
+	job      *ledger.Job
 	started  time.Time
-	round    *sink.Round  // after the first one that is worked on, or was last
-	resumed  bool         // the round had been left unfinished
-	before   int64        // events that earlier runs of the job stored
-	earlier  shard.Counts // of the job's other rounds
-	noted    int64        // page requests that are some round's already
+	round    *ledger.Round // after the first one that is worked on, or was last
+	resumed  bool          // the round had been left unfinished
+	before   int64         // events that earlier runs of the job stored
+	earlier  shard.Counts  // of the job's other rounds
+	noted    int64         // page requests that are some round's already
 	outcome  coordinator.Outcome
 	spent    []shard.Spent // by each fetcher, in all walks of this run
 	// concluded: the summary is printed.
@@ -111,15 +111,13 @@ func (i *ingest) begin(ctx context.Context) error {
 func asStart(ctx context.Context, err error) error {
 	var coded *exitError
 	var stop *shard.StopError
-	var misfit *migrations.IncompatibleError
-	var missing *migrations.MissingError
-	var newer *migrations.NewerError
+	var unfit *ledger.UnfitError
 	switch {
 	case errors.As(err, &coded):
 		return err
 	case errors.Is(err, sink.ErrURL):
 		return fail(exitUsage, startHint(err), err)
-	case errors.As(err, &misfit), errors.As(err, &missing), errors.As(err, &newer):
+	case errors.As(err, &unfit):
 		return fail(exitUsage, "mend it as said above, and run the same command again", err)
 	case ctx.Err() != nil && stoppedBySignal(context.Cause(ctx)):
 		return fail(exitLeft, "run the same command again", err)
@@ -163,7 +161,7 @@ func (i *ingest) open(ctx context.Context) (err error) {
 // takeLock makes sure that no other run works on the job.
 func (i *ingest) takeLock(ctx context.Context) (err error) {
 	i.lock, err = i.db.Lock(ctx)
-	if errors.Is(err, sink.ErrJobLocked) {
+	if errors.Is(err, ledger.ErrLocked) {
 		return fail(exitLocked, "", err)
 	}
 	return err
@@ -229,7 +227,7 @@ func (i *ingest) prepare(ctx context.Context) (err error) {
 		defer i.leaveQuotas(ctx) // also where it ends here: the next run must wait for what this one was told
 		return i.planJob(ctx)
 	}
-	var caps fetch.Capabilities
+	var caps datasync.Capabilities
 	if err := json.Unmarshal(i.job.Capabilities, &caps); err != nil {
 		return fmt.Errorf("read the job's capabilities: %w", err)
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"sluice/coordinator/ledger"
 	"sluice/fetch/quota"
 	"sluice/shard"
 	"sluice/shard/failpoint"
@@ -66,7 +67,7 @@ func (t quotaTable) Settle(ctx context.Context, endpoints []shard.Endpoint, sett
 	for _, e := range endpoints {
 		names = append(names, e.String())
 	}
-	return t.db.SettleQuotas(ctx, t.source, names, func(now time.Time, rows []sink.Quota) []sink.Quota {
+	return t.db.SettleQuotas(ctx, t.source, names, func(now time.Time, rows []ledger.Quota) []ledger.Quota {
 		var states []quota.State
 		for i, e := range endpoints {
 			states = append(states, fromTable(e, rows[i]))
@@ -78,18 +79,18 @@ func (t quotaTable) Settle(ctx context.Context, endpoints []shard.Endpoint, sett
 	})
 }
 
-func toTable(s quota.State) sink.Quota {
-	q := sink.Quota{
+func toTable(s quota.State) ledger.Quota {
+	q := ledger.Quota{
 		Endpoint: s.Endpoint.String(), Limit: s.Limit.N, Window: s.Limit.Window, NotBefore: s.NotBefore, Sent: s.Sent,
-		Runs: make(map[string]sink.QuotaRun, len(s.Runs)),
+		Runs: make(map[string]ledger.QuotaRun, len(s.Runs)),
 	}
 	for id, run := range s.Runs {
-		q.Runs[id] = sink.QuotaRun(run)
+		q.Runs[id] = ledger.QuotaRun(run)
 	}
 	return q
 }
 
-func fromTable(e shard.Endpoint, q sink.Quota) quota.State {
+func fromTable(e shard.Endpoint, q ledger.Quota) quota.State {
 	s := quota.State{
 		Endpoint: e, Limit: quota.Limit{N: q.Limit, Window: q.Window}, NotBefore: q.NotBefore, Sent: q.Sent,
 		Runs: make(map[string]quota.Run, len(q.Runs)),

@@ -6,17 +6,17 @@ import (
 	"time"
 
 	"sluice/cmd/sluice/internal/view"
-	"sluice/sink"
+	"sluice/coordinator/ledger"
 )
 
 // round is what `sluice sync --json` prints of the last round.
 type round struct {
-	Number    int        `json:"number"`
-	Start     string     `json:"start"`
-	New       int64      `json:"new_events"`
-	Late      sink.Late  `json:"late"`
-	Missing   int64      `json:"missing"`
-	Watermark *time.Time `json:"watermark,omitempty"`
+	Number    int         `json:"number"`
+	Start     string      `json:"start"`
+	New       int64       `json:"new_events"`
+	Late      ledger.Late `json:"late"`
+	Missing   int64       `json:"missing"`
+	Watermark *time.Time  `json:"watermark,omitempty"`
 }
 
 // describeRound returns the last round after the first; nil: there was none.

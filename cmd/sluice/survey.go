@@ -5,10 +5,10 @@ import (
 	"encoding/json"
 
 	"sluice/coordinator"
-	"sluice/fetch"
+	"sluice/coordinator/ledger"
+	"sluice/fetch/datasync"
 	"sluice/shard"
 	"sluice/shard/failpoint"
-	"sluice/sink"
 )
 
 // planJob looks at the API and writes the job with its windows.
@@ -25,7 +25,7 @@ func (i *ingest) planJob(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	job := sink.Job{
+	job := ledger.Job{
 		Name: i.settings.job, Source: i.source.name, Span: i.settings.span(), APITotal: max(0, survey.Total), Oldest: survey.Oldest,
 		Capabilities: encoded,
 		Newest:       survey.Newest, Candidate: i.candidate(survey.Newest),
@@ -37,7 +37,7 @@ func (i *ingest) planJob(ctx context.Context) error {
 }
 
 // survey looks at the API and cuts the span into windows.
-func survey(ctx context.Context, client *fetch.Client, s *settings) (fetch.Survey, []shard.Window, error) {
+func survey(ctx context.Context, client *datasync.Client, s *settings) (datasync.Survey, []shard.Window, error) {
 	found, err := client.Survey(ctx, s.span().Start)
 	if err != nil {
 		return found, nil, err

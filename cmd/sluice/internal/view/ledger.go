@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"sluice/coordinator"
+	"sluice/coordinator/ledger"
 	"sluice/shard"
 	"sluice/sink"
 )
@@ -76,7 +77,7 @@ func Progress(ledger []shard.Checkpoint) (all []coordinator.ShardProgress) {
 }
 
 // Countable returns the events that a job has to store; zero means unknown: the API counts all of its events, not those of a span.
-func Countable(job *sink.Job) int64 {
+func Countable(job *ledger.Job) int64 {
 	if job.Span != (shard.Window{Start: shard.Past, End: shard.Future}) {
 		return 0
 	}
@@ -103,7 +104,7 @@ func (v *View) stateOfJob() string {
 }
 
 // SetQuotas puts on v what the tables know of the source's quotas.
-func (v *View) SetQuotas(quotas []sink.Quota) {
+func (v *View) SetQuotas(quotas []ledger.Quota) {
 	for i := range quotas {
 		q := &quotas[i]
 		one := Quota{Endpoint: q.Endpoint, Limit: q.Limit, Window: q.Window.Seconds()}

@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"sluice/coordinator"
+	"sluice/coordinator/ledger"
 	"sluice/shard"
-	"sluice/sink"
 )
 
 // Shard is the unit of work: its window, and how far it is. Read is the share of its time that was read and committed, from its
@@ -116,7 +116,7 @@ func shardOf(s *coordinator.ShardProgress, span shard.Window) Shard {
 
 // SpanOf returns the part of a round's span that is drawn: up to the newest event when it began. It reports false without a round, or
 // if the round has no beginning.
-func SpanOf(r *sink.Round) (shard.Window, bool) {
+func SpanOf(r *ledger.Round) (shard.Window, bool) {
 	if r == nil || !r.Span.Start.Finite() || r.Newest <= r.Span.Start {
 		return shard.Window{}, false
 	}
