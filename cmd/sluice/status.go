@@ -212,7 +212,7 @@ func (p *program) printStatus(v *view.View) error {
 		out.Fact("quota", "%s", quotaWords(&v.Quotas[i], v.At))
 	}
 	if v.Watermark != nil {
-		out.Fact("round", "%d, watermark %s, %s ago", v.Round, v.Watermark.Format(time.RFC3339), view.Short(v.At.Sub(*v.Watermark)))
+		out.Fact("round", "%d: all events stored up to %s UTC (%s ago)", v.Round, v.Watermark.UTC().Format(time.DateTime), view.Short(v.At.Sub(*v.Watermark)))
 	}
 	lagLine(out, v)
 	if v.Verdict != "" {
