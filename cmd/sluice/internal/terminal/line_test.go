@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// TestAPauseIsToldFirst: that it is one, and how to go on, in place of a rate and an end that nobody knows.
+// TestAPauseIsToldFirst: a pause and the command to resume take the place of the rate and the time left.
 func TestAPauseIsToldFirst(t *testing.T) {
 	v := shown(50_000)
 	v.At = time.Unix(1000, 0)
