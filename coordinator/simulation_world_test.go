@@ -12,8 +12,8 @@ import (
 	"github.com/google/uuid"
 
 	"sluice/coordinator"
-	"sluice/fetch"
 	"sluice/fetch/apisim"
+	"sluice/fetch/datasync"
 	"sluice/fetch/quota"
 	"sluice/shard"
 )
@@ -22,7 +22,7 @@ import (
 type scenario struct {
 	seed     uint64
 	api      apisim.Config
-	caps     fetch.Capabilities
+	caps     datasync.Capabilities
 	made     bool // cursors may be made
 	pacer    quota.Config
 	windows  []shard.Window
@@ -120,7 +120,7 @@ func drawAPI(seed uint64, dice *rand.Rand) apisim.Config {
 func (s *scenario) drawDoors(dice *rand.Rand) {
 	s.api.Window = []apisim.Window{apisim.WindowFeed, apisim.WindowFeed, apisim.WindowFeed, apisim.WindowBoth, apisim.WindowNone}[dice.IntN(5)]
 	both := s.api.Window == apisim.WindowBoth
-	s.caps = fetch.Capabilities{
+	s.caps = datasync.Capabilities{
 		StreamAccess: !both || dice.IntN(2) == 0, UntilList: both, PageSize: s.api.PageCap, MadeCursors: s.made,
 	}
 	s.caps.UntilStream = s.caps.StreamAccess && s.api.Window != apisim.WindowNone
