@@ -26,7 +26,7 @@ func (n pages) Pages(context.Context, shard.Position) iter.Seq2[shard.Page, erro
 func TestAPanicOfTheSourceComesAfterItsPages(t *testing.T) {
 	read := 0
 	err := guard(func() error {
-		for range (stopping{Source: pages(3)}).Pages(t.Context(), shard.Position{}) {
+		for range (shardSource{Source: pages(3)}).Pages(t.Context(), shard.Position{}) {
 			read++
 		}
 		return nil
@@ -39,7 +39,7 @@ func TestAPanicOfTheSourceComesAfterItsPages(t *testing.T) {
 
 func TestTheReaderMayLeave(t *testing.T) {
 	read := 0
-	for range (stopping{Source: pages(3)}).Pages(t.Context(), shard.Position{}) {
+	for range (shardSource{Source: pages(3)}).Pages(t.Context(), shard.Position{}) {
 		if read++; read == 2 {
 			break
 		}
@@ -51,7 +51,7 @@ func TestTheReaderMayLeave(t *testing.T) {
 
 func TestAPanicOfTheReaderIsHisOwn(t *testing.T) {
 	err := guard(func() error {
-		for range (stopping{Source: pages(3)}).Pages(t.Context(), shard.Position{}) {
+		for range (shardSource{Source: pages(3)}).Pages(t.Context(), shard.Position{}) {
 			panic("the reader's own")
 		}
 		return nil
