@@ -41,7 +41,6 @@ var rooms = map[string][]string{
 	"cmd/sluice/internal/metrics":  {"cmd/sluice/internal/view"},
 	"cmd/bench":                    {"*"},
 	"cmd/mutants":                  {},
-	"cmd/picture":                  {},
 }
 
 // guests says in which rooms a third party may be.
