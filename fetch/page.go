@@ -20,10 +20,10 @@ const poisonLimit = 5
 func (c *Client) pages(a *answer, q *question, call quota.Slot) ([]shard.Page, error) {
 	d := c.decoded.Get().(*decode.Decoder)
 	d.MaxRecords = decode.SpareRecords + c.limit(0)
-	b, err := d.Page(a.raw.Bytes(), call.Endpoint)
+	b, err := d.Page(a.raw.Bytes(), endpointOf(call.Quota))
 	c.decoded.Put(d)
 	if err != nil {
-		return nil, unreadable(a, call.Endpoint, err)
+		return nil, unreadable(a, endpointOf(call.Quota), err)
 	}
 	if q.made && !follows(b, q.after) {
 		err := errors.New("the page that came back lies elsewhere")
@@ -34,7 +34,7 @@ func (c *Client) pages(a *answer, q *question, call quota.Slot) ([]shard.Page, e
 	c.note(b, a, q)
 	whole := shard.Page{
 		Events: b.Events, Rejects: b.Rejects, Received: b.Received(),
-		Start: q.start, Endpoint: call.Endpoint, Cached: a.cached(),
+		Start: q.start, Endpoint: endpointOf(call.Quota), Cached: a.cached(),
 		More: b.More(), Cursor: b.Cursor(), CursorExpires: expires(b, a.took),
 		Bytes: a.raw.Len(), Took: a.took,
 	}

@@ -109,13 +109,13 @@ func (c *Client) try(ctx context.Context, q question) ([]shard.Page, error) {
 			a.free()
 			return pages, err
 		case a.status == http.StatusTooManyRequests:
-			c.count.refused[call.Endpoint].Add(1)
-			c.config.Log.Debug("refused for want of quota", "endpoint", call.Endpoint, "retry_after", a.retryAfter())
-		case a.status == http.StatusForbidden && call.Endpoint == shard.Stream && !renewed:
+			c.count.refused[endpointOf(call.Quota)].Add(1)
+			c.config.Log.Debug("refused for want of quota", "endpoint", endpointOf(call.Quota), "retry_after", a.retryAfter())
+		case a.status == http.StatusForbidden && endpointOf(call.Quota) == shard.Stream && !renewed:
 			renewed = true
 			c.tokens.drop(access)
 		default:
-			return nil, c.refusal(a, &q, call.Endpoint)
+			return nil, c.refusal(a, &q, endpointOf(call.Quota))
 		}
 		a.free()
 	}
@@ -160,7 +160,7 @@ func (c *Client) admit(ctx context.Context, q *question) (quota.Slot, *access, e
 			return quota.Slot{}, nil, shard.ErrCursorDead
 		}
 		shard.EnterPhase(ctx, shard.Pacing)
-		call, err := c.pacer.Take(ctx, usable)
+		call, err := c.pacer.Take(ctx, func(name string) bool { return usable(endpointOf(name)) })
 		shard.EnterPhase(ctx, shard.Fetching)
 		if err != nil {
 			return quota.Slot{}, nil, err
@@ -169,7 +169,7 @@ func (c *Client) admit(ctx context.Context, q *question) (quota.Slot, *access, e
 		case q.dead():
 			c.pacer.Return(call)
 			return quota.Slot{}, nil, shard.ErrCursorDead
-		case call.Endpoint == shard.List:
+		case endpointOf(call.Quota) == shard.List:
 			return call, access, nil
 		case best != nil:
 			return call, best, nil
@@ -208,12 +208,12 @@ func (c *Client) noDoor(q *question, streamErr error) error {
 
 // send makes the request of a call and tells the pacer what came of it, exactly once.
 func (c *Client) send(ctx context.Context, q *question, call quota.Slot, access *access) (*answer, error) {
-	req, err := c.request(ctx, q, call.Endpoint, access)
+	req, err := c.request(ctx, q, endpointOf(call.Quota), access)
 	if err != nil {
 		c.pacer.Return(call)
 		return nil, err
 	}
-	c.count.requests[call.Endpoint].Add(1)
+	c.count.requests[endpointOf(call.Quota)].Add(1)
 	wire := wire{pacer: c.pacer, call: call}
 	a, err := c.roundTrip(req.WithContext(wire.watch(ctx)), c.bodyLimit(), wire.heard, access.secrets()...)
 	if err != nil {

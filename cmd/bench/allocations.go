@@ -87,7 +87,7 @@ func allocations(ctx context.Context, p place, stdout io.Writer) error {
 
 func newClient(p place, log *slog.Logger) (*fetch.Client, error) {
 	none := quota.Limit{N: quota.Unlimited}
-	pacer, err := quota.NewPacer(quota.Config{List: none, Stream: none, MaxWait: time.Minute, Log: log})
+	pacer, err := quota.NewPacer(quota.Config{Quotas: fetch.Quotas(none, none), MaxWait: time.Minute, Log: log})
 	if err != nil {
 		return nil, err
 	}

@@ -113,10 +113,10 @@ func (i *ingest) summarize(ctx context.Context, v verdict) (*result, []shard.Che
 func countRequests(t fetch.Traffic, quotas []quota.Status) *requests {
 	r := &requests{Requests: requestsOf(t)}
 	for _, q := range quotas {
-		switch q.Endpoint {
-		case shard.List:
+		switch q.Name {
+		case shard.List.String():
 			r.ListUsed = q.Used
-		case shard.Stream:
+		case shard.Stream.String():
 			r.StreamUsed = q.Used
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"testing"
 
 	"sluice/fetch/quota"
-	"sluice/shard"
 )
 
 func TestWhichQuotaIsScarce(t *testing.T) {
@@ -20,7 +19,7 @@ func TestWhichQuotaIsScarce(t *testing.T) {
 		{6, 1, "the quota of the API's list"},
 		{2, 5, "the quota of the API's stream"},
 	} {
-		quotas := []quota.Status{{Endpoint: shard.List, Waiting: c.list}, {Endpoint: shard.Stream, Waiting: c.stream}}
+		quotas := []quota.Status{{Name: "list", Waiting: c.list}, {Name: "stream", Waiting: c.stream}}
 		if got := scarce(quotas, 8); got != c.want {
 			t.Errorf("%d wait for the list, %d for the stream: %q, want %q", c.list, c.stream, got, c.want)
 		}

@@ -46,7 +46,7 @@ func requestsOf(t fetch.Traffic) view.Requests {
 
 func seenQuota(q *quota.Status, now time.Time) view.Quota {
 	seen := view.Quota{
-		Endpoint: q.Endpoint.String(), Limit: q.Limit.N, Window: q.Limit.Window.Seconds(), Known: q.Known.String(), Recent: q.Recent,
+		Endpoint: q.Name, Limit: q.Limit.N, Window: q.Limit.Window.Seconds(), Known: q.Known.String(), Recent: q.Recent,
 		Used: q.Used, Waiting: q.Waiting,
 	}
 	if q.PausedUntil.After(now) {

@@ -58,7 +58,7 @@ func viewShard(s *coordinator.ShardProgress, line shard.Window) terminal.Shard {
 func viewQuotas(status []quota.Status) (quotas []terminal.Quota) {
 	for _, q := range status {
 		quotas = append(quotas, terminal.Quota{
-			Endpoint: q.Endpoint.String(), Recent: q.Recent, Limit: q.Limit.N, Window: q.Limit.Window, Used: q.Used,
+			Endpoint: q.Name, Recent: q.Recent, Limit: q.Limit.N, Window: q.Limit.Window, Used: q.Used,
 		})
 	}
 	return quotas
@@ -91,7 +91,7 @@ func scarce(quotas []quota.Status, active int) string {
 	var names []string
 	for _, q := range quotas {
 		if 2*q.Waiting >= active {
-			names = append(names, q.Endpoint.String())
+			names = append(names, q.Name)
 		}
 	}
 	switch len(names) {
@@ -118,9 +118,9 @@ func (i *ingest) waits(phase shard.Phase) string {
 	for _, q := range i.pacer.Status() {
 		switch {
 		case time.Now().Before(q.PausedUntil):
-			words += fmt.Sprintf(", whose %s is paused until %s", q.Endpoint, q.PausedUntil.UTC().Format(time.RFC3339))
+			words += fmt.Sprintf(", whose %s is paused until %s", q.Name, q.PausedUntil.UTC().Format(time.RFC3339))
 		case q.Waiting > 0:
-			words += fmt.Sprintf(", whose %s has a quota of %s", q.Endpoint, q.Limit)
+			words += fmt.Sprintf(", whose %s has a quota of %s", q.Name, q.Limit)
 		}
 	}
 	return words
