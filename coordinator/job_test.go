@@ -20,7 +20,7 @@ const perShard = 100
 type job struct {
 	*testing.T
 	source *history
-	store  *ledger
+	store  *fakeLedger
 	config coordinator.Config
 	mu     sync.Mutex // of what a test's own faults remember
 }

@@ -12,21 +12,10 @@ import (
 	"github.com/sourcegraph/conc"
 	"golang.org/x/sync/semaphore"
 
+	"sluice/coordinator/ledger"
 	"sluice/shard"
 	"sluice/shard/failpoint"
 )
-
-// Store is a Sink that also keeps the ledger of checkpoints.
-type Store interface {
-	shard.Sink
-	// Load returns the checkpoints of the job's current round.
-	Load(ctx context.Context) ([]shard.Checkpoint, error)
-	// Begin starts an attempt: the row is ours from here on, and older attempts of it are stale. It returns the row, or
-	// shard.ErrStale for a shard that is done.
-	Begin(ctx context.Context, id int64) (shard.Checkpoint, error)
-	// Fail records how an attempt ended that did not finish its shard.
-	Fail(ctx context.Context, id int64, state shard.State, message string) error
-}
 
 // ErrRanAlready: a Coordinator counts what its one run does, the next run takes a new one.
 var ErrAlreadyRan = errors.New("this coordinator ran already")
@@ -60,7 +49,7 @@ type Outcome struct {
 type Coordinator struct {
 	config Config
 	source shard.Source
-	store  Store
+	store  ledger.Shards
 
 	budget   *shard.Budget
 	places   *semaphore.Weighted
@@ -78,7 +67,7 @@ type Coordinator struct {
 }
 
 // New returns a coordinator for the given checkpoints, or what is wrong with its settings.
-func New(config Config, source shard.Source, store Store, checkpoints []shard.Checkpoint) (*Coordinator, error) {
+func New(config Config, source shard.Source, store ledger.Shards, checkpoints []shard.Checkpoint) (*Coordinator, error) {
 	config = config.withDefaults(planned(checkpoints))
 	if err := config.validate(); err != nil {
 		return nil, err

@@ -12,7 +12,7 @@ import (
 	"sluice/fetch"
 	"sluice/fetch/quota"
 	"sluice/shard"
-	"sluice/sink"
+	"sluice/sink/audit"
 )
 
 // process is one start of the program.
@@ -121,7 +121,7 @@ func (p *process) live(ctx context.Context) {
 			break
 		}
 		p.expect(o.Left == 0, "p%d left %d shards without saying why", p.number, o.Left)
-		verdict := sink.Judge(p.audit(), p.total(), p.total())
+		verdict := audit.Judge(p.audit(), p.total(), p.total())
 		p.say("p%d: %s", p.number, verdict.Summary())
 		if verdict.OK {
 			p.complete = true

@@ -14,7 +14,7 @@ import (
 	"sluice/fetch/apisim"
 	"sluice/fetch/quota"
 	"sluice/shard"
-	"sluice/sink"
+	"sluice/sink/audit"
 )
 
 // simulation is one run of a scenario, from the first process to the last.
@@ -210,7 +210,7 @@ func (s *simulation) wrongNow() error {
 
 // repair is `verify --repair`: it opens what falls short.
 func (s *simulation) repair(p *process) {
-	if verdict := sink.Judge(s.audit(), p.total(), p.total()); !verdict.OK {
+	if verdict := audit.Judge(s.audit(), p.total(), p.total()); !verdict.OK {
 		s.say("repair: %s", verdict.Summary())
 		s.reopen(verdict.Reopen)
 	}

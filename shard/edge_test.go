@@ -1,6 +1,9 @@
 package shard
 
-import "testing"
+import (
+	"testing"
+	"time"
+)
 
 const second = 1_000_000
 
@@ -9,7 +12,7 @@ func midway(oldest Instant, w Window) *Edge {
 	e := NewEdge(w, oldest)
 	for i := range Instant(10) {
 		top := 1000*second - i*10*second
-		e.come(stretch{newest: top, oldest: top - 10*second, events: 5000}, true)
+		e.advance(top, top-10*second)
 	}
 	return e
 }
@@ -34,7 +37,7 @@ func FuzzEdgeTiles(f *testing.F) {
 				e.RequestSplit()
 			}
 			e.mu.Lock()
-			e.come(stretch{newest: reached + 5*second, oldest: reached, events: 9}, true)
+			e.advance(reached+5*second, reached)
 			e.mu.Unlock()
 			for _, p := range e.split() {
 				if p.Start != edge || p.End <= p.Start || p.End > reached || p.End%1000 != 0 {
@@ -72,7 +75,7 @@ func TestEdgeSplitsEvenly(t *testing.T) {
 // In a burst the newest parts are the shortest: the burst is parted, and not only the time before it.
 func TestEdgePartsABurst(t *testing.T) {
 	e := midway(0, Window{Start: 0, End: Future})
-	e.come(stretch{newest: 900 * second, oldest: 899 * second, events: 5000}, true)
+	e.advance(900*second, 899*second)
 	for range 3 {
 		e.RequestSplit()
 	}
@@ -102,17 +105,33 @@ func TestEdgeOpenToThePast(t *testing.T) {
 // Where it is not certain what the walk has read, or it is over, nothing is split.
 func TestEdgeIsShutWhereThePullHalfIsNotMidway(t *testing.T) {
 	for name, shut := range map[string]func(*Edge){
-		"the page is in doubt":   func(e *Edge) { e.come(stretch{newest: 9, oldest: 8, events: 2}, false) },
-		"the page has no events": func(e *Edge) { e.come(stretch{}, true) },
+		"the page is in doubt": func(e *Edge) {
+			judged(e, Page{Events: at(9, 8), Received: 2, More: true}, pass{seek: Key{At: epoch.Add(-time.Hour), ID: idOf(99)}})
+		},
+		"the page has no events": func(e *Edge) { judged(e, Page{More: true}, pass{}) },
+		"the page is the last":   func(e *Edge) { judged(e, Page{Events: at(9, 8), Received: 2}, pass{}) },
 		"the walk is over":       func(e *Edge) { e.close() },
 	} {
 		e := midway(0, Window{Start: 0, End: Future})
 		e.RequestSplit()
+		if judged(e, Page{Events: at(11, 10), Received: 2, More: true}, pass{}); e.reached != at(10)[0].At || !e.midway {
+			t.Fatal("a page in the middle of the window is not reported to the edge")
+		}
 		shut(e)
 		if pages, _ := e.Remaining(); pages != 0 || e.split() != nil {
 			t.Errorf("%s: it was split, with %.1f pages left", name, pages)
 		}
 	}
+}
+
+// judged has a walk in mid-window judge a page.
+func judged(e *Edge, p Page, so pass) {
+	so.pages, so.visited = 1, map[[16]byte]struct{}{}
+	w := walk{
+		Attempt: &Attempt{Edge: e, From: Checkpoint{Window: Window{Start: e.start, End: Future}}},
+		pos:     Position{End: Future, Resume: Key{At: epoch.Add(time.Hour)}}, rejected: map[[32]byte]struct{}{}, pass: so,
+	}
+	_, _ = w.judge(&p)
 }
 
 // A fetcher is about to be free when no page is expected after the one that it waits for, and when it has the last one.
@@ -125,11 +144,12 @@ func TestEdgeEnding(t *testing.T) {
 		}
 	}
 	wants("nothing is known yet", false)
-	e.come(stretch{newest: 30 * second, oldest: 20 * second, events: 5000}, true)
+	e.advance(30*second, 20*second)
 	wants("two pages are left", false)
-	e.come(stretch{newest: 20 * second, oldest: 10 * second, events: 5000}, true)
+	e.advance(20*second, 10*second)
 	wants("one page is left", true)
-	e.come(stretch{newest: 10 * second, oldest: 5 * second, events: 5000}, false)
+	e.advance(10*second, 5*second)
+	e.midway = false
 	wants("the last page is in doubt", false)
 	e.close()
 	wants("the walk begins again", false)

@@ -176,3 +176,19 @@ func TestStrays(t *testing.T) {
 		}
 	})
 }
+
+// The API lists the newer record first, and of two in the same instant the one with the greater id.
+func TestKeysAreInTheAPIsOrder(t *testing.T) {
+	low, high := idOf(1), idOf(2)
+	if low.String() > high.String() {
+		low, high = high, low
+	}
+	listed := []Key{{At: 2, ID: low}, {At: 1, ID: high}, {At: 1, ID: low}, {At: 0, ID: high}}
+	for i, a := range listed {
+		for k, b := range listed {
+			if a.Before(b) != (i < k) {
+				t.Errorf("%v before %v: %t", a, b, a.Before(b))
+			}
+		}
+	}
+}

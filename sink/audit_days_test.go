@@ -5,7 +5,9 @@ import (
 	"testing"
 	"time"
 
+	"sluice/coordinator/ledger"
 	"sluice/shard"
+	"sluice/sink/audit"
 )
 
 // dayOf returns an instant of the n-th of January 2026.
@@ -38,16 +40,16 @@ func TestAuditByDay(t *testing.T) {
 	b := twoDays(t)
 	a, err := b.AuditByDay(t.Context(), b.job.ID)
 	must(t, err)
-	want := []AuditDay{
-		{time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), 1, []DayOfShard{{1, 1}}},
-		{time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC), 13, []DayOfShard{{1, 4}, {2, 9}}},
-		{time.Date(2026, 1, 3, 0, 0, 0, 0, time.UTC), 1, []DayOfShard{{2, 1}}},
+	want := []ledger.AuditDay{
+		{Day: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), Rows: 1, Shards: []ledger.DayOfShard{{Shard: 1, Rows: 1}}},
+		{Day: time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC), Rows: 13, Shards: []ledger.DayOfShard{{Shard: 1, Rows: 4}, {Shard: 2, Rows: 9}}},
+		{Day: time.Date(2026, 1, 3, 0, 0, 0, 0, time.UTC), Rows: 1, Shards: []ledger.DayOfShard{{Shard: 2, Rows: 1}}},
 	}
 	if !reflect.DeepEqual(a.Days, want) {
 		t.Errorf("the days are %+v, want %+v", a.Days, want)
 	}
 	for n, complete := range []bool{false, false, true} {
-		equal(t, a.Days[n].Day.String(), a.Complete(a.Days[n]), complete)
+		equal(t, a.Days[n].Day.String(), audit.Complete(&a, a.Days[n]), complete)
 	}
 	plain, err := b.Audit(t.Context(), b.job.ID)
 	must(t, err)
@@ -68,6 +70,6 @@ func TestADayWithRowsGoneIsNotComplete(t *testing.T) {
 	must(t, err)
 	equal(t, "days", len(a.Days), 2)
 	equal(t, "rows", a.Rows, 15)
-	equal(t, "the second day is complete", a.Complete(a.Days[1]), false)
-	equal(t, "a third is", a.Complete(AuditDay{Day: dayOf(3, 0).Time()}), false)
+	equal(t, "the second day is complete", audit.Complete(&a, a.Days[1]), false)
+	equal(t, "a third is", audit.Complete(&a, ledger.AuditDay{Day: dayOf(3, 0).Time()}), false)
 }

@@ -6,7 +6,9 @@ import (
 	"strings"
 	"testing"
 
+	"sluice/coordinator/ledger"
 	"sluice/shard"
+	"sluice/sink/audit"
 )
 
 // walked is a bench whose three windows were walked to their ends: 30, 20 and 10 events of microseconds 500, 1500 and 2500.
@@ -29,11 +31,11 @@ func walked(t *testing.T) *bench {
 	return b
 }
 
-func (b *bench) judge(t *testing.T, atStart, atEnd int64) Verdict {
+func (b *bench) judge(t *testing.T, atStart, atEnd int64) audit.Verdict {
 	t.Helper()
 	a, err := b.Audit(t.Context(), b.job.ID)
 	must(t, err)
-	return Judge(a, atStart, atEnd)
+	return audit.Judge(a, atStart, atEnd)
 }
 
 func TestAuditCountsByWindow(t *testing.T) {
@@ -47,7 +49,7 @@ func TestAuditCountsByWindow(t *testing.T) {
 	if want := []int64{30, 20, 10}; !reflect.DeepEqual(rows, want) {
 		t.Errorf("rows %v, want %v", rows, want)
 	}
-	v := Judge(a, 60, 60)
+	v := audit.Judge(a, 60, 60)
 	if !v.OK || len(v.NotApplied) > 0 {
 		t.Errorf("a complete job: %+v", v)
 	}
@@ -64,14 +66,6 @@ func TestAuditOfASpanSeesRowsOutsideToo(t *testing.T) {
 	v := b.judge(t, 100, 100)
 	if !v.OK || len(v.NotApplied) != 1 {
 		t.Errorf("a part of the API has no total: %+v", v)
-	}
-}
-
-// The database does not take such a row; an audit of something older might.
-func TestJudgeTakesNoEndOnTrust(t *testing.T) {
-	done := AuditWindow{Checkpoint: shard.Checkpoint{Shard: 1, State: shard.Done}}
-	if v := Judge(Audit{Windows: []AuditWindow{done}}, 0, 0); v.OK {
-		t.Errorf("a shard that is done without a proof passes: %s", v.Summary())
 	}
 }
 
@@ -140,13 +134,13 @@ func TestDeadLettersAreListedInPages(t *testing.T) {
 	long := strings.Repeat("x", 1000)
 	_, err := b.Commit(t.Context(), batch(b.begin(t, 1), nil, reject("a", "1"), reject("b", ""), reject(long, "")))
 	must(t, err)
-	first, err := b.DeadLetters(t.Context(), DeadLetterQuery{JobID: b.job.ID, Limit: 2})
+	first, err := b.DeadLetters(t.Context(), ledger.DeadLetterQuery{JobID: b.job.ID, Limit: 2})
 	must(t, err)
 	equal(t, "length of the first page", len(first), 2)
-	second, err := b.DeadLetters(t.Context(), DeadLetterQuery{JobID: b.job.ID, Limit: 2, AfterID: first[1].ID})
+	second, err := b.DeadLetters(t.Context(), ledger.DeadLetterQuery{JobID: b.job.ID, Limit: 2, AfterID: first[1].ID})
 	must(t, err)
 	equal(t, "length of the second page", len(second), 1)
-	none, err := b.DeadLetters(t.Context(), DeadLetterQuery{JobID: b.job.ID, Reason: "conflict"})
+	none, err := b.DeadLetters(t.Context(), ledger.DeadLetterQuery{JobID: b.job.ID, Reason: "conflict"})
 	must(t, err)
 	equal(t, "another reason", len(none), 0)
 	for _, l := range append(first, second...) {

@@ -7,12 +7,11 @@ import (
 	"testing"
 
 	"sluice/sink/doctor"
-	"sluice/sink/embedpg"
-	"sluice/sink/pgproxy"
+	"sluice/sink/pgtest"
 )
 
 func TestThePasswordIsInNoError(t *testing.T) {
-	proxy := pgproxy.Start(t, embedpg.Test(t))
+	proxy := pgtest.NewProxy(t, pgtest.Database(t))
 	right, err := url.Parse(proxy.URL())
 	must(t, err)
 	wrong := *right
@@ -80,7 +79,7 @@ func TestConfigTellsAllItsFaults(t *testing.T) {
 }
 
 func TestAPoolerIsRefused(t *testing.T) {
-	proxy := pgproxy.Start(t, embedpg.Test(t))
+	proxy := pgtest.NewProxy(t, pgtest.Database(t))
 	proxy.PretendPID(4711)
 	if _, err := Open(t.Context(), Config{URL: proxy.URL()}); !errors.Is(err, doctor.ErrPooler) {
 		t.Errorf("got %v, want ErrPooler", err)

@@ -7,12 +7,12 @@ import (
 	"testing"
 
 	"sluice/sink/doctor"
-	"sluice/sink/embedpg"
+	"sluice/sink/pgtest"
 )
 
 // TestWhyTheDatabaseIsNotReached is said in one line, with what to do, to a run as to the doctor; and never with the password.
 func TestWhyTheDatabaseIsNotReached(t *testing.T) {
-	good, err := url.Parse(embedpg.Test(t))
+	good, err := url.Parse(pgtest.Database(t))
 	must(t, err)
 	for name, c := range map[string]struct {
 		change    func(*url.URL)

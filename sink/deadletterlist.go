@@ -3,37 +3,11 @@ package sink
 import (
 	"context"
 	"errors"
-	"time"
+
+	"sluice/coordinator/ledger"
 
 	"github.com/jackc/pgx/v5"
 )
-
-// DeadLetter is a record that could not become a row, as it lies in its table.
-type DeadLetter struct {
-	ID         int64
-	Shard      int
-	Seq        int64 // the batch that brought it
-	SHA256     []byte
-	Raw        []byte // exactly as received; of a long one in a list, and beyond 1 MiB, only the beginning
-	RawBytes   int64  // its whole length
-	EventID    string // as received; empty where none was readable
-	Reason     string
-	Detail     string
-	Endpoint   string
-	ReceivedAt time.Time
-	ReplayedAt time.Time // zero: not replayed
-}
-
-// DeadLetterQuery chooses dead letters of one job.
-type DeadLetterQuery struct {
-	JobID    int64
-	IDs      []int64 // nil: any
-	Reason   string  // empty: any
-	Replayed bool    // those that were replayed too
-	Whole    bool    // with all their bytes
-	AfterID  int64   // for the next page: the last ID of the one before
-	Limit    int     // 0: 100
-}
 
 // listedRaw bytes of a record are shown in a list.
 const listedRaw = 200
@@ -46,7 +20,7 @@ from public.dead_letters d join public.ingestion_shards s on s.id = d.shard_id`
 const wholeRaw = 1 << 30
 
 // DeadLetters returns a page of the job's dead letters, oldest first, with the beginning of their bytes.
-func (p *Postgres) DeadLetters(ctx context.Context, q DeadLetterQuery) ([]DeadLetter, error) {
+func (p *Postgres) DeadLetters(ctx context.Context, q ledger.DeadLetterQuery) ([]ledger.DeadLetter, error) {
 	if q.Limit <= 0 {
 		q.Limit = 100
 	}
@@ -55,7 +29,7 @@ func (p *Postgres) DeadLetters(ctx context.Context, q DeadLetterQuery) ([]DeadLe
 		shown = wholeRaw
 	}
 	rows, _ := p.pool.Query(ctx, selectDeadLetters, q.JobID, shown, q.Reason, q.AfterID, q.Limit, q.IDs, q.Replayed)
-	letters, err := pgx.CollectRows(rows, pgx.RowToStructByPos[DeadLetter])
+	letters, err := pgx.CollectRows(rows, pgx.RowToStructByPos[ledger.DeadLetter])
 	if err != nil {
 		return nil, ledgerError(err, "list the dead letters")
 	}
@@ -69,9 +43,9 @@ where d.job_id = $1 and ($3 = '' or d.reason = $3) and d.id > $4 and ($6::bigint
 order by d.id limit $5`
 
 // DeadLetter returns one dead letter of the job with all its bytes; nil if there is none of that id.
-func (p *Postgres) DeadLetter(ctx context.Context, jobID, id int64) (*DeadLetter, error) {
+func (p *Postgres) DeadLetter(ctx context.Context, jobID, id int64) (*ledger.DeadLetter, error) {
 	rows, _ := p.pool.Query(ctx, selectDeadLetter, jobID, wholeRaw, id)
-	letter, err := pgx.CollectExactlyOneRow(rows, pgx.RowToAddrOfStructByPos[DeadLetter])
+	letter, err := pgx.CollectExactlyOneRow(rows, pgx.RowToAddrOfStructByPos[ledger.DeadLetter])
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil
 	}

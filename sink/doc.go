@@ -24,10 +24,11 @@
 //
 // # The ledger
 //
-// A [Job] and its shards are rows too (jobs.go, shards.go). One run at a time holds a job ([JobLock]). Who takes it claims its
-// unfinished shards, and from then on an older run, which may only have been asleep, can begin none and commit to none. Quotas are kept across runs
-// (quotas.go). [Postgres.Audit] counts what is there, and [Judge] says whether that is what should be there. [Diagnose] looks
-// at a server before anything is written to it, and [Postgres.Examine] at the vital part of that at both ends of a run.
+// A job and its shards are rows too (jobs.go, shards.go); package coordinator/ledger has their types, and [Postgres] is its Store.
+// One run at a time holds a job ([Postgres.Lock]). Who takes it claims its unfinished shards, and from then on an older run, which
+// may only have been asleep, can begin none and commit to none. Quotas are kept across runs (quotas.go). [Postgres.Audit] counts
+// what is there, and package sink/audit judges whether that is what should be there. [Diagnose] looks at a server before anything
+// is written to it, and [Postgres.Examine] at the vital part of that at both ends of a run.
 //
 // All SQL of the program is in this package and in migrations, each statement just above the function that runs it.
 package sink

@@ -15,23 +15,22 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"sluice/shard"
-	"sluice/sink/embedpg"
-	"sluice/sink/pgproxy"
+	"sluice/sink/pgtest"
 )
 
 // behind returns a bench whose commits go through a proxy, and the proxy.
-func behind(t *testing.T) (*bench, *Postgres, *pgproxy.Proxy) {
+func behind(t *testing.T) (*bench, *Postgres, *pgtest.Proxy) {
 	t.Helper()
 	b := newBench(t)
-	proxy := pgproxy.Start(t, b.url)
+	proxy := pgtest.NewProxy(t, b.url)
 	return b, open(t, proxy.URL()), proxy
 }
 
 func TestALineCutAtCommit(t *testing.T) {
-	for name, at := range map[string]pgproxy.Break{
-		"before the COMMIT":         pgproxy.BeforeCommit,
-		"after it":                  pgproxy.AfterCommit,
-		"in the middle of the COPY": pgproxy.InCopy,
+	for name, at := range map[string]pgtest.Break{
+		"before the COMMIT":         pgtest.BeforeCommit,
+		"after it":                  pgtest.AfterCommit,
+		"in the middle of the COPY": pgtest.InCopy,
 	} {
 		for path, twins := range map[string]int64{"straight": 0, "salvage": 1} {
 			t.Run(name+", "+path, func(t *testing.T) {
@@ -70,7 +69,7 @@ func TestACommitThatLandsLate(t *testing.T) {
 	b, p, proxy := behind(t)
 	from, err := p.Begin(t.Context(), b.shard(t, 1).ID)
 	must(t, err)
-	proxy.Cut(pgproxy.LateCommit)
+	proxy.Cut(pgtest.LateCommit)
 	var counts shard.Counts
 	var wg sync.WaitGroup
 	var over atomic.Bool
@@ -103,7 +102,7 @@ func TestALostCommitThatAnotherRunOvertook(t *testing.T) {
 	b, p, proxy := behind(t)
 	from, err := p.Begin(t.Context(), b.shard(t, 1).ID)
 	must(t, err)
-	proxy.CutAndStayDown(pgproxy.BeforeCommit)
+	proxy.CutAndStayDown(pgtest.BeforeCommit)
 	var wg sync.WaitGroup
 	wg.Go(func() { _, err = p.Commit(t.Context(), batch(from, events(0, 100))) })
 	awaitOutage(t, p)
@@ -198,7 +197,7 @@ create trigger kill before insert on ingested_events for each row execute functi
 }
 
 func TestTheServerIsStoppedAndStarted(t *testing.T) {
-	server := embedpg.TestServer(t, embedpg.TestOptions{Sync: true})
+	server := pgtest.NewServer(t, pgtest.Options{Sync: true})
 	b := newBenchAt(t, server.URL("postgres"))
 	from := b.begin(t, 1)
 	const batches = 30

@@ -11,7 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"sluice/shard"
-	"sluice/sink/embedpg"
+	"sluice/sink/pgtest"
 )
 
 // Eight writers over an hour of a full disk: the first attempts of each, and then one a minute, never two at a time.
@@ -94,7 +94,7 @@ func TestAStopEndsTheWaitForTheDisk(t *testing.T) {
 // Four shards commit onto a disk that fills up in the middle: they pause, the table does not grow meanwhile, and after space
 // is made all of them go on, exact. It was retried by each writer for itself, and each left its dead rows behind.
 func TestAFullDiskIsWaitedOutByAllWriters(t *testing.T) {
-	disk := embedpg.SmallDisk(t, 48)
+	disk := pgtest.SmallDisk(t, 48)
 	b := newBenchAt(t, disk.Database(), fourWindows...)
 	b.disk.every = 300 * time.Millisecond
 	const batches, rows = 10, 500

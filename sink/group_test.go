@@ -12,7 +12,7 @@ import (
 	"testing"
 
 	"sluice/shard"
-	"sluice/sink/pgproxy"
+	"sluice/sink/pgtest"
 )
 
 // crowd is a batch of each of three shards, on their way through one group: all writers are busy until all of them wait.
@@ -175,12 +175,12 @@ func TestABatchWithDeadLettersSharesNoTransaction(t *testing.T) {
 
 // A COMMIT without an answer is looked for by each batch itself.
 func TestALineCutAtTheCommitOfAGroup(t *testing.T) {
-	for name, at := range map[string]pgproxy.Break{
-		"before the COMMIT": pgproxy.BeforeCommit, "after it": pgproxy.AfterCommit, "in the middle of the COPY": pgproxy.InCopy,
+	for name, at := range map[string]pgtest.Break{
+		"before the COMMIT": pgtest.BeforeCommit, "after it": pgtest.AfterCommit, "in the middle of the COPY": pgtest.InCopy,
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t, threeWindows...)
-			proxy := pgproxy.Start(t, b.url)
+			proxy := pgtest.NewProxy(t, b.url)
 			c := newCrowd(t, b, open(t, proxy.URL()), 1000)
 			c.gathers(t)
 			proxy.Cut(at)

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"testing"
 
+	"sluice/coordinator/ledger"
 	"sluice/shard"
 )
 
@@ -20,7 +21,7 @@ func (b *bench) openAs(t *testing.T, job string) *Postgres {
 func TestJobsDoNotKeepEachOtherOut(t *testing.T) {
 	b := newBench(t)
 	for _, p := range []*Postgres{b.Postgres, b.openAs(t, "another")} {
-		lock := &JobLock{p: p}
+		lock := &jobLock{p: p}
 		must(t, lock.take(t.Context()))
 		t.Cleanup(func() { lock.Close(t.Context()) })
 	}
@@ -47,7 +48,7 @@ func TestEachJobKeepsItsDeadLetters(t *testing.T) {
 	b := newBench(t)
 	other := b.openAs(t, "another")
 	span := shard.Window{Start: shard.Past, End: shard.Future}
-	job, err := other.CreateJob(t.Context(), Job{Name: "another", Source: "a source", Span: span}, []shard.Window{span})
+	job, err := other.CreateJob(t.Context(), ledger.Job{Name: "another", Source: "a source", Span: span}, []shard.Window{span})
 	must(t, err)
 	all, err := other.Load(t.Context(), job.ID)
 	must(t, err)

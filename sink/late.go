@@ -7,39 +7,13 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 
+	"sluice/coordinator/ledger"
 	"sluice/shard"
 )
 
-// Late counts the events that a round stored although an earlier one had passed them, by how far they lay behind its watermark.
-type Late struct {
-	Minute     int64         `json:"up_to_a_minute"`
-	TenMinutes int64         `json:"up_to_ten_minutes"`
-	Hour       int64         `json:"up_to_an_hour"`
-	Older      int64         `json:"older"`
-	Most       time.Duration `json:"most"` // how far the oldest of them lay behind
-}
-
-// Total is the number of all late events.
-func (l Late) Total() int64 { return l.Minute + l.TenMinutes + l.Hour + l.Older }
-
-// add counts an event that lay so far behind.
-func (l *Late) add(age time.Duration) {
-	switch {
-	case age <= time.Minute:
-		l.Minute++
-	case age <= 10*time.Minute:
-		l.TenMinutes++
-	case age <= time.Hour:
-		l.Hour++
-	default:
-		l.Older++
-	}
-	l.Most = max(l.Most, age)
-}
-
 // late counts the events of a load that were stored and lie before the watermark. left are those that were not stored: known
 // already, or dead letters now.
-func (l *load) late(left []*shard.Event) (n Late) {
+func (l *load) late(left []*shard.Event) (n ledger.Late) {
 	if l.watermark == 0 {
 		return n
 	}
@@ -49,14 +23,14 @@ func (l *load) late(left []*shard.Event) (n Late) {
 	}
 	for _, e := range l.order {
 		if e.At < l.watermark && !out[e] {
-			n.add(l.watermark.Sub(e.At))
+			n.Add(l.watermark.Sub(e.At))
 		}
 	}
 	return n
 }
 
 // noteLate adds to what the shard's row counts, in the batch's own transaction.
-func noteLate(ctx context.Context, tx pgx.Tx, id int64, n Late) error {
+func noteLate(ctx context.Context, tx pgx.Tx, id int64, n ledger.Late) error {
 	if n.Total() == 0 {
 		return nil
 	}

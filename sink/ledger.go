@@ -4,33 +4,30 @@ import (
 	"context"
 	"fmt"
 
+	"sluice/coordinator/ledger"
 	"sluice/shard"
 )
 
-// Ledger is the database as one round of a job sees it: a Sink, and the checkpoints of that round.
-type Ledger struct {
+// round is the database as one round of a job sees it: a Sink, and the checkpoints of that round.
+type round struct {
 	*Postgres
-	JobID     int64
-	watermark shard.Instant
+	jobID      int64
+	lateBefore shard.Instant
 }
 
-// Ledger returns the ledger of a job.
-func (p *Postgres) Ledger(jobID int64) *Ledger { return &Ledger{Postgres: p, JobID: jobID} }
-
-// After makes it the ledger of a round that began with a watermark: what is stored and lies before it is counted as late.
-func (l *Ledger) After(watermark shard.Instant) *Ledger {
-	l.watermark = watermark
-	return l
+// Shards returns the shards of a job's current round. Events before lateBefore are counted as late; 0 means none are.
+func (p *Postgres) Shards(jobID int64, lateBefore shard.Instant) ledger.Shards {
+	return &round{p, jobID, lateBefore}
 }
 
 // Commit is [Postgres.Commit], and counts the events that come late.
-func (l *Ledger) Commit(ctx context.Context, b shard.Batch) (shard.Counts, error) {
-	return l.commit(ctx, &b, l.watermark)
+func (r *round) Commit(ctx context.Context, b shard.Batch) (shard.Counts, error) {
+	return r.commit(ctx, &b, r.lateBefore)
 }
 
 // Load returns the checkpoints of the job's current round, oldest window first.
-func (l *Ledger) Load(ctx context.Context) ([]shard.Checkpoint, error) {
-	return l.Postgres.Load(ctx, l.JobID)
+func (r *round) Load(ctx context.Context) ([]shard.Checkpoint, error) {
+	return r.Postgres.Load(ctx, r.jobID)
 }
 
 // bounded gives a look at the ledger as much time as an attempt to commit. On a line that went dead without a word it would

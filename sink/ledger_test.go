@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"sluice/coordinator/ledger"
 	"sluice/shard"
 )
 
@@ -32,7 +33,7 @@ func TestAJobIsReadAsItWasWritten(t *testing.T) {
 	must(t, err)
 	equal(t, "verified", job.VerifiedAt.IsZero(), true)
 
-	all, err := b.Ledger(b.job.ID).Load(t.Context())
+	all, err := b.Shards(b.job.ID, 0).Load(t.Context())
 	must(t, err)
 	for i, c := range all {
 		equal(t, "shard", c.Shard, i+1)
@@ -76,7 +77,7 @@ func TestReopenWalksTheWindowOnceMore(t *testing.T) {
 	in.Proof = shard.ProofConfirmed
 	counts, err := b.Commit(t.Context(), in)
 	must(t, err)
-	must(t, b.Reopen(t.Context(), []Reopening{{ID: from.ID}}))
+	must(t, b.Reopen(t.Context(), []ledger.Reopening{{ID: from.ID}}))
 	c := b.begin(t, 1)
 	equal(t, "proof", c.Proof, "")
 	equal(t, "place", c.Position(), shard.Position{End: shard.Future})
@@ -96,7 +97,7 @@ func TestAWindowThatAnEarlierRunFinishedIsReopened(t *testing.T) {
 	must(t, err)
 	later := open(t, b.url)
 	hold(t, later)
-	must(t, later.Reopen(t.Context(), []Reopening{{ID: in.From.ID}}))
+	must(t, later.Reopen(t.Context(), []ledger.Reopening{{ID: in.From.ID}}))
 	_, err = later.Begin(t.Context(), in.From.ID)
 	must(t, err)
 }
@@ -111,7 +112,7 @@ func TestRowsThatVanishedAreStoredASecondTime(t *testing.T) {
 	must(t, err)
 	_, err = b.pool.Exec(t.Context(), `delete from ingested_events where id in (select id from ingested_events limit 3)`)
 	must(t, err)
-	must(t, b.Reopen(t.Context(), []Reopening{{ID: from.ID, Gone: 3}}))
+	must(t, b.Reopen(t.Context(), []ledger.Reopening{{ID: from.ID, Gone: 3}}))
 	again := batch(b.begin(t, 1), events(0, 10))
 	_, err = b.Commit(t.Context(), again)
 	must(t, err)
@@ -126,10 +127,10 @@ func TestOneRunHoldsAJob(t *testing.T) {
 	lock, err := b.Lock(t.Context())
 	must(t, err)
 	other := open(t, b.url)
-	busy := &JobLock{p: other}
-	var locked *LockedError
-	if err := busy.take(t.Context()); !errors.Is(err, ErrJobLocked) || !errors.As(err, &locked) {
-		t.Fatalf("got %v, want ErrJobLocked", err)
+	busy := &jobLock{p: other}
+	var locked *ledger.LockedError
+	if err := busy.take(t.Context()); !errors.Is(err, ledger.ErrLocked) || !errors.As(err, &locked) {
+		t.Fatalf("got %v, want ErrLocked", err)
 	}
 	equal(t, "holder", locked.Application, b.name())
 	lock.Close(t.Context())
@@ -165,8 +166,9 @@ func TestARunThatLostTheJobBeginsNoShard(t *testing.T) {
 // A lost connection is not a lost lock: it is taken again, unless another run was quicker.
 func TestALostLockIsTakenAgain(t *testing.T) {
 	b := newBench(t)
-	lock, err := b.Lock(t.Context())
+	held, err := b.Lock(t.Context())
 	must(t, err)
+	lock := held.(*jobLock)
 	kill := func() { b.count(t, `select count(pg_terminate_backend($1))`, lock.conn.PgConn().PID()) }
 	kill()
 	if lock.ping(t.Context()) == nil {
@@ -180,8 +182,8 @@ func TestALostLockIsTakenAgain(t *testing.T) {
 	theirs, err := other.Lock(t.Context())
 	must(t, err)
 	defer theirs.Close(t.Context())
-	if err := lock.retake(t.Context()); !errors.Is(err, ErrJobLocked) {
-		t.Errorf("got %v, want ErrJobLocked", err)
+	if err := lock.retake(t.Context()); !errors.Is(err, ledger.ErrLocked) {
+		t.Errorf("got %v, want ErrLocked", err)
 	}
 }
 
@@ -191,7 +193,7 @@ func TestOurOwnDeadSessionDoesNotKeepTheLock(t *testing.T) {
 	dead, err := b.Lock(t.Context())
 	must(t, err)
 	defer dead.Close(t.Context())
-	fresh := &JobLock{p: b.Postgres}
+	fresh := &jobLock{p: b.Postgres}
 	var own *shard.TransientError
 	if err := fresh.take(t.Context()); !errors.As(err, &own) {
 		t.Fatalf("got %v, want a TransientError", err)

@@ -10,34 +10,14 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"sluice/coordinator/ledger"
 	"sluice/shard"
 	"sluice/shard/failpoint"
 )
 
-// ErrJobLocked: another run holds the job. The error in hand is a *LockedError, which says who.
-var ErrJobLocked = errors.New("another run holds the job")
-
-// LockedError tells which session holds a job, as far as the server shows it.
-type LockedError struct {
-	Job         string
-	PID         int32 // of the server's process for that session
-	Application string
-	Since       time.Time // start of the session
-}
-
-func (e *LockedError) Error() string {
-	if e.PID == 0 {
-		return fmt.Sprintf("another run holds job %s", e.Job)
-	}
-	return fmt.Sprintf("another run holds job %s: %s, connected since %s (server process %d)", e.Job, e.Application, e.Since.Format(time.RFC3339), e.PID)
-}
-
-// Is makes every LockedError an ErrJobLocked.
-func (e *LockedError) Is(target error) bool { return target == ErrJobLocked }
-
-// JobLock keeps every other run away from a job. It is an advisory lock on a connection of its own: it ends with the process,
+// jobLock keeps every other run away from a job. It is an advisory lock on a connection of its own: it ends with the process,
 // however that ends. Who takes it takes the shards too.
-type JobLock struct {
+type jobLock struct {
 	p    *Postgres
 	conn *pgx.Conn
 	told bool // by this session: that the operator holds the run
@@ -50,8 +30,8 @@ const (
 )
 
 // Lock takes the job for this run. It tries for ten seconds.
-func (p *Postgres) Lock(ctx context.Context) (*JobLock, error) {
-	l := &JobLock{p: p}
+func (p *Postgres) Lock(ctx context.Context) (ledger.Lock, error) {
+	l := &jobLock{p: p}
 	deadline := time.Now().Add(lockPatience)
 	for {
 		err := l.take(ctx)
@@ -59,7 +39,7 @@ func (p *Postgres) Lock(ctx context.Context) (*JobLock, error) {
 			failpoint.Hit("lock.taken")
 			return l, nil
 		}
-		if !errors.Is(err, ErrJobLocked) || time.Now().After(deadline) {
+		if !errors.Is(err, ledger.ErrLocked) || time.Now().After(deadline) {
 			return nil, err
 		}
 		if err := shard.Sleep(ctx, lockRetry); err != nil {
@@ -68,10 +48,10 @@ func (p *Postgres) Lock(ctx context.Context) (*JobLock, error) {
 	}
 }
 
-// Watch blocks while the lock is held, and returns why it is not held any more: ErrJobLocked where another run has it. After
+// Watch blocks while the lock is held, and returns why it is not held any more: ledger.ErrLocked if another run has it. After
 // a lost connection it takes the lock again, so that a restart of the server does not end the run. Until it could, two runs
 // may believe that the job is theirs; the shards' rows know better. nil: ctx has ended.
-func (l *JobLock) Watch(ctx context.Context) error {
+func (l *jobLock) Watch(ctx context.Context) error {
 	for l.rest(ctx) == nil {
 		if l.ping(ctx) == nil {
 			continue
@@ -84,7 +64,7 @@ func (l *JobLock) Watch(ctx context.Context) error {
 }
 
 // Close gives the job back. Watch must have returned.
-func (l *JobLock) Close(ctx context.Context) {
+func (l *jobLock) Close(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
 	_ = l.conn.Close(ctx) // a connection that cannot even be closed holds no lock for long
@@ -92,7 +72,7 @@ func (l *JobLock) Close(ctx context.Context) {
 
 // ping tells, too, whether the operator holds the run, where that is news. It is not broken off by the end of ctx: that would close the connection, and give the job back while its last commits are
 // under way.
-func (l *JobLock) ping(ctx context.Context) error {
+func (l *jobLock) ping(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lockPing)
 	defer cancel()
 	if held := held(l.p.config.Pause); held != l.told {
@@ -101,13 +81,13 @@ func (l *JobLock) ping(ctx context.Context) error {
 	return l.conn.Ping(ctx)
 }
 
-func (l *JobLock) retake(ctx context.Context) error {
+func (l *jobLock) retake(ctx context.Context) error {
 	l.Close(ctx)
 	return l.again(ctx)
 }
 
 // again tries until the lock is taken or another run is found to hold it.
-func (l *JobLock) again(ctx context.Context) error {
+func (l *jobLock) again(ctx context.Context) error {
 	for try := 0; ; try++ {
 		err := l.take(ctx)
 		var own *shard.TransientError
@@ -121,7 +101,7 @@ func (l *JobLock) again(ctx context.Context) error {
 }
 
 // take connects and tries to get the lock.
-func (l *JobLock) take(ctx context.Context) error {
+func (l *jobLock) take(ctx context.Context) error {
 	ctx, cancel := l.p.bounded(ctx)
 	defer cancel()
 	conn, err := pgx.ConnectConfig(ctx, l.p.pool.Config().ConnConfig)
@@ -145,7 +125,7 @@ const tryLock = `select pg_catalog.pg_try_advisory_lock($1)`
 // claim makes all shards of the job this run's, where it was made already. An older run that was only asleep, or whose lock
 // was lost without its knowing, can from here on neither begin a shard nor commit to one, whatever it believes. Only where a
 // row stays locked for lock_timeout, the sessions that hold it are ended: a replay of dead letters takes less.
-func (l *JobLock) claim(ctx context.Context) error {
+func (l *jobLock) claim(ctx context.Context) error {
 	err := l.claimAll(ctx)
 	if hasCode(err, lockNotAvailable) {
 		l.p.evict(ctx, 0)
@@ -161,7 +141,7 @@ func (l *JobLock) claim(ctx context.Context) error {
 // claimAll claims until nothing is left. A statement sees what was there when it began: while it waits for the row of a shard
 // whose last commit is on its way, that commit may split the window, and the pieces are seen by the next statement only. Once a
 // statement finds nothing, all rows are ours, and nobody else can make one.
-func (l *JobLock) claimAll(ctx context.Context) error {
+func (l *jobLock) claimAll(ctx context.Context) error {
 	for {
 		tag, err := l.conn.Exec(ctx, claimShards, l.p.config.Job, l.p.config.Run)
 		if err != nil || tag.RowsAffected() == 0 {
@@ -177,9 +157,9 @@ where j.name = $1 and s.job_id = j.id and s.state <> 'done' and s.run_id is dist
 
 // refused tells who has the lock. If that is a lost connection of this very run, which the server has not yet given up, it is
 // ended; the next try will succeed.
-func (l *JobLock) refused(ctx context.Context, conn *pgx.Conn) error {
+func (l *jobLock) refused(ctx context.Context, conn *pgx.Conn) error {
 	key := lockKey(l.p.config.Job)
-	other := &LockedError{Job: l.p.config.Job}
+	other := &ledger.LockedError{Job: l.p.config.Job}
 	err := conn.QueryRow(ctx, selectHolder, uint32(key>>32), uint32(key)).Scan(&other.PID, &other.Application, &other.Since)
 	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
 		return fmt.Errorf("look who holds job %s: %w", l.p.config.Job, err)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"sluice/coordinator/ledger"
+
 	"github.com/jackc/pgx/v5"
 )
 
@@ -15,7 +17,7 @@ type Arrived struct {
 
 // OverTime returns how the rows of a job's span came in, in about 200 steps from the first to the last. It reads the whole
 // table. The times are those at which the rows' transactions began.
-func (p *Postgres) OverTime(ctx context.Context, job *Job) ([]Arrived, error) {
+func (p *Postgres) OverTime(ctx context.Context, job *ledger.Job) ([]Arrived, error) {
 	rows, _ := p.pool.Query(ctx, selectOverTime, timestamptz(job.Span.Start), timestamptz(job.Span.End), job.CreatedAt)
 	steps, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Arrived])
 	if err != nil {

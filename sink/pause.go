@@ -4,11 +4,12 @@ import (
 	"context"
 	"time"
 
+	"sluice/coordinator/ledger"
 	"sluice/shard"
 )
 
 // rest waits until the lock's session is to be looked after again: now and then, and as soon as the operator has turned the gate.
-func (l *JobLock) rest(ctx context.Context) error {
+func (l *jobLock) rest(ctx context.Context) error {
 	timer := time.NewTimer(lockPing)
 	defer timer.Stop()
 	select {
@@ -22,7 +23,7 @@ func (l *JobLock) rest(ctx context.Context) error {
 
 // tell lets those who look at the tables see whether the operator holds the run, by another lock of the same session: so it ends
 // with the run, however that ends, and nothing is written.
-func (l *JobLock) tell(ctx context.Context, held bool) error {
+func (l *jobLock) tell(ctx context.Context, held bool) error {
 	statement := letGo
 	if held {
 		statement = takeHold
@@ -42,7 +43,7 @@ const (
 func pauseKey(job string) int64 { return advisory("sluice pause " + job) }
 
 // paused tells whether the operator holds the run whose session that is.
-func (p *Postgres) paused(ctx context.Context, holder *LockedError) (held bool, err error) {
+func (p *Postgres) paused(ctx context.Context, holder *ledger.LockedError) (held bool, err error) {
 	key := pauseKey(holder.Job)
 	if err = p.pool.QueryRow(ctx, selectPaused, uint32(key>>32), uint32(key), holder.PID).Scan(&held); err != nil {
 		return false, ledgerError(err, "look whether job %s is paused", holder.Job)

@@ -31,8 +31,9 @@ func TestAPauseIsSeenByOthers(t *testing.T) {
 	b := newBench(t)
 	gate := new(shard.Pause)
 	b.config.Pause = gate
-	lock, err := b.Lock(t.Context())
+	taken, err := b.Lock(t.Context())
 	must(t, err)
+	lock := taken.(*jobLock)
 	ctx, stop := context.WithCancel(t.Context())
 	var watching sync.WaitGroup
 	watching.Go(func() {

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"golang.org/x/sync/semaphore"
 
+	"sluice/coordinator/ledger"
 	"sluice/migrations"
 	"sluice/shard"
 	"sluice/sink/doctor"
@@ -27,7 +28,10 @@ type Postgres struct {
 	log     *slog.Logger
 }
 
-var _ shard.Sink = (*Postgres)(nil)
+var (
+	_ shard.Sink   = (*Postgres)(nil)
+	_ ledger.Store = (*Postgres)(nil)
+)
 
 // Open connects to the database. It changes nothing there; Migrate does.
 func Open(ctx context.Context, config Config) (*Postgres, error) {
@@ -69,9 +73,12 @@ func (p *Postgres) verifySession(ctx context.Context) error {
 }
 
 // Examine checks again what would make a run lose or spoil its rows, see [doctor.Vital].
-func (p *Postgres) Examine(ctx context.Context) (findings []doctor.Finding, err error) {
+func (p *Postgres) Examine(ctx context.Context) (findings []ledger.Finding, err error) {
 	err = p.pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error {
-		findings, err = doctor.Vital(ctx, conn.Conn())
+		vital, err := doctor.Vital(ctx, conn.Conn())
+		for _, f := range vital {
+			findings = append(findings, ledger.Finding{Name: f.Name, Unfit: f.Level == doctor.Fail, Detail: f.Detail, Hint: f.Hint})
+		}
 		return err
 	})
 	if err != nil {
@@ -89,9 +96,16 @@ func (p *Postgres) Run() uuid.UUID { return p.config.Run }
 // name is how our sessions appear in pg_stat_activity.
 func (p *Postgres) name() string { return p.config.applicationName() }
 
-// Migrate brings the tables up to date, see [migrations.Up].
+// Migrate brings the tables up to date, see [migrations.Up]. Tables that only an operator can fix are a *ledger.UnfitError.
 func (p *Postgres) Migrate(ctx context.Context) error {
-	return migrations.Up(ctx, p.pool.Config().ConnConfig, p.log)
+	err := migrations.Up(ctx, p.pool.Config().ConnConfig, p.log)
+	var misfit *migrations.IncompatibleError
+	var missing *migrations.MissingError
+	var newer *migrations.NewerError
+	if errors.As(err, &misfit) || errors.As(err, &missing) || errors.As(err, &newer) {
+		return &ledger.UnfitError{Err: err}
+	}
+	return err
 }
 
 func hasCode(err error, codes ...string) bool {

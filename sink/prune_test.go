@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"sluice/coordinator/ledger"
 	"sluice/shard"
 )
 
@@ -15,7 +16,7 @@ import (
 func (b *bench) rounds(t *testing.T, n int) {
 	t.Helper()
 	for range n {
-		r, err := b.BeginRound(t.Context(), b.job.ID, Round{Span: shard.Window{Start: 1500, End: shard.Future}, LateBefore: 2700},
+		r, err := b.BeginRound(t.Context(), b.job.ID, ledger.Round{Span: shard.Window{Start: 1500, End: shard.Future}, LateBefore: 2700},
 			[]shard.Window{{Start: 1500, End: 2100}, {Start: 2100, End: shard.Future}})
 		must(t, err)
 		for at, when := range []shard.Instant{1700, 2600} {
@@ -23,7 +24,7 @@ func (b *bench) rounds(t *testing.T, n int) {
 			in[0].At = when
 			whole := batch(b.begin(t, at+1), append(in, event(0)), reject(fmt.Sprintf("{%d-%d", r.Number, at), ""), reject("{again", ""))
 			whole.Proof, whole.Pages[1][0].At = shard.ProofOlder, 500
-			_, err := b.Ledger(b.job.ID).After(r.LateBefore).Commit(t.Context(), whole)
+			_, err := b.Shards(b.job.ID, r.LateBefore).Commit(t.Context(), whole)
 			must(t, err)
 		}
 		must(t, b.FinishRound(t.Context(), b.job.ID, r, 0))

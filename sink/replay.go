@@ -11,44 +11,16 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 
+	"sluice/coordinator/ledger"
 	"sluice/shard"
 )
-
-// Retry is a dead letter whose record can be decoded now.
-type Retry struct {
-	ID    int64 // of the dead letter
-	Event shard.Event
-}
-
-// Fate is what became of a dead letter that was tried again.
-type Fate struct {
-	ID      int64
-	Outcome Outcome
-	Detail  string // of one that stays: why
-}
-
-// Outcome is one word for a fate.
-type Outcome string
-
-// The fates of a dead letter. After the first three it is none any more, and is counted as what it has become.
-const (
-	Stored   Outcome = "stored"
-	Known    Outcome = "known"    // the table has the same event already
-	Outside  Outcome = "outside"  // the event does not belong to the job's span
-	Conflict Outcome = "conflict" // stays: the table has the id with other content
-	Refused  Outcome = "refused"  // stays: the table does not take the row
-	Before   Outcome = "replayed" // it was replayed before
-)
-
-// over tells whether a letter with that outcome is a dead letter no more.
-func (o Outcome) over() bool { return o == Stored || o == Known || o == Outside }
 
 // replay is one transaction that tries dead letters again.
 type replay struct {
 	tx     pgx.Tx
 	span   shard.Window
 	shards map[int64]*moved // by row
-	fates  []Fate
+	fates  []ledger.Fate
 }
 
 // moved is what a shard's row counts differently after a replay.
@@ -62,7 +34,7 @@ var errRehearsal = errors.New("this was a rehearsal")
 
 // Replay stores the events of dead letters, marks them as replayed and sets the ledger right, in one transaction: all of it
 // happens once, however often it is asked for and whatever runs beside it. A dry one changes nothing.
-func (p *Postgres) Replay(ctx context.Context, job *Job, retries []Retry, dry bool) ([]Fate, error) {
+func (p *Postgres) Replay(ctx context.Context, job *ledger.Job, retries []ledger.Retry, dry bool) ([]ledger.Fate, error) {
 	r := &replay{span: job.Span, shards: map[int64]*moved{}}
 	err := pgx.BeginFunc(ctx, p.pool, func(tx pgx.Tx) error {
 		r.tx = tx
@@ -79,24 +51,24 @@ func (p *Postgres) Replay(ctx context.Context, job *Job, retries []Retry, dry bo
 
 // run takes its locks in the order in which a commit takes its own, shards before events, and events by their ids: so that
 // none waits for the other in a circle.
-func (r *replay) run(ctx context.Context, jobID int64, retries []Retry) error {
+func (r *replay) run(ctx context.Context, jobID int64, retries []ledger.Retry) error {
 	home, err := r.lock(ctx, jobID, retries)
 	if err != nil {
 		return err
 	}
-	slices.SortFunc(retries, func(a, b Retry) int {
+	slices.SortFunc(retries, func(a, b ledger.Retry) int {
 		return cmp.Or(slices.Compare(a.Event.ID[:], b.Event.ID[:]), cmp.Compare(a.ID, b.ID))
 	})
 	var done []int64
 	for i := range retries {
 		letter := &retries[i]
-		fate := Fate{ID: letter.ID, Outcome: Before}
+		fate := ledger.Fate{ID: letter.ID, Outcome: ledger.Before}
 		if at, ok := home[letter.ID]; ok {
 			if fate, err = r.one(ctx, letter, r.shards[at]); err != nil {
 				return fmt.Errorf("dead letter %d: %w", letter.ID, err)
 			}
 		}
-		if fate.Outcome.over() {
+		if fate.Outcome.Settled() {
 			done = append(done, letter.ID)
 		}
 		r.fates = append(r.fates, fate)
@@ -105,7 +77,7 @@ func (r *replay) run(ctx context.Context, jobID int64, retries []Retry) error {
 }
 
 // lock takes the letters that are not replayed yet, and their shards. It returns the shard of each letter.
-func (r *replay) lock(ctx context.Context, jobID int64, retries []Retry) (home map[int64]int64, err error) {
+func (r *replay) lock(ctx context.Context, jobID int64, retries []ledger.Retry) (home map[int64]int64, err error) {
 	ids := make([]int64, len(retries))
 	for i := range retries {
 		ids[i] = retries[i].ID
@@ -136,28 +108,28 @@ where id in (select shard_id from public.dead_letters where id = any($1))
 order by id for update`
 
 // one finds the fate of a letter and counts it.
-func (r *replay) one(ctx context.Context, letter *Retry, m *moved) (Fate, error) {
+func (r *replay) one(ctx context.Context, letter *ledger.Retry, m *moved) (ledger.Fate, error) {
 	e := &letter.Event
 	if !r.span.Contains(e.At) {
 		m.outside++
-		return Fate{ID: letter.ID, Outcome: Outside}, nil
+		return ledger.Fate{ID: letter.ID, Outcome: ledger.Outside}, nil
 	}
 	fate, err := r.store(ctx, e)
 	fate.ID = letter.ID
 	switch fate.Outcome {
-	case Stored:
+	case ledger.Stored:
 		m.events++
 		if !m.Contains(e.At) {
 			m.strays++ // it lies in another window than that of its shard, and the check must not miss it here
 		}
-	case Known:
+	case ledger.Known:
 		m.duplicates++
 	}
 	return fate, err
 }
 
 // store inserts one event, under a savepoint: the table may refuse it.
-func (r *replay) store(ctx context.Context, e *shard.Event) (fate Fate, err error) {
+func (r *replay) store(ctx context.Context, e *shard.Event) (fate ledger.Fate, err error) {
 	args := []any{e.ID, e.Session, e.User, e.Type, e.Name, e.Properties, timestamptz(e.At), e.Device, e.Browser}
 	var inserted int64
 	err = pgx.BeginFunc(ctx, r.tx, func(savepoint pgx.Tx) error {
@@ -167,24 +139,24 @@ func (r *replay) store(ctx context.Context, e *shard.Event) (fate Fate, err erro
 	})
 	switch {
 	case err != nil && refusesRows(err):
-		return Fate{Outcome: Refused, Detail: explain(err)}, nil
+		return ledger.Fate{Outcome: ledger.Refused, Detail: explain(err)}, nil
 	case err != nil || inserted == 1:
-		return Fate{Outcome: Stored}, err
+		return ledger.Fate{Outcome: ledger.Stored}, err
 	}
 	return r.compare(ctx, e.ID, args)
 }
 
 // compare looks at the row that has the id already.
-func (r *replay) compare(ctx context.Context, id uuid.UUID, args []any) (Fate, error) {
+func (r *replay) compare(ctx context.Context, id uuid.UUID, args []any) (ledger.Fate, error) {
 	var same bool
 	err := r.tx.QueryRow(ctx, compareEvent, args...).Scan(&same)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
-		return Fate{Outcome: Refused, Detail: "the server took the row without an error, but it is not there: is there a trigger on ingested_events?"}, nil
+		return ledger.Fate{Outcome: ledger.Refused, Detail: "the server took the row without an error, but it is not there: is there a trigger on ingested_events?"}, nil
 	case err != nil || same:
-		return Fate{Outcome: Known}, err
+		return ledger.Fate{Outcome: ledger.Known}, err
 	}
-	return Fate{Outcome: Conflict, Detail: fmt.Sprintf("the id %s is stored with other content", id)}, nil
+	return ledger.Fate{Outcome: ledger.Conflict, Detail: fmt.Sprintf("the id %s is stored with other content", id)}, nil
 }
 
 const insertEvent = `

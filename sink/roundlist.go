@@ -3,6 +3,8 @@ package sink
 import (
 	"context"
 
+	"sluice/coordinator/ledger"
+
 	"github.com/jackc/pgx/v5"
 )
 
@@ -10,11 +12,11 @@ import (
 const mostRounds = 40
 
 // Rounds returns the last rounds of a job, the newest first.
-func (p *Postgres) Rounds(ctx context.Context, jobID int64) ([]*Round, error) {
+func (p *Postgres) Rounds(ctx context.Context, jobID int64) ([]*ledger.Round, error) {
 	ctx, cancel := p.bounded(ctx)
 	defer cancel()
 	rows, _ := p.pool.Query(ctx, selectRounds, jobID, mostRounds)
-	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (*Round, error) { return scanRound(row) })
+	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (*ledger.Round, error) { return scanRound(row) })
 	if err != nil {
 		return nil, ledgerError(err, "read the rounds of job %d", jobID)
 	}

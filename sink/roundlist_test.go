@@ -1,6 +1,10 @@
 package sink
 
-import "testing"
+import (
+	"testing"
+
+	"sluice/coordinator/ledger"
+)
 
 // TestRoundsAreListed: the newest first, each with what it counted and what it cost, which runs add up.
 func TestRoundsAreListed(t *testing.T) {
@@ -8,7 +12,7 @@ func TestRoundsAreListed(t *testing.T) {
 	b.last(t, 0, events(0, 10))
 	must(t, b.NoteRequests(t.Context(), b.job.ID, 1, 3))
 	must(t, b.NoteRequests(t.Context(), b.job.ID, 1, 4))
-	b.round(t, Round{Newest: 9000})
+	b.round(t, ledger.Round{Newest: 9000})
 	b.last(t, 0, events(20, 5))
 	must(t, b.NoteRequests(t.Context(), b.job.ID, 2, 1))
 	s, err := b.Status(t.Context(), b.job.Name)

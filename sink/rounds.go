@@ -2,37 +2,19 @@ package sink
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 
+	"sluice/coordinator/ledger"
 	"sluice/shard"
 	"sluice/shard/failpoint"
 )
 
-// Round is one pass over the end of a job's span; the first load is round 1. Instants that are not known are 0.
-type Round struct {
-	Number     int
-	Span       shard.Window
-	LateBefore shard.Instant // the watermark at its start
-	Lookback   time.Duration
-	Candidate  shard.Instant // the watermark once it is finished
-	Newest     shard.Instant // event on its first page
-	APITotal   int64         // events that the API counted on that page; 0: it told no number
-	Missing    int64         // of them, those that nothing in the ledger accounts for
-	MissedNew  int64         // of those, the ones that the round before did not miss
-	Requests   int64         // for pages, by all runs that worked on it
-	Counts     shard.Counts
-	Late       Late
-	StartedAt  time.Time
-	FinishedAt time.Time // zero: it is not
-}
-
 // BeginRound writes the job's next round and its windows, oldest first, and makes it the one that is worked on, in one
 // transaction. r needs no number and no times; where another run has begun a round meanwhile it fails.
-func (p *Postgres) BeginRound(ctx context.Context, jobID int64, r Round, windows []shard.Window) (*Round, error) {
+func (p *Postgres) BeginRound(ctx context.Context, jobID int64, r ledger.Round, windows []shard.Window) (*ledger.Round, error) {
 	ctx, cancel := p.bounded(ctx)
 	defer cancel()
 	err := pgx.BeginFunc(ctx, p.pool, func(tx pgx.Tx) error {
@@ -55,7 +37,7 @@ set round = (select max(r.round) + 1 from public.ingestion_rounds r where r.job_
 where j.id = $1
 returning j.round`
 
-func insertRound(ctx context.Context, tx pgx.Tx, jobID int64, r *Round, windows []shard.Window) error {
+func insertRound(ctx context.Context, tx pgx.Tx, jobID int64, r *ledger.Round, windows []shard.Window) error {
 	_, err := tx.Exec(ctx, insertRoundRow, jobID, r.Number, timestamptz(r.Span.Start), timestamptz(r.Span.End), len(windows),
 		timestamptzOrNull(r.LateBefore), interval(r.Lookback), timestamptzOrNull(r.Candidate), timestamptzOrNull(r.Newest),
 		orNull(r.APITotal))
@@ -91,7 +73,7 @@ func (p *Postgres) Focus(ctx context.Context, jobID int64, round int) error {
 const updateRound = `update public.ingestion_jobs set round = $2, updated_at = now() where id = $1`
 
 // LastRound returns the newest round of a job, with what its shards have counted until now.
-func (p *Postgres) LastRound(ctx context.Context, jobID int64) (*Round, error) {
+func (p *Postgres) LastRound(ctx context.Context, jobID int64) (*ledger.Round, error) {
 	ctx, cancel := p.bounded(ctx)
 	defer cancel()
 	r, err := scanRound(p.pool.QueryRow(ctx, selectRounds, jobID, 1))
@@ -119,8 +101,8 @@ from public.ingestion_rounds r, lateral (
 where r.job_id = $1
 order by r.round desc limit $2`
 
-func scanRound(row pgx.Row) (*Round, error) {
-	var r Round
+func scanRound(row pgx.Row) (*ledger.Round, error) {
+	var r ledger.Round
 	var start, end, before, candidate, newest pgtype.Timestamptz
 	var lookback, most pgtype.Interval
 	var finished *time.Time
@@ -140,18 +122,15 @@ func duration(i pgtype.Interval) time.Duration {
 	return 24*time.Hour*days + time.Duration(i.Microseconds)*time.Microsecond
 }
 
-// ErrRoundOpen: a window of the round is not done, so that the watermark must not move.
-var ErrRoundOpen = errors.New("a window of the round is not done")
-
 // FinishRound closes a round all of whose windows are done, and moves the job's watermark to its candidate: both or neither. In
 // the same transaction the rows of rounds that are long over are summed up.
-func (p *Postgres) FinishRound(ctx context.Context, jobID int64, r *Round, missing int64) error {
+func (p *Postgres) FinishRound(ctx context.Context, jobID int64, r *ledger.Round, missing int64) error {
 	ctx, cancel := p.bounded(ctx)
 	defer cancel()
 	err := pgx.BeginFunc(ctx, p.pool, func(tx pgx.Tx) error {
 		tag, err := tx.Exec(ctx, finishRound, jobID, r.Number, missing)
 		if err == nil && tag.RowsAffected() == 0 {
-			err = ErrRoundOpen
+			err = ledger.ErrRoundOpen
 		}
 		if err != nil {
 			return err

@@ -6,11 +6,13 @@ import (
 	"testing"
 	"time"
 
+	"sluice/coordinator/ledger"
 	"sluice/shard"
+	"sluice/sink/audit"
 )
 
 // round begins the next round of the bench's job, with one window from an instant on.
-func (b *bench) round(t *testing.T, r Round) *Round {
+func (b *bench) round(t *testing.T, r ledger.Round) *ledger.Round {
 	t.Helper()
 	if r.Span == (shard.Window{}) {
 		r.Span = shard.Window{Start: 1000, End: shard.Future}
@@ -21,7 +23,7 @@ func (b *bench) round(t *testing.T, r Round) *Round {
 }
 
 // reload returns the job as it is now.
-func (b *bench) reload(t *testing.T) *Job {
+func (b *bench) reload(t *testing.T) *ledger.Job {
 	t.Helper()
 	job, _, err := b.Postgres.Job(t.Context(), b.job.Name)
 	must(t, err)
@@ -33,7 +35,7 @@ func (b *bench) last(t *testing.T, watermark shard.Instant, in []shard.Event) sh
 	t.Helper()
 	whole := batch(b.begin(t, 1), in)
 	whole.Proof = shard.ProofOlder
-	counts, err := b.Ledger(b.job.ID).After(watermark).Commit(t.Context(), whole)
+	counts, err := b.Shards(b.job.ID, watermark).Commit(t.Context(), whole)
 	must(t, err)
 	return counts
 }
@@ -51,7 +53,7 @@ func TestTheFirstLoadIsRoundOne(t *testing.T) {
 func TestTheWatermarkMovesWhenARoundIsFinished(t *testing.T) {
 	b := newBench(t)
 	span := shard.Window{Start: shard.Past, End: shard.Future}
-	job, err := b.CreateJob(t.Context(), Job{Name: "second", Source: "s", Span: span, Candidate: 5000}, []shard.Window{span})
+	job, err := b.CreateJob(t.Context(), ledger.Job{Name: "second", Source: "s", Span: span, Candidate: 5000}, []shard.Window{span})
 	must(t, err)
 	b.job = job
 	equal(t, "watermark at first", b.reload(t).Watermark, 0)
@@ -60,10 +62,10 @@ func TestTheWatermarkMovesWhenARoundIsFinished(t *testing.T) {
 	must(t, b.SetVerdict(t.Context(), job.ID, "good", true))
 	equal(t, "watermark of a verified load", b.reload(t).Watermark, 5000)
 
-	r := b.round(t, Round{LateBefore: 5000, Candidate: 9000, Lookback: time.Millisecond, APITotal: 7, Newest: 9500})
+	r := b.round(t, ledger.Round{LateBefore: 5000, Candidate: 9000, Lookback: time.Millisecond, APITotal: 7, Newest: 9500})
 	equal(t, "number", r.Number, 2)
 	equal(t, "round that is worked on", b.reload(t).Round, 2)
-	if err := b.FinishRound(t.Context(), job.ID, r, 0); !errors.Is(err, ErrRoundOpen) {
+	if err := b.FinishRound(t.Context(), job.ID, r, 0); !errors.Is(err, ledger.ErrRoundOpen) {
 		t.Errorf("an open round was finished: %v", err)
 	}
 	equal(t, "watermark in the round", b.reload(t).Watermark, 5000)
@@ -79,7 +81,7 @@ func TestTheWatermarkMovesWhenARoundIsFinished(t *testing.T) {
 		r.Newest != 9500 || r.APITotal != 7 || r.LateBefore != 5000 {
 		t.Errorf("%+v", r)
 	}
-	r = b.round(t, Round{LateBefore: 9000, Candidate: 8000})
+	r = b.round(t, ledger.Round{LateBefore: 9000, Candidate: 8000})
 	b.last(t, 0, nil)
 	must(t, b.FinishRound(t.Context(), job.ID, r, 4))
 	equal(t, "a watermark goes back", b.reload(t).Watermark, 9000)
@@ -91,7 +93,7 @@ func TestTheWatermarkMovesWhenARoundIsFinished(t *testing.T) {
 // Focus shows another round's shards, and the newest round stays the newest.
 func TestFocus(t *testing.T) {
 	b := newBench(t, threeWindows...)
-	b.round(t, Round{})
+	b.round(t, ledger.Round{})
 	for round, shards := range map[int]int{1: 3, 2: 1} {
 		must(t, b.Focus(t.Context(), b.job.ID, round))
 		all, err := b.Load(t.Context(), b.job.ID)
@@ -99,7 +101,7 @@ func TestFocus(t *testing.T) {
 		equal(t, "shards", len(all), shards)
 	}
 	must(t, b.Focus(t.Context(), b.job.ID, 1))
-	equal(t, "the round after", b.round(t, Round{}).Number, 3)
+	equal(t, "the round after", b.round(t, ledger.Round{}).Number, 3)
 }
 
 // aged returns events that lie so far behind an instant; 0 is not behind it.
@@ -120,7 +122,7 @@ func TestLateEventsAreCountedByAge(t *testing.T) {
 	b.last(t, watermark, aged(0, watermark, 0, -time.Second, time.Microsecond, time.Minute, time.Minute+1000, time.Hour, 2*day, 3*day))
 	r, err := b.LastRound(t.Context(), b.job.ID)
 	must(t, err)
-	if want := (Late{Minute: 2, TenMinutes: 1, Hour: 1, Older: 2, Most: 3 * day}); r.Late != want {
+	if want := (ledger.Late{Minute: 2, TenMinutes: 1, Hour: 1, Older: 2, Most: 3 * day}); r.Late != want {
 		t.Errorf("got %+v, want %+v", r.Late, want)
 	}
 }
@@ -143,7 +145,7 @@ func TestLateEventsThatAreKnownAreNotCounted(t *testing.T) {
 	equal(t, "counts", counts, shard.Counts{Received: 5, Events: 1, Duplicates: 1, DeadLetters: 3})
 	r, err := b.LastRound(t.Context(), b.job.ID)
 	must(t, err)
-	if want := (Late{Minute: 1, Most: time.Second}); r.Late != want {
+	if want := (ledger.Late{Minute: 1, Most: time.Second}); r.Late != want {
 		t.Errorf("got %+v, want %+v", r.Late, want)
 	}
 }
@@ -152,7 +154,7 @@ func TestAccounted(t *testing.T) {
 	b := walked(t)
 	other := b.openAs(t, "another")
 	span := shard.Window{Start: shard.Past, End: shard.Future}
-	job, err := other.CreateJob(t.Context(), Job{Name: "another", Source: "s", Span: span}, []shard.Window{span})
+	job, err := other.CreateJob(t.Context(), ledger.Job{Name: "another", Source: "s", Span: span}, []shard.Window{span})
 	must(t, err)
 	_, err = b.pool.Exec(t.Context(), `update ingestion_jobs set rows_before = 5 where name = 'test';
 update ingestion_shards set received = received + 3, dead_letters = 1, duplicates = 2, dead_duplicates = 2 where job_id = 1 and shard = 1;
@@ -170,7 +172,7 @@ update ingestion_shards set received = 11, events = 7, dead_letters = 4 where jo
 func later(t *testing.T) *bench {
 	t.Helper()
 	b := walked(t)
-	r := b.round(t, Round{Span: shard.Window{Start: 2000, End: shard.Future}})
+	r := b.round(t, ledger.Round{Span: shard.Window{Start: 2000, End: shard.Future}})
 	in := events(9000, 5)
 	for i := range in {
 		in[i].At = 2600
@@ -186,11 +188,11 @@ func TestAnAuditUnderstandsAllRounds(t *testing.T) {
 	must(t, err)
 	equal(t, "windows", len(a.Windows), 3)
 	equal(t, "stored later", a.Later, 5)
-	v := Judge(a, 65, 65)
+	v := audit.Judge(a, 65, 65)
 	if !v.OK || len(v.NotApplied) > 0 {
 		t.Errorf("%+v", v)
 	}
-	b.round(t, Round{})
+	b.round(t, ledger.Round{})
 	v = b.judge(t, 65, 65)
 	if !v.OK || len(v.NotApplied) != 1 {
 		t.Errorf("a round under way: %+v", v)
@@ -203,34 +205,10 @@ func TestRowsOfALaterRoundThatAreGone(t *testing.T) {
 	_, err := b.pool.Exec(t.Context(), `delete from ingested_events where "timestamp" >= '1970-01-01 00:00:00.002Z'`)
 	must(t, err)
 	v := b.judge(t, 65, 65)
-	if want := []Reopening{{ID: 3, Gone: 15}}; v.OK || !reflect.DeepEqual(v.Reopen, want) {
+	if want := []ledger.Reopening{{ID: 3, Gone: 15}}; v.OK || !reflect.DeepEqual(v.Reopen, want) {
 		t.Fatalf("%+v, want %v", v, want)
 	}
 	must(t, b.Reopen(t.Context(), v.Reopen))
 	equal(t, "events in the ledger", b.count(t, `select sum(events) from ingestion_shards`), 50)
 	equal(t, "open windows", b.count(t, `select count(*) from ingestion_shards where state = 'suspect' and round = 1 and shard = 3`), 1)
-}
-
-func TestTiled(t *testing.T) {
-	span := shard.Window{Start: 0, End: 30}
-	for name, test := range map[string]struct {
-		windows []shard.Window
-		ok      bool
-	}{
-		"whole":       {[]shard.Window{{Start: 0, End: 10}, {Start: 10, End: 30}}, true},
-		"a gap":       {[]shard.Window{{Start: 0, End: 10}, {Start: 11, End: 30}}, false},
-		"no end":      {[]shard.Window{{Start: 0, End: 10}}, false},
-		"no start":    {[]shard.Window{{Start: 10, End: 30}}, false},
-		"nothing":     {nil, false},
-		"an overlap":  {[]shard.Window{{Start: 0, End: 20}, {Start: 10, End: 30}}, false},
-		"one too far": {[]shard.Window{{Start: 0, End: 30}, {Start: 30, End: 40}}, false},
-	} {
-		var all []shard.Checkpoint
-		for _, w := range test.windows {
-			all = append(all, shard.Checkpoint{Window: w})
-		}
-		if err := Tiled(span, all); (err == nil) != test.ok {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 
+	"sluice/coordinator/ledger"
 	"sluice/shard"
 )
 
@@ -119,7 +120,7 @@ where id = $1 and run_id = $2 and state <> 'done'`
 
 // Reopen makes shards suspect, so that their windows are walked once more from the end. Their counts stay, and what is read
 // again counts as duplicates; but rows that are gone were not received, because they will be stored a second time.
-func (p *Postgres) Reopen(ctx context.Context, shards []Reopening) error {
+func (p *Postgres) Reopen(ctx context.Context, shards []ledger.Reopening) error {
 	var ids, gone []int64
 	for _, r := range shards {
 		ids, gone = append(ids, r.ID), append(gone, r.Gone)

@@ -10,11 +10,11 @@ import (
 	"time"
 
 	"sluice/shard"
-	"sluice/sink/pgproxy"
+	"sluice/sink/pgtest"
 )
 
 // unheard returns a Postgres whose line can go dead without a word, and that waits a second for an answer.
-func unheard(t *testing.T) (*bench, *Postgres, *pgproxy.Proxy) {
+func unheard(t *testing.T) (*bench, *Postgres, *pgtest.Proxy) {
 	t.Helper()
 	b, p, proxy := behind(t)
 	p.config.Timeout = time.Second

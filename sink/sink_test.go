@@ -10,15 +10,16 @@ import (
 
 	"github.com/google/uuid"
 
+	"sluice/coordinator/ledger"
 	"sluice/shard"
-	"sluice/sink/embedpg"
+	"sluice/sink/pgtest"
 )
 
 // bench is a fresh migrated database with one job of one window, opened by one run.
 type bench struct {
 	*Postgres
 	url string
-	job *Job
+	job *ledger.Job
 }
 
 func open(tb testing.TB, url string) *Postgres {
@@ -31,7 +32,7 @@ func open(tb testing.TB, url string) *Postgres {
 
 func newBench(tb testing.TB, windows ...shard.Window) *bench {
 	tb.Helper()
-	return newBenchAt(tb, embedpg.Test(tb), windows...)
+	return newBenchAt(tb, pgtest.Database(tb), windows...)
 }
 
 func newBenchAt(tb testing.TB, url string, windows ...shard.Window) *bench {
@@ -42,7 +43,7 @@ func newBenchAt(tb testing.TB, url string, windows ...shard.Window) *bench {
 		windows = []shard.Window{{Start: shard.Past, End: shard.Future}}
 	}
 	span := shard.Window{Start: windows[0].Start, End: windows[len(windows)-1].End}
-	job, err := p.CreateJob(tb.Context(), Job{Name: "test", Source: "simulator:seed=1", Span: span}, windows)
+	job, err := p.CreateJob(tb.Context(), ledger.Job{Name: "test", Source: "simulator:seed=1", Span: span}, windows)
 	must(tb, err)
 	return &bench{Postgres: p, url: url, job: job}
 }

@@ -153,20 +153,3 @@ func TestABatchOfAForgottenPieceIsStale(t *testing.T) {
 	equal(t, "seq of the other piece", b.tiles(t)[0].Seq, 0)
 	b.usable(t)
 }
-
-// What lies in a piece although its parent stored it, because its timestamp is wrong, is missing from neither.
-func TestJudgeTakesAFamilyAsAWhole(t *testing.T) {
-	rest := AuditWindow{Checkpoint: shard.Checkpoint{ID: 1, Shard: 1, Window: shard.Window{Start: 5, End: 9}, State: shard.Done, Proof: shard.ProofOlder,
-		Counts: shard.Counts{Received: 10, Events: 10}}, Rows: 9}
-	piece := AuditWindow{Checkpoint: shard.Checkpoint{ID: 2, Shard: 2, Parent: 1, Window: shard.Window{Start: 0, End: 5}, State: shard.Done,
-		Proof: shard.ProofOlder, Counts: shard.Counts{Received: 20, Events: 20}}, Rows: 21}
-	audit := Audit{Span: shard.Window{Start: 0, End: 9}, Windows: []AuditWindow{piece, rest}, Rows: 30}
-	if v := Judge(audit, 0, 0); !v.OK {
-		t.Errorf("a record of the parent in the window of the piece: %v", v.Findings)
-	}
-	audit.Windows[0].Rows, audit.Rows = 20, 29
-	v := Judge(audit, 0, 0)
-	if v.OK || len(v.Reopen) != 1 || v.Reopen[0] != (Reopening{1, 1}) {
-		t.Errorf("one row of both is gone: %+v", v)
-	}
-}

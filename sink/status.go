@@ -7,17 +7,18 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"sluice/coordinator/ledger"
 	"sluice/shard"
 )
 
 // Status is a job as the ledger shows it, for people.
 type Status struct {
-	Job     *Job
-	Shards  []ShardStatus // of the current round, oldest window first
-	Earlier shard.Counts  // of all other rounds
-	Rounds  []*Round      // the last ones, the newest first; none of a job with its first load alone
-	Holder  *LockedError  // the run that holds the job now; nil: none
-	Paused  bool          // its operator has paused it
+	Job     *ledger.Job
+	Shards  []ShardStatus       // of the current round, oldest window first
+	Earlier shard.Counts        // of all other rounds
+	Rounds  []*ledger.Round     // the last ones, the newest first; none of a job with its first load alone
+	Holder  *ledger.LockedError // the run that holds the job now; nil: none
+	Paused  bool                // its operator has paused it
 }
 
 // ShardStatus is a checkpoint and when it moved.
@@ -79,8 +80,8 @@ func (p *Postgres) readTimes(ctx context.Context, s *Status) error {
 const selectTimes = `select id, started_at, updated_at from public.ingestion_shards where job_id = $1`
 
 // Holder returns the session that holds the job of that name; nil: none.
-func (p *Postgres) Holder(ctx context.Context, name string) (*LockedError, error) {
-	holder := &LockedError{Job: name}
+func (p *Postgres) Holder(ctx context.Context, name string) (*ledger.LockedError, error) {
+	holder := &ledger.LockedError{Job: name}
 	key := lockKey(name)
 	err := p.pool.QueryRow(ctx, selectHolder, uint32(key>>32), uint32(key)).Scan(&holder.PID, &holder.Application, &holder.Since)
 	if errors.Is(err, pgx.ErrNoRows) {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"sluice/coordinator"
+	"sluice/coordinator/ledger"
 	"sluice/fetch"
 	"sluice/fetch/quota"
 	"sluice/shard"
@@ -105,11 +106,11 @@ func prepare(ctx context.Context, p place, client *fetch.Client, db *sink.Postgr
 	}
 	everything := shard.Window{Start: shard.Past, End: shard.Future}
 	windows := coordinator.Plan(everything, found.Oldest, found.Newest, p.shards)
-	job, err := db.CreateJob(ctx, sink.Job{Name: "default", Source: p.api, Span: everything}, windows)
+	job, err := db.CreateJob(ctx, ledger.Job{Name: "default", Source: p.api, Span: everything}, windows)
 	if err != nil {
 		return nil, err
 	}
-	store := db.Ledger(job.ID)
+	store := db.Shards(job.ID, 0)
 	checkpoints, err := store.Load(ctx)
 	if err != nil {
 		return nil, err

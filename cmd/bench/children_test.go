@@ -10,7 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"sluice/fetch/apisim"
-	"sluice/sink/embedpg"
+	"sluice/sink/pgtest"
 )
 
 // testPlace is a simulator and a database for a child.
@@ -22,7 +22,7 @@ func testPlace(t *testing.T, events int64) place {
 	}
 	server := httptest.NewServer(sim)
 	t.Cleanup(server.Close)
-	return place{api: server.URL, database: embedpg.Test(t), shards: 4}
+	return place{api: server.URL, database: pgtest.Database(t), shards: 4}
 }
 
 // holds compares a child's table with the truth.

@@ -9,8 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"sluice/coordinator/ledger"
 	"sluice/shard"
-	"sluice/sink"
 )
 
 func (p *program) backfillCommand() *cobra.Command {
@@ -67,9 +67,9 @@ func (i *ingest) reopenAll(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var all []sink.Reopening
+	var all []ledger.Reopening
 	for _, cp := range checkpoints {
-		all = append(all, sink.Reopening{ID: cp.ID})
+		all = append(all, ledger.Reopening{ID: cp.ID})
 	}
 	if err := i.db.Reopen(ctx, all); err != nil {
 		return err

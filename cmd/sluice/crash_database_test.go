@@ -9,8 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"sluice/sink/embedpg"
-	"sluice/sink/pgproxy"
+	"sluice/sink/pgtest"
 )
 
 // crashMoments are the steps at which something happens to the database. The process is stopped there, so that the accident
@@ -19,7 +18,7 @@ var crashMoments = []string{"body.part", "begin.sent", "checkpoint.moved", "copy
 
 // crashServer is a server that can be broken.
 type crashServer struct {
-	*embedpg.Server
+	*pgtest.Server
 	t         *testing.T
 	databases int
 	keeper    *pgx.Conn
@@ -85,7 +84,7 @@ func TestCrashOfTheDatabase(t *testing.T) {
 		if _, err := crashBinary(); err != nil { // before the server waits for somebody to use it
 			t.Fatal(err)
 		}
-		s := &crashServer{Server: embedpg.TestServer(t, embedpg.TestOptions{Sync: true}), t: t}
+		s := &crashServer{Server: pgtest.NewServer(t, pgtest.Options{Sync: true}), t: t}
 		c := s.world(seed)
 		n := 0
 		for what, accident := range s.accidents() {
@@ -137,10 +136,10 @@ func (c *crashWorld) goesOn(p *process, after string) bool {
 func TestCrashOfTheLineAtCommit(t *testing.T) {
 	cuts := []struct {
 		what string
-		at   pgproxy.Break
+		at   pgtest.Break
 	}{
-		{"line cut before the COMMIT", pgproxy.BeforeCommit}, {"line cut, COMMIT late", pgproxy.LateCommit},
-		{"line cut after the COMMIT", pgproxy.AfterCommit}, {"line cut in the COPY", pgproxy.InCopy},
+		{"line cut before the COMMIT", pgtest.BeforeCommit}, {"line cut, COMMIT late", pgtest.LateCommit},
+		{"line cut after the COMMIT", pgtest.AfterCommit}, {"line cut in the COPY", pgtest.InCopy},
 	}
 	t.Parallel()
 	crashRounds(t, func(t *testing.T, seed uint64) {
@@ -150,7 +149,7 @@ func TestCrashOfTheLineAtCommit(t *testing.T) {
 			c.proxy = nil
 			c.cut(cut.at)
 			p := c.launch("memory.moved:kill@5")
-			if cut.at == pgproxy.LateCommit {
+			if cut.at == pgtest.LateCommit {
 				c.release(p)
 			}
 			sound := c.goesOn(p, cut.what)

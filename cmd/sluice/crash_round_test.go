@@ -9,7 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"sluice/fetch/apisim"
-	"sluice/sink/pgproxy"
+	"sluice/sink/pgtest"
 )
 
 // roundPoints are the steps of a round's life that the life of a page does not have.
@@ -53,8 +53,8 @@ var roundAccidents = map[string]func(*roundWorld){
 	"terminated": func(w *roundWorld) {
 		w.exec(`select pg_terminate_backend(pid) from pg_stat_activity where application_name like 'sluice/%' and datname = current_database()`)
 	},
-	"line cut before the commit": func(w *roundWorld) { w.proxy.Cut(pgproxy.BeforeCommit) },
-	"line cut after the commit":  func(w *roundWorld) { w.proxy.Cut(pgproxy.AfterCommit) },
+	"line cut before the commit": func(w *roundWorld) { w.proxy.Cut(pgtest.BeforeCommit) },
+	"line cut after the commit":  func(w *roundWorld) { w.proxy.Cut(pgtest.AfterCommit) },
 }
 
 // The database breaks at the steps of a round's transactions, and before and after their COMMIT. The sync may end with that; what
@@ -63,7 +63,7 @@ func TestCrashOfTheDatabaseInARound(t *testing.T) {
 	t.Parallel()
 	crashRounds(t, func(t *testing.T, _ uint64) {
 		w := newRoundWorld(t)
-		w.proxy = pgproxy.Start(t, w.direct)
+		w.proxy = pgtest.NewProxy(t, w.direct)
 		n := 0
 		for what, accident := range roundAccidents {
 			n++

@@ -9,15 +9,15 @@ import (
 
 	"sluice/fetch/apisim"
 	"sluice/shard/failpoint"
-	"sluice/sink/pgproxy"
+	"sluice/sink/pgtest"
 )
 
 // A crashPhase is points that are passed in one stretch of a job's life.
 type crashPhase struct {
 	points []string
-	most   int           // the kill comes at a random passage up to this one
-	first  string        // what else happens, so that the points are passed
-	cut    pgproxy.Break // where the line to the database is cut before
+	most   int          // the kill comes at a random passage up to this one
+	first  string       // what else happens, so that the points are passed
+	cut    pgtest.Break // where the line to the database is cut before
 }
 
 // crashPhases are the life of a job. Each kill is followed by a check, and by the next start on the same database.
@@ -32,8 +32,8 @@ var crashPhases = []crashPhase{
 		"page.queued", "page.dequeued", "batch.filled", "batch.ordered", "begin.sent", "checkpoint.moved", "copy.part", "copy.ended",
 		"copy.done", "letters.in", "counts.amended", "commit.sent", "commit.done", "memory.moved"}},
 	{points: []string{"copy.refused", "staging.created", "staging.filled", "staging.sifted", "staging.judged"}},
-	{points: []string{"commit.failed"}, cut: pgproxy.BeforeCommit},
-	{points: []string{"commit.settled"}, cut: pgproxy.AfterCommit},
+	{points: []string{"commit.failed"}, cut: pgtest.BeforeCommit},
+	{points: []string{"commit.settled"}, cut: pgtest.AfterCommit},
 	{points: []string{"shard.left", "quota.saved"}, first: "page.decoded:term@2"},
 	{points: []string{"shard.done", "windows.compared", "verdict.written", "lock.released"}},
 }

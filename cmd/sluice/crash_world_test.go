@@ -13,7 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"sluice/fetch/apisim"
-	"sluice/sink/pgproxy"
+	"sluice/sink/pgtest"
 )
 
 // crashWorld is a world for accidents: its API has malformed records, ties and pages with duplicates, its table has rows from
@@ -25,7 +25,7 @@ type crashWorld struct {
 	runs    []crashRun
 	windows []crashWindow
 	direct  string // the database without a proxy before it
-	proxy   *pgproxy.Proxy
+	proxy   *pgtest.Proxy
 	done    bool  // the last run was complete
 	most    int64 // records that a run fetched for a shard and did not commit
 }
@@ -162,13 +162,13 @@ func (c *crashWorld) killed(point, fuses string, codes ...int) bool {
 }
 
 // cut breaks the line to the database once, at the next occasion; None leads past the proxy again.
-func (c *crashWorld) cut(at pgproxy.Break) {
+func (c *crashWorld) cut(at pgtest.Break) {
 	c.t.Helper()
-	if c.env[envDatabase] = c.direct; at == pgproxy.None {
+	if c.env[envDatabase] = c.direct; at == pgtest.None {
 		return
 	}
 	if c.proxy == nil {
-		c.proxy = pgproxy.Start(c.t, c.direct)
+		c.proxy = pgtest.NewProxy(c.t, c.direct)
 	}
 	c.proxy.Cut(at)
 	c.env[envDatabase] = c.proxy.URL()
@@ -186,7 +186,7 @@ func (c *crashWorld) begin() *crashWorld {
 // end checks a job that is to be complete.
 func (c *crashWorld) end() {
 	c.t.Helper()
-	c.cut(pgproxy.None)
+	c.cut(pgtest.None)
 	c.finish()
 	crashes.waste(c.most)
 }

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"sluice/fetch/apisim"
-	"sluice/sink/embedpg"
+	"sluice/sink/pgtest"
 )
 
 // wantLeft checks that a process ends with work left, says so in these words, and does not claim to be complete.
@@ -29,7 +29,7 @@ func (w *world) wantLeft(p *process, words ...string) {
 func TestAFullDiskTakesTheServerDown(t *testing.T) {
 	t.Parallel()
 	prebuild(t)
-	disk := embedpg.SmallServer(t, 160)
+	disk := pgtest.SmallServer(t, 160)
 	w := newWorld(t, 60_000, func(c *apisim.Config) {
 		slow(50 * time.Millisecond)(c)
 		c.PageCap = 1000 // or the disk would hold it all
@@ -50,7 +50,7 @@ func TestAFullDiskTakesTheServerDown(t *testing.T) {
 func TestAFullDiskEndsTheRunWithItsWords(t *testing.T) {
 	t.Parallel()
 	prebuild(t)
-	disk := embedpg.SmallDisk(t, 48)
+	disk := pgtest.SmallDisk(t, 48)
 	w := newWorld(t, 60_000, func(c *apisim.Config) {
 		slow(50 * time.Millisecond)(c)
 		c.PageCap = 1000 // or the disk would hold it all

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"sluice/sink/embedpg"
+	"sluice/sink/pgtest"
 )
 
 // TestServerFaultsInTheMiddle are faults of a whole server, one after another on the same one. The run goes on by itself each
@@ -15,11 +15,11 @@ import (
 func TestServerFaultsInTheMiddle(t *testing.T) {
 	t.Parallel()
 	prebuild(t)
-	server := embedpg.TestServer(t, embedpg.TestOptions{Settings: []string{"max_connections = 25", "wal_level = replica"}})
+	server := pgtest.NewServer(t, pgtest.Options{Settings: []string{"max_connections = 25", "wal_level = replica"}})
 	(&world{t: t, env: map[string]string{envDatabase: server.URL("postgres")}}).exec(`create role ordinary login password 'roles-password'`)
 	for _, fault := range []struct {
 		name, fetchers string
-		strike         func(w *world, p *process, server *embedpg.Server)
+		strike         func(w *world, p *process, server *pgtest.Server)
 	}{
 		{"a backend is killed", "4", killBackend},
 		{"all sessions are ended", "4", endSessions},
@@ -51,7 +51,7 @@ func TestServerFaultsInTheMiddle(t *testing.T) {
 }
 
 // killBackend kills one with SIGKILL: the postmaster ends all others and recovers from the log.
-func killBackend(w *world, _ *process, _ *embedpg.Server) {
+func killBackend(w *world, _ *process, _ *pgtest.Server) {
 	var pid int
 	w.query(ourBackends+` limit 1`, nil, &pid)
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
@@ -61,7 +61,7 @@ func killBackend(w *world, _ *process, _ *embedpg.Server) {
 
 const ourBackends = `select pid from pg_stat_activity where starts_with(application_name, 'sluice/') and datname = current_database()`
 
-func endSessions(w *world, _ *process, _ *embedpg.Server) {
+func endSessions(w *world, _ *process, _ *pgtest.Server) {
 	var n int
 	w.query(`select count(pg_terminate_backend(pid)) from (`+ourBackends+`) t`, nil, &n)
 	if n == 0 {
@@ -70,7 +70,7 @@ func endSessions(w *world, _ *process, _ *embedpg.Server) {
 }
 
 // exhaustConnections ends the run's sessions and lets it make no more, until it has noticed.
-func exhaustConnections(w *world, p *process, _ *embedpg.Server) {
+func exhaustConnections(w *world, p *process, _ *pgtest.Server) {
 	w.exec(limitConnections(w, 0))
 	endSessions(w, p, nil)
 	w.waitForOutput(p, "53300")
@@ -83,7 +83,7 @@ func limitConnections(w *world, n int) (sql string) {
 	return sql
 }
 
-func readOnlyForAWhile(w *world, p *process, _ *embedpg.Server) {
+func readOnlyForAWhile(w *world, p *process, _ *pgtest.Server) {
 	for _, sql := range []string{`alter system set default_transaction_read_only = on`, `select pg_reload_conf()`} {
 		w.exec(sql)
 	}
@@ -94,7 +94,7 @@ func readOnlyForAWhile(w *world, p *process, _ *embedpg.Server) {
 }
 
 // demote also lets the doctor look, and a new run try.
-func demote(w *world, p *process, server *embedpg.Server) {
+func demote(w *world, p *process, server *pgtest.Server) {
 	server.Demote(w.t)
 	w.waitForOutput(p, "25006")
 	if r := w.mustRun(exitUnreachable, "doctor", "--no-api"); !contains(r.stdout, "the server is a standby") {
@@ -121,7 +121,7 @@ func (w *world) exec(sql string) {
 
 // goBackInTime is a failover to a standby that was behind: commits that were acknowledged are gone, with their checkpoints. One
 // shard was done in between, so that the run has no attempt of it under way that could notice.
-func goBackInTime(w *world, p *process, server *embedpg.Server) {
+func goBackInTime(w *world, p *process, server *pgtest.Server) {
 	goBack := server.Keep(w.t)
 	const done = `select count(*) from ingestion_shards where state = 'done'`
 	var before, after int

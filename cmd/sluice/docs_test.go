@@ -4,8 +4,11 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/spf13/pflag"
 )
 
 // TestDocsNameWhatExists: every test, file and make target that a page of docs/ names is there.
@@ -57,4 +60,64 @@ func testNames(t *testing.T, root string) map[string]bool {
 		t.Fatal(err)
 	}
 	return names
+}
+
+// TestLinksLeadSomewhere: every relative link of a page is a file that exists, and its anchor is a heading of it.
+func TestLinksLeadSomewhere(t *testing.T) {
+	t.Parallel()
+	root := filepath.Join("..", "..")
+	pages, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pages = append(pages, filepath.Join(root, "README.md"), filepath.Join(root, "CONTRIBUTING.md"))
+	links := 0
+	for _, page := range pages {
+		for _, found := range regexp.MustCompile(`\]\(([^)\s:]+)\)`).FindAllStringSubmatch(read(t, page), -1) {
+			links++
+			file, anchor, _ := strings.Cut(found[1], "#")
+			target := page
+			if file != "" {
+				target = filepath.Join(filepath.Dir(page), file)
+			}
+			if _, err := os.Stat(target); err != nil {
+				t.Errorf("%s links to %s: %v", page, found[1], err)
+			} else if anchor != "" && !slices.Contains(anchors(read(t, target)), anchor) {
+				t.Errorf("%s links to %s, which has no such heading", page, found[1])
+			}
+		}
+	}
+	if links < 20 {
+		t.Errorf("only %d links found", links)
+	}
+}
+
+// anchors returns the names that the headings of a page have in links.
+func anchors(page string) (names []string) {
+	for _, heading := range regexp.MustCompile(`(?m)^#+ (.+)$`).FindAllStringSubmatch(page, -1) {
+		name := regexp.MustCompile(`[^\p{L}\p{N} -]`).ReplaceAllString(strings.ToLower(heading[1]), "")
+		names = append(names, strings.ReplaceAll(name, " ", "-"))
+	}
+	return names
+}
+
+// TestSettingsAreDocumented: docs/settings.md has every flag of the commands that ingest.
+func TestSettingsAreDocumented(t *testing.T) {
+	t.Parallel()
+	settings := read(t, filepath.Join("..", "..", "docs", "settings.md"))
+	flags := 0
+	for _, command := range (&program{}).root().Commands() {
+		if command.GroupID != "ingest" {
+			continue
+		}
+		command.Flags().VisitAll(func(f *pflag.Flag) {
+			flags++
+			if !f.Hidden && !strings.Contains(settings, "`--"+f.Name+"`") {
+				t.Errorf("docs/settings.md lacks --%s of sluice %s", f.Name, command.Name())
+			}
+		})
+	}
+	if flags < 100 {
+		t.Errorf("only %d flags found", flags)
+	}
 }

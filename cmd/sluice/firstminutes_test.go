@@ -11,7 +11,7 @@ import (
 	"testing"
 
 	"sluice/fetch/apisim"
-	"sluice/sink/embedpg"
+	"sluice/sink/pgtest"
 )
 
 // mishap is a way in which the first call of a new user fails.
@@ -62,7 +62,7 @@ func TestTheFirstTenMinutes(t *testing.T) {
 		"a mistyped word":                {nil, "stauts", exitUsage, `"stauts" is no command of sluice: did you mean status?`},
 		"a misplaced word":               {nil, "run extra", exitUsage, `sluice run takes no argument, "extra" was given`},
 		"no directory":                   {nil, "run --metrics-file=" + filepath.Join(t.TempDir(), "no", "x.prom"), exitUsage, "--metrics-file: nothing can be written to"},
-		"no job yet":                     {map[string]string{envDatabase: embedpg.Test(t)}, "status", exitUsage, "there is no job \"default\" in this database, nor any other"},
+		"no job yet":                     {map[string]string{envDatabase: pgtest.Database(t)}, "status", exitUsage, "there is no job \"default\" in this database, nor any other"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel() // an API that does not answer is asked again for a quarter of a minute

@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"sluice/cmd/sluice/internal/view"
 	"sluice/shard"
 )
 
@@ -39,10 +38,10 @@ func (p *program) followCommand() *cobra.Command {
 }
 
 func (i *ingest) follow(ctx context.Context) verdict {
-	f := follower{every: i.every, rest: i.rest, log: i.log}
+	f := follower{every: i.every, rest: i.publishRest, log: i.log}
 	f.step = func(ctx context.Context) verdict {
 		v := i.step(ctx)
-		i.noteTables(ctx)
+		i.publishTables(ctx)
 		return v
 	}
 	return f.run(ctx)
@@ -114,22 +113,4 @@ func (v verdict) stopped(ctx context.Context, clean bool) verdict {
 		v.code, v.hint = exitLeft, resumeHint
 	}
 	return v
-}
-
-// rest shows that the run waits for its next round.
-func (i *ingest) rest(v verdict) {
-	if !i.watched() {
-		return
-	}
-	seen, _ := i.seen(view.Waiting)
-	seen.Stored, seen.Before, seen.Rejected = i.last.Stored, i.before, i.last.Rejected
-	seen.Shards, seen.LastCommit = i.last.Shards, i.last.LastCommit
-	seen.Oldest, seen.Newest = i.last.Oldest, i.last.Newest
-	if i.last.At.IsZero() {
-		seen.Stored = i.before
-	}
-	if v.code == exitUnreachable {
-		seen.Limit = v.text
-	}
-	i.board.Publish(seen)
 }

@@ -16,11 +16,12 @@ import (
 	"github.com/google/uuid"
 	"github.com/spf13/pflag"
 
+	"sluice/coordinator/ledger"
 	"sluice/fetch/decode"
 	"sluice/fetch/hostile"
 	"sluice/shard"
 	"sluice/sink"
-	"sluice/sink/embedpg"
+	"sluice/sink/pgtest"
 )
 
 // tried reads one setting, as a flag or from the environment, beside two that are there.
@@ -146,13 +147,13 @@ func FuzzReplay(f *testing.F) {
 		}
 		letter := l.bury(t, raw, eventID)
 		all := &replayed{seen: map[int64]bool{}}
-		fates, err := l.db.Replay(t.Context(), l.job, all.decode([]sink.DeadLetter{*letter}), false)
+		fates, err := l.db.Replay(t.Context(), l.job, all.decode([]ledger.DeadLetter{*letter}), false)
 		if err != nil {
 			t.Fatalf("%q: %v", raw, err)
 		}
 		for _, fate := range fates {
 			all.count(fate)
-			if fate.Outcome == sink.Refused {
+			if fate.Outcome == ledger.Refused {
 				t.Errorf("%q can be decoded, and the table refuses it: %s", raw, fate.Detail)
 			}
 		}
@@ -169,7 +170,7 @@ func FuzzReplay(f *testing.F) {
 // letterbox is a database with one job, whose one shard is fed with rejects.
 type letterbox struct {
 	db   *sink.Postgres
-	job  *sink.Job
+	job  *ledger.Job
 	at   shard.Checkpoint
 	last int64 // the newest letter
 }
@@ -180,11 +181,11 @@ func newLetterbox(f *testing.F) *letterbox {
 			f.Fatal(err)
 		}
 	}
-	db, err := sink.Open(f.Context(), sink.Config{URL: embedpg.Test(f), Job: "fuzz", Run: uuid.New(), Log: slog.New(slog.DiscardHandler)})
+	db, err := sink.Open(f.Context(), sink.Config{URL: pgtest.Database(f), Job: "fuzz", Run: uuid.New(), Log: slog.New(slog.DiscardHandler)})
 	ok(err)
 	f.Cleanup(db.Close)
 	ok(db.Migrate(f.Context()))
-	job, err := db.CreateJob(f.Context(), sink.Job{Name: "fuzz", Source: "fuzz", Span: unbounded}, []shard.Window{unbounded})
+	job, err := db.CreateJob(f.Context(), ledger.Job{Name: "fuzz", Source: "fuzz", Span: unbounded}, []shard.Window{unbounded})
 	ok(err)
 	all, err := db.Load(f.Context(), job.ID)
 	ok(err)
@@ -194,7 +195,7 @@ func newLetterbox(f *testing.F) *letterbox {
 }
 
 // bury commits a reject of these bytes and returns the dead letter that it has become, or became before.
-func (l *letterbox) bury(t *testing.T, raw []byte, eventID string) *sink.DeadLetter {
+func (l *letterbox) bury(t *testing.T, raw []byte, eventID string) *ledger.DeadLetter {
 	t.Helper()
 	hash := sha256.Sum256(raw)
 	b := shard.Batch{From: l.at, Rejects: []shard.Reject{{Raw: raw, RawBytes: len(raw), SHA256: hash, EventID: eventID, Reason: "fuzz", Detail: string(raw)}}}
@@ -204,7 +205,7 @@ func (l *letterbox) bury(t *testing.T, raw []byte, eventID string) *sink.DeadLet
 	}
 	l.at.Seq++
 	for _, after := range []int64{l.last, 0} {
-		letters, err := l.db.DeadLetters(t.Context(), sink.DeadLetterQuery{JobID: l.job.ID, Replayed: true, Whole: true, AfterID: after, Limit: 100_000})
+		letters, err := l.db.DeadLetters(t.Context(), ledger.DeadLetterQuery{JobID: l.job.ID, Replayed: true, Whole: true, AfterID: after, Limit: 100_000})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -10,9 +10,6 @@ import (
 	"sluice/cmd/sluice/internal/view"
 )
 
-// youPaused is what holds a run back that its operator has paused.
-const youPaused = "you paused it"
-
 // holdable lets SIGUSR1 pause the run and go on with it. It also says when the run is stopped by Ctrl-Z, and when it goes on (fg):
 // a process that is stopped says nothing.
 func (i *ingest) holdable() (release func()) {
@@ -70,7 +67,7 @@ func (i *ingest) turn() {
 
 // showPause shows what was seen last, with the pause or without: who looks shall not wait for the next step of the run.
 func (i *ingest) showPause() {
-	if !i.watched() {
+	if !i.published() {
 		return
 	}
 	v, _ := i.board.View()
@@ -78,7 +75,7 @@ func (i *ingest) showPause() {
 		return
 	}
 	v.At = time.Now()
-	i.seenPause(&v)
+	i.setPause(&v)
 	i.board.Publish(v)
 }
 
@@ -106,22 +103,13 @@ func goOn() string {
 	return fmt.Sprintf("kill -USR1 %d", os.Getpid())
 }
 
-// pauseWords say that the run is paused, and how to go on; empty: it is not.
-func (i *ingest) pauseWords() string {
-	since, paused := i.pause.Paused()
-	if !paused {
-		return ""
-	}
-	return fmt.Sprintf("paused by you for %s (%s goes on)", view.Short(time.Since(since)), goOn())
-}
-
-// seenPause puts the pause into what others see.
-func (i *ingest) seenPause(v *view.View) {
+// setPause puts the pause on v, or takes it off.
+func (i *ingest) setPause(v *view.View) {
 	v.Paused, v.GoOn = nil, ""
-	if v.Limit == youPaused {
+	if v.Limit == view.YouPaused {
 		v.Limit = ""
 	}
 	if since, paused := i.pause.Paused(); paused {
-		v.Paused, v.GoOn, v.Limit = &since, goOn(), youPaused
+		v.Paused, v.GoOn, v.Limit = &since, goOn(), view.YouPaused
 	}
 }

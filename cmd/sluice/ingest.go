@@ -13,9 +13,9 @@ import (
 
 	"sluice/cmd/sluice/internal/view"
 	"sluice/coordinator"
+	"sluice/coordinator/ledger"
 	"sluice/fetch"
 	"sluice/fetch/quota"
-	"sluice/migrations"
 	"sluice/shard"
 	"sluice/shard/failpoint"
 	"sluice/sink"
@@ -29,16 +29,16 @@ type ingest struct {
 	database database
 	source   source
 	db       *sink.Postgres
-	lock     *sink.JobLock
+	lock     ledger.Lock
 	client   *fetch.Client
 	pacer    *quota.Pacer
-	job      *sink.Job
+	job      *ledger.Job
 	started  time.Time
-	round    *sink.Round  // after the first one that is worked on, or was last
-	resumed  bool         // the round had been left unfinished
-	before   int64        // events that earlier runs of the job stored
-	earlier  shard.Counts // of the job's other rounds
-	noted    int64        // page requests that are some round's already
+	round    *ledger.Round // after the first one that is worked on, or was last
+	resumed  bool          // the round had been left unfinished
+	before   int64         // events that earlier runs of the job stored
+	earlier  shard.Counts  // of the job's other rounds
+	noted    int64         // page requests that are some round's already
 	outcome  coordinator.Outcome
 	spent    []shard.Spent // by each fetcher, in all walks of this run
 	// concluded: the summary is printed.
@@ -64,10 +64,10 @@ func (p *program) ingestBy(ctx context.Context, s *settings, way func(*ingest, c
 	}
 	s.pause = new(shard.Pause)
 	i := &ingest{program: p, settings: s, log: log, started: time.Now()}
-	if err := i.beWatched(); err != nil {
+	if err := i.openBoard(); err != nil {
 		return err
 	}
-	if i.watched() {
+	if i.published() {
 		i.log = slog.New(i.board.Watch(log.Handler()))
 	}
 	defer i.holdable()()
@@ -80,7 +80,7 @@ func (p *program) ingestBy(ctx context.Context, s *settings, way func(*ingest, c
 		return err
 	}
 	r := i.notStarted(err)
-	i.notBegun(r)
+	i.publishEnd(r, nil)
 	if s.json { // a script gets its one JSON document however the run ended
 		err = errors.Join(err, writeLine(p.stdout, r))
 	}
@@ -111,15 +111,13 @@ func (i *ingest) begin(ctx context.Context) error {
 func asStart(ctx context.Context, err error) error {
 	var coded *exitError
 	var stop *shard.StopError
-	var misfit *migrations.IncompatibleError
-	var missing *migrations.MissingError
-	var newer *migrations.NewerError
+	var unfit *ledger.UnfitError
 	switch {
 	case errors.As(err, &coded):
 		return err
 	case errors.Is(err, sink.ErrURL):
 		return fail(exitUsage, startHint(err), err)
-	case errors.As(err, &misfit), errors.As(err, &missing), errors.As(err, &newer):
+	case errors.As(err, &unfit):
 		return fail(exitUsage, "mend it as said above, and run the same command again", err)
 	case ctx.Err() != nil && stoppedBySignal(context.Cause(ctx)):
 		return fail(exitLeft, "run the same command again", err)
@@ -163,7 +161,7 @@ func (i *ingest) open(ctx context.Context) (err error) {
 // takeLock makes sure that no other run works on the job.
 func (i *ingest) takeLock(ctx context.Context) (err error) {
 	i.lock, err = i.db.Lock(ctx)
-	if errors.Is(err, sink.ErrJobLocked) {
+	if errors.Is(err, ledger.ErrLocked) {
 		return fail(exitLocked, "", err)
 	}
 	return err

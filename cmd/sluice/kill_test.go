@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"sluice/sink/embedpg"
+	"sluice/sink/pgtest"
 )
 
 // TestKilledTenTimesThenExact kills the process with SIGKILL at ten random moments, then lets it finish.
@@ -50,7 +50,7 @@ func TestDatabaseRestartsInTheMiddle(t *testing.T) {
 	w := newWorld(t, 30_000, slow(20*time.Millisecond))
 	ctx := context.Background()
 	prebuild(t)
-	server := embedpg.TestServer(t, embedpg.TestOptions{Sync: true})
+	server := pgtest.NewServer(t, pgtest.Options{Sync: true})
 	if err := server.EnsureDatabase(ctx, "restarted"); err != nil {
 		t.Fatal(err)
 	}

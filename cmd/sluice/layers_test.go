@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -16,24 +17,30 @@ const modulePrefix = "sluice/"
 
 // rooms says who may enter whom (docs/adr/0001): each package and the packages of ours that its files, tests apart, import.
 var rooms = map[string][]string{
-	"shard/failpoint":     {},
-	"shard":               {"shard/failpoint"},
-	"fetch/apisim":        {},
-	"fetch/hostile":       {},
-	"migrations":          {"shard/failpoint"},
-	"fetch/quota":         {"shard"},
-	"fetch/decode":        {"shard"},
-	"fetch":               {"shard", "shard/failpoint", "fetch/quota", "fetch/decode"},
-	"coordinator":         {"shard", "shard/failpoint"},
-	"sink":                {"shard", "shard/failpoint", "migrations", "sink/doctor"},
-	"sink/doctor":         {"migrations"},
-	"sink/embedpg":        {},
-	"sink/pgproxy":        {},
-	"cmd/sluice":          {"*"},
-	"cmd/bench":           {"*"},
-	"cmd/mutants":         {},
-	"cmd/picture":         {},
-	"cmd/sluice/internal": {"cmd/sluice/internal"},
+	"shard/failpoint":    {},
+	"shard":              {"shard/failpoint"},
+	"fetch/apisim":       {},
+	"fetch/hostile":      {},
+	"migrations":         {"shard/failpoint"},
+	"fetch/quota":        {"shard"},
+	"fetch/decode":       {"shard"},
+	"fetch":              {"shard", "shard/failpoint", "fetch/quota", "fetch/decode"},
+	"coordinator/ledger": {"shard"},
+	"coordinator":        {"shard", "shard/failpoint", "coordinator/ledger"},
+	"sink":               {"shard", "shard/failpoint", "migrations", "coordinator/ledger", "sink/doctor"},
+	"sink/audit":         {"shard", "coordinator/ledger"},
+	"sink/doctor":        {"migrations"},
+	"sink/embedpg":       {},
+	"sink/pgtest":        {"sink/embedpg"},
+	"cmd/sluice":         {"*"},
+	// One read model of a job, and three ways to draw it.
+	"cmd/sluice/internal/view":     {"shard", "coordinator", "coordinator/ledger", "fetch", "fetch/quota", "sink"},
+	"cmd/sluice/internal/terminal": {"cmd/sluice/internal/view"},
+	"cmd/sluice/internal/page":     {"cmd/sluice/internal/view"},
+	"cmd/sluice/internal/metrics":  {"cmd/sluice/internal/view"},
+	"cmd/bench":                    {"*"},
+	"cmd/mutants":                  {},
+	"cmd/picture":                  {},
 }
 
 // guests says in which rooms a third party may be.
@@ -41,11 +48,11 @@ var guests = map[string][]string{
 	"github.com/sourcegraph/conc": {"coordinator"},
 	"golang.org/x/time/rate":      {"fetch/quota"},
 	"golang.org/x/sync/errgroup":  {"shard", "fetch/apisim", "cmd/bench", "cmd/mutants"},
-	"github.com/jackc/pgx":        {"sink", "sink/doctor", "sink/embedpg", "migrations", "cmd/bench"},
+	"github.com/jackc/pgx":        {"sink", "sink/doctor", "sink/embedpg", "sink/pgtest", "migrations", "cmd/bench"},
 	"github.com/spf13":            {"cmd/sluice"},
-	"github.com/vbauerster/mpb":   {"cmd/sluice/internal"},
+	"github.com/vbauerster/mpb":   {"cmd/sluice/internal/terminal"},
 	"github.com/pressly/goose":    {"sink", "migrations"},
-	"github.com/prometheus":       {"cmd/sluice/internal"},
+	"github.com/prometheus":       {"cmd/sluice/internal/metrics"},
 }
 
 // sourceFile is one file of the module, tests apart.
@@ -71,7 +78,7 @@ func sourceFiles(t *testing.T) []sourceFile {
 			return err
 		}
 		rel, err := filepath.Rel(root, path)
-		files = append(files, sourceFile{room: roomOf(filepath.ToSlash(filepath.Dir(rel))), path: rel, file: file})
+		files = append(files, sourceFile{room: filepath.ToSlash(filepath.Dir(rel)), path: rel, file: file})
 		return err
 	})
 	if err != nil {
@@ -90,14 +97,6 @@ func cmpSkip(err error) error {
 	return filepath.SkipDir
 }
 
-// roomOf folds the packages under cmd/sluice/internal into one room.
-func roomOf(dir string) string {
-	if strings.HasPrefix(dir, "cmd/sluice/internal") {
-		return "cmd/sluice/internal"
-	}
-	return dir
-}
-
 // TestRoomsAreEnteredOnlyAsTheDesignSays holds the layers.
 func TestRoomsAreEnteredOnlyAsTheDesignSays(t *testing.T) {
 	t.Parallel()
@@ -109,7 +108,7 @@ func TestRoomsAreEnteredOnlyAsTheDesignSays(t *testing.T) {
 		for _, spec := range f.file.Imports {
 			name, _ := strconv.Unquote(spec.Path.Value)
 			if own, ok := strings.CutPrefix(name, modulePrefix); ok {
-				if !slices.Contains(allowed, "*") && !slices.Contains(allowed, roomOf(own)) {
+				if !slices.Contains(allowed, "*") && !slices.Contains(allowed, own) {
 					t.Errorf("%s: %s must not import %s", f.path, f.room, own)
 				}
 			}
@@ -122,8 +121,69 @@ func TestRoomsAreEnteredOnlyAsTheDesignSays(t *testing.T) {
 	}
 }
 
+// forTests are packages that only tests may import.
+var forTests = []string{"sink/pgtest", "fetch/hostile"}
+
+// TestRoomsForTestsAreEnteredByTestsOnly: a binary with a fault server in it is larger, and one day calls it.
+func TestRoomsForTestsAreEnteredByTestsOnly(t *testing.T) {
+	t.Parallel()
+	for _, f := range sourceFiles(t) {
+		for _, spec := range f.file.Imports {
+			name, _ := strconv.Unquote(spec.Path.Value)
+			if own, ok := strings.CutPrefix(name, modulePrefix); ok && slices.Contains(forTests, own) {
+				t.Errorf("%s: %s is for tests", f.path, own)
+			}
+		}
+	}
+}
+
+// The limits of a folder: a reader should take its table of contents in at a glance, and a shared prefix is a package that was
+// never made. foo_linux.go and foo_other.go share one.
+const (
+	maxFolderFiles = 25
+	maxPrefixFiles = 3
+)
+
+// crowded are the folders that exceed a limit for now. Nothing is added to this list.
+var crowded = []string{"cmd/bench", "cmd/sluice", "fetch/apisim", "sink"}
+
+// TestFoldersAndPrefixesStaySmall counts production files.
+func TestFoldersAndPrefixesStaySmall(t *testing.T) {
+	t.Parallel()
+	folders := map[string][]string{}
+	for _, f := range sourceFiles(t) {
+		dir, name := filepath.Split(filepath.ToSlash(f.path))
+		dir = strings.TrimSuffix(dir, "/")
+		folders[dir] = append(folders[dir], strings.TrimSuffix(name, ".go"))
+	}
+	for dir, names := range folders {
+		var faults []string
+		if len(names) > maxFolderFiles {
+			faults = append(faults, fmt.Sprintf("it has %d files, more than %d", len(names), maxFolderFiles))
+		}
+		prefixes := map[string]int{}
+		for _, name := range names {
+			prefix, _, _ := strings.Cut(name, "_")
+			if prefixes[prefix]++; prefixes[prefix] == maxPrefixFiles+1 {
+				faults = append(faults, fmt.Sprintf("more than %d files begin with %q: make them a package", maxPrefixFiles, prefix))
+			}
+		}
+		switch known := slices.Contains(crowded, dir); {
+		case len(faults) > 0 && !known:
+			t.Errorf("%s: %s", dir, strings.Join(faults, "; "))
+		case len(faults) == 0 && known:
+			t.Errorf("%s is within the limits now: remove it from the list crowded in this file", dir)
+		}
+	}
+	for _, dir := range crowded {
+		if folders[dir] == nil {
+			t.Errorf("%s is gone: remove it from the list crowded in this file", dir)
+		}
+	}
+}
+
 // goroutines lists the rooms that may start goroutines: the three owners, and what stands in for the world around them.
-var goroutines = []string{"coordinator", "shard", "cmd/sluice", "cmd/sluice/internal", "fetch/apisim", "sink/embedpg", "sink/pgproxy", "cmd/bench", "cmd/mutants"}
+var goroutines = []string{"coordinator", "shard", "cmd/sluice", "fetch/apisim", "sink/embedpg", "sink/pgtest", "cmd/bench", "cmd/mutants"}
 
 // TestGoroutinesHaveThreeOwners: the coordinator, a shard's two halves, and the command start goroutines, nobody else.
 func TestGoroutinesHaveThreeOwners(t *testing.T) {

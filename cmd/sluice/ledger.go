@@ -3,14 +3,17 @@ package main
 import (
 	"context"
 	"fmt"
+	"time"
 
+	"sluice/cmd/sluice/internal/view"
+	"sluice/coordinator/ledger"
 	"sluice/sink"
 )
 
 // reader is an open ledger, for the commands that look and do not run.
 type reader struct {
 	db  *sink.Postgres
-	job *sink.Job
+	job *ledger.Job
 }
 
 // openLedger opens the database of an earlier run and finds the job.
@@ -38,18 +41,19 @@ func (p *program) openLedger(ctx context.Context, c *common) (*reader, error) {
 	return nil, fail(exitUsage, "`sluice run` makes it; --job names another", p.noJob(ctx, db, c.job))
 }
 
-// openStatus opens the ledger and reads where the job stands.
-func (p *program) openStatus(ctx context.Context, c *common) (*reader, *sink.Status, error) {
-	r, err := p.openLedger(ctx, c)
-	if err != nil {
-		return nil, nil, err
-	}
+// view reads where the job stands.
+func (r *reader) view(ctx context.Context) (*view.View, error) {
 	found, err := r.db.Status(ctx, r.job.Name)
-	if err != nil {
-		r.db.Close()
-		return nil, nil, unreachable(err)
+	if err == nil && found == nil {
+		err = fmt.Errorf("job %s is gone", r.job.Name)
 	}
-	return r, found, nil
+	if err != nil {
+		return nil, err
+	}
+	v := view.OfLedger(found, time.Now())
+	quotas, err := r.db.LoadQuotas(ctx, v.Source)
+	v.SetQuotas(quotas)
+	return v, err
 }
 
 // unreachable is the error of a ledger that could be opened and then not be read.

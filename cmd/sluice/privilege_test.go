@@ -11,7 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"sluice/fetch/apisim"
-	"sluice/sink/embedpg"
+	"sluice/sink/pgtest"
 )
 
 // privilegeSQL returns the SQL of the paper, block by block.
@@ -46,7 +46,7 @@ func (w *world) as(role string) string {
 // its very SQL; and the second one can do nothing else.
 func TestLeastPrivilege(t *testing.T) {
 	t.Parallel()
-	server := embedpg.TestServer(t, embedpg.TestOptions{})
+	server := pgtest.NewServer(t, pgtest.Options{})
 	if err := server.EnsureDatabase(t.Context(), "least"); err != nil {
 		t.Fatal(err)
 	}

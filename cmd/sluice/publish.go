@@ -6,67 +6,72 @@ import (
 	"time"
 
 	"sluice/cmd/sluice/internal/metrics"
+	"sluice/cmd/sluice/internal/terminal"
 	"sluice/cmd/sluice/internal/view"
 	"sluice/coordinator"
 	"sluice/shard"
-	"sluice/sink"
 )
 
 const (
 	publishEvery = time.Second
-	countEvery   = 5 * time.Second // what is known by a query
+	countEvery   = 5 * time.Second // the figures that take a query
 )
 
-// watched tells whether anybody outside may look at the run.
-func (i *ingest) watched() bool { return i.board != nil }
+// show draws the progress of a coordinator until the returned function is called.
+func (i *ingest) show(ctx context.Context, c *coordinator.Coordinator) func() {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	var drawing sync.WaitGroup
+	drawing.Go(i.guarded(func() {
+		terminal.Show(ctx, i.console, i.environ, i.json, func() view.View { return i.progress(c, view.Ingesting) })
+	}))
+	return func() {
+		cancel()
+		drawing.Wait()
+	}
+}
 
-// beWatched opens the listener, if one is wanted, before anything else: an address that is taken is said at once.
-func (i *ingest) beWatched() (err error) {
+// published reports whether the run has a board, for the listener or the file of metrics.
+func (i *ingest) published() bool { return i.board != nil }
+
+// openBoard opens the listener, if one is wanted, before anything else: an address that is taken is reported at once.
+func (i *ingest) openBoard() (err error) {
 	if i.settings.listen == "" && i.settings.metricsFile == "" {
 		return nil
 	}
-	first, _ := i.seen(view.Starting)
-	i.board = view.NewBoard(first)
+	i.board = view.NewBoard(i.snapshot(view.Starting))
 	if i.settings.listen != "" {
 		i.listener, err = i.program.listen(i.settings, i.board)
 	}
 	return err
 }
 
-// publish keeps the board up to date while the coordinator runs; the returned function ends that with a last look.
+// publish keeps the board up to date while the coordinator runs; the returned function publishes a last view and ends that.
 func (i *ingest) publish(ctx context.Context, c *coordinator.Coordinator) func() {
-	if !i.watched() {
+	if !i.published() {
 		return func() {}
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var publishing sync.WaitGroup
 	publishing.Go(i.guarded(func() {
-		tick := time.NewTicker(publishEvery)
-		defer tick.Stop()
-		for {
-			i.board.Publish(i.seenShards(c, view.Ingesting))
-			select {
-			case <-tick.C:
-			case <-ctx.Done():
-				return
-			}
-		}
+		every(ctx, publishEvery, func() { i.board.Publish(i.progress(c, view.Ingesting)) })
 	}))
-	publishing.Go(i.guarded(func() { i.readTables(ctx) }))
+	publishing.Go(i.guarded(func() {
+		every(ctx, countEvery, func() { i.publishTables(ctx) })
+	}))
 	return func() {
 		cancel()
 		publishing.Wait()
-		i.last = i.seenShards(c, view.Checking)
+		i.last = i.progress(c, view.Checking)
 		i.board.Publish(i.last)
 	}
 }
 
-// readTables looks now and then at what only the tables know.
-func (i *ingest) readTables(ctx context.Context) {
-	tick := time.NewTicker(countEvery)
+// every calls do at once, and then in an interval until ctx ends.
+func every(ctx context.Context, interval time.Duration, do func()) {
+	tick := time.NewTicker(interval)
 	defer tick.Stop()
 	for {
-		i.noteTables(ctx)
+		do()
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
@@ -75,59 +80,51 @@ func (i *ingest) readTables(ctx context.Context) {
 	}
 }
 
-// noteTables notes the dead letters by reason, and the rounds of a job that has more than its first load.
-func (i *ingest) noteTables(ctx context.Context) {
-	if !i.watched() {
+// publishTables publishes the dead letters by reason, and the rounds of a job that has more than its first load. While the database is
+// away they stay as they are.
+func (i *ingest) publishTables(ctx context.Context) {
+	if !i.published() {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, countEvery)
 	defer cancel()
 	if i.job.Round > 1 {
 		if rounds, err := i.db.Rounds(ctx, i.job.ID); err == nil {
-			i.board.SetRounds(roundsOf(rounds))
+			i.board.SetRounds(view.Rounds(rounds))
 		}
 	}
-	counts, err := i.db.DeadLetterReasons(ctx, i.job.ID)
-	if err != nil {
-		return // the database is away: the page says so
+	if counts, err := i.db.DeadLetterReasons(ctx, i.job.ID); err == nil {
+		i.board.SetLetters(view.LettersOf(counts))
 	}
-	i.board.SetLetters(lettersOf(counts))
 }
 
-func lettersOf(counts []sink.ReasonCount) (letters []view.Letters) {
-	for _, c := range counts {
-		letters = append(letters, view.Letters(c))
-	}
-	return letters
-}
-
-// published puts the end on the board, and into the file for the textfile collector.
-func (i *ingest) published(r *result, ledger []shard.Checkpoint) {
-	if !i.watched() {
+// publishRest publishes that a follow waits for its next round, after one that ended with the verdict.
+func (i *ingest) publishRest(after verdict) {
+	if !i.published() {
 		return
 	}
-	i.noteTables(context.Background())
-	v, _ := i.seen(view.Ended)
-	v.LastCommit, v.Rejected = i.last.LastCommit, i.last.Rejected
-	i.seenLedger(&v, ledger)
-	v.Stored, v.Before, v.Verdict, v.ExitCode = r.Events, r.Events-r.New, r.Verdict, r.ExitCode
-	for _, f := range r.Findings {
-		v.Verdict += "\n" + f
+	v := i.snapshot(view.Waiting)
+	v.Stored, v.Before, v.Rejected = i.last.Stored, i.before, i.last.Rejected
+	v.Shards, v.LastCommit, v.Oldest, v.Newest = i.last.Shards, i.last.LastCommit, i.last.Oldest, i.last.Newest
+	if i.last.At.IsZero() {
+		v.Stored = i.before
 	}
-	i.end(v)
-}
-
-// notBegun puts an end on the board that came before there was anything to see.
-func (i *ingest) notBegun(r *result) {
-	if i.watched() {
-		v, _ := i.seen(view.Ended)
-		v.Verdict, v.ExitCode = r.Verdict, r.ExitCode
-		i.end(v)
+	if after.code == exitUnreachable {
+		v.Limit = after.text
 	}
-}
-
-func (i *ingest) end(v view.View) {
 	i.board.Publish(v)
+}
+
+// publishEnd publishes the end of a run, and writes the file for the textfile collector. A run that never had a coordinator has no
+// ledger to read.
+func (i *ingest) publishEnd(r *result, ledger []shard.Checkpoint) {
+	if !i.published() {
+		return
+	}
+	if i.concluded {
+		i.publishTables(context.Background())
+	}
+	i.board.Publish(i.ended(r, ledger))
 	if i.settings.metricsFile == "" {
 		return
 	}

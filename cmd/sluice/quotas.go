@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"sluice/coordinator/ledger"
 	"sluice/fetch/quota"
 	"sluice/shard/failpoint"
 	"sluice/sink"
@@ -61,7 +62,7 @@ type quotaTable struct {
 }
 
 func (t quotaTable) Settle(ctx context.Context, names []string, settle func(time.Time, []quota.State) []quota.State) error {
-	return t.db.SettleQuotas(ctx, t.source, names, func(now time.Time, rows []sink.Quota) []sink.Quota {
+	return t.db.SettleQuotas(ctx, t.source, names, func(now time.Time, rows []ledger.Quota) []ledger.Quota {
 		var states []quota.State
 		for i, name := range names {
 			states = append(states, fromTable(name, rows[i]))
@@ -73,18 +74,18 @@ func (t quotaTable) Settle(ctx context.Context, names []string, settle func(time
 	})
 }
 
-func toTable(s quota.State) sink.Quota {
-	q := sink.Quota{
+func toTable(s quota.State) ledger.Quota {
+	q := ledger.Quota{
 		Endpoint: s.Name, Limit: s.Limit.N, Window: s.Limit.Window, NotBefore: s.NotBefore, Sent: s.Sent,
-		Runs: make(map[string]sink.QuotaRun, len(s.Runs)),
+		Runs: make(map[string]ledger.QuotaRun, len(s.Runs)),
 	}
 	for id, run := range s.Runs {
-		q.Runs[id] = sink.QuotaRun(run)
+		q.Runs[id] = ledger.QuotaRun(run)
 	}
 	return q
 }
 
-func fromTable(name string, q sink.Quota) quota.State {
+func fromTable(name string, q ledger.Quota) quota.State {
 	s := quota.State{
 		Name: name, Limit: quota.Limit{N: q.Limit, Window: q.Window}, NotBefore: q.NotBefore, Sent: q.Sent,
 		Runs: make(map[string]quota.Run, len(q.Runs)),

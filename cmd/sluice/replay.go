@@ -8,7 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"sluice/sink"
+	"sluice/coordinator/ledger"
+	"sluice/sink/audit"
 )
 
 // replaySettings say which dead letters are tried again, and with which bytes.
@@ -88,7 +89,7 @@ func (s *replaySettings) mended() (map[int64][]byte, error) {
 // walk replays all that the settings choose.
 func (all *replayed) walk(ctx context.Context, r *reader, s *replaySettings) error {
 	const page = 50 // of at most 1 MiB each
-	q := sink.DeadLetterQuery{
+	q := ledger.DeadLetterQuery{
 		JobID: r.job.ID, IDs: s.ids, Reason: s.reason, Replayed: s.ids != nil, Whole: true, Limit: page,
 	}
 	for {
@@ -112,14 +113,14 @@ func (all *replayed) check(ctx context.Context, r *reader) error {
 	if all.DryRun || all.over() == 0 || r.job.VerifiedAt.IsZero() {
 		return nil
 	}
-	audit, err := r.db.Audit(ctx, r.job.ID)
+	figures, err := r.db.Audit(ctx, r.job.ID)
 	if err != nil {
 		return err
 	}
-	judged := sink.Judge(audit, r.job.APITotal, 0)
+	judged := audit.Judge(figures, r.job.APITotal, 0)
 	all.Verdict = judged.Summary()
 	if err := r.db.SetVerdict(ctx, r.job.ID, all.Verdict, judged.OK); err != nil || judged.OK {
 		return err
 	}
-	return fmt.Errorf("after the replay: %w", inDoubt(&audit, judged, false))
+	return fmt.Errorf("after the replay: %w", inDoubt(&figures, judged, false))
 }

@@ -5,8 +5,8 @@ import (
 	"strings"
 
 	"sluice/cmd/sluice/internal/view"
+	"sluice/coordinator/ledger"
 	"sluice/fetch/decode"
-	"sluice/sink"
 )
 
 // replayed is what `sluice dead-letters replay --json` prints.
@@ -35,7 +35,7 @@ type leftLetter struct {
 func (all *replayed) over() int { return all.Stored + all.Known + all.Outside }
 
 // decode returns those of a page of dead letters that are events now, and counts the others.
-func (all *replayed) decode(letters []sink.DeadLetter) (retries []sink.Retry) {
+func (all *replayed) decode(letters []ledger.DeadLetter) (retries []ledger.Retry) {
 	for i := range letters {
 		d := &letters[i]
 		all.seen[d.ID] = true
@@ -44,7 +44,7 @@ func (all *replayed) decode(letters []sink.DeadLetter) (retries []sink.Retry) {
 			raw = d.Raw
 		}
 		if !d.ReplayedAt.IsZero() {
-			all.count(sink.Fate{ID: d.ID, Outcome: sink.Before})
+			all.count(ledger.Fate{ID: d.ID, Outcome: ledger.Before})
 			continue
 		}
 		e, reject := decode.Record(raw)
@@ -56,7 +56,7 @@ func (all *replayed) decode(letters []sink.DeadLetter) (retries []sink.Retry) {
 		case d.EventID != "" && !strings.EqualFold(d.EventID, e.ID.String()):
 			all.leave(d.ID, d.Reason, fmt.Sprintf("it is the event %s, and the mended record is %s", d.EventID, e.ID))
 		default:
-			retries = append(retries, sink.Retry{ID: d.ID, Event: e})
+			retries = append(retries, ledger.Retry{ID: d.ID, Event: e})
 		}
 	}
 	return retries
@@ -67,15 +67,15 @@ func (all *replayed) leave(id int64, reason, detail string) {
 }
 
 // count adds what the database made of one.
-func (all *replayed) count(fate sink.Fate) {
+func (all *replayed) count(fate ledger.Fate) {
 	switch fate.Outcome {
-	case sink.Stored:
+	case ledger.Stored:
 		all.Stored++
-	case sink.Known:
+	case ledger.Known:
 		all.Known++
-	case sink.Outside:
+	case ledger.Outside:
 		all.Outside++
-	case sink.Before:
+	case ledger.Before:
 		all.Before++
 	default:
 		all.leave(fate.ID, string(fate.Outcome), fate.Detail)

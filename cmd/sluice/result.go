@@ -12,32 +12,30 @@ import (
 	"time"
 
 	"sluice/cmd/sluice/internal/view"
-	"sluice/fetch"
-	"sluice/fetch/quota"
 	"sluice/shard"
 )
 
 // result is the summary of a run. Its figures come from the ledger, not from what the process remembers.
 type result struct {
-	Job        string    `json:"job"`
-	Source     string    `json:"source"`
-	ExitCode   int       `json:"exit_code"`
-	Verdict    string    `json:"verdict"`
-	Findings   []string  `json:"findings,omitempty"`
-	Hint       string    `json:"hint,omitempty"`
-	Events     int64     `json:"events"`
-	Received   int64     `json:"received"`
-	Duplicates int64     `json:"duplicates"`
-	OutOfWin   int64     `json:"out_of_window"`
-	Dead       int64     `json:"dead_letters"`
-	OutOfOrder int64     `json:"out_of_order"`
-	Shards     int       `json:"shards"`
-	Done       int       `json:"shards_done"`
-	Seconds    float64   `json:"seconds"`
-	New        int64     `json:"events_this_run"`
-	Round      *round    `json:"round,omitempty"` // the last one after the first
-	Requests   *requests `json:"requests,omitempty"`
-	Fetchers   []fetcher `json:"fetchers,omitempty"`
+	Job        string         `json:"job"`
+	Source     string         `json:"source"`
+	ExitCode   int            `json:"exit_code"`
+	Verdict    string         `json:"verdict"`
+	Findings   []string       `json:"findings,omitempty"`
+	Hint       string         `json:"hint,omitempty"`
+	Events     int64          `json:"events"`
+	Received   int64          `json:"received"`
+	Duplicates int64          `json:"duplicates"`
+	OutOfWin   int64          `json:"out_of_window"`
+	Dead       int64          `json:"dead_letters"`
+	OutOfOrder int64          `json:"out_of_order"`
+	Shards     int            `json:"shards"`
+	Done       int            `json:"shards_done"`
+	Seconds    float64        `json:"seconds"`
+	New        int64          `json:"events_this_run"`
+	Round      *round         `json:"round,omitempty"` // the last one after the first
+	Requests   *requests      `json:"requests,omitempty"`
+	Fetchers   []view.Fetcher `json:"fetchers,omitempty"`
 }
 
 // requests are what this run asked of the API.
@@ -45,6 +43,19 @@ type requests struct {
 	view.Requests
 	ListUsed   float64 `json:"list_quota_used"`
 	StreamUsed float64 `json:"stream_quota_used"`
+}
+
+func requestsOf(v *view.View) *requests {
+	r := &requests{Requests: v.Requests.Requests}
+	for i := range v.Quotas {
+		switch q := &v.Quotas[i]; q.Endpoint {
+		case shard.List.String():
+			r.ListUsed = q.Used
+		case shard.Stream.String():
+			r.StreamUsed = q.Used
+		}
+	}
+	return r
 }
 
 // notStarted is the result of a run that ended before there was anything to summarize.
@@ -67,7 +78,7 @@ func (i *ingest) conclude(ctx context.Context, v verdict) error {
 	if err != nil {
 		i.log.Warn("the summary is incomplete", "err", err)
 	}
-	i.published(r, ledger)
+	i.publishEnd(r, ledger)
 	if i.json {
 		err = writeLine(i.stdout, r)
 	} else {
@@ -86,9 +97,12 @@ func (i *ingest) summarize(ctx context.Context, v verdict) (*result, []shard.Che
 		Shards: i.job.Shards, Seconds: time.Since(i.started).Seconds(),
 	}
 	if i.client != nil {
-		r.Requests = countRequests(i.client.Traffic(), i.pacer.Status())
+		v := i.snapshot(view.Ended)
+		r.Requests = requestsOf(&v)
 	}
-	r.Fetchers = fetchersOf(i.spent)
+	for _, s := range i.spent {
+		r.Fetchers = append(r.Fetchers, view.FetcherOf(s))
+	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	checkpoints, err := i.db.Load(ctx, i.job.ID)
@@ -110,19 +124,6 @@ func (i *ingest) summarize(ctx context.Context, v verdict) (*result, []shard.Che
 	return r, checkpoints, err
 }
 
-func countRequests(t fetch.Traffic, quotas []quota.Status) *requests {
-	r := &requests{Requests: requestsOf(t)}
-	for _, q := range quotas {
-		switch q.Name {
-		case shard.List.String():
-			r.ListUsed = q.Used
-		case shard.Stream.String():
-			r.StreamUsed = q.Used
-		}
-	}
-	return r
-}
-
 // print writes the summary for people. "ingestion complete" is the last line but one, and only there with exit code 0.
 func (i *ingest) print(r *result) error {
 	out := &printer{w: i.stdout}
@@ -139,7 +140,7 @@ func (i *ingest) print(r *result) error {
 		}
 	}
 	if len(i.spent) > 0 {
-		out.line("%s", fetchersLine(i.spent))
+		out.line("%s", view.FetchersLine(i.spent))
 	}
 	if r.Round != nil {
 		out.line("%s", r.Round)

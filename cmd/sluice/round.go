@@ -8,10 +8,11 @@ import (
 
 	"sluice/cmd/sluice/internal/view"
 	"sluice/coordinator"
+	"sluice/coordinator/ledger"
 	"sluice/fetch"
 	"sluice/shard"
 	"sluice/shard/failpoint"
-	"sluice/sink"
+	"sluice/sink/audit"
 )
 
 var errJobGone = errors.New("the job is gone from ingestion_jobs")
@@ -36,7 +37,7 @@ func (i *ingest) nextRound(ctx context.Context) verdict {
 }
 
 // openRound returns the round to walk; nil: nothing is new.
-func (i *ingest) openRound(ctx context.Context) (*sink.Round, error) {
+func (i *ingest) openRound(ctx context.Context) (*ledger.Round, error) {
 	last, err := i.db.LastRound(ctx, i.job.ID)
 	if err != nil {
 		return nil, err
@@ -59,12 +60,12 @@ func (i *ingest) openRound(ctx context.Context) (*sink.Round, error) {
 
 // idle tells whether the newest page is that of the last round: as many events, and none newer. What was missing then, and not
 // already before, is looked for once more.
-func idle(last *sink.Round, latest *fetch.Latest) bool {
+func idle(last *ledger.Round, latest *fetch.Latest) bool {
 	return !last.FinishedAt.IsZero() && last.MissedNew <= 0 && latest.Total >= 0 && latest.Total == last.APITotal && latest.Newest == last.Newest
 }
 
 // beginRound writes down the next round.
-func (i *ingest) beginRound(ctx context.Context, last *sink.Round, latest *fetch.Latest) (*sink.Round, error) {
+func (i *ingest) beginRound(ctx context.Context, last *ledger.Round, latest *fetch.Latest) (*ledger.Round, error) {
 	from, err := i.resumeFrom(ctx)
 	if err != nil {
 		return nil, err
@@ -85,7 +86,7 @@ func (i *ingest) beginRound(ctx context.Context, last *sink.Round, latest *fetch
 		most = 1
 	}
 	windows := coordinator.PlanRound(gap, most)
-	r, err := i.db.BeginRound(ctx, i.job.ID, sink.Round{
+	r, err := i.db.BeginRound(ctx, i.job.ID, ledger.Round{
 		Span: span, LateBefore: i.job.Watermark, Lookback: i.lookback, Candidate: i.candidate(latest.Newest),
 		Newest: latest.Newest, APITotal: max(0, latest.Total),
 	}, windows)
@@ -157,7 +158,7 @@ func (i *ingest) judgeRound(ctx context.Context) (missing int64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	if err := sink.Tiled(i.round.Span, checkpoints); err != nil {
+	if err := audit.Tiled(i.round.Span, checkpoints); err != nil {
 		return 0, err
 	}
 	if i.round.APITotal == 0 || i.job.Span != unbounded {

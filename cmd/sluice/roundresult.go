@@ -6,18 +6,17 @@ import (
 	"time"
 
 	"sluice/cmd/sluice/internal/view"
-	"sluice/shard"
-	"sluice/sink"
+	"sluice/coordinator/ledger"
 )
 
 // round is what `sluice sync --json` prints of the last round.
 type round struct {
-	Number    int        `json:"number"`
-	Start     string     `json:"start"`
-	New       int64      `json:"new_events"`
-	Late      sink.Late  `json:"late"`
-	Missing   int64      `json:"missing"`
-	Watermark *time.Time `json:"watermark,omitempty"`
+	Number    int         `json:"number"`
+	Start     string      `json:"start"`
+	New       int64       `json:"new_events"`
+	Late      ledger.Late `json:"late"`
+	Missing   int64       `json:"missing"`
+	Watermark *time.Time  `json:"watermark,omitempty"`
 }
 
 // describeRound returns the last round after the first; nil: there was none.
@@ -28,7 +27,7 @@ func (i *ingest) describeRound() *round {
 	}
 	return &round{
 		Number: r.Number, Start: r.Span.Start.String(), New: r.Counts.Events, Late: r.Late, Missing: r.Missing,
-		Watermark: pointInTime(i.job.Watermark),
+		Watermark: view.PointInTime(i.job.Watermark),
 	}
 }
 
@@ -41,15 +40,6 @@ func (r *round) String() string {
 		text += fmt.Sprintf("; watermark %s", r.Watermark.Format(time.RFC3339Nano))
 	}
 	return text
-}
-
-// pointInTime is nil for an instant that is none.
-func pointInTime(at shard.Instant) *time.Time {
-	if !at.Finite() || at == 0 {
-		return nil
-	}
-	t := at.Time()
-	return &t
 }
 
 // asked is how many pages this run has asked for.
@@ -72,33 +62,4 @@ func (i *ingest) noteRequests(ctx context.Context) {
 		return
 	}
 	i.noted = asked
-}
-
-// roundsOf is rounds as others see them.
-func roundsOf(rounds []*sink.Round) (all []view.Round) {
-	for _, r := range rounds {
-		one := view.Round{
-			Number: r.Number, Began: r.StartedAt, From: r.Span.Start.String(), To: r.Newest.String(), Events: r.Counts.Events,
-			Late: r.Late.Total(), Missing: r.Missing, Requests: r.Requests, Watermark: pointInTime(r.Candidate),
-		}
-		if !r.FinishedAt.IsZero() {
-			one.Finished = &r.FinishedAt
-		}
-		if r.Newest == 0 {
-			one.To = ""
-		}
-		all = append(all, one)
-	}
-	return all
-}
-
-// seenRound puts the round and the watermark of a job that has more than its first load into what others see.
-func (i *ingest) seenRound(v *view.View) {
-	if i.job == nil || i.job.Round == 1 && i.every == 0 {
-		return
-	}
-	v.Round, v.Watermark = i.job.Round, pointInTime(i.job.Watermark)
-	if i.round != nil {
-		v.Late = i.round.Late.Total()
-	}
 }

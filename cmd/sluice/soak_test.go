@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"sluice/fetch/apisim"
-	"sluice/sink/pgproxy"
+	"sluice/sink/pgtest"
 )
 
 var soakTime = flag.Duration("soak", 20*time.Second, "how long TestSoak runs; make soak: 30 minutes")
@@ -125,11 +125,11 @@ func (s *soak) plague(stop context.CancelCauseFunc, over <-chan struct{}) {
 func (s *soak) faults() []func(time.Duration) {
 	return []func(time.Duration){
 		s.api(apisim.Limited(time.Second)),
-		func(time.Duration) { s.proxy.Cut(pgproxy.BeforeCommit) },
+		func(time.Duration) { s.proxy.Cut(pgtest.BeforeCommit) },
 		s.api(apisim.Status(http.StatusBadGateway)),
-		func(time.Duration) { s.proxy.Cut(pgproxy.AfterCommit) },
+		func(time.Duration) { s.proxy.Cut(pgtest.AfterCommit) },
 		s.api(apisim.CutBody(0.5)),
-		func(time.Duration) { s.proxy.Cut(pgproxy.InCopy) },
+		func(time.Duration) { s.proxy.Cut(pgtest.InCopy) },
 		s.api(apisim.NullBody()),
 		s.down,
 		s.api(apisim.HTML()),

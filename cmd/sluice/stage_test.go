@@ -4,24 +4,23 @@ import (
 	"context"
 	"time"
 
-	"sluice/sink/embedpg"
-	"sluice/sink/pgproxy"
+	"sluice/sink/pgtest"
 )
 
 // stage is a world whose database can be taken away: it has a server of its own, and a proxy on the way to it.
 type stage struct {
 	*world
-	server *embedpg.Server
-	proxy  *pgproxy.Proxy
+	server *pgtest.Server
+	proxy  *pgtest.Proxy
 }
 
 func newStage(w *world) *stage {
 	w.t.Helper()
-	s := &stage{world: w, server: embedpg.TestServer(w.t, embedpg.TestOptions{})}
+	s := &stage{world: w, server: pgtest.NewServer(w.t, pgtest.Options{})}
 	if err := s.server.EnsureDatabase(w.t.Context(), "soak"); err != nil {
 		w.t.Fatal(err)
 	}
-	s.proxy = pgproxy.Start(w.t, s.server.URL("soak"))
+	s.proxy = pgtest.NewProxy(w.t, s.server.URL("soak"))
 	s.env[envDatabase] = s.proxy.URL()
 	return s
 }

@@ -3,15 +3,15 @@ package main
 import (
 	"context"
 	"fmt"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"sluice/cmd/sluice/internal/terminal"
 	"sluice/cmd/sluice/internal/view"
-	"sluice/coordinator"
 	"sluice/shard"
-	"sluice/sink"
 )
 
 func (p *program) statusCommand() *cobra.Command {
@@ -19,9 +19,9 @@ func (p *program) statusCommand() *cobra.Command {
 	var watch bool
 	cmd := &cobra.Command{
 		Use: "status", Short: "Show how far a job is, from its tables alone", Args: noArgs,
-		Long: "Shows how far a job is, from its tables alone: it works while a run goes on, and while none does, from any machine that\n" +
-			"reaches the database. No request is made.\n\n" +
-			"--watch looks every 2 s, until the job is complete and verified, or Ctrl-C: as bars on a terminal, a line every 5 s\n" +
+		Long: "Shows how far a job is, from its tables alone: with or without a run at work, from any machine that reaches the\n" +
+			"database. No API request is made.\n\n" +
+			"--watch refreshes every 2 s until the job is complete and verified, or Ctrl-C: as bars on a terminal, a line every 5 s\n" +
 			"elsewhere, and with --json as one JSON object a line.",
 		Example: "  sluice status\n  sluice status --watch\n  sluice status --json | jq .state\n  sluice status --job=january",
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -32,11 +32,11 @@ func (p *program) statusCommand() *cobra.Command {
 		},
 	}
 	c.bind(cmd.Flags())
-	cmd.Flags().BoolVar(&watch, "watch", false, "go on looking until the job is complete and verified")
+	cmd.Flags().BoolVar(&watch, "watch", false, "refresh until the job is complete and verified")
 	return cmd
 }
 
-// jobStatus is what `sluice status --json` prints.
+// jobStatus is what `sluice status --json` prints: a view by the names of that command.
 type jobStatus struct {
 	Job        string        `json:"job"`
 	Source     string        `json:"source"`
@@ -49,227 +49,283 @@ type jobStatus struct {
 	Events     int64         `json:"events"`
 	Counts     shard.Counts  `json:"counts"`
 	Verdict    string        `json:"verdict,omitempty"`
-	VerifiedAt *time.Time    `json:"verified_at,omitempty"`
+	VerifiedAt time.Time     `json:"verified_at,omitzero"`
 	Rounds     []view.Round  `json:"rounds,omitempty"` // the last ones, the newest first
 	Quotas     []statusQuota `json:"quotas"`
-	Shards     []shardStatus `json:"shards"`
+	Shards     []statusShard `json:"shards"`
 }
 
-type shardStatus struct {
-	Shard     int         `json:"shard"`
-	Parent    int         `json:"part_of,omitempty"` // the shard that it was split from
-	Start     string      `json:"start"`
-	End       string      `json:"end"`
-	State     shard.State `json:"state"`
-	Proof     shard.Proof `json:"proof,omitempty"`
-	Place     string      `json:"place,omitempty"` // how far back it was read
-	Read      float64     `json:"read"`            // share of the window's time, guessed where the window is open
-	Seq       int64       `json:"seq"`
-	Events    int64       `json:"events"`
-	Dead      int64       `json:"dead_letters"`
-	Attempts  int         `json:"attempts"`
-	LastError string      `json:"last_error,omitempty"`
-	Updated   time.Time   `json:"updated_at"`
+// statusShard is a view.Shard by other names.
+type statusShard struct {
+	Number   int       `json:"shard"`
+	Parent   int       `json:"part_of,omitempty"`
+	State    string    `json:"state"`
+	Start    string    `json:"start"`
+	End      string    `json:"end"`
+	From     float64   `json:"-"`
+	To       float64   `json:"-"`
+	Read     float64   `json:"read"`
+	Place    string    `json:"place,omitempty"`
+	Events   int64     `json:"events"`
+	Rejected int64     `json:"dead_letters"`
+	Pages    int64     `json:"-"`
+	Doing    string    `json:"-"`
+	Commit   time.Time `json:"-"`
+	Took     float64   `json:"-"`
+	Attempts int       `json:"attempts"`
+	Proof    string    `json:"proof,omitempty"`
+	Error    string    `json:"last_error,omitempty"`
+	Seq      int64     `json:"seq"`
+	Updated  time.Time `json:"updated_at"`
 }
 
-// statusQuota is what the tables know of one endpoint's allowance.
+// statusQuota is a view.Quota by other names, as far as the tables know it.
 type statusQuota struct {
-	Endpoint  string     `json:"endpoint"`
-	Limit     int        `json:"limit"` // 0: not known, -1: none
-	Window    float64    `json:"window_seconds"`
-	Recent    int        `json:"recent"` // requests in the window that ends now
-	NotBefore *time.Time `json:"not_before,omitempty"`
+	Endpoint    string     `json:"endpoint"`
+	Limit       int        `json:"limit"`
+	Window      float64    `json:"window_seconds"`
+	Known       string     `json:"-"`
+	Recent      int        `json:"recent"`
+	Used        float64    `json:"-"`
+	Waiting     int        `json:"-"`
+	PausedUntil *time.Time `json:"not_before,omitempty"`
+}
+
+func statusOf(v *view.View) *jobStatus {
+	s := &jobStatus{
+		Job: v.Job, Source: v.Source, State: v.State, Running: v.Holder, Paused: v.Paused != nil, Round: v.Round, Watermark: v.Watermark,
+		Total: v.Total, Events: v.Counts.Events, Counts: v.Counts, Verdict: v.Verdict, VerifiedAt: v.VerifiedAt, Rounds: v.Rounds,
+		Quotas: []statusQuota{},
+	}
+	for _, q := range v.Quotas {
+		s.Quotas = append(s.Quotas, statusQuota(q))
+	}
+	for _, one := range v.Shards {
+		s.Shards = append(s.Shards, statusShard(one))
+	}
+	return s
 }
 
 func (p *program) status(ctx context.Context, c *common) error {
-	r, found, err := p.openStatus(ctx, c)
+	r, err := p.openLedger(ctx, c)
 	if err != nil {
 		return err
 	}
 	defer r.db.Close()
-	shown, err := r.describe(ctx, found)
+	v, err := r.view(ctx)
 	if err != nil {
 		return unreachable(err)
 	}
 	if c.json {
-		return writeJSON(p.stdout, shown)
+		return writeJSON(p.stdout, statusOf(v))
 	}
-	return p.printStatus(shown, time.Now())
+	return p.printStatus(v)
 }
 
-// describe is a job with what is known of its source's quotas.
-func (r *reader) describe(ctx context.Context, s *sink.Status) (*jobStatus, error) {
-	shown := describeJob(s)
-	quotas, err := r.db.LoadQuotas(ctx, s.Job.Source)
-	now := time.Now()
-	for _, q := range quotas {
-		one := statusQuota{Endpoint: q.Endpoint, Limit: q.Limit, Window: q.Window.Seconds()}
-		for _, at := range q.Sent {
-			if now.Sub(at) < q.Window {
-				one.Recent++
+// statusEvery is how often `sluice status --watch` reads the tables.
+const statusEvery = 2 * time.Second
+
+// watchStatus shows a job until it is complete and verified, or until a signal, which is no failure here.
+func (p *program) watchStatus(ctx context.Context, c *common) error {
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	r, err := p.openLedger(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer r.db.Close()
+	newest, err := r.view(ctx)
+	if err != nil {
+		return unreachable(err)
+	}
+	if c.json {
+		return p.watchJSON(ctx, r, newest)
+	}
+	if newest.VerifiedAt.IsZero() {
+		p.say("job %s, of %s: Ctrl-C ends this display, not the run", newest.Job, newest.Source)
+		if newest, err = p.watchBars(ctx, r, newest); err != nil {
+			return unreachable(err)
+		}
+	}
+	return p.printStatus(newest)
+}
+
+// watchBars draws the progress of a job until it is verified, or until ctx ends, and returns the newest view.
+func (p *program) watchBars(ctx context.Context, r *reader, newest *view.View) (*view.View, error) {
+	shown, end := context.WithCancel(ctx)
+	defer end()
+	var failed error
+	terminal.Show(shown, terminal.NewConsole(p.stdout), p.environ, false, func() view.View {
+		if time.Since(newest.At) >= statusEvery && shown.Err() == nil {
+			v, err := r.view(ctx)
+			if err == nil {
+				newest = v
+			} else if ctx.Err() == nil {
+				failed = err
 			}
 		}
-		if q.NotBefore.After(now) {
-			one.NotBefore = &q.NotBefore
+		if failed != nil || !newest.VerifiedAt.IsZero() {
+			end()
 		}
-		shown.Quotas = append(shown.Quotas, one)
-	}
-	return shown, err
+		return *newest
+	})
+	return newest, failed
 }
 
-func describeJob(s *sink.Status) *jobStatus {
-	shown := &jobStatus{
-		Job: s.Job.Name, Source: s.Job.Source, Total: countable(s.Job), Verdict: s.Job.Verdict, Counts: s.Earlier,
-		Round: s.Job.Round, Rounds: roundsOf(s.Rounds), Watermark: pointInTime(s.Job.Watermark), Quotas: []statusQuota{},
-	}
-	if !s.Job.VerifiedAt.IsZero() {
-		shown.VerifiedAt = &s.Job.VerifiedAt
-	}
-	if s.Holder != nil {
-		shown.Paused = s.Paused
-		shown.Running = fmt.Sprintf("%s since %s", s.Holder.Application, s.Holder.Since.UTC().Format(time.RFC3339))
-	}
-	done := 0
-	read, parents := sharesOf(s), coordinator.Parents(checkpointsOf(s))
-	for i := range s.Shards {
-		one := describeShard(&s.Shards[i])
-		one.Read, one.Parent = read[i], parents[one.Shard]
-		shown.Shards = append(shown.Shards, one)
-		shown.Counts = shown.Counts.Add(s.Shards[i].Counts)
-		if one.State == shard.Done {
-			done++
+// watchJSON writes the status as one JSON object a line.
+func (p *program) watchJSON(ctx context.Context, r *reader, newest *view.View) (err error) {
+	tick := time.NewTicker(statusEvery)
+	defer tick.Stop()
+	for {
+		if err := writeLine(p.stdout, statusOf(newest)); err != nil || !newest.VerifiedAt.IsZero() {
+			return err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil
+		}
+		if newest, err = r.view(ctx); ctx.Err() != nil {
+			return nil
+		} else if err != nil {
+			return unreachable(fmt.Errorf("read the job again: %w", err))
 		}
 	}
-	shown.Events = shown.Counts.Events
-	shown.State = jobState(shown, done)
-	return shown
 }
 
-// sharesOf returns how much of the time of each window was read.
-func sharesOf(s *sink.Status) []float64 {
-	progress := progressOf(checkpointsOf(s))
-	drawn := drawnOf(s, progress, time.Now())
-	shares := make([]float64, len(progress))
-	for i := range progress {
-		shares[i] = seenShard(&progress[i], drawn).Read
-	}
-	return shares
-}
-
-// countable is the API's total where it says something: it counts all events, not those of a span.
-func countable(job *sink.Job) int64 {
-	if job.Span != unbounded {
-		return 0
-	}
-	return job.APITotal
-}
-
-func describeShard(s *sink.ShardStatus) shardStatus {
-	one := shardStatus{
-		Shard: s.Shard, Start: s.Window.Start.String(), End: s.Window.End.String(), State: s.State, Proof: s.Proof, Seq: s.Seq,
-		Events: s.Counts.Events, Dead: s.Counts.DeadLetters, Attempts: s.Attempts, LastError: s.LastError, Updated: s.UpdatedAt,
-	}
-	if !s.Resume.IsZero() {
-		one.Place = s.Resume.At.String()
-	}
-	return one
-}
-
-func jobState(s *jobStatus, done int) string {
-	switch {
-	case s.Paused:
-		return "paused by you: SIGUSR1 to its process goes on, SIGTERM ends it"
-	case s.VerifiedAt != nil && s.Round > 1 && s.Running != "":
-		return "complete and verified, and kept current by a run"
-	case s.VerifiedAt != nil && s.Round > 1 && done < len(s.Shards):
-		return "round unfinished: `sluice sync` or `sluice follow` resumes it"
-	case s.VerifiedAt != nil:
-		return "complete and verified"
-	case s.Running != "":
-		return "running"
-	case done == len(s.Shards):
-		return "all windows walked, not verified"
-	}
-	return "unfinished: `sluice run` resumes it"
-}
-
-func (p *program) printStatus(s *jobStatus, now time.Time) error {
+// printStatus writes the status for people.
+func (p *program) printStatus(v *view.View) error {
 	out := terminal.NewPaper(p.stdout, p.environ)
-	out.Fact("job", "%s, of %s", s.Job, s.Source)
-	out.Fact("state", "%s", s.State)
-	if s.Running != "" {
-		out.Fact("run", "%s", s.Running)
+	out.Fact("job", "%s, of %s", v.Job, v.Source)
+	out.Fact("state", "%s", v.State)
+	if v.Holder != "" {
+		out.Fact("run", "%s", v.Holder)
 	}
-	if s.Total > 0 {
-		out.Fact("events", "%s of %s (%s)", view.Number(s.Events), view.Number(s.Total), view.Percent(float64(s.Events)/float64(s.Total)))
+	if v.Total > 0 {
+		out.Fact("events", "%s of %s (%s)", view.Number(v.Stored), view.Number(v.Total), view.Percent(float64(v.Stored)/float64(v.Total)))
 	} else {
-		out.Fact("events", "%s", view.Number(s.Events))
+		out.Fact("events", "%s", view.Number(v.Stored))
 	}
-	out.Fact("records", "%s received: %s duplicates, %s of other windows, %s dead letters", view.Number(s.Counts.Received),
-		view.Number(s.Counts.Duplicates), view.Number(s.Counts.OutOfWindow), view.Number(s.Counts.DeadLetters))
-	for _, q := range s.Quotas {
-		out.Fact("quota", "%s", q.words(now))
+	out.Fact("records", "%s received: %s duplicates, %s of other windows, %s dead letters", view.Number(v.Counts.Received),
+		view.Number(v.Counts.Duplicates), view.Number(v.Counts.OutOfWindow), view.Number(v.Counts.DeadLetters))
+	for i := range v.Quotas {
+		out.Fact("quota", "%s", quotaWords(&v.Quotas[i], v.At))
 	}
-	if s.Watermark != nil {
-		out.Fact("round", "%d, watermark %s, %s ago", s.Round, s.Watermark.Format(time.RFC3339), view.Short(now.Sub(*s.Watermark)))
+	if v.Watermark != nil {
+		out.Fact("round", "%d, watermark %s, %s ago", v.Round, v.Watermark.Format(time.RFC3339), view.Short(v.At.Sub(*v.Watermark)))
 	}
-	lagLine(out, s, now)
-	if s.Verdict != "" {
-		out.Fact("verdict", "%s", s.Verdict)
+	lagLine(out, v)
+	if v.Verdict != "" {
+		out.Fact("verdict", "%s", v.Verdict)
 	}
 	out.Line("")
-	if len(s.Rounds) > 1 {
-		out.Table(roundTable(s))
+	if len(v.Rounds) > 1 {
+		out.Table(roundTable(v))
 		out.Line("")
 	}
-	out.Table(statusTable(out, s, now))
+	out.Table(shardTable(out, v))
 	return out.Err()
 }
 
-func (q *statusQuota) words(now time.Time) string {
+func quotaWords(q *view.Quota, now time.Time) string {
 	words := fmt.Sprintf("%s: %d requests", q.Endpoint, q.Recent)
-	window := view.Short(time.Duration(q.Window * float64(time.Second)))
 	switch {
 	case q.Limit > 0:
-		words += fmt.Sprintf(" in the last %s, of %d", window, q.Limit)
+		words += fmt.Sprintf(" in the last %s, of %d", view.Short(q.Length()), q.Limit)
 	case q.Limit < 0:
 		words += ", no limit"
 	default:
 		words += ", its limit is not known yet"
 	}
-	if q.NotBefore != nil {
-		words += ", paused for " + view.Short(q.NotBefore.Sub(now))
+	if q.PausedUntil != nil {
+		words += ", paused for " + view.Short(q.PausedUntil.Sub(now))
 	}
 	return words
 }
 
-func statusTable(out *terminal.Paper, s *jobStatus, now time.Time) terminal.Table {
-	t := terminal.Table{Heads: []string{">shard", "from", "to", "state", "read", ">events", ">dead", "last commit", ""}}
-	for i := range s.Shards {
-		one := &s.Shards[i]
-		last := "–"
-		if one.Seq > 0 {
-			last = view.Ago(one.Updated, now)
+// lagLine draws how far the watermark was behind over the last rounds.
+func lagLine(out *terminal.Paper, v *view.View) {
+	lags := v.Lags()
+	if len(v.Rounds) < 2 || len(lags) < 2 {
+		return
+	}
+	first, last := lags[0], lags[len(lags)-1]
+	highest := 0.0
+	for _, l := range lags {
+		highest = max(highest, l.Seconds)
+	}
+	const cells = 24
+	heights := make([]float64, cells)
+	each := last.At.Sub(first.At) / cells
+	for i := range heights {
+		heights[i] = highestLag(lags, first.At.Add(time.Duration(i)*each), first.At.Add(time.Duration(i+1)*each)) / max(highest, 1)
+	}
+	seconds := func(n float64) string { return view.Short(time.Duration(n * float64(time.Second))) }
+	out.Fact("behind", "%s %s now, %s at most in the last %s", out.Spark(heights), seconds(last.Seconds), seconds(highest), view.Short(last.At.Sub(first.At)))
+}
+
+// highestLag returns the highest lag between two instants. Between two points it grows with the clock.
+func highestLag(lags []view.Lag, from, to time.Time) (highest float64) {
+	for i := range lags {
+		if l := lags[i]; !l.At.Before(from) && !l.At.After(to) {
+			highest = max(highest, l.Seconds)
+		}
+		if i > 0 && lags[i-1].At.Before(to) && lags[i].At.After(to) {
+			highest = max(highest, lags[i].Seconds-lags[i].At.Sub(to).Seconds())
+		}
+	}
+	return highest
+}
+
+// shownRounds is how many rounds `sluice status` lists.
+const shownRounds = 6
+
+func roundTable(v *view.View) terminal.Table {
+	t := terminal.Table{Heads: []string{">round", "began", ">took", ">new events", ">late", ">requests", "read from", "to", ""}}
+	for _, r := range v.Rounds[:min(len(v.Rounds), shownRounds)] {
+		took, missing := terminal.Notice("under way"), terminal.Text("")
+		if r.Finished != nil {
+			took = terminal.Text("%s", view.Short(r.Finished.Sub(r.Began)))
+		}
+		if r.Missing > 0 {
+			missing = terminal.Notice(view.Number(r.Missing) + " missing")
 		}
 		t.Rows = append(t.Rows, []terminal.Cell{
-			terminal.Text("%d", one.Shard), terminal.Faint("%s", minute(one.Start)), terminal.Faint("%s", minute(one.End)),
-			stateOf(one, s), out.Bar(one.Read, 12, string(one.State)), terminal.Text("%s", view.Number(one.Events)),
-			terminal.Text("%s", view.Number(one.Dead)), terminal.Faint("%s", last), remark(one),
+			terminal.Text("%d", r.Number), terminal.Faint("%s", r.Began.UTC().Format(time.DateTime)), took,
+			terminal.Text("%s", view.Number(r.Events)), terminal.Text("%s", view.Number(r.Late)), terminal.Text("%s", view.Number(r.Requests)),
+			terminal.Faint("%s", inLayout(r.From, time.DateTime)), terminal.Faint("%s", inLayout(r.To, time.DateTime)), missing,
 		})
 	}
 	return t
 }
 
-// stateOf is the state of a shard for people: one that is running in the ledger, while no run holds the job, was left by one that
-// was killed.
-func stateOf(one *shardStatus, job *jobStatus) terminal.Cell {
-	if one.State == shard.Running && job.Running == "" {
-		return terminal.Notice("left")
+func shardTable(out *terminal.Paper, v *view.View) terminal.Table {
+	t := terminal.Table{Heads: []string{">shard", "from", "to", "state", "read", ">events", ">dead", "last commit", ""}}
+	for i := range v.Shards {
+		one := &v.Shards[i]
+		state, last, remark := terminal.State(one.State), "–", terminal.Text("")
+		if one.State == string(shard.Running) && v.Holder == "" {
+			state = terminal.Notice("left") // by a run that was killed
+		}
+		if one.Seq > 0 {
+			last = view.Ago(one.Updated, v.At)
+		}
+		if one.Parent != 0 {
+			remark = terminal.Faint("part of %d  ", one.Parent)
+		}
+		if one.State != string(shard.Done) {
+			remark = append(remark, terminal.Notice(one.Error)...)
+		}
+		t.Rows = append(t.Rows, []terminal.Cell{
+			terminal.Text("%d", one.Number), terminal.Faint("%s", minute(one.Start)), terminal.Faint("%s", minute(one.End)),
+			state, out.Bar(one.Read, 12, one.State), terminal.Text("%s", view.Number(one.Events)),
+			terminal.Text("%s", view.Number(one.Rejected)), terminal.Faint("%s", last), remark,
+		})
 	}
-	return terminal.State(string(one.State))
+	return t
 }
 
-// minute shortens an instant for a table: 2026-01-27 19:20. The open ends stay as they are.
+// minute shortens an instant for a table: 2026-01-27 19:20. Open ends stay as they are.
 func minute(instant string) string { return inLayout(instant, "2006-01-02 15:04") }
 
 func inLayout(instant, layout string) string {
@@ -278,15 +334,4 @@ func inLayout(instant, layout string) string {
 		return instant
 	}
 	return t.UTC().Format(layout)
-}
-
-// remark says what a shard was split from, and why one that is not done is not.
-func remark(s *shardStatus) (said terminal.Cell) {
-	if s.Parent != 0 {
-		said = terminal.Faint("part of %d  ", s.Parent)
-	}
-	if s.State != shard.Done {
-		said = append(said, terminal.Notice(s.LastError)...)
-	}
-	return said
 }

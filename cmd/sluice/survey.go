@@ -5,10 +5,10 @@ import (
 	"encoding/json"
 
 	"sluice/coordinator"
+	"sluice/coordinator/ledger"
 	"sluice/fetch"
 	"sluice/shard"
 	"sluice/shard/failpoint"
-	"sluice/sink"
 )
 
 // planJob looks at the API and writes the job with its windows.
@@ -25,7 +25,7 @@ func (i *ingest) planJob(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	job := sink.Job{
+	job := ledger.Job{
 		Name: i.settings.job, Source: i.source.name, Span: i.settings.span(), APITotal: max(0, survey.Total), Oldest: survey.Oldest,
 		Capabilities: encoded,
 		Newest:       survey.Newest, Candidate: i.candidate(survey.Newest),

@@ -5,13 +5,13 @@ import (
 	"fmt"
 	"time"
 
+	"sluice/coordinator/ledger"
 	"sluice/shard/failpoint"
-	"sluice/sink"
-	"sluice/sink/doctor"
+	"sluice/sink/audit"
 )
 
 // check compares table, ledger and source, records the verdict, and names the shards to walk once more.
-func (i *ingest) check(ctx context.Context) (verdict, []sink.Reopening) {
+func (i *ingest) check(ctx context.Context) (verdict, []ledger.Reopening) {
 	findings, err := i.db.Examine(ctx)
 	if err != nil {
 		return notChecked(ctx, err), nil
@@ -19,7 +19,7 @@ func (i *ingest) check(ctx context.Context) (verdict, []sink.Reopening) {
 	if f, unfit := firstFault(findings); unfit {
 		return unfitted(f), nil
 	}
-	audit, err := i.db.Audit(ctx, i.job.ID)
+	figures, err := i.db.Audit(ctx, i.job.ID)
 	if err != nil {
 		return notChecked(ctx, err), nil
 	}
@@ -28,7 +28,7 @@ func (i *ingest) check(ctx context.Context) (verdict, []sink.Reopening) {
 	if err != nil {
 		i.log.Warn("the source did not say how many events it has now", "err", err)
 	}
-	judged := sink.Judge(audit, i.job.APITotal, atEnd)
+	judged := audit.Judge(figures, i.job.APITotal, atEnd)
 	i.logSkipped(judged)
 	if err := i.db.SetVerdict(ctx, i.job.ID, judged.Summary(), judged.OK); err != nil {
 		return notChecked(ctx, err), nil
@@ -44,17 +44,17 @@ func (i *ingest) check(ctx context.Context) (verdict, []sink.Reopening) {
 }
 
 // firstFault returns the first finding with which a run must not go on.
-func firstFault(findings []doctor.Finding) (doctor.Finding, bool) {
+func firstFault(findings []ledger.Finding) (ledger.Finding, bool) {
 	for _, f := range findings {
-		if f.Level == doctor.Fail {
+		if f.Unfit {
 			return f, true
 		}
 	}
-	return doctor.Finding{}, false
+	return ledger.Finding{}, false
 }
 
 // unfitted: the tables were changed during the run, so that rows may be spoiled although their number is right.
-func unfitted(f doctor.Finding) verdict {
+func unfitted(f ledger.Finding) verdict {
 	return verdict{
 		code: exitDoubt, text: fmt.Sprintf("the check failed: the database was changed during the run: %s: %s", f.Name, f.Detail),
 		hint: "mend it, rows written since may be spoiled: " + f.Hint,
@@ -69,7 +69,7 @@ func notChecked(ctx context.Context, err error) verdict {
 	return verdict{code: exitLeft, text: "all windows are walked, but the check could not be made: " + err.Error(), hint: resumeHint}
 }
 
-func (i *ingest) logSkipped(v sink.Verdict) {
+func (i *ingest) logSkipped(v audit.Verdict) {
 	for _, f := range v.NotApplied {
 		i.log.Info("not checked", "why", f)
 	}

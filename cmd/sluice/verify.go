@@ -13,8 +13,9 @@ import (
 
 	"sluice/cmd/sluice/internal/terminal"
 	"sluice/cmd/sluice/internal/view"
+	"sluice/coordinator/ledger"
 	"sluice/shard"
-	"sluice/sink"
+	"sluice/sink/audit"
 )
 
 func (p *program) verifyCommand() *cobra.Command {
@@ -82,12 +83,12 @@ func (p *program) verify(ctx context.Context, s *settings, repair bool) error {
 	if err := r.examine(ctx); err != nil {
 		return err
 	}
-	audit, err := r.db.AuditByDay(ctx, r.job.ID)
+	figures, err := r.db.AuditByDay(ctx, r.job.ID)
 	if err != nil {
 		return unreachable(err)
 	}
-	judged := sink.Judge(audit, r.job.APITotal, total)
-	shown := describeAudit(&audit, judged, r.job.APITotal, total)
+	judged := audit.Judge(figures, r.job.APITotal, total)
+	shown := describeAudit(&figures, judged, r.job.APITotal, total)
 	if repair && len(judged.Reopen) > 0 {
 		if err := p.reopen(ctx, r, s, judged); err != nil {
 			return err
@@ -97,7 +98,7 @@ func (p *program) verify(ctx context.Context, s *settings, repair bool) error {
 	if err := p.printVerified(shown, s.json); err != nil || judged.OK {
 		return err
 	}
-	return inDoubt(&audit, judged, shown.Reopened > 0)
+	return inDoubt(&figures, judged, shown.Reopened > 0)
 }
 
 // isRefusal tells whether the key was refused: all other faults of the API leave table and ledger to be compared.
@@ -129,9 +130,9 @@ func (p *program) askTotal(ctx context.Context, s *settings, r *reader) (int64, 
 }
 
 // reopen makes the windows that fall short suspect. It needs the job for itself, as a run does.
-func (p *program) reopen(ctx context.Context, r *reader, s *settings, judged sink.Verdict) error {
+func (p *program) reopen(ctx context.Context, r *reader, s *settings, judged audit.Verdict) error {
 	lock, err := r.db.Lock(ctx)
-	if errors.Is(err, sink.ErrJobLocked) {
+	if errors.Is(err, ledger.ErrLocked) {
 		return fail(exitLocked, "wait for the run, or stop it", err)
 	}
 	if err != nil {
@@ -144,7 +145,7 @@ func (p *program) reopen(ctx context.Context, r *reader, s *settings, judged sin
 	return r.db.SetVerdict(ctx, r.job.ID, judged.Summary(), false)
 }
 
-func describeAudit(a *sink.Audit, v sink.Verdict, start, now int64) *verified {
+func describeAudit(a *ledger.Audit, v audit.Verdict, start, now int64) *verified {
 	shown := &verified{
 		OK: v.OK, Summary: v.Summary(), Findings: v.Findings, NotApplied: v.NotApplied,
 		Rows: a.Rows, TotalStart: start, TotalNow: now, Days: []verifiedDay{},
@@ -156,7 +157,7 @@ func describeAudit(a *sink.Audit, v sink.Verdict, start, now int64) *verified {
 		})
 	}
 	for _, d := range a.Days {
-		day := verifiedDay{Day: d.Day.Format(time.DateOnly), Rows: d.Rows, Complete: a.Complete(d), Shards: map[int]int64{}}
+		day := verifiedDay{Day: d.Day.Format(time.DateOnly), Rows: d.Rows, Complete: audit.Complete(a, d), Shards: map[int]int64{}}
 		for _, part := range d.Shards {
 			day.Shards[part.Shard] = part.Rows
 		}
@@ -249,7 +250,7 @@ func (r *reader) examine(ctx context.Context) error {
 }
 
 // inDoubt returns the exit code of a check that failed: an unfinished job is no doubt.
-func inDoubt(a *sink.Audit, v sink.Verdict, reopened bool) error {
+func inDoubt(a *ledger.Audit, v audit.Verdict, reopened bool) error {
 	for _, w := range a.Windows {
 		if w.Proof == "" {
 			return fail(exitLeft, "`sluice run` goes on with it", errors.New("the job is not finished: "+v.Summary()))

@@ -7,9 +7,9 @@ import (
 	"sync"
 
 	"sluice/coordinator"
+	"sluice/coordinator/ledger"
 	"sluice/shard"
 	"sluice/shard/failpoint"
-	"sluice/sink"
 )
 
 // verdict is how a run ended.
@@ -74,7 +74,7 @@ func (i *ingest) beside(ctx context.Context, stop context.CancelCauseFunc) *sync
 	var beside sync.WaitGroup
 	beside.Go(i.guarded(func() {
 		err := i.lock.Watch(ctx)
-		if errors.Is(err, sink.ErrJobLocked) {
+		if errors.Is(err, ledger.ErrLocked) {
 			err = fmt.Errorf("%w: %w", errLockLost, err)
 		}
 		if err != nil {
@@ -106,10 +106,11 @@ func (i *ingest) walkAndCheck(ctx context.Context) verdict {
 
 // walk runs the coordinator over all unfinished shards; over says that the run ends here, for the reason in the verdict.
 func (i *ingest) walk(ctx context.Context) (verdict, bool) {
-	store := i.db.Ledger(i.job.ID)
+	var lateBefore shard.Instant
 	if i.round != nil {
-		store = store.After(i.round.LateBefore)
+		lateBefore = i.round.LateBefore
 	}
+	store := i.db.Shards(i.job.ID, lateBefore)
 	checkpoints, err := store.Load(ctx)
 	if err != nil {
 		return verdict{code: exitUnreachable, text: err.Error()}, true
@@ -176,4 +177,15 @@ func (i *ingest) judgeFailures(o coordinator.Outcome) verdict {
 		}
 	}
 	return v
+}
+
+// addSpent adds what the fetchers of a second walk did.
+func addSpent(a, b []shard.Spent) []shard.Spent {
+	if len(a) < len(b) {
+		a, b = b, a
+	}
+	for n := range b {
+		a[n] = a[n].Add(b[n])
+	}
+	return a
 }

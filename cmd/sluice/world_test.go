@@ -16,7 +16,7 @@ import (
 
 	"sluice/cmd/sluice/internal/terminal"
 	"sluice/fetch/apisim"
-	"sluice/sink/embedpg"
+	"sluice/sink/pgtest"
 )
 
 // canary is the key of all tests: nothing that a run prints may hold it.
@@ -52,7 +52,7 @@ func newWorld(t *testing.T, events int64, change func(*apisim.Config)) *world {
 	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { w.serves.Load().ServeHTTP(rw, r) }))
 	t.Cleanup(server.Close)
 	w.env = map[string]string{
-		envAPI: server.URL, envKey: canary, envDatabase: embedpg.Test(t),
+		envAPI: server.URL, envKey: canary, envDatabase: pgtest.Database(t),
 		"SLUICE_SOURCE": config.Source(), "SLUICE_LIST_LIMIT": "none", "SLUICE_STREAM_LIMIT": "none",
 	}
 	own := w.env[envDatabase]

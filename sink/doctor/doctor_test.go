@@ -13,7 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"sluice/migrations"
-	"sluice/sink/embedpg"
+	"sluice/sink/pgtest"
 )
 
 // database is a migrated database, with a superuser's session.
@@ -78,7 +78,7 @@ func diagnose(t *testing.T, url string) map[string]Finding {
 }
 
 func TestDoctorOnASoundDatabase(t *testing.T) {
-	for name, url := range map[string]string{"empty": embedpg.Test(t), "migrated": migrated(t, embedpg.Test(t)).url} {
+	for name, url := range map[string]string{"empty": pgtest.Database(t), "migrated": migrated(t, pgtest.Database(t)).url} {
 		t.Run(name, func(t *testing.T) {
 			found := diagnose(t, url)
 			equal(t, "findings", len(found), 18)
@@ -108,7 +108,7 @@ func TestDoctorFinds(t *testing.T) {
 	} {
 		t.Run(test.probe, func(t *testing.T) {
 			t.Parallel()
-			d := migrated(t, embedpg.Test(t))
+			d := migrated(t, pgtest.Database(t))
 			d.exec(t, test.setup)
 			role := d.ordinaryRole(t)
 			f := diagnose(t, role)[test.probe]
@@ -119,7 +119,7 @@ func TestDoctorFinds(t *testing.T) {
 
 // Each privilege that a run needs is named where it is missing, and what the hint says mends it.
 func TestDoctorFindsMissingPrivileges(t *testing.T) {
-	d := migrated(t, embedpg.Test(t))
+	d := migrated(t, pgtest.Database(t))
 	url := d.ordinaryRole(t)
 	equal(t, "all granted", diagnose(t, url)["privileges"].Level, OK)
 	for _, privilege := range append(neededPrivileges(), "usage on schema public", "temporary on database "+d.name()) {
@@ -137,7 +137,7 @@ func TestDoctorFindsMissingPrivileges(t *testing.T) {
 }
 
 func TestDoctorFindsThatTheRoleMayNotMigrate(t *testing.T) {
-	d := migrated(t, embedpg.Test(t))
+	d := migrated(t, pgtest.Database(t))
 	url := d.ordinaryRole(t)
 	d.exec(t, `delete from sluice_migrations; revoke create on schema public from public`)
 	f := diagnose(t, url)["privileges"]
@@ -149,7 +149,7 @@ func TestDoctorFindsThatTheRoleMayNotMigrate(t *testing.T) {
 
 // On the server that tests share fsync is off: here is one as in production.
 func TestDoctorFindsWhatIsNotDurable(t *testing.T) {
-	server := embedpg.TestServer(t, embedpg.TestOptions{Sync: true})
+	server := pgtest.NewServer(t, pgtest.Options{Sync: true})
 	d := migrated(t, server.URL("postgres"))
 	equal(t, "as in production", diagnose(t, d.url)["durability"].Level, OK)
 	for setting, words := range map[string]string{"synchronous_commit": "synchronous_commit off", "fsync": "fsync false", "full_page_writes": "full_page_writes false"} {
@@ -182,14 +182,14 @@ func TestDoctorJudgesClockAndCommits(t *testing.T) {
 		equal(t, took.String(), f.Level, want)
 		equal(t, took.String()+": a hint", f.Hint != "", want != OK)
 	}
-	f := diagnose(t, embedpg.Test(t))["commit"]
+	f := diagnose(t, pgtest.Database(t))["commit"]
 	if !strings.HasPrefix(f.Detail, "takes ") {
 		t.Error(f.Detail)
 	}
 }
 
 func TestDoctorFindsAnotherEncoding(t *testing.T) {
-	d := migrated(t, embedpg.Test(t))
+	d := migrated(t, pgtest.Database(t))
 	name := d.name() + "_latin"
 	d.exec(t, `create database `+name+` encoding 'LATIN1' lc_collate 'C' lc_ctype 'C' template template0`)
 	t.Cleanup(func() {
@@ -217,7 +217,7 @@ func (d *database) ordinaryRole(t *testing.T) string {
 
 // The doctor looks at the disk that the tables are on, not only at that of the server.
 func TestDoctorFindsASmallDiskOfTheTables(t *testing.T) {
-	disk := embedpg.SmallDisk(t, 48)
+	disk := pgtest.SmallDisk(t, 48)
 	f := diagnose(t, disk.Database())["disk"]
 	if !disk.Real {
 		t.Logf("the doctor says %q", f.Detail)

@@ -45,6 +45,43 @@ func started(t *testing.T, dir string) *Server {
 	return s
 }
 
+// throwaway is a running server in a directory of its own, removed after the test.
+func throwaway(t *testing.T) *Server {
+	t.Helper()
+	return startedAt(t, newDir(t))
+}
+
+func startedAt(t *testing.T, dir string) *Server {
+	t.Helper()
+	s := newServer(home(dir), "", Config{NoSync: true})
+	t.Cleanup(func() {
+		if err := errors.Join(s.Crash(context.Background()), os.RemoveAll(dir)); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := s.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// newDir is not t.TempDir: as root that is closed to the server's user.
+func newDir(t *testing.T) string {
+	t.Helper()
+	base := os.TempDir()
+	if os.Geteuid() == 0 {
+		base = "/tmp"
+	}
+	dir, err := os.MkdirTemp(base, "sluice-test-pg-")
+	if err == nil && os.Geteuid() == 0 {
+		err = os.Chmod(dir, 0o755)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
 func query[T any](t *testing.T, s *Server, database, sql string) T {
 	t.Helper()
 	conn, err := s.connect(t.Context(), database)
@@ -261,22 +298,48 @@ func TestInterruptedInitdb(t *testing.T) {
 	started(t, dir)
 }
 
-func TestOptionsOfATestServer(t *testing.T) {
-	t.Parallel()
-	s := TestServer(t, TestOptions{Sync: true, Settings: []string{"max_connections = 21"}})
-	if sync, n := query[string](t, s, "postgres", "show fsync"), query[string](t, s, "postgres", "show max_connections"); sync != "on" || n != "21" {
-		t.Errorf("fsync %s, max_connections %s", sync, n)
-	}
-}
-
 func TestAServerThatCannotStartSaysWhy(t *testing.T) {
 	t.Parallel()
-	s := TestServer(t, TestOptions{})
+	s := throwaway(t)
 	if err := s.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	s.settings.lines = []string{"shared_buffers = 1"}
+	s.config.Settings = []string{"shared_buffers = 1"}
 	if err := s.Start(t.Context()); err == nil || !strings.Contains(err.Error(), "shared_buffers") {
 		t.Errorf("error %v", err)
+	}
+}
+
+// A copied checkout has the address and the pid file of its original, and must not touch the original's server.
+func TestCopiedHome(t *testing.T) {
+	t.Parallel()
+	original := throwaway(t)
+	if err := original.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	dir := newDir(t)
+	if out, err := exec.Command("cp", "-a", string(original.home)+"/.", dir).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if err := original.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	duplicate := newServer(home(dir), "", Config{NoSync: true})
+	t.Cleanup(func() {
+		if err := errors.Join(duplicate.Crash(context.Background()), os.RemoveAll(dir)); err != nil {
+			t.Error(err)
+		}
+	})
+	if out, err := exec.Command("cp", "-a", original.home.data()+"/postmaster.pid", original.home.pgpass(), dir).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if err := os.Rename(filepath.Join(dir, "postmaster.pid"), duplicate.home.data()+"/postmaster.pid"); err != nil {
+		t.Fatal(err)
+	}
+	if err := duplicate.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if duplicate.PID() == original.PID() || duplicate.URL("x") == original.URL("x") || original.ping(t.Context()) != nil {
+		t.Error("the copy took the original's server")
 	}
 }

@@ -49,7 +49,7 @@ func putRound(r *view.Round) roundRow {
 // lagOf draws how far the watermark was behind the clock: it grows with the time, and falls at the end of a round.
 func lagOf(v *view.View) chart {
 	c := chart{Name: "How far the table is behind", Note: "no round has ended yet"}
-	dots := view.Lags(v)
+	dots := v.Lags()
 	if len(dots) < 2 {
 		return c
 	}

@@ -30,7 +30,7 @@ func rounds(n int) (all []view.Round) {
 func TestTheLagIsASaw(t *testing.T) {
 	v := view.View{At: noon, Phase: view.Ingesting, Rounds: rounds(4)}
 	var got []float64
-	for _, l := range view.Lags(&v) {
+	for _, l := range v.Lags() {
 		got = append(got, l.Seconds)
 	}
 	want := []float64{10, 70, 10, 70, 10, 70}
@@ -46,7 +46,7 @@ func TestTheLagIsASaw(t *testing.T) {
 	if c.Says != "The watermark's lag over 3m 00s: 1m 10s now, 1m 10s at most" || c.Ticks[len(c.Ticks)-1].Label != "75 s" {
 		t.Errorf("%q, ticks %v", c.Says, c.Ticks)
 	}
-	if v.Phase = view.Ended; len(view.Lags(&v)) != 5 {
+	if v.Phase = view.Ended; len(v.Lags()) != 5 {
 		t.Error("the lag of a run that has ended goes on")
 	}
 }

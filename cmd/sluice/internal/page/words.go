@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"sluice/cmd/sluice/internal/terminal"
 	"sluice/cmd/sluice/internal/view"
 )
 
@@ -83,10 +82,9 @@ func phaseOf(v *view.View) phase {
 }
 
 func (w *words) progress(v *view.View) {
-	recent, mean := v.Rate()
 	took := v.At.Sub(v.Started)
 	w.Took = "for " + short(took)
-	w.Rate, w.Mean = view.Number(int64(recent)), "mean "+view.Number(int64(mean))
+	w.Rate, w.Mean = view.Number(int64(v.Rate)), "mean "+view.Number(int64(v.Mean))
 	w.Of, w.Left, w.Percent = "of an unknown number", "not known yet", "0"
 	if v.Total > 0 {
 		w.Of, w.Percent = "of "+view.Number(v.Total), percent(float64(v.Stored)/float64(v.Total))
@@ -95,9 +93,8 @@ func (w *words) progress(v *view.View) {
 		w.Of += ", " + view.Number(v.Before) + " of them by earlier runs"
 	}
 	w.Title = w.Percent + " % · " + v.Job
-	left, known := terminal.Left(v.Total, v.Stored, v.Stored-v.Before, took, mean)
-	if known {
-		w.Left = short(left)
+	if v.Left != nil {
+		w.Left = short(*v.Left)
 	}
 	if v.Paused != nil && v.Phase != view.Ended {
 		w.pause(v)
@@ -112,7 +109,7 @@ func (w *words) progress(v *view.View) {
 		w.Left, w.Took = "none", "took "+short(took)
 	}
 	if v.Phase == view.Ended {
-		w.Rate, w.Mean, w.LastCommit = view.Number(int64(mean)), "mean of the run", ""
+		w.Rate, w.Mean, w.LastCommit = view.Number(int64(v.Mean)), "mean of the run", ""
 		w.Limit, w.Title = "nothing, it has ended", w.Phase.Text+" · "+v.Job
 	}
 	if v.Phase == view.Ended && v.ExitCode == 0 {

@@ -1,37 +1,36 @@
 package terminal
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
-	"time"
+
+	"sluice/cmd/sluice/internal/view"
 )
 
-// running is a run of so many shards, of which every fourth is at work.
-func running(shards int) View {
+// running is a run of so many shards, every fourth of them active.
+func running(shards int) view.View {
 	v := shown(45_000)
 	v.Shards = nil
 	for n := range shards {
-		one := Shard{Number: n + 1, Start: int64(n), From: "2026-01-05 10:12", State: "pending", Events: 5625}
+		one := view.Shard{Number: n + 1, Start: "2026-01-05T10:12:30Z", State: "pending", Events: 5625}
 		if n%4 == 1 {
-			one.State, one.Doing, one.Share = "running", "waiting for quota", 0.45
+			one.State, one.Doing, one.Read = "running", "waiting for quota", 0.45
 		}
 		v.Shards = append(v.Shards, one)
 	}
 	return v
 }
 
-func frameOf(v View, width, height int) []string {
-	return style{}.frame(&rate{}, v, time.Unix(1000, 0), width, height)
-}
+func frameOf(v view.View, width, height int) []string { return style{}.frame(&v, width, height) }
 
 // TestFrameFitsTheWindow whatever its size, with a line to spare: one that scrolls leaves its traces at every drawing.
 func TestFrameFitsTheWindow(t *testing.T) {
 	for _, shards := range []int{0, 1, 8, 64} {
 		for width := 1; width < 210; width += 7 {
 			for height := 1; height < 60; height += 3 {
-				frame := style{colour: true}.frame(&rate{}, running(shards), time.Unix(1000, 0), width, height)
+				v := running(shards)
+				frame := style{colour: true}.frame(&v, width, height)
 				if len(frame) == 0 || len(frame) > max(1, height-1) {
 					t.Fatalf("%d lines in a window of %d x %d, of %d shards", len(frame), width, height, shards)
 				}
@@ -82,33 +81,12 @@ func TestFrameShowsThoseThatMove(t *testing.T) {
 	}
 }
 
-// TestShardsStandInTheOrderOfTheirWindows: one that was split off has a higher number than its newer neighbour.
-func TestShardsStandInTheOrderOfTheirWindows(t *testing.T) {
-	v := View{Shards: []Shard{{Number: 1, Start: 0}, {Number: 2, Start: 20}, {Number: 3, Start: 10}}}
-	var got []string
-	for _, line := range frameOf(v, 80, 24)[:3] {
-		got = append(got, line[:1])
-	}
-	if fmt.Sprint(got) != "[1 3 2]" {
-		t.Errorf("the order is %v", got)
-	}
-}
-
-// TestBarIsFullOnlyAtTheEnd, and not empty where something is done.
-func TestBarIsFullOnlyAtTheEnd(t *testing.T) {
-	for share, want := range map[float64]string{0: "....", 0.001: "-...", 0.5: "==..", 0.999: "===-", 1: "====", 2: "====", -1: "...."} {
-		if got := (style{ascii: true}).draw(style{ascii: true}.bar(share, 4, good), 80); got != want {
-			t.Errorf("%g is %q, want %q", share, got, want)
-		}
-	}
-}
-
-func TestColoursAreLeftOutWhereTheyAreNotWanted(t *testing.T) {
-	r := row{{"done", good}, {" so far", plain}}
-	if got := (style{colour: true}).draw(r, 6); got != "\x1b[32mdone\x1b[0m s" {
-		t.Errorf("%q", got)
-	}
-	if got := (style{}).draw(r, 80); got != "done so far" {
-		t.Errorf("%q", got)
+// TestAPieceSaysWhatItIsAPartOf, where the window is wide enough, in a column that the others leave empty.
+func TestAPieceSaysWhatItIsAPartOf(t *testing.T) {
+	v := running(3)
+	v.Shards[2].Parent = 1
+	frame := frameOf(v, 120, 24)
+	if !strings.HasSuffix(frame[2], "2026-01-05 10:12  part of 1") || widthOf(frame[1]) != widthOf(frame[2]) {
+		t.Errorf("the frame is\n%s", strings.Join(frame, "\n"))
 	}
 }

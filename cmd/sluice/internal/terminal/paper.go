@@ -8,8 +8,7 @@ import (
 	"sluice/cmd/sluice/internal/view"
 )
 
-// Paper is stdout as the commands write to it for people: in colours where it is a terminal that wants them. It remembers the
-// first error.
+// Paper is stdout for what the commands print for people: in colours on a terminal that has them. It keeps the first error.
 type Paper struct {
 	w   io.Writer
 	s   style
@@ -31,7 +30,7 @@ func (p *Paper) print(line string) {
 	}
 }
 
-// Fact writes a line that begins with what it is about.
+// Fact writes a line that begins with its subject.
 func (p *Paper) Fact(name, format string, args ...any) {
 	p.print(p.s.paint(fmt.Sprintf("%-9s ", name), faint) + fmt.Sprintf(format, args...))
 }
@@ -47,29 +46,29 @@ type Cell = row
 // Text returns a plain cell.
 func Text(format string, args ...any) Cell { return Cell{{fmt.Sprintf(format, args...), plain}} }
 
-// Faint returns a cell that is of less weight.
+// Faint returns a less important cell.
 func Faint(format string, args ...any) Cell { return Cell{{fmt.Sprintf(format, args...), faint}} }
 
-// Good, Bad and Notice return cells that are meant as such.
+// Good, Bad and Notice return cells of that meaning.
 func Good(text string) Cell   { return Cell{{text, good}} }
 func Bad(text string) Cell    { return Cell{{text, bad}} }
 func Notice(text string) Cell { return Cell{{text, notice}} }
 
 // State returns the state of a shard.
-func State(state string) Cell { return Cell{{state, (&Shard{State: state}).tone()}} }
+func State(state string) Cell { return Cell{{state, toneOf(state)}} }
 
-// Bar returns a bar of so many cells for a shard in that state, and its share.
+// Bar returns a bar for a shard in that state, and its share.
 func (p *Paper) Bar(share float64, cells int, state string) Cell {
-	return append(p.s.bar(share, cells, (&Shard{State: state}).tone()), span{fmt.Sprintf(" %6s", view.Percent(share)), plain})
+	return append(p.s.bar(share, cells, toneOf(state)), span{fmt.Sprintf(" %6s", view.Percent(share)), plain})
 }
 
-// Table is lines whose columns stand below each other. A heading that begins with > makes its column right-aligned.
+// Table is rows with aligned columns. A heading that begins with > aligns its column to the right.
 type Table struct {
 	Heads []string
 	Rows  [][]Cell
 }
 
-// Table writes a table, and nothing if it is empty.
+// Table writes a table, or nothing if it is empty.
 func (p *Paper) Table(t Table) {
 	if len(t.Rows) == 0 {
 		return
@@ -104,7 +103,7 @@ func (p *Paper) row(heads []string, cells []Cell, widths []int) {
 
 func (p *Paper) drawn(cell Cell) string { return p.s.draw(cell, cell.width()) }
 
-// Spark draws heights from 0 to 1, a cell each.
+// Spark returns a small chart of heights from 0 to 1, one cell each.
 func (p *Paper) Spark(heights []float64) string {
 	steps := []rune(" ▁▂▃▄▅▆▇█")
 	if p.s.ascii {

@@ -28,3 +28,11 @@ verified: 1007 rows
 		t.Errorf("%v\n%s\nwant\n%s", p.Err(), out.String(), want)
 	}
 }
+
+func TestASparkIsAsHighAsItsValues(t *testing.T) {
+	for want, ascii := range map[string]bool{" ▁▄█": false, " .=%": true} {
+		if got := (&Paper{s: style{ascii: ascii}}).Spark([]float64{0, 0.1, 0.5, 2}); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}

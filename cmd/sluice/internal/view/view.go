@@ -1,8 +1,13 @@
 package view
 
-import "time"
+import (
+	"time"
 
-// View is a run at one moment. It holds no secret: no key, token, cursor or address with a password.
+	"sluice/shard"
+)
+
+// View is a job at one moment. It holds no secret: no key, token, cursor or address with a password. Its JSON form is what the
+// page serves as /view; fields without a name there are known from the ledger alone, or derived.
 type View struct {
 	Job      string    `json:"job"`
 	Source   string    `json:"source"`
@@ -10,17 +15,17 @@ type View struct {
 	Phase    Phase     `json:"phase"`
 	Started  time.Time `json:"started"`
 	At       time.Time `json:"at"`
-	Verdict  string    `json:"verdict,omitempty"` // how the run ended, in words
+	Verdict  string    `json:"verdict,omitempty"` // how the run ended, or the result of the last check
 	ExitCode int       `json:"exit_code"`         // of a run that has ended
 
-	Total    int64 `json:"total,omitempty"` // events that the API says it has; 0: not known
+	Total    int64 `json:"total,omitempty"` // events that the API reports; zero means unknown
 	Stored   int64 `json:"stored"`          // rows committed by this run and earlier ones
 	Before   int64 `json:"before"`          // of them by earlier ones
 	Rejected int64 `json:"rejected"`        // dead letters that this run committed or is about to commit
 	Queueing int   `json:"queueing"`        // shards that wait for the database or for memory
 
-	Limit      string     `json:"limit,omitempty"`  // what holds the run back right now
-	Paused     *time.Time `json:"paused,omitempty"` // by the operator, since then
+	Limit      string     `json:"limit,omitempty"`  // what limits the run right now
+	Paused     *time.Time `json:"paused,omitempty"` // by the operator, since then; the ledger does not know since when (zero)
 	GoOn       string     `json:"go_on,omitempty"`  // the command that ends the pause
 	LastCommit *time.Time `json:"last_commit,omitempty"`
 	Away       string     `json:"away,omitempty"` // why the database takes no commits
@@ -28,11 +33,11 @@ type View struct {
 	// The ends of the time line on which the shards are drawn; zero while they are not known.
 	Oldest time.Time `json:"oldest,omitzero"`
 	Newest time.Time `json:"newest,omitzero"`
-	// Of a job that follows its source: the pass that is under way, and the instant up to which everything is stored.
+	// Of a job that follows its source: the round that is under way, and the instant up to which everything is stored.
 	Round     int        `json:"round,omitempty"`
 	Watermark *time.Time `json:"watermark,omitempty"`
-	Late      int64      `json:"late,omitempty"`   // events of the pass that came late
-	Rounds    []Round    `json:"rounds,omitempty"` // the last passes, the newest first
+	Late      int64      `json:"late,omitempty"`   // late events of the round
+	Rounds    []Round    `json:"rounds,omitempty"` // the last rounds, the newest first
 
 	Shards   []Shard   `json:"shards,omitempty"` // from the oldest window to the newest
 	Quotas   []Quota   `json:"quotas,omitempty"`
@@ -40,6 +45,17 @@ type View struct {
 	Letters  []Letters `json:"letters,omitempty"`
 	Warnings []Warning `json:"warnings,omitempty"`
 	History  []Point   `json:"history,omitempty"`
+
+	// Committed events per second over the last moments and since the walk began, and the time left at that pace; nil while an
+	// estimate would be a guess.
+	Rate, Mean float64        `json:"-"`
+	Left       *time.Duration `json:"-"`
+
+	// What only the ledger knows.
+	State      string       `json:"-"` // of the job, in words
+	Holder     string       `json:"-"` // the run that holds the job; empty if there is none
+	Counts     shard.Counts `json:"-"` // what became of the records, in all rounds
+	VerifiedAt time.Time    `json:"-"` // of round 1; zero while it is not
 }
 
 // Phase is what a run does.
@@ -54,55 +70,25 @@ const (
 	Ended     Phase = "ended"
 )
 
-// Shard is one window and how far it is. Read is the share of its time that was read and committed, from its newest end.
-type Shard struct {
-	Number   int       `json:"number"`
-	Parent   int       `json:"part_of,omitempty"` // the shard that it was split from; 0: none
-	State    string    `json:"state"`
-	Start    string    `json:"start"`
-	End      string    `json:"end"`
-	From     float64   `json:"from"` // place of the window on the time line, 0 to 1
-	To       float64   `json:"to"`
-	Read     float64   `json:"read"`
-	Place    string    `json:"place,omitempty"`
-	Events   int64     `json:"events"`
-	Rejected int64     `json:"rejected"`
-	Pages    int64     `json:"pages"`
-	Doing    string    `json:"doing,omitempty"`
-	Commit   time.Time `json:"commit,omitzero"`
-	Took     float64   `json:"took_seconds,omitempty"` // from its first attempt to its last commit
-	Attempts int       `json:"attempts,omitempty"`
-	Proof    string    `json:"proof,omitempty"` // of its end
-	Error    string    `json:"error,omitempty"` // the last one
-}
-
-// Round is one pass over the end of the span.
-type Round struct {
-	Number    int        `json:"number"`
-	Began     time.Time  `json:"began"`
-	Finished  *time.Time `json:"finished,omitempty"`
-	From      string     `json:"from"` // of event time
-	To        string     `json:"to"`   // the newest event on its first page
-	Events    int64      `json:"events"`
-	Late      int64      `json:"late"`
-	Missing   int64      `json:"missing"`
-	Requests  int64      `json:"requests"`
-	Watermark *time.Time `json:"watermark,omitempty"` // that it leads to
-}
+// Phases are all phases.
+var Phases = []Phase{Starting, Ingesting, Checking, Waiting, Ended}
 
 // Quota is one endpoint's allowance of requests.
 type Quota struct {
 	Endpoint    string     `json:"endpoint"`
-	Limit       int        `json:"limit"` // requests in a window; 0: not known yet, -1: none
+	Limit       int        `json:"limit"` // requests in a window; zero means it is not known yet, -1 that there is none
 	Window      float64    `json:"window_seconds"`
-	Known       string     `json:"known"`
-	Recent      int        `json:"recent"`
-	Used        float64    `json:"used"`
+	Known       string     `json:"known"`  // how the limit came to be known
+	Recent      int        `json:"recent"` // requests in the window that ends now
+	Used        float64    `json:"used"`   // share of the allowed requests since the limit is known; zero: too early to say
 	Waiting     int        `json:"waiting"`
 	PausedUntil *time.Time `json:"paused_until,omitempty"`
 }
 
-// Requests are what this run asked of the API.
+// Length returns the length of the quota's window.
+func (q *Quota) Length() time.Duration { return time.Duration(q.Window * float64(time.Second)) }
+
+// Requests are the requests of a run.
 type Requests struct {
 	List          int64 `json:"list"`
 	Stream        int64 `json:"stream"`
@@ -114,19 +100,22 @@ type Requests struct {
 	Bytes         int64 `json:"bytes"`
 }
 
+// Refused returns how many were answered with 429.
+func (r *Requests) Refused() int64 { return r.ListRefused + r.StreamRefused }
+
 // Traffic is requests and the time that they took, summed over all of them.
 type Traffic struct {
 	Requests
 	Busy float64 `json:"busy_seconds"`
 }
 
-// Letters is how many dead letters have a reason.
+// Letters is the number of dead letters for one reason.
 type Letters struct {
 	Reason string `json:"reason"`
 	Count  int64  `json:"count"`
 }
 
-// Warning is a line of the log that somebody should see.
+// Warning is a warning or an error of the log.
 type Warning struct {
 	At    time.Time `json:"at"`
 	Level string    `json:"level"`
@@ -139,25 +128,4 @@ type Point struct {
 	Stored  int64     `json:"stored"`
 	Recent  []int     `json:"recent,omitempty"`  // requests in the windows of the quotas
 	Allowed []int     `json:"allowed,omitempty"` // their limits then, as in Quota
-}
-
-// Rate returns committed events per second over the last moments of the history, and over all of it.
-func (v *View) Rate() (recent, overall float64) {
-	n := len(v.History)
-	if n < 2 {
-		return 0, 0
-	}
-	last, at := v.History[n-1], n-2
-	for at > 0 && last.At.Sub(v.History[at].At) < 15*time.Second {
-		at--
-	}
-	return speed(v.History[at], last), speed(v.History[0], last)
-}
-
-func speed(a, b Point) float64 {
-	d := b.At.Sub(a.At).Seconds()
-	if d <= 0 {
-		return 0
-	}
-	return max(0, float64(b.Stored-a.Stored)/d)
 }

@@ -1,0 +1,129 @@
+package view
+
+import (
+	"fmt"
+	"time"
+
+	"sluice/coordinator"
+	"sluice/coordinator/ledger"
+	"sluice/shard"
+	"sluice/sink"
+)
+
+// YouPaused is what limits a run that its operator has paused.
+const YouPaused = "you paused it"
+
+// OfLedger returns a job as its tables show it.
+func OfLedger(s *sink.Status, now time.Time) *View {
+	job := s.Job
+	v := &View{
+		Job: job.Name, Source: job.Source, Phase: Ingesting, Started: job.CreatedAt, At: now, Verdict: job.Verdict, VerifiedAt: job.VerifiedAt,
+		Total: Countable(job), Counts: s.Earlier, Round: job.Round, Watermark: PointInTime(job.Watermark), Rounds: Rounds(s.Rounds),
+	}
+	if !job.VerifiedAt.IsZero() {
+		v.Phase = Ended
+	}
+	if s.Holder == nil {
+		v.Limit = "nothing: no run holds the job"
+	} else {
+		v.Holder = fmt.Sprintf("%s since %s", s.Holder.Application, s.Holder.Since.UTC().Format(time.RFC3339))
+	}
+	if s.Holder != nil && s.Paused {
+		v.Limit, v.Paused, v.GoOn = YouPaused, &time.Time{}, "SIGUSR1 to its process"
+	}
+	v.setCheckpoints(s)
+	v.Stored, v.Rejected = v.Counts.Events, v.Counts.DeadLetters
+	v.State = v.stateOfJob()
+	return v
+}
+
+// setCheckpoints puts the shards on v, with what the ledger alone knows of them.
+func (v *View) setCheckpoints(s *sink.Status) {
+	checkpoints, known := make([]shard.Checkpoint, len(s.Shards)), map[int]*sink.ShardStatus{}
+	for i := range s.Shards {
+		checkpoints[i] = s.Shards[i].Checkpoint
+		known[checkpoints[i].Shard] = &s.Shards[i]
+		v.Counts = v.Counts.Add(checkpoints[i].Counts)
+	}
+	progress := Progress(checkpoints)
+	span, ok := shard.Window{}, false
+	if len(s.Rounds) > 0 && s.Rounds[0].Number == s.Job.Round {
+		span, ok = SpanOf(s.Rounds[0])
+	}
+	if !ok {
+		span = GuessSpan(progress, v.At)
+	}
+	v.SetShards(progress, span)
+	for i := range v.Shards {
+		one := &v.Shards[i]
+		cp := known[one.Number]
+		one.Proof, one.Attempts, one.Error, one.Seq, one.Updated = string(cp.Proof), cp.Attempts, cp.LastError, cp.Seq, cp.UpdatedAt
+		if !cp.StartedAt.IsZero() {
+			one.Took = cp.UpdatedAt.Sub(cp.StartedAt).Seconds()
+		}
+	}
+}
+
+// Progress returns the shards of a ledger that no run works on.
+func Progress(ledger []shard.Checkpoint) (all []coordinator.ShardProgress) {
+	parents := coordinator.Parents(ledger)
+	for i := range ledger {
+		cp := &ledger[i]
+		all = append(all, coordinator.ShardProgress{
+			Shard: cp.Shard, Parent: parents[cp.Shard], Window: cp.Window, State: cp.State, Before: cp.Counts, OldestSeen: cp.Resume.At,
+		})
+	}
+	return all
+}
+
+// Countable returns the events that a job has to store; zero means unknown: the API counts all of its events, not those of a span.
+func Countable(job *ledger.Job) int64 {
+	if job.Span != (shard.Window{Start: shard.Past, End: shard.Future}) {
+		return 0
+	}
+	return job.APITotal
+}
+
+func (v *View) stateOfJob() string {
+	verified, done := !v.VerifiedAt.IsZero(), v.Count(string(shard.Done)) == len(v.Shards)
+	switch {
+	case v.Paused != nil:
+		return "paused by you: SIGUSR1 to its process goes on, SIGTERM ends it"
+	case verified && v.Round > 1 && v.Holder != "":
+		return "complete and verified, and kept current by a run"
+	case verified && v.Round > 1 && !done:
+		return "round unfinished: `sluice sync` or `sluice follow` resumes it"
+	case verified:
+		return "complete and verified"
+	case v.Holder != "":
+		return "running"
+	case done:
+		return "all windows walked, not verified"
+	}
+	return "unfinished: `sluice run` resumes it"
+}
+
+// SetQuotas puts on v what the tables know of the source's quotas.
+func (v *View) SetQuotas(quotas []ledger.Quota) {
+	for i := range quotas {
+		q := &quotas[i]
+		one := Quota{Endpoint: q.Endpoint, Limit: q.Limit, Window: q.Window.Seconds()}
+		for _, at := range q.Sent {
+			if v.At.Sub(at) < q.Window {
+				one.Recent++
+			}
+		}
+		if q.NotBefore.After(v.At) {
+			one.PausedUntil = &q.NotBefore
+		}
+		v.Quotas = append(v.Quotas, one)
+	}
+}
+
+// LettersOf returns the numbers of dead letters by reason.
+func LettersOf(counts []sink.ReasonCount) (letters []Letters) {
+	for _, c := range counts {
+		letters = append(letters, Letters(c))
+	}
+	return letters
+}
