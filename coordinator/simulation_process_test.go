@@ -10,6 +10,7 @@ import (
 
 	"sluice/coordinator"
 	"sluice/fetch"
+	"sluice/fetch/datasync"
 	"sluice/fetch/quota"
 	"sluice/shard"
 	"sluice/sink/audit"
@@ -20,7 +21,7 @@ type process struct {
 	*simulation
 	number   int
 	pacer    *quota.Pacer
-	client   *fetch.Client
+	client   *datasync.Client
 	cancel   context.CancelCauseFunc
 	usurped  chan struct{}
 	over     chan struct{}
@@ -53,9 +54,11 @@ func (s *simulation) start() *process {
 	}
 	s.current = p
 	s.mu.Unlock()
-	p.client, err = fetch.New(fetch.Config{
-		BaseURL: "http://api.test", Key: "ds_simulation", Fetchers: s.fetchers, MadeCursors: s.made, Pacer: p.pacer, Log: config.Log,
-		Transport: &line{s, p}, Seed: s.seed<<10 + uint64(p.number),
+	p.client, err = datasync.New(datasync.Config{
+		BaseURL: "http://api.test", Key: "ds_simulation", MadeCursors: s.made,
+		Fetch: fetch.Config{
+			Fetchers: s.fetchers, Pacer: p.pacer, Log: config.Log, Transport: &line{s, p}, Seed: s.seed<<10 + uint64(p.number),
+		},
 	})
 	if err != nil {
 		panic(err)
@@ -214,7 +217,7 @@ func (s *simulation) expect(ok bool, format string, args ...any) {
 
 // named is the client, and says on every request which shard it is for.
 type named struct {
-	*fetch.Client
+	*datasync.Client
 	*simulation
 }
 

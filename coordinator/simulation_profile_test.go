@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"sluice/fetch"
+	"sluice/fetch/datasync"
 	"sluice/fetch/quota"
 	"sluice/shard"
 )
@@ -21,7 +21,7 @@ func still(seed uint64) *scenario {
 	s.way = min(s.way, 500*time.Millisecond)
 	if c.List.Requests > 0 { // known, and long enough for requests to overtake each other
 		c.List.Window, c.Feed.Window = time.Minute, time.Minute
-		s.pacer = quota.Config{Quotas: fetch.Quotas(quota.Limit{N: c.List.Requests, Window: time.Minute}, quota.Limit{N: c.Feed.Requests, Window: time.Minute})}
+		s.pacer = quota.Config{Quotas: datasync.Quotas(quota.Limit{N: c.List.Requests, Window: time.Minute}, quota.Limit{N: c.Feed.Requests, Window: time.Minute})}
 	}
 	s.stormy = 1 << 30
 	return s

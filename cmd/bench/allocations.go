@@ -15,6 +15,7 @@ import (
 	"sluice/coordinator"
 	"sluice/coordinator/ledger"
 	"sluice/fetch"
+	"sluice/fetch/datasync"
 	"sluice/fetch/quota"
 	"sluice/shard"
 	"sluice/sink"
@@ -86,17 +87,17 @@ func allocations(ctx context.Context, p place, stdout io.Writer) error {
 	return writeJSON(stdout, counted)
 }
 
-func newClient(p place, log *slog.Logger) (*fetch.Client, error) {
+func newClient(p place, log *slog.Logger) (*datasync.Client, error) {
 	none := quota.Limit{N: quota.Unlimited}
-	pacer, err := quota.NewPacer(quota.Config{Quotas: fetch.Quotas(none, none), MaxWait: time.Minute, Log: log})
+	pacer, err := quota.NewPacer(quota.Config{Quotas: datasync.Quotas(none, none), MaxWait: time.Minute, Log: log})
 	if err != nil {
 		return nil, err
 	}
-	return fetch.New(fetch.Config{BaseURL: p.api, Key: "ds_bench", Fetchers: min(p.shards, 16), Pacer: pacer, Log: log})
+	return datasync.New(datasync.Config{BaseURL: p.api, Key: "ds_bench", Fetch: fetch.Config{Fetchers: min(p.shards, 16), Pacer: pacer, Log: log}})
 }
 
 // prepare makes the tables and the plan.
-func prepare(ctx context.Context, p place, client *fetch.Client, db *sink.Postgres, log *slog.Logger) (*coordinator.Coordinator, error) {
+func prepare(ctx context.Context, p place, client *datasync.Client, db *sink.Postgres, log *slog.Logger) (*coordinator.Coordinator, error) {
 	if err := db.Migrate(ctx); err != nil {
 		return nil, err
 	}

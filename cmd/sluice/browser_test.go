@@ -158,7 +158,7 @@ func byKeyboard(t *testing.T) step {
 			}
 			seen = append(seen, name)
 		}
-		if got := strings.Join(seen, "|"); !strings.HasPrefix(got, "to the figures|h-quota|h-windows|metrics|this page as JSON|") {
+		if got := strings.Join(seen, "|"); !strings.HasPrefix(got, "to the figures|h-quota|h-shards|metrics|this page as JSON|") {
 			t.Errorf("the tabulator leads to %s", got)
 		}
 		return nil

@@ -60,7 +60,7 @@ const weak = `(() => {
     }
   };
   const parent = e => e.parentElement;
-  mark(".total i, .bar i, .window.running i, .window.done i", "backgroundColor", parent);
+  mark(".total i, .bar i, .shard.running i, .shard.done i", "backgroundColor", parent);
   mark("path.one, path.two", "stroke", parent);
   mark(".line, .total, .bar", "borderTopColor", parent);
   mark(".key li", "borderTopColor", parent, "::before");

@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"sluice/cmd/sluice/internal/terminal"
-	"sluice/fetch"
+	"sluice/fetch/datasync"
 	"sluice/fetch/quota"
 	"sluice/sink"
 	"sluice/sink/doctor"
@@ -94,7 +94,7 @@ func (p *program) examineAPI(ctx context.Context, s *settings) []doctor.Finding 
 	return describeAPI(client, pacer, found, time.Since(began))
 }
 
-func describeAPI(client *fetch.Client, pacer *quota.Pacer, found fetch.Survey, took time.Duration) []doctor.Finding {
+func describeAPI(client *datasync.Client, pacer *quota.Pacer, found datasync.Survey, took time.Duration) []doctor.Finding {
 	caps := client.Capabilities()
 	findings := []doctor.Finding{
 		{Name: "api", Level: doctor.OK, Detail: fmt.Sprintf("%d events, newest %s; %d requests in %s (the key's life may have begun with them)",

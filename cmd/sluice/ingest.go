@@ -14,7 +14,7 @@ import (
 	"sluice/cmd/sluice/internal/view"
 	"sluice/coordinator"
 	"sluice/coordinator/ledger"
-	"sluice/fetch"
+	"sluice/fetch/datasync"
 	"sluice/fetch/quota"
 	"sluice/shard"
 	"sluice/shard/failpoint"
@@ -30,7 +30,7 @@ type ingest struct {
 	source   source
 	db       *sink.Postgres
 	lock     ledger.Lock
-	client   *fetch.Client
+	client   *datasync.Client
 	pacer    *quota.Pacer
 	job      *ledger.Job
 	started  time.Time
@@ -227,7 +227,7 @@ func (i *ingest) prepare(ctx context.Context) (err error) {
 		defer i.leaveQuotas(ctx) // also where it ends here: the next run must wait for what this one was told
 		return i.planJob(ctx)
 	}
-	var caps fetch.Capabilities
+	var caps datasync.Capabilities
 	if err := json.Unmarshal(i.job.Capabilities, &caps); err != nil {
 		return fmt.Errorf("read the job's capabilities: %w", err)
 	}

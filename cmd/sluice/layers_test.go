@@ -24,7 +24,8 @@ var rooms = map[string][]string{
 	"migrations":         {"shard/failpoint"},
 	"fetch/quota":        {"shard"},
 	"fetch/decode":       {"shard"},
-	"fetch":              {"shard", "shard/failpoint", "fetch/quota", "fetch/decode"},
+	"fetch":              {"shard", "shard/failpoint", "fetch/quota"},
+	"fetch/datasync":     {"shard", "shard/failpoint", "fetch", "fetch/quota", "fetch/decode"},
 	"coordinator/ledger": {"shard"},
 	"coordinator":        {"shard", "shard/failpoint", "coordinator/ledger"},
 	"sink":               {"shard", "shard/failpoint", "migrations", "coordinator/ledger", "sink/doctor"},
@@ -34,7 +35,7 @@ var rooms = map[string][]string{
 	"sink/pgtest":        {"sink/embedpg"},
 	"cmd/sluice":         {"*"},
 	// One read model of a job, and three ways to draw it.
-	"cmd/sluice/internal/view":     {"shard", "coordinator", "coordinator/ledger", "fetch", "fetch/quota", "sink"},
+	"cmd/sluice/internal/view":     {"shard", "coordinator", "coordinator/ledger", "fetch/datasync", "fetch/quota", "sink"},
 	"cmd/sluice/internal/terminal": {"cmd/sluice/internal/view"},
 	"cmd/sluice/internal/page":     {"cmd/sluice/internal/view"},
 	"cmd/sluice/internal/metrics":  {"cmd/sluice/internal/view"},

@@ -74,7 +74,7 @@ func TestThePageFollowsARun(t *testing.T) {
 	during := chromedp.Steps(
 		at(1280, 900, "light"), chromedp.Navigate(url),
 		until(phaseIs("ingesting")),
-		until(`document.querySelectorAll("#shards tr").length >= 8 && document.querySelectorAll("#line .window").length >= 8`),
+		until(`document.querySelectorAll("#shards tr").length >= 8 && document.querySelectorAll("#line .shard").length >= 8`),
 		until(`parseFloat(document.getElementById("total").getAttribute("aria-valuenow")) > 50 && document.querySelectorAll("#letters li b").length > 0`),
 		until(`document.querySelectorAll("#charts path.one").length === 2 && document.querySelectorAll("#charts path.two").length === 1`),
 		picture(t, "page"), at(1280, 900, "dark"), picture(t, "page-dark"), at(360, 780, "light"), fits(t), picture(t, "page-narrow"),
@@ -118,7 +118,7 @@ func TestThePageOfASplitRun(t *testing.T) {
 	url := b.address(t)
 	err := chromedp.Do(tab,
 		at(1280, 900, "light"), chromedp.Navigate(url),
-		until(`document.querySelectorAll("#shards .part").length > 3 && document.querySelectorAll("#line .window").length > 67`),
+		until(`document.querySelectorAll("#shards .part").length > 3 && document.querySelectorAll("#line .shard").length > 67`),
 		until(`[...document.querySelectorAll("#shards tr")].some(e => e.querySelector(".part") && e.querySelector(".state.running"))`),
 		until(`document.querySelectorAll("#letters li b").length > 0`),
 		until(`document.querySelectorAll("img").length === 0 && document.getElementById("source").textContent === `+quoted(sharpName)),

@@ -9,7 +9,7 @@ import (
 
 	"sluice/cmd/sluice/internal/terminal"
 	"sluice/cmd/sluice/internal/view"
-	"sluice/fetch"
+	"sluice/fetch/datasync"
 	"sluice/fetch/quota"
 	"sluice/shard"
 )
@@ -35,17 +35,17 @@ func (p *program) planCommand() *cobra.Command {
 
 // planned is what `sluice plan` shows.
 type planned struct {
-	Source       string             `json:"source"`
-	Events       int64              `json:"events"` // -1: the API does not say
-	Newest       string             `json:"newest"`
-	Oldest       string             `json:"oldest"` // an estimate
-	Capabilities fetch.Capabilities `json:"capabilities"`
-	Step         string             `json:"step"`
-	Requests     int                `json:"requests_used"`
-	Pages        int64              `json:"expected_requests"` // 0: not known
-	Minutes      float64            `json:"expected_minutes"`  // at the quotas known; 0: not known
-	Quotas       []plannedQuota     `json:"quotas"`
-	Windows      []plannedWindow    `json:"windows"`
+	Source       string                `json:"source"`
+	Events       int64                 `json:"events"` // -1: the API does not say
+	Newest       string                `json:"newest"`
+	Oldest       string                `json:"oldest"` // an estimate
+	Capabilities datasync.Capabilities `json:"capabilities"`
+	Step         string                `json:"step"`
+	Requests     int                   `json:"requests_used"`
+	Pages        int64                 `json:"expected_requests"` // 0: not known
+	Minutes      float64               `json:"expected_minutes"`  // at the quotas known; 0: not known
+	Quotas       []plannedQuota        `json:"quotas"`
+	Windows      []plannedWindow       `json:"windows"`
 }
 
 type plannedWindow struct {
@@ -98,7 +98,7 @@ func (p *program) plan(ctx context.Context, s *settings) error {
 	return p.printPlan(shown)
 }
 
-func describe(name string, found fetch.Survey, windows []shard.Window, caps fetch.Capabilities) *planned {
+func describe(name string, found datasync.Survey, windows []shard.Window, caps datasync.Capabilities) *planned {
 	shown := &planned{
 		Source: name, Events: found.Total, Newest: found.Newest.String(), Oldest: found.Oldest.String(),
 		Capabilities: caps, Step: caps.Step(), Requests: found.Requests,

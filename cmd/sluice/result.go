@@ -49,9 +49,9 @@ func requestsOf(v *view.View) *requests {
 	r := &requests{Requests: v.Requests.Requests}
 	for i := range v.Quotas {
 		switch q := &v.Quotas[i]; q.Endpoint {
-		case shard.List.String():
+		case string(shard.List):
 			r.ListUsed = q.Used
-		case shard.Stream.String():
+		case string(shard.Stream):
 			r.StreamUsed = q.Used
 		}
 	}

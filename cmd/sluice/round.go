@@ -9,7 +9,7 @@ import (
 	"sluice/cmd/sluice/internal/view"
 	"sluice/coordinator"
 	"sluice/coordinator/ledger"
-	"sluice/fetch"
+	"sluice/fetch/datasync"
 	"sluice/shard"
 	"sluice/shard/failpoint"
 	"sluice/sink/audit"
@@ -60,12 +60,12 @@ func (i *ingest) openRound(ctx context.Context) (*ledger.Round, error) {
 
 // idle tells whether the newest page is that of the last round: as many events, and none newer. What was missing then, and not
 // already before, is looked for once more.
-func idle(last *ledger.Round, latest *fetch.Latest) bool {
+func idle(last *ledger.Round, latest *datasync.Latest) bool {
 	return !last.FinishedAt.IsZero() && last.MissedNew <= 0 && latest.Total >= 0 && latest.Total == last.APITotal && latest.Newest == last.Newest
 }
 
 // beginRound writes down the next round.
-func (i *ingest) beginRound(ctx context.Context, last *ledger.Round, latest *fetch.Latest) (*ledger.Round, error) {
+func (i *ingest) beginRound(ctx context.Context, last *ledger.Round, latest *datasync.Latest) (*ledger.Round, error) {
 	from, err := i.resumeFrom(ctx)
 	if err != nil {
 		return nil, err

@@ -17,6 +17,7 @@ import (
 	"sluice/cmd/sluice/internal/view"
 	"sluice/fetch"
 	"sluice/fetch/apisim"
+	"sluice/fetch/datasync"
 	"sluice/fetch/quota"
 	"sluice/sink"
 )
@@ -128,16 +129,17 @@ func (s *source) knownLimits(given *settings) (list, stream quota.Limit) {
 }
 
 // newClient makes the client of a source, and the pacer under it.
-func (p *program) newClient(s *settings, src source, log *slog.Logger) (*quota.Pacer, *fetch.Client, error) {
+func (p *program) newClient(s *settings, src source, log *slog.Logger) (*quota.Pacer, *datasync.Client, error) {
 	list, stream := src.knownLimits(s)
-	pacer, err := quota.NewPacer(quota.Config{Quotas: fetch.Quotas(list, stream), MaxWait: s.maxWait, Pause: s.pause, Log: log})
+	pacer, err := quota.NewPacer(quota.Config{Quotas: datasync.Quotas(list, stream), MaxWait: s.maxWait, Pause: s.pause, Log: log})
 	if err != nil {
 		return nil, nil, err
 	}
-	client, err := fetch.New(fetch.Config{
-		BaseURL: src.api, Key: src.key, Version: version, Fetchers: max(s.fetchers, min(s.shards, 16)),
-		PageSize: s.pageSize, MaxBody: int64(s.memory), MadeCursors: s.madeCursors == "auto",
-		Require: s.requireTLS, Pacer: pacer, Log: log,
+	client, err := datasync.New(datasync.Config{
+		BaseURL: src.api, Key: src.key, Version: version, MadeCursors: s.madeCursors == "auto", RequireTLS: s.requireTLS,
+		Fetch: fetch.Config{
+			Fetchers: max(s.fetchers, min(s.shards, 16)), PageSize: s.pageSize, MaxBody: int64(s.memory), Pacer: pacer, Log: log,
+		},
 	})
 	return pacer, client, err
 }

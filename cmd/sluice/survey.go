@@ -6,7 +6,7 @@ import (
 
 	"sluice/coordinator"
 	"sluice/coordinator/ledger"
-	"sluice/fetch"
+	"sluice/fetch/datasync"
 	"sluice/shard"
 	"sluice/shard/failpoint"
 )
@@ -37,7 +37,7 @@ func (i *ingest) planJob(ctx context.Context) error {
 }
 
 // survey looks at the API and cuts the span into windows.
-func survey(ctx context.Context, client *fetch.Client, s *settings) (fetch.Survey, []shard.Window, error) {
+func survey(ctx context.Context, client *datasync.Client, s *settings) (datasync.Survey, []shard.Window, error) {
 	found, err := client.Survey(ctx, s.span().Start)
 	if err != nil {
 		return found, nil, err

@@ -3,7 +3,6 @@ package page
 import (
 	"bufio"
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -141,25 +140,6 @@ func TestASplitWindowIsDrawnWhereItWas(t *testing.T) {
 	}
 }
 
-// TestTheLineHasNoGaps: neighbours that are drawn as one take the room of all of them.
-func TestTheLineHasNoGaps(t *testing.T) {
-	v := running(1000)
-	w := put(&v)
-	if len(w.Line) > 40 {
-		t.Errorf("%d pieces are drawn", len(w.Line))
-	}
-	end := 0.0
-	for _, piece := range w.Line {
-		if gap := place(piece.Left) - end; gap > 1e-4 || gap < -1e-4 {
-			t.Errorf("%s begins at %s %%, the one before ends at %.3f %%", piece.Title, piece.Left, 100*end)
-		}
-		end = place(piece.Left) + place(piece.Width)
-	}
-	if end < 0.9999 {
-		t.Errorf("the line ends at %.3f %%", 100*end)
-	}
-}
-
 // TestWhateverIsSaidIsText: names, errors and warnings come from outside, and stay text in the page, in the stream and in the report.
 func TestWhateverIsSaidIsText(t *testing.T) {
 	const hostile = `</script><script>alert(1)</script><img src=x onerror=alert(1)>"'&{{.}}`
@@ -186,23 +166,5 @@ func TestWhateverIsSaidIsText(t *testing.T) {
 	}
 	if n := strings.Count(string(f.page), "alert(1)&lt;"); n < 10 {
 		t.Errorf("the page shows %d of what was said", n)
-	}
-}
-
-// TestScale: the top of an axis is round, not below what is drawn, and not far above it.
-func TestScale(t *testing.T) {
-	for most, want := range map[float64]string{
-		0: "[0 0.25 0.5 0.75 1]", 3: "[0 1 2 3]", 8166: "[0 2,500 5,000 7,500 10k]", 100: "[0 25 50 75 100]", 104: "[0 25 50 75 100 125]",
-		2_100_000: "[0 500k 1M 1.5M 2M 2.5M]", 12_345: "[0 5,000 10k 15k]",
-	} {
-		var c chart
-		top := c.scale(most, "")
-		var labels []string
-		for _, tick := range c.Ticks {
-			labels = append(labels, tick.Label)
-		}
-		if got := fmt.Sprint(labels); got != want || top < most {
-			t.Errorf("up to %v: %s, want %s, top %v", most, got, want, top)
-		}
 	}
 }

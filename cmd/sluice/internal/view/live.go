@@ -4,7 +4,7 @@ import (
 	"fmt"
 
 	"sluice/coordinator"
-	"sluice/fetch"
+	"sluice/fetch/datasync"
 	"sluice/fetch/quota"
 	"sluice/shard"
 )
@@ -21,7 +21,7 @@ func (v *View) SetProgress(s *coordinator.Snapshot, span shard.Window) {
 }
 
 // SetTraffic puts the requests of a run on v, and the quotas that they count against.
-func (v *View) SetTraffic(t fetch.Traffic, quotas []quota.Status) {
+func (v *View) SetTraffic(t datasync.Traffic, quotas []quota.Status) {
 	v.Requests = Traffic{Busy: t.Busy.Seconds(), Requests: Requests{
 		List: t.List, Stream: t.Stream, ListRefused: t.ListRefused, StreamRefused: t.StreamRefused, Access: t.Access,
 		Retries: t.Retries, Cached: t.Cached, Bytes: t.Bytes,
