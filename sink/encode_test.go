@@ -15,12 +15,12 @@ import (
 
 func TestCopyStreamIsAReader(t *testing.T) {
 	l := loadOf(t, events(0, 2000)...)
-	whole, err := io.ReadAll(newStream(false, l))
+	whole, err := io.ReadAll(newCopyStream(false, l))
 	must(t, err)
-	if err := iotest.TestReader(newStream(false, l), whole); err != nil {
+	if err := iotest.TestReader(newCopyStream(false, l), whole); err != nil {
 		t.Error(err)
 	}
-	piecewise, err := io.ReadAll(iotest.OneByteReader(newStream(false, l)))
+	piecewise, err := io.ReadAll(iotest.OneByteReader(newCopyStream(false, l)))
 	must(t, err)
 	if !bytes.Equal(whole, piecewise) {
 		t.Error("read in single bytes it is another stream")
@@ -87,24 +87,24 @@ from ingested_events where id = $1`
 	return e
 }
 
-func loadOf(tb testing.TB, events ...shard.Event) *load {
+func loadOf(tb testing.TB, events ...shard.Event) *prepared {
 	tb.Helper()
 	in := batch(shard.Checkpoint{}, events)
-	l, err := newLoad(&in)
+	l, err := prepare(&in)
 	must(tb, err)
 	return l
 }
 
 func BenchmarkEncode(b *testing.B) {
 	l := loadOf(b, events(0, 20_000)...)
-	bytes, err := io.Copy(io.Discard, newStream(false, l))
+	bytes, err := io.Copy(io.Discard, newCopyStream(false, l))
 	must(b, err)
 	b.SetBytes(bytes)
 	b.ReportAllocs()
 	for b.Loop() {
-		fresh, err := newLoad(l.Batch) // sorting belongs to it
+		fresh, err := prepare(l.Batch) // sorting belongs to it
 		must(b, err)
-		if _, err := io.Copy(io.Discard, newStream(false, fresh)); err != nil {
+		if _, err := io.Copy(io.Discard, newCopyStream(false, fresh)); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -81,3 +81,8 @@ func timeOrNull(t time.Time) *time.Time {
 	}
 	return &t
 }
+
+// interval returns d for PostgreSQL, in microseconds.
+func interval(d time.Duration) pgtype.Interval {
+	return pgtype.Interval{Microseconds: d.Microseconds(), Valid: true}
+}

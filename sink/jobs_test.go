@@ -37,7 +37,7 @@ func TestAnotherJobsSessionsAreLeftAlone(t *testing.T) {
 	must(t, err)
 	_, err = tx.Exec(t.Context(), `select pg_current_xact_id()`) // a transaction that writes
 	must(t, err)
-	b.evict(t.Context(), b.shard(t, 1).ID)
+	b.terminateHolders(t.Context(), b.shard(t, 1).ID)
 	_, err = tx.Exec(t.Context(), `select 1`)
 	must(t, err)
 	must(t, tx.Rollback(t.Context()))

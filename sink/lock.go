@@ -128,7 +128,7 @@ const tryLock = `select pg_catalog.pg_try_advisory_lock($1)`
 func (l *jobLock) claim(ctx context.Context) error {
 	err := l.claimAll(ctx)
 	if hasCode(err, lockNotAvailable) {
-		l.p.evict(ctx, 0)
+		l.p.terminateHolders(ctx, 0)
 		err = l.claimAll(ctx)
 	}
 	if err == nil || hasCode(err, undefinedTable) {

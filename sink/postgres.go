@@ -7,7 +7,6 @@ import (
 	"log/slog"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"golang.org/x/sync/semaphore"
 
@@ -22,7 +21,7 @@ type Postgres struct {
 	config  Config
 	pool    *pgxpool.Pool
 	writers *semaphore.Weighted
-	waiting waiting
+	queue   waitQueue
 	outage  outage
 	disk    *fullDisk
 	log     *slog.Logger
@@ -106,17 +105,4 @@ func (p *Postgres) Migrate(ctx context.Context) error {
 		return &ledger.UnfitError{Err: err}
 	}
 	return err
-}
-
-func hasCode(err error, codes ...string) bool {
-	var pg *pgconn.PgError
-	if !errors.As(err, &pg) {
-		return false
-	}
-	for _, code := range codes {
-		if pg.Code == code {
-			return true
-		}
-	}
-	return false
 }

@@ -53,7 +53,7 @@ func scanCheckpoint(row pgx.CollectableRow) (c shard.Checkpoint, err error) {
 func (p *Postgres) Begin(ctx context.Context, id int64) (shard.Checkpoint, error) {
 	c, err := p.begin(ctx, id)
 	if hasCode(err, lockNotAvailable) {
-		p.evict(ctx, id)
+		p.terminateHolders(ctx, id)
 		c, err = p.begin(ctx, id)
 	}
 	if errors.Is(err, pgx.ErrNoRows) {
