@@ -7,7 +7,6 @@ import (
 	"log/slog"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"golang.org/x/sync/semaphore"
 
@@ -22,7 +21,7 @@ type Postgres struct {
 	config  Config
 	pool    *pgxpool.Pool
 	writers *semaphore.Weighted
-	waiting waiting
+	queue   waitQueue
 	outage  outage
 	disk    *fullDisk
 	log     *slog.Logger
@@ -108,15 +107,17 @@ func (p *Postgres) Migrate(ctx context.Context) error {
 	return err
 }
 
-func hasCode(err error, codes ...string) bool {
-	var pg *pgconn.PgError
-	if !errors.As(err, &pg) {
-		return false
+// bounded gives a look at the ledger as much time as an attempt to commit. On a line that went dead without a word it would
+// wait for as long as the kernel repeats what nobody answers, a quarter of an hour. What reads the whole table has no bound.
+func (p *Postgres) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, p.config.Timeout, errTimeout)
+}
+
+// ledgerError wraps an error of the ledger, and says of one that passes by itself that it does.
+func ledgerError(err error, format string, args ...any) error {
+	wrapped := fmt.Errorf(format+": %w", append(args, err)...)
+	if transient(err) {
+		return &shard.TransientError{Err: wrapped}
 	}
-	for _, code := range codes {
-		if pg.Code == code {
-			return true
-		}
-	}
-	return false
+	return wrapped
 }

@@ -80,7 +80,6 @@ func (p *program) ingestBy(ctx context.Context, s *settings, way func(*ingest, c
 		return err
 	}
 	r := i.notStarted(err)
-	i.publishEnd(r, nil)
 	if s.json { // a script gets its one JSON document however the run ended
 		err = errors.Join(err, writeLine(p.stdout, r))
 	}

@@ -9,7 +9,6 @@ import (
 	"sluice/cmd/sluice/internal/terminal"
 	"sluice/cmd/sluice/internal/view"
 	"sluice/coordinator"
-	"sluice/shard"
 )
 
 const (
@@ -115,16 +114,12 @@ func (i *ingest) publishRest(after verdict) {
 	i.board.Publish(v)
 }
 
-// publishEnd publishes the end of a run, and writes the file for the textfile collector. A run that never had a coordinator has no
-// ledger to read.
-func (i *ingest) publishEnd(r *result, ledger []shard.Checkpoint) {
+// publishEnd publishes the end of a run, and writes the file for the textfile collector.
+func (i *ingest) publishEnd(v view.View) {
 	if !i.published() {
 		return
 	}
-	if i.concluded {
-		i.publishTables(context.Background())
-	}
-	i.board.Publish(i.ended(r, ledger))
+	i.board.Publish(v)
 	if i.settings.metricsFile == "" {
 		return
 	}

@@ -211,3 +211,24 @@ func (i *ingest) faulted(ctx context.Context, err error) verdict {
 	}
 	return verdict{code: exitUnreachable, text: err.Error()}
 }
+
+// asked returns how many pages this run has requested.
+func (i *ingest) asked() int64 {
+	t := i.client.Traffic()
+	return t.List + t.Stream
+}
+
+// noteRequests adds the requests since the last time to the current round. They are for people: a run does not fail for them.
+func (i *ingest) noteRequests(ctx context.Context) {
+	ctx, cancel := lastWrite(ctx)
+	defer cancel()
+	asked := i.asked()
+	if asked == i.noted {
+		return
+	}
+	if err := i.db.NoteRequests(ctx, i.job.ID, i.job.Round, asked-i.noted); err != nil {
+		i.log.Debug("the requests of the round are not noted", "err", err)
+		return
+	}
+	i.noted = asked
+}

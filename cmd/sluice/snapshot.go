@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"sluice/cmd/sluice/internal/view"
@@ -46,31 +48,40 @@ func (i *ingest) progress(c *coordinator.Coordinator, phase view.Phase) view.Vie
 	return v
 }
 
-// ended returns the view of a run that has ended, with the shards as they stand in the ledger, or as they were seen last if it could
-// not be read.
-func (i *ingest) ended(r *result, ledger []shard.Checkpoint) view.View {
-	v := i.snapshot(view.Ended)
-	v.LastCommit, v.Rejected = i.last.LastCommit, i.last.Rejected
-	v.Stored, v.Before, v.Verdict, v.ExitCode = r.Events, r.Events-r.New, r.Verdict, r.ExitCode
-	for _, f := range r.Findings {
-		v.Verdict += "\n" + f
+// ended returns the view of a run that has ended, as it was last.
+func (i *ingest) ended(end verdict) view.View {
+	v, last := i.snapshot(view.Ended), &i.last
+	v.ExitCode, v.Verdict = end.code, strings.Join(append([]string{end.text}, end.findings...), "\n")
+	v.Stored, v.Before, v.Rejected, v.LastCommit = last.Stored, i.before, last.Rejected, last.LastCommit
+	v.Shards, v.Oldest, v.Newest = last.Shards, last.Oldest, last.Newest
+	return v
+}
+
+// readLedger puts on v what the ledger has of the job at the end of a run.
+func (i *ingest) readLedger(ctx context.Context, v *view.View) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	checkpoints, err := i.db.Load(ctx, i.job.ID)
+	if err != nil {
+		return err
 	}
-	if len(ledger) == 0 {
-		v.Shards, v.Oldest, v.Newest = i.last.Shards, i.last.Oldest, i.last.Newest
-		return v
+	v.Counts, err = i.db.Earlier(ctx, i.job.ID)
+	for k := range checkpoints {
+		v.Counts = v.Counts.Add(checkpoints[k].Counts)
 	}
+	v.Stored = v.Counts.Events
 	latest := map[int]*view.Shard{}
-	for k := range i.last.Shards {
-		latest[i.last.Shards[k].Number] = &i.last.Shards[k]
+	for k := range v.Shards {
+		latest[v.Shards[k].Number] = &v.Shards[k]
 	}
-	shards := view.Progress(ledger)
+	shards := view.Progress(checkpoints)
 	v.SetShards(shards, i.timeSpan(shards, v.At))
 	for k := range v.Shards {
 		if last := latest[v.Shards[k].Number]; last != nil {
 			v.Shards[k].Pages, v.Shards[k].Commit = last.Pages, last.Commit
 		}
 	}
-	return v
+	return err
 }
 
 // timeSpan returns the span of time that is drawn: that of the round up to the newest event when it began, or from the oldest event to

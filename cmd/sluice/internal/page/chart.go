@@ -54,7 +54,7 @@ func ratesOf(past []view.Point, over bool) chart {
 		return c
 	}
 	b, top := c.fill(dots, "")
-	c.Note = fmt.Sprintf("%s at most", view.Number(int64(top)))
+	c.Note = "peak " + view.Number(int64(top))
 	if !over {
 		c.Note = view.Number(int64(dots[len(dots)-1].value)) + " now, " + c.Note
 	}
@@ -150,7 +150,7 @@ func lagOf(v *view.View) chart {
 	}
 	b, _ := c.fill(dots, unit)
 	inWords := func(seconds float64) string { return short(time.Duration(seconds * float64(time.Second))) }
-	c.Note = fmt.Sprintf("%s now, %s at most", inWords(lags[len(lags)-1].Seconds), inWords(longest))
+	c.Note = fmt.Sprintf("%s now, peak %s", inWords(lags[len(lags)-1].Seconds), inWords(longest))
 	c.Says = "The watermark's lag over " + short(b.last.Sub(b.first)) + ": " + c.Note
 	return c
 }

@@ -14,15 +14,15 @@ import (
 
 var noon = time.Date(2026, 1, 27, 12, 0, 0, 0, time.UTC)
 
-// running is a run of so many windows, of which every hundredth is at work and the newer ones are done.
-func running(windows int) view.View {
+// running is a run of some shards: every hundredth is active, and the newer ones are done.
+func running(shards int) view.View {
 	v := view.View{
 		Job: "default", Phase: view.Ingesting, Started: noon.Add(-time.Minute), At: noon, Total: 1_000_000, Stored: 500_000,
 		Oldest: noon.Add(-240 * time.Hour), Newest: noon,
 	}
-	for i := range windows {
-		s := view.Shard{Number: i + 1, State: "pending", From: float64(i) / float64(windows), To: float64(i+1) / float64(windows)}
-		if i > windows/2 {
+	for i := range shards {
+		s := view.Shard{Number: i + 1, State: "pending", From: float64(i) / float64(shards), To: float64(i+1) / float64(shards)}
+		if i > shards/2 {
 			s.State, s.Read, s.Commit = "done", 1, noon
 		}
 		if i%100 == 50 {
@@ -33,7 +33,7 @@ func running(windows int) view.View {
 	return v
 }
 
-// message is what a viewer is sent.
+// message is an event that a viewer is sent.
 type message struct {
 	Run   string
 	Over  bool
@@ -68,7 +68,7 @@ func listen(t *testing.T, board *view.Board) func() message {
 	}
 }
 
-// TestOnlyWhatChangesIsSent: who comes gets everything, and after that, of a thousand windows, what a second has changed.
+// TestOnlyWhatChangesIsSent: a new viewer gets everything, and after that, of a thousand shards, only what changed in a second.
 func TestOnlyWhatChangesIsSent(t *testing.T) {
 	v := running(1000)
 	board := view.NewBoard(v)
@@ -98,11 +98,11 @@ func TestOnlyWhatChangesIsSent(t *testing.T) {
 	v.Shards[150].State = "done" // its row is gone
 	board.Publish(v)
 	if m := next(); m.Parts["shards"] == "" || strings.Contains(m.Parts["shards"], "w151") {
-		t.Errorf("the row of a window that is done stays: %v", m.Parts["shards"])
+		t.Errorf("the row of a shard that is done stays: %v", m.Parts["shards"])
 	}
 }
 
-// TestAFrameIsMadeOnce: those who look at the same moment get the same bytes.
+// TestAFrameIsMadeOnce: viewers of the same moment get the same bytes.
 func TestAFrameIsMadeOnce(t *testing.T) {
 	board := view.NewBoard(running(8))
 	s := &server{board: board, newest: &frame{}}
@@ -140,7 +140,7 @@ func TestASplitWindowIsDrawnWhereItWas(t *testing.T) {
 	}
 }
 
-// TestWhateverIsSaidIsText: names, errors and warnings come from outside, and stay text in the page, in the stream and in the report.
+// TestWhateverIsSaidIsText: names, errors and warnings come from outside, and stay text in the page, the stream and the report.
 func TestWhateverIsSaidIsText(t *testing.T) {
 	const hostile = `</script><script>alert(1)</script><img src=x onerror=alert(1)>"'&{{.}}`
 	v := running(4)
@@ -161,10 +161,10 @@ func TestWhateverIsSaidIsText(t *testing.T) {
 	}
 	for name, html := range map[string]string{"page": string(f.page), "stream": string(f.step), "report": report.String()} {
 		if strings.Contains(html, "<img") || strings.Contains(html, "<script>") || strings.Contains(html, "ZgotmplZ") {
-			t.Errorf("the %s has markup of somebody else", name)
+			t.Errorf("the %s has foreign markup", name)
 		}
 	}
 	if n := strings.Count(string(f.page), "alert(1)&lt;"); n < 10 {
-		t.Errorf("the page shows %d of what was said", n)
+		t.Errorf("the page shows only %d of the texts", n)
 	}
 }

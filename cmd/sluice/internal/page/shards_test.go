@@ -9,8 +9,8 @@ import (
 	"sluice/cmd/sluice/internal/view"
 )
 
-// rounds is a job that follows its source: a round every minute, each leading to where the source was 10 s before its end. The
-// last one is under way.
+// rounds are those of a job that follows its source: one a minute, each leading to where the source was 10 s before its end. The last one is
+// under way.
 func rounds(n int) (all []view.Round) {
 	for i := n; i > 0; i-- {
 		end := noon.Add(-time.Duration(n-i) * time.Minute)
@@ -27,7 +27,7 @@ func rounds(n int) (all []view.Round) {
 	return all
 }
 
-// TestTheLineHasNoGaps: neighbours that are drawn as one take the room of all of them.
+// TestTheLineHasNoGaps: neighbours that are drawn as one piece take up the space of all of them.
 func TestTheLineHasNoGaps(t *testing.T) {
 	v := running(1000)
 	w := put(&v)
@@ -52,7 +52,7 @@ func cssNumber(css string) (of float64) {
 	return of / 100
 }
 
-// TestRoundsHaveRows, a dozen at most, and those of a job without rounds no place on the page.
+// TestRoundsHaveRows, a dozen at most; the section is hidden if the job has no rounds.
 func TestRoundsHaveRows(t *testing.T) {
 	v := running(1)
 	v.Rounds = rounds(30)
@@ -81,7 +81,7 @@ func rowsOf(t *testing.T, w *words) string {
 	return ""
 }
 
-// TestAPieceNamesItsWindow, in its row and on the time line.
+// TestAPieceNamesItsWindow: a part names the shard that it was split from, in its row and on the time line.
 func TestAPieceNamesItsWindow(t *testing.T) {
 	v := running(3)
 	v.Shards[2].Parent = 1

@@ -88,7 +88,7 @@ func (v *View) stateOfJob() string {
 	verified, done := !v.VerifiedAt.IsZero(), v.Count(string(shard.Done)) == len(v.Shards)
 	switch {
 	case v.Paused != nil:
-		return "paused by you: SIGUSR1 to its process goes on, SIGTERM ends it"
+		return "paused by you: SIGUSR1 to its process resumes it, SIGTERM ends it"
 	case verified && v.Round > 1 && v.Holder != "":
 		return "complete and verified, and kept current by a run"
 	case verified && v.Round > 1 && !done:
@@ -98,7 +98,7 @@ func (v *View) stateOfJob() string {
 	case v.Holder != "":
 		return "running"
 	case done:
-		return "all windows walked, not verified"
+		return "all shards done, not verified"
 	}
 	return "unfinished: `sluice run` resumes it"
 }

@@ -123,7 +123,7 @@ func SpanOf(r *ledger.Round) (shard.Window, bool) {
 	return shard.Window{Start: r.Span.Start, End: min(r.Span.End, r.Newest.Add(time.Millisecond))}, true
 }
 
-// GuessSpan returns the span to draw if nobody knows where the events begin and end: windows that are open to the past or the future
+// GuessSpan returns the span to draw if it is not known where the events begin and end: windows that are open to the past or the future
 // are drawn about as long as the others, and the oldest at least as far as it was read.
 func GuessSpan(shards []coordinator.ShardProgress, now time.Time) shard.Window {
 	inner, oldest := closedSpan(shards)
