@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"sluice/cmd/sluice/internal/view"
+	"sluice/coordinator"
 	"sluice/fetch"
 	"sluice/fetch/apisim"
 	"sluice/fetch/datasync"
@@ -138,7 +139,7 @@ func (p *program) newClient(s *settings, src source, log *slog.Logger) (*quota.P
 	client, err := datasync.New(datasync.Config{
 		BaseURL: src.api, Key: src.key, Version: version, MadeCursors: s.madeCursors == "auto", RequireTLS: s.requireTLS,
 		Fetch: fetch.Config{
-			Fetchers: max(s.fetchers, min(s.shards, 16)), PageSize: s.pageSize, MaxBody: int64(s.memory), Pacer: pacer, Log: log,
+			Fetchers: cmp.Or(s.fetchers, coordinator.DefaultFetchers(s.shards)), PageSize: s.pageSize, MaxBody: int64(s.memory), Pacer: pacer, Log: log,
 		},
 	})
 	return pacer, client, err
