@@ -27,8 +27,9 @@ var rooms = map[string][]string{
 	"fetch":                         {"shard", "shard/failpoint", "fetch/quota"},
 	"fetch/datasync":                {"shard", "shard/failpoint", "fetch", "fetch/quota", "fetch/decode"},
 	"coordinator/ledger":            {"shard"},
-	"coordinator/ledger/ledgertest": {"shard", "coordinator/ledger"},
 	"coordinator":                   {"shard", "shard/failpoint", "coordinator/ledger"},
+	"coordinator/ledger/ledgertest": {"shard", "coordinator/ledger"},
+	"coordinator/ledger/memstore":   {"shard", "coordinator/ledger"},
 	"sink":                          {"shard", "shard/failpoint", "migrations", "coordinator/ledger", "sink/doctor"},
 	"sink/audit":                    {"shard", "coordinator/ledger"},
 	"sink/doctor":                   {"migrations"},
@@ -42,7 +43,6 @@ var rooms = map[string][]string{
 	"cmd/sluice/internal/metrics":  {"cmd/sluice/internal/view"},
 	"cmd/bench":                    {"*"},
 	"cmd/mutants":                  {},
-	"cmd/picture":                  {},
 }
 
 // guests says in which rooms a third party may be.
@@ -124,7 +124,7 @@ func TestRoomsAreEnteredOnlyAsTheDesignSays(t *testing.T) {
 }
 
 // forTests are packages that only tests may import.
-var forTests = []string{"sink/pgtest", "fetch/hostile", "coordinator/ledger/ledgertest"}
+var forTests = []string{"sink/pgtest", "fetch/hostile", "coordinator/ledger/memstore", "coordinator/ledger/ledgertest"}
 
 // TestRoomsForTestsAreEnteredByTestsOnly: a binary with a fault server in it is larger, and one day calls it.
 func TestRoomsForTestsAreEnteredByTestsOnly(t *testing.T) {
