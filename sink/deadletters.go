@@ -1,6 +1,7 @@
 package sink
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -62,7 +63,7 @@ func columnsOf(rejects []shard.Reject) []any {
 	for i := range rejects {
 		r := &rejects[i]
 		hashes[i], raws[i], sizes[i] = r.SHA256[:], nonNil(r.Raw), int64(r.RawBytes)
-		ids[i], reasons[i], details[i], endpoints[i] = printable(r.EventID), printable(r.Reason), printable(r.Detail), r.Endpoint.String()
+		ids[i], reasons[i], details[i], endpoints[i] = printable(r.EventID), printable(r.Reason), printable(r.Detail), cmp.Or(string(r.Endpoint), "none")
 	}
 	return []any{hashes, raws, sizes, ids, reasons, details, endpoints}
 }

@@ -17,24 +17,25 @@ const modulePrefix = "sluice/"
 
 // rooms says who may enter whom (docs/adr/0001): each package and the packages of ours that its files, tests apart, import.
 var rooms = map[string][]string{
-	"shard/failpoint":             {},
-	"shard":                       {"shard/failpoint"},
-	"fetch/apisim":                {},
-	"fetch/hostile":               {},
-	"migrations":                  {"shard/failpoint"},
-	"fetch/quota":                 {"shard"},
-	"fetch/decode":                {"shard"},
-	"fetch":                       {"shard", "shard/failpoint", "fetch/quota"},
-	"fetch/datasync":              {"shard", "shard/failpoint", "fetch", "fetch/quota", "fetch/decode"},
-	"coordinator/ledger":          {"shard"},
-	"coordinator":                 {"shard", "shard/failpoint", "coordinator/ledger"},
-	"coordinator/ledger/memstore": {"shard", "coordinator/ledger"},
-	"sink":                        {"shard", "shard/failpoint", "migrations", "coordinator/ledger", "sink/doctor"},
-	"sink/audit":                  {"shard", "coordinator/ledger"},
-	"sink/doctor":                 {"migrations"},
-	"sink/embedpg":                {},
-	"sink/pgtest":                 {"sink/embedpg"},
-	"cmd/sluice":                  {"*"},
+	"shard/failpoint":               {},
+	"shard":                         {"shard/failpoint"},
+	"fetch/apisim":                  {},
+	"fetch/hostile":                 {},
+	"migrations":                    {"shard/failpoint"},
+	"fetch/quota":                   {"shard"},
+	"fetch/decode":                  {"shard"},
+	"fetch":                         {"shard", "shard/failpoint", "fetch/quota"},
+	"fetch/datasync":                {"shard", "shard/failpoint", "fetch", "fetch/quota", "fetch/decode"},
+	"coordinator/ledger":            {"shard"},
+	"coordinator":                   {"shard", "shard/failpoint", "coordinator/ledger"},
+	"coordinator/ledger/ledgertest": {"shard", "coordinator/ledger"},
+	"coordinator/ledger/memstore":   {"shard", "coordinator/ledger"},
+	"sink":                          {"shard", "shard/failpoint", "migrations", "coordinator/ledger", "sink/doctor"},
+	"sink/audit":                    {"shard", "coordinator/ledger"},
+	"sink/doctor":                   {"migrations"},
+	"sink/embedpg":                  {},
+	"sink/pgtest":                   {"sink/embedpg"},
+	"cmd/sluice":                    {"*"},
 	// One read model of a job, and three ways to draw it.
 	"cmd/sluice/internal/view":     {"shard", "coordinator", "coordinator/ledger", "fetch/datasync", "fetch/quota", "sink"},
 	"cmd/sluice/internal/terminal": {"cmd/sluice/internal/view"},
@@ -42,7 +43,6 @@ var rooms = map[string][]string{
 	"cmd/sluice/internal/metrics":  {"cmd/sluice/internal/view"},
 	"cmd/bench":                    {"*"},
 	"cmd/mutants":                  {},
-	"cmd/picture":                  {},
 }
 
 // guests says in which rooms a third party may be.
@@ -124,7 +124,7 @@ func TestRoomsAreEnteredOnlyAsTheDesignSays(t *testing.T) {
 }
 
 // forTests are packages that only tests may import.
-var forTests = []string{"sink/pgtest", "fetch/hostile", "coordinator/ledger/memstore"}
+var forTests = []string{"sink/pgtest", "fetch/hostile", "coordinator/ledger/memstore", "coordinator/ledger/ledgertest"}
 
 // TestRoomsForTestsAreEnteredByTestsOnly: a binary with a fault server in it is larger, and one day calls it.
 func TestRoomsForTestsAreEnteredByTestsOnly(t *testing.T) {
@@ -188,7 +188,7 @@ func TestFoldersAndPrefixesStaySmall(t *testing.T) {
 }
 
 // goroutines lists the rooms that may start goroutines: the three owners, and what stands in for the world around them.
-var goroutines = []string{"coordinator", "shard", "cmd/sluice", "fetch/apisim", "sink/embedpg", "sink/pgtest", "cmd/bench", "cmd/mutants"}
+var goroutines = []string{"coordinator", "shard", "cmd/sluice", "fetch/apisim", "sink/embedpg", "sink/pgtest", "coordinator/ledger/ledgertest", "cmd/bench", "cmd/mutants"}
 
 // TestGoroutinesHaveThreeOwners: the coordinator, a shard's two halves, and the command start goroutines, nobody else.
 func TestGoroutinesHaveThreeOwners(t *testing.T) {

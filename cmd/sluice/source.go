@@ -132,7 +132,7 @@ func (s *source) knownLimits(given *settings) (list, stream quota.Limit) {
 // newClient makes the client of a source, and the pacer under it.
 func (p *program) newClient(s *settings, src source, log *slog.Logger) (*quota.Pacer, *datasync.Client, error) {
 	list, stream := src.knownLimits(s)
-	pacer, err := quota.NewPacer(quota.Config{List: list, Stream: stream, MaxWait: s.maxWait, Pause: s.pause, Log: log})
+	pacer, err := quota.NewPacer(quota.Config{Quotas: datasync.Quotas(list, stream), MaxWait: s.maxWait, Pause: s.pause, Log: log})
 	if err != nil {
 		return nil, nil, err
 	}

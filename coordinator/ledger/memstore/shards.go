@@ -2,6 +2,7 @@ package memstore
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -182,7 +183,7 @@ func (c *commit) store(t *Tables, sh *Shard) shard.Counts {
 		counts.DeadLetters++
 		t.DeadLetters = append(t.DeadLetters, &DeadLetter{JobID: sh.JobID, ShardID: sh.ID, DeadLetter: ledger.DeadLetter{
 			ID: t.nextID(), Shard: sh.Shard, Seq: sh.Seq + 1, SHA256: bytes.Clone(r.SHA256[:]), Raw: bytes.Clone(r.Raw), RawBytes: int64(r.RawBytes),
-			EventID: r.EventID, Reason: r.Reason, Detail: r.Detail, Endpoint: r.Endpoint.String(), ReceivedAt: c.db.Now(),
+			EventID: r.EventID, Reason: r.Reason, Detail: r.Detail, Endpoint: cmp.Or(string(r.Endpoint), "none"), ReceivedAt: c.db.Now(),
 		}})
 	}
 	return counts
