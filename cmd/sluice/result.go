@@ -15,6 +15,7 @@ import (
 	"sluice/cmd/sluice/internal/view"
 	"sluice/coordinator/job"
 	"sluice/coordinator/ledger"
+	"sluice/fetch/datasync"
 	"sluice/shard"
 )
 
@@ -124,9 +125,9 @@ func (i *ingest) summarize(v *view.View, end ending, f *job.Figures) *result {
 	r.Requests = &requests{Requests: v.Requests.Requests}
 	for k := range v.Quotas {
 		switch q := &v.Quotas[k]; q.Endpoint {
-		case string(shard.List):
+		case string(datasync.List):
 			r.Requests.ListUsed = q.Used
-		case string(shard.Stream):
+		case string(datasync.Stream):
 			r.Requests.StreamUsed = q.Used
 		}
 	}
