@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"sluice/coordinator/ledger"
@@ -158,6 +159,8 @@ func (c *commit) store(t *Tables, sh *Shard) shard.Counts {
 	counts, rejects := c.batch.Seen, slices.Clone(c.batch.Rejects)
 	for e := range c.batch.Events() {
 		switch row := t.Events[e.ID]; {
+		case !fits(e):
+			rejects = append(rejects, letter(e, "refused", "the table does not take the row"))
 		case row == nil:
 			t.Events[e.ID] = &Event{*e, sh.ID}
 			counts.Events++
@@ -167,7 +170,7 @@ func (c *commit) store(t *Tables, sh *Shard) shard.Counts {
 		case row.Event == *e:
 			counts.Duplicates++
 		default:
-			rejects = append(rejects, conflict(e))
+			rejects = append(rejects, letter(e, "conflict", "the id is stored with other content"))
 		}
 	}
 	slices.SortStableFunc(rejects, func(a, b shard.Reject) int { return bytes.Compare(a.SHA256[:], b.SHA256[:]) })
@@ -193,13 +196,16 @@ func (t *Tables) isDead(jobID int64, sum []byte) bool {
 	return slices.ContainsFunc(t.DeadLetters, func(d *DeadLetter) bool { return d.JobID == jobID && bytes.Equal(d.SHA256, sum) })
 }
 
-// conflict makes a dead letter of an event whose id is stored with other content.
-func conflict(e *shard.Event) shard.Reject {
+// fits reports whether a row has room for an event.
+func fits(e *shard.Event) bool {
+	return len(e.Type) <= 50 && len(e.Name) <= 100 && len(e.Device) <= 20 && len(e.Browser) <= 50 &&
+		!strings.Contains(e.Type+e.Name+e.Device+e.Browser, "\x00")
+}
+
+// letter makes a dead letter of an event that can't become a row.
+func letter(e *shard.Event, reason, detail string) shard.Reject {
 	raw, _ := json.Marshal(e) // it has no way to fail
-	return shard.Reject{
-		Raw: raw, RawBytes: len(raw), SHA256: sha256.Sum256(raw), EventID: e.ID.String(), Reason: "conflict",
-		Detail: "the id is stored with other content",
-	}
+	return shard.Reject{Raw: raw, RawBytes: len(raw), SHA256: sha256.Sum256(raw), EventID: e.ID.String(), Reason: reason, Detail: detail}
 }
 
 // split writes down the pieces that a batch cuts off its shard's window.
