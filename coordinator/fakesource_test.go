@@ -115,7 +115,7 @@ func (h *history) ask(ctx context.Context, r request) error {
 }
 
 func (h *history) read(next, limit int) shard.Page {
-	page := shard.Page{Endpoint: shard.List, Bytes: 400 * limit, Cached: h.Cached}
+	page := shard.Page{Endpoint: "list", Bytes: 400 * limit, Cached: h.Cached}
 	for k := next; k >= 0 && k > next-limit; k-- {
 		page.Received++
 		if h.Bad != nil && h.Bad(k) {

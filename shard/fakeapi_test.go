@@ -295,7 +295,7 @@ func (a *api) pages(got answer, cached bool) []Page {
 	all := make([]Event, 0, len(served)) // the pieces share their memory, as those of fetch do
 	var pages []Page
 	for k := range pieces {
-		p := Page{Start: got.start, More: got.more, Rest: pieces - 1 - k, Cached: cached, Endpoint: List,
+		p := Page{Start: got.start, More: got.more, Rest: pieces - 1 - k, Cached: cached, Endpoint: "list",
 			Bytes: cmp.Or(a.PageSize, 1000)}
 		begin := len(all)
 		for _, r := range served[len(served)*k/pieces : len(served)*(k+1)/pieces] {
