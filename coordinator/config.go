@@ -2,7 +2,6 @@ package coordinator
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -16,8 +15,8 @@ const (
 	DefaultGiveUpAfter = 15 * time.Minute
 	DefaultDrain       = 8 * time.Second
 
-	MaxFetchers = 1024
-	MinMemory   = 16 << 20 // bytes; a page surely fits
+	maxFetchers = 1024
+	minMemory   = 16 << 20 // bytes; a page surely fits
 )
 
 // DefaultFetchers returns how many fetchers a run of that many planned shards has by default.
@@ -50,6 +49,7 @@ func (c Config) withDefaults(shards int) Config {
 	c.Memory = cmp.Or(c.Memory, DefaultMemory)
 	c.GiveUpAfter = cmp.Or(c.GiveUpAfter, DefaultGiveUpAfter)
 	c.Drain = cmp.Or(c.Drain, DefaultDrain)
+	c.Limits = c.Limits.WithDefaults()
 	c.Log = cmp.Or(c.Log, slog.Default())
 	if c.DescribePhase == nil {
 		c.DescribePhase = func(p shard.Phase) string {
@@ -65,21 +65,20 @@ func (c Config) withDefaults(shards int) Config {
 	return c
 }
 
-// Validate reports every field that is out of bounds, joined. Each message begins with the field's name, spelled like the
-// flag of the command line.
-func (c Config) Validate() error {
-	var faults []error
-	if c.Fetchers < 0 || c.Fetchers > MaxFetchers {
-		faults = append(faults, fmt.Errorf("fetchers %d: must be from 1 to %d", c.Fetchers, MaxFetchers))
+// Faults returns what is wrong with each field that is out of bounds. Each message begins with the field's name, spelled like
+// the flag of the command line. Unlike in New, zero does not mean the default.
+func (c Config) Faults() (faults []error) {
+	if c.Fetchers < 1 || c.Fetchers > maxFetchers {
+		faults = append(faults, fmt.Errorf("fetchers %d: must be from 1 to %d", c.Fetchers, maxFetchers))
 	}
-	if c.Memory != 0 && c.Memory < MinMemory {
-		faults = append(faults, fmt.Errorf("memory %d bytes: must be at least %d MiB", c.Memory, MinMemory>>20))
+	if c.Memory < minMemory {
+		faults = append(faults, fmt.Errorf("memory %d bytes: must be at least %d MiB", c.Memory, minMemory>>20))
 	}
-	if c.GiveUpAfter < 0 {
+	if c.GiveUpAfter <= 0 {
 		faults = append(faults, fmt.Errorf("give-up-after %s: must be positive", c.GiveUpAfter))
 	}
-	if c.Drain < 0 {
+	if c.Drain <= 0 {
 		faults = append(faults, fmt.Errorf("drain %s: must be positive", c.Drain))
 	}
-	return errors.Join(append(faults, c.Limits.Validate())...)
+	return append(faults, c.Limits.Faults()...)
 }

@@ -72,10 +72,10 @@ func New(config Config, source shard.Source, store ledger.Shards, checkpoints []
 			planned++
 		}
 	}
-	if err := config.Validate(); err != nil {
+	config = config.withDefaults(planned)
+	if err := errors.Join(config.Faults()...); err != nil {
 		return nil, err
 	}
-	config = config.withDefaults(planned)
 	if config.Sequential {
 		config.Fetchers = 1
 	}

@@ -100,7 +100,7 @@ func TestNewRefusesWrongSettings(t *testing.T) {
 	if err == nil {
 		t.Fatal("accepted")
 	}
-	for _, part := range []string{"fetchers -1", "memory 1", "give-up-after -1s", "drain -1m0s", "queue pages -2", "batch rows -3"} {
+	for _, part := range []string{"fetchers -1", "memory 1", "give-up-after -1s", "drain -1m0s", "queue-pages -2", "batch-rows -3"} {
 		if !strings.Contains(err.Error(), part) {
 			t.Errorf("%q is not told: %v", part, err)
 		}

@@ -130,16 +130,17 @@ func (s *scenario) drawQuotas(dice *rand.Rand) {
 	c := &s.api
 	c.Algorithm = []apisim.Algorithm{apisim.SlidingAll, apisim.SlidingAll, apisim.SlidingAccepted, apisim.FixedWindow}[dice.IntN(4)]
 	c.RetryAfter = []apisim.RetryAfter{apisim.RetryBoth, apisim.RetryHeader, apisim.RetryBody, apisim.RetryDate, apisim.RetryNone}[dice.IntN(5)]
+	s.pacer = quota.Config{Quotas: datasync.Quotas(quota.Limit{}, quota.Limit{})} // to be learned
 	switch dice.IntN(3) {
 	case 0:
-		s.pacer = quota.Config{List: quota.Limit{N: quota.Unlimited}, Stream: quota.Limit{N: quota.Unlimited}}
+		s.pacer = quota.Config{Quotas: datasync.Quotas(quota.Limit{N: quota.Unlimited}, quota.Limit{N: quota.Unlimited})}
 	case 1:
 		c.List, c.Feed = apisim.Limit{Requests: 10, Window: time.Minute}, apisim.Limit{Requests: 50, Window: time.Minute, Hidden: true}
 	case 2:
 		c.List = apisim.Limit{Requests: 2 + dice.IntN(30), Window: between(dice, 2*time.Second, 2*time.Minute)}
 		c.Feed = apisim.Limit{Requests: 3 + dice.IntN(60), Window: between(dice, 2*time.Second, 2*time.Minute), Hidden: dice.IntN(2) == 0}
 		if dice.IntN(2) == 0 {
-			s.pacer = quota.Config{List: quota.Limit{N: c.List.Requests, Window: c.List.Window}, Stream: quota.Limit{N: c.Feed.Requests, Window: c.Feed.Window}}
+			s.pacer = quota.Config{Quotas: datasync.Quotas(quota.Limit{N: c.List.Requests, Window: c.List.Window}, quota.Limit{N: c.Feed.Requests, Window: c.Feed.Window})}
 		}
 	}
 }

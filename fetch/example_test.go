@@ -97,7 +97,7 @@ func serveCalls(n int) http.HandlerFunc {
 func Example() {
 	server := httptest.NewServer(serveCalls(5))
 	defer server.Close()
-	pacer, err := quota.NewPacer(quota.Config{List: quota.Limit{N: quota.Unlimited}, Log: slog.New(slog.DiscardHandler)})
+	pacer, err := quota.NewPacer(quota.Config{Quotas: []quota.Spec{{Name: "list", Limit: quota.Limit{N: quota.Unlimited}}}, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -126,14 +126,14 @@ func (c *Client) admit(ctx context.Context, q *Question) (quota.Slot, *Request, 
 			return quota.Slot{}, nil, shard.ErrCursorDead
 		}
 		shard.EnterPhase(ctx, shard.Pacing)
-		slot, err := c.pacer.Take(ctx, func(door shard.Endpoint) bool { return slices.Contains(doors, door) })
+		slot, err := c.pacer.Take(ctx, func(name string) bool { return slices.Contains(doors, shard.Endpoint(name)) })
 		shard.EnterPhase(ctx, shard.Fetching)
 		if err != nil {
 			return quota.Slot{}, nil, err
 		}
 		var req *Request
 		if err = shard.ErrCursorDead; !q.dead() {
-			req, err = c.api.Request(ctx, q, slot.Endpoint, c.records(q))
+			req, err = c.api.Request(ctx, q, shard.Endpoint(slot.Quota), c.records(q))
 		}
 		if err == nil {
 			return slot, req, nil
@@ -147,7 +147,7 @@ func (c *Client) admit(ctx context.Context, q *Question) (quota.Slot, *Request, 
 
 // send makes the request for a slot and tells the pacer what became of it, exactly once.
 func (c *Client) send(ctx context.Context, req *Request, slot quota.Slot) (*Answer, error) {
-	door := c.door(slot.Endpoint)
+	door := c.door(shard.Endpoint(slot.Quota))
 	door.requests.Add(1)
 	w := wire{pacer: c.pacer, slot: slot}
 	req.Request = w.prepare(ctx, req.Request)
@@ -156,7 +156,7 @@ func (c *Client) send(ctx context.Context, req *Request, slot quota.Slot) (*Answ
 		w.failed()
 		return nil, tooLarge(err)
 	}
-	a.Door = slot.Endpoint
+	a.Door = shard.Endpoint(slot.Quota)
 	said := c.api.Quota(a)
 	c.pacer.Observe(slot, said)
 	if a.refused, a.retryAfter = said.Refused, said.RetryAfter; a.refused {

@@ -14,17 +14,14 @@ type Source interface {
 	Pages(ctx context.Context, from Position) iter.Seq2[Page, error]
 }
 
-// Endpoint is one of the API's two endpoints for events.
-type Endpoint uint8
+// Endpoint names an endpoint of the API, as its quota does. The zero Endpoint means it is not known yet.
+type Endpoint string
 
-// The endpoints. None means that it is not known yet.
+// The endpoints of the DataSync API.
 const (
-	None   Endpoint = iota
-	List            // GET /api/v1/events
-	Stream          // the feed that requires a stream token
+	List   Endpoint = "list"   // GET /api/v1/events
+	Stream Endpoint = "stream" // the feed that requires a stream token
 )
-
-func (e Endpoint) String() string { return [...]string{"none", "list", "stream"}[e] }
 
 // Position is where reading continues. A live cursor leads there exactly; otherwise reading starts after the resume point, or
 // if there is none, at the end of the window.

@@ -1,11 +1,9 @@
 package sink
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -236,30 +234,5 @@ func TestOneOfAGroupUnderWayIsCalledBack(t *testing.T) {
 			c.stored(t, 2, whole(50), nil)
 			b.usable(t)
 		})
-	}
-}
-
-func TestTheRowsOfManyLoadsAreMerged(t *testing.T) {
-	var loads []*prepared
-	var want []shard.Event
-	for n, rows := range []int{700, 0, 1, 350, 4} {
-		in := events(n*1000, rows)
-		b := batch(shard.Checkpoint{}, in)
-		want = append(want, in...)
-		l, err := prepare(&b)
-		must(t, err)
-		loads = append(loads, l)
-	}
-	slices.SortFunc(want, func(a, b shard.Event) int { return bytes.Compare(a.ID[:], b.ID[:]) })
-	m := newMerge(loads...)
-	equal(t, "total", m.total, len(want))
-	for i := range want {
-		if e := m.event(); e == nil || *e != want[i] {
-			t.Fatalf("row %d of the merge is %v, not %v", i, e, want[i])
-		}
-		equal(t, "given", m.given, i+1)
-	}
-	if e := m.event(); e != nil {
-		t.Errorf("after the last row there is %v", e)
 	}
 }

@@ -1,10 +1,11 @@
 package sink
 
 import (
+	"encoding/json"
 	"log/slog"
 	"testing"
+	"time"
 
-	"sluice/coordinator/ledger"
 	"sluice/shard"
 )
 
@@ -43,21 +44,43 @@ func TestAnotherJobsSessionsAreLeftAlone(t *testing.T) {
 	must(t, tx.Rollback(t.Context()))
 }
 
-// The same malformed bytes are a dead letter of each job that meets them.
-func TestEachJobKeepsItsDeadLetters(t *testing.T) {
-	b := newBench(t)
-	other := b.openAs(t, "another")
-	span := shard.Window{Start: shard.Past, End: shard.Future}
-	job, err := other.CreateJob(t.Context(), ledger.Job{Name: "another", Source: "a source", Span: span}, []shard.Window{span})
+func TestAJobIsReadAsItWasWritten(t *testing.T) {
+	b := newBench(t, threeWindows...)
+	must(t, b.SetCapabilities(t.Context(), b.job.ID, json.RawMessage(`{"until": true}`)))
+	must(t, b.SetSource(t.Context(), b.job.ID, "moved"))
+	must(t, b.SetVerdict(t.Context(), b.job.ID, "all there", true))
+	job, found, err := b.Job(t.Context(), "test")
 	must(t, err)
-	all, err := other.Load(t.Context(), job.ID)
+	equal(t, "found", found, true)
+	equal(t, "span", job.Span, shard.Window{Start: shard.Past, End: shard.Future})
+	equal(t, "shards", job.Shards, 3)
+	equal(t, "capabilities", string(job.Capabilities), `{"until": true}`)
+	equal(t, "source", job.Source, "moved")
+	equal(t, "verdict", job.Verdict, "all there")
+	equal(t, "verified", time.Since(job.VerifiedAt) < time.Hour, true)
+	must(t, b.SetVerdict(t.Context(), b.job.ID, "short", false))
+	job, _, err = b.Job(t.Context(), "test")
 	must(t, err)
-	theirs, err := other.Begin(t.Context(), all[0].ID)
+	equal(t, "verified", job.VerifiedAt.IsZero(), true)
+
+	all, err := b.Shards(b.job.ID, 0).Load(t.Context())
 	must(t, err)
-	for p, from := range map[*Postgres]shard.Checkpoint{b.Postgres: b.begin(t, 1), other: theirs} {
-		counts, err := p.Commit(t.Context(), batch(from, nil, reject(`{`, "")))
-		must(t, err)
-		equal(t, "counts", counts, shard.Counts{Received: 1, DeadLetters: 1})
+	for i, c := range all {
+		equal(t, "shard", c.Shard, i+1)
+		equal(t, "window", c.Window, threeWindows[i])
+		equal(t, "state", c.State, shard.Pending)
 	}
-	equal(t, "dead letters", b.count(t, `select count(*) from dead_letters`), 2)
+	if _, err := b.CreateJob(t.Context(), *job, threeWindows); err == nil {
+		t.Error("a second job of the same name was made")
+	}
+	if err := b.SetSource(t.Context(), 4711, "x"); err == nil {
+		t.Error("set the source of a job that is not there")
+	}
+}
+
+func TestNoJob(t *testing.T) {
+	b := newBench(t)
+	_, found, err := b.Job(t.Context(), "other")
+	must(t, err)
+	equal(t, "found", found, false)
 }

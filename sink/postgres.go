@@ -106,3 +106,18 @@ func (p *Postgres) Migrate(ctx context.Context) error {
 	}
 	return err
 }
+
+// bounded gives a look at the ledger as much time as an attempt to commit. On a line that went dead without a word it would
+// wait for as long as the kernel repeats what nobody answers, a quarter of an hour. What reads the whole table has no bound.
+func (p *Postgres) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, p.config.Timeout, errTimeout)
+}
+
+// ledgerError wraps an error of the ledger, and says of one that passes by itself that it does.
+func ledgerError(err error, format string, args ...any) error {
+	wrapped := fmt.Errorf(format+": %w", append(args, err)...)
+	if transient(err) {
+		return &shard.TransientError{Err: wrapped}
+	}
+	return wrapped
+}

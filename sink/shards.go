@@ -163,3 +163,25 @@ with lost as (
 update public.ingestion_shards s
 set received = s.received - least(p.gone, p.events), events = s.events - least(p.gone, p.events)
 from spread p where s.id = p.id and p.gone > 0`
+
+// round is the database as one round of a job sees it: a Sink, and the checkpoints of that round.
+type round struct {
+	*Postgres
+	jobID      int64
+	lateBefore shard.Instant
+}
+
+// Shards returns the shards of a job's current round. Events before lateBefore are counted as late; 0 means none are.
+func (p *Postgres) Shards(jobID int64, lateBefore shard.Instant) ledger.Shards {
+	return &round{p, jobID, lateBefore}
+}
+
+// Commit is [Postgres.Commit], and counts the events that come late.
+func (r *round) Commit(ctx context.Context, b shard.Batch) (shard.Counts, error) {
+	return r.commit(ctx, &b, r.lateBefore)
+}
+
+// Load returns the checkpoints of the job's current round, oldest window first.
+func (r *round) Load(ctx context.Context) ([]shard.Checkpoint, error) {
+	return r.Postgres.Load(ctx, r.jobID)
+}

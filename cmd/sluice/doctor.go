@@ -110,7 +110,7 @@ func describeAPI(client *datasync.Client, pacer *quota.Pacer, found datasync.Sur
 		findings[1].Hint = "windows are walked one after another; more fetchers do not help"
 	}
 	for _, q := range pacer.Status() {
-		findings = append(findings, doctor.Finding{Name: "quota " + q.Endpoint.String(), Level: doctor.OK,
+		findings = append(findings, doctor.Finding{Name: "quota " + q.Name, Level: doctor.OK,
 			Detail: fmt.Sprintf("%s (%s), %d requests in the window now", q.Limit, q.Known, q.Recent)})
 	}
 	if offset, ok := client.ClockOffset(); ok {

@@ -90,7 +90,7 @@ func (p *program) plan(ctx context.Context, s *settings) error {
 	shown := describe(src.name, found, windows, client.Capabilities())
 	shown.Minutes = minutes(shown.Pages, pacer.Status())
 	for _, q := range pacer.Status() {
-		shown.Quotas = append(shown.Quotas, plannedQuota{q.Endpoint.String(), q.Limit.N, q.Limit.Window.Seconds(), q.Known.String()})
+		shown.Quotas = append(shown.Quotas, plannedQuota{q.Name, q.Limit.N, q.Limit.Window.Seconds(), q.Known.String()})
 	}
 	if s.json {
 		return writeJSON(p.stdout, shown)

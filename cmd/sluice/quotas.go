@@ -8,7 +8,6 @@ import (
 
 	"sluice/coordinator/ledger"
 	"sluice/fetch/quota"
-	"sluice/shard"
 	"sluice/shard/failpoint"
 	"sluice/sink"
 )
@@ -62,15 +61,11 @@ type quotaTable struct {
 	source string
 }
 
-func (t quotaTable) Settle(ctx context.Context, endpoints []shard.Endpoint, settle func(time.Time, []quota.State) []quota.State) error {
-	var names []string
-	for _, e := range endpoints {
-		names = append(names, e.String())
-	}
+func (t quotaTable) Settle(ctx context.Context, names []string, settle func(time.Time, []quota.State) []quota.State) error {
 	return t.db.SettleQuotas(ctx, t.source, names, func(now time.Time, rows []ledger.Quota) []ledger.Quota {
 		var states []quota.State
-		for i, e := range endpoints {
-			states = append(states, fromTable(e, rows[i]))
+		for i, name := range names {
+			states = append(states, fromTable(name, rows[i]))
 		}
 		for i, s := range settle(now, states) {
 			rows[i] = toTable(s)
@@ -81,7 +76,7 @@ func (t quotaTable) Settle(ctx context.Context, endpoints []shard.Endpoint, sett
 
 func toTable(s quota.State) ledger.Quota {
 	q := ledger.Quota{
-		Endpoint: s.Endpoint.String(), Limit: s.Limit.N, Window: s.Limit.Window, NotBefore: s.NotBefore, Sent: s.Sent,
+		Endpoint: s.Name, Limit: s.Limit.N, Window: s.Limit.Window, NotBefore: s.NotBefore, Sent: s.Sent,
 		Runs: make(map[string]ledger.QuotaRun, len(s.Runs)),
 	}
 	for id, run := range s.Runs {
@@ -90,9 +85,9 @@ func toTable(s quota.State) ledger.Quota {
 	return q
 }
 
-func fromTable(e shard.Endpoint, q ledger.Quota) quota.State {
+func fromTable(name string, q ledger.Quota) quota.State {
 	s := quota.State{
-		Endpoint: e, Limit: quota.Limit{N: q.Limit, Window: q.Window}, NotBefore: q.NotBefore, Sent: q.Sent,
+		Name: name, Limit: quota.Limit{N: q.Limit, Window: q.Window}, NotBefore: q.NotBefore, Sent: q.Sent,
 		Runs: make(map[string]quota.Run, len(q.Runs)),
 	}
 	for id, run := range q.Runs {

@@ -107,9 +107,9 @@ func (i *ingest) summarize(v *view.View, end verdict) *result {
 	r.Requests = &requests{Requests: v.Requests.Requests}
 	for k := range v.Quotas {
 		switch q := &v.Quotas[k]; q.Endpoint {
-		case shard.List.String():
+		case string(shard.List):
 			r.Requests.ListUsed = q.Used
-		case shard.Stream.String():
+		case string(shard.Stream):
 			r.Requests.StreamUsed = q.Used
 		}
 	}

@@ -131,9 +131,9 @@ func (i *ingest) waits(phase shard.Phase) string {
 	for _, q := range i.pacer.Status() {
 		switch {
 		case time.Now().Before(q.PausedUntil):
-			words += fmt.Sprintf(", whose %s is paused until %s", q.Endpoint, q.PausedUntil.UTC().Format(time.RFC3339))
+			words += fmt.Sprintf(", whose %s is paused until %s", q.Name, q.PausedUntil.UTC().Format(time.RFC3339))
 		case q.Waiting > 0:
-			words += fmt.Sprintf(", whose %s has a quota of %s", q.Endpoint, q.Limit)
+			words += fmt.Sprintf(", whose %s has a quota of %s", q.Name, q.Limit)
 		}
 	}
 	return words

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"sluice/cmd/sluice/internal/view"
+	"sluice/coordinator"
 	"sluice/fetch"
 	"sluice/fetch/apisim"
 	"sluice/fetch/datasync"
@@ -131,14 +132,14 @@ func (s *source) knownLimits(given *settings) (list, stream quota.Limit) {
 // newClient makes the client of a source, and the pacer under it.
 func (p *program) newClient(s *settings, src source, log *slog.Logger) (*quota.Pacer, *datasync.Client, error) {
 	list, stream := src.knownLimits(s)
-	pacer, err := quota.NewPacer(quota.Config{List: list, Stream: stream, MaxWait: s.maxWait, Pause: s.pause, Log: log})
+	pacer, err := quota.NewPacer(quota.Config{Quotas: datasync.Quotas(list, stream), MaxWait: s.maxWait, Pause: s.pause, Log: log})
 	if err != nil {
 		return nil, nil, err
 	}
 	client, err := datasync.New(datasync.Config{
 		BaseURL: src.api, Key: src.key, Version: version, MadeCursors: s.madeCursors == "auto", RequireTLS: s.requireTLS,
 		Fetch: fetch.Config{
-			Fetchers: max(s.fetchers, min(s.shards, 16)), PageSize: s.pageSize, MaxBody: int64(s.memory), Pacer: pacer, Log: log,
+			Fetchers: cmp.Or(s.fetchers, coordinator.DefaultFetchers(s.shards)), PageSize: s.pageSize, MaxBody: int64(s.memory), Pacer: pacer, Log: log,
 		},
 	})
 	return pacer, client, err

@@ -109,6 +109,14 @@ func (c *Client) Traffic() Traffic {
 	}
 }
 
+// Quotas returns the quotas of the two endpoints, the preferred one first. The zero Limit means a limit is learned.
+func Quotas(list, stream quota.Limit) []quota.Spec {
+	return []quota.Spec{
+		{Name: string(List), Limit: list, Announced: true}, // in the X-RateLimit headers
+		{Name: string(Stream), Limit: stream},
+	}
+}
+
 const (
 	apiPath  = "/api/v1"
 	listPath = "/api/v1/events"

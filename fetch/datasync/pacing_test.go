@@ -20,9 +20,9 @@ import (
 
 var (
 	// allTold are the true limits, known from the start.
-	allTold = quota.Config{List: quota.Limit{N: 10, Window: time.Minute}, Stream: quota.Limit{N: 50, Window: time.Minute}}
+	allTold = quota.Config{Quotas: Quotas(quota.Limit{N: 10, Window: time.Minute}, quota.Limit{N: 50, Window: time.Minute})}
 	// hidden are the true limits, to be found out. (The zero config stands for none in a world.)
-	hidden = quota.Config{MaxWait: 15 * time.Minute}
+	hidden = quota.Config{Quotas: Quotas(quota.Limit{}, quota.Limit{})}
 )
 
 // No end of time, no end of pages, and the speed of the pacer in requests a second.
@@ -51,7 +51,7 @@ func TestTheClientUsesTheQuota(t *testing.T) {
 	}{
 		{8, allTold, 0}, {64, allTold, 0}, {8, hidden, 1}, {64, hidden, 1},
 	} {
-		t.Run(fmt.Sprintf("%d fetchers, stream %s", c.fetchers, c.pacer.Stream), func(t *testing.T) {
+		t.Run(fmt.Sprintf("%d fetchers, stream %s", c.fetchers, c.pacer.Quotas[1].Limit), func(t *testing.T) {
 			api, err := apisim.Profile(apisim.Challenge)
 			if err != nil {
 				t.Fatal(err)

@@ -35,7 +35,7 @@ func TestPhasesTellQuotaFromLatency(t *testing.T) {
 		time.Sleep(latency)
 		api.ServeHTTP(w, r)
 	}
-	s := scene{answer: slow, caps: listOnly, pacer: quota.Config{List: quota.Limit{N: 1, Window: time.Minute}, Stream: quota.Limit{N: quota.Unlimited}}}
+	s := scene{answer: slow, caps: listOnly, pacer: quota.Config{Quotas: Quotas(quota.Limit{N: 1, Window: time.Minute}, quota.Limit{N: quota.Unlimited})}}
 	play(t, s, func(w *world) {
 		spent, took := w.clocked()
 		if want := time.Duration(api.asked) * latency; spent[shard.Fetching] != want {

@@ -25,7 +25,7 @@ func TestARefusalForWantOfQuotaIsWaitedOut(t *testing.T) {
 
 // A cursor that dies while its walk stands in line for quota must not cost a request.
 func TestACursorThatDiesInTheLineAsksNothing(t *testing.T) {
-	pacer := quota.Config{List: quota.Limit{N: 1, Window: time.Minute}, Stream: quota.Limit{N: quota.Unlimited}}
+	pacer := quota.Config{Quotas: Quotas(quota.Limit{N: 1, Window: time.Minute}, quota.Limit{N: quota.Unlimited})}
 	play(t, scene{api: apisim.Config{Events: 500}, caps: listOnly, pacer: pacer}, func(w *world) {
 		page := w.must(w.walk(top, 1))[0]
 		expires := time.Now().Add(10 * time.Second)

@@ -165,7 +165,7 @@ func TestPacerHearsOfEveryRequestOnce(t *testing.T) {
 		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(seed, 1))
 			var seen, stopped atomic.Int64
-			ample := quota.Config{List: quota.Limit{N: 100_000, Window: 24 * time.Hour}, Stream: quota.Limit{N: quota.Unlimited}, MaxWait: 48 * time.Hour}
+			ample := quota.Config{Quotas: Quotas(quota.Limit{N: 100_000, Window: 24 * time.Hour}, quota.Limit{N: quota.Unlimited}), MaxWait: 48 * time.Hour}
 			play(t, scene{caps: listOnly, pacer: ample, listen: mischief(rng, &seen)}, func(w *world) {
 				var fetchers sync.WaitGroup
 				for i := range 6 {

@@ -77,7 +77,7 @@ func TestNobodyIsEarlyAfterA429(t *testing.T) {
 					fixed(emptyPage)(w, r)
 				}
 			}
-			play(t, scene{caps: listOnly, answer: api, pacer: quota.Config{List: quota.Limit{}, Stream: quota.Limit{N: quota.Unlimited}}}, func(w *world) {
+			play(t, scene{caps: listOnly, answer: api, pacer: quota.Config{Quotas: Quotas(quota.Limit{}, quota.Limit{N: quota.Unlimited})}}, func(w *world) {
 				err := w.storm(8, 10*time.Minute)
 				if early.Load() > 0 || (after.Load() > 0) != (c.wait != never) {
 					w.t.Errorf("%d requests before the time, %d after the refusal", early.Load(), after.Load())
@@ -117,7 +117,7 @@ func (w *world) storm(fetchers int, long time.Duration) (first error) {
 
 // A storm in which every second request is refused loses nothing, ends, and is not answered with a storm.
 func TestStormOf429s(t *testing.T) {
-	play(t, scene{api: apisim.Config{Events: 3000, CursorLife: time.Hour}, caps: listOnly, pacer: quota.Config{Stream: quota.Limit{N: quota.Unlimited}}}, func(w *world) {
+	play(t, scene{api: apisim.Config{Events: 3000, CursorLife: time.Hour}, caps: listOnly, pacer: quota.Config{Quotas: Quotas(quota.Limit{}, quota.Limit{N: quota.Unlimited})}}, func(w *world) {
 		for range 15 {
 			w.sim.Script(apisim.List, apisim.Limited(5*time.Second), apisim.Behave())
 		}

@@ -18,7 +18,7 @@ func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f
 // TestAPanicInTheSharedRequestIsCarried: singleflight ends the process at a panic, in a goroutine of its own; so it is carried to
 // those who wait, where their shard's guard catches it.
 func TestAPanicInTheSharedRequestIsCarried(t *testing.T) {
-	pacer, err := quota.NewPacer(quota.Config{})
+	pacer, err := quota.NewPacer(quota.Config{Quotas: Quotas(quota.Limit{}, quota.Limit{})})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -79,7 +79,7 @@ func dialled(t *testing.T, base string, c Config) (*Client, *record) {
 	text := &record{}
 	log := slog.New(slog.NewTextHandler(text, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	c.BaseURL, c.Key, c.Fetch.Log = base, canary, log
-	c.Fetch.Pacer = newTestPacer(t, quota.Config{List: quota.Limit{N: 1000, Window: time.Hour}, Stream: quota.Limit{N: 1000, Window: time.Hour}, Log: log})
+	c.Fetch.Pacer = newTestPacer(t, quota.Config{Quotas: Quotas(quota.Limit{N: 1000, Window: time.Hour}, quota.Limit{N: 1000, Window: time.Hour}), Log: log})
 	client, err := New(c)
 	if err != nil {
 		t.Fatal(err)
@@ -90,7 +90,7 @@ func dialled(t *testing.T, base string, c Config) (*Client, *record) {
 		text.check(t)
 		for _, q := range client.pacer.Status() {
 			if q.InFlight != 0 {
-				t.Errorf("%s: %d calls were neither observed nor returned", q.Endpoint, q.InFlight)
+				t.Errorf("%s: %d calls were neither observed nor returned", q.Name, q.InFlight)
 			}
 		}
 	})
@@ -167,7 +167,7 @@ func TestRequestOnTheWireIsAPlainGET(t *testing.T) {
 // The server counts a request from when it comes in. With a limit of one a minute, the next one after a slow handshake has to
 // wait for a minute from then, not from when the pacer let the first through.
 func TestSlowHandshakeMovesTheRequestInTheLog(t *testing.T) {
-	oneAMinute := quota.Config{List: quota.Limit{N: 1, Window: time.Minute}, Stream: quota.Limit{N: quota.Unlimited}}
+	oneAMinute := quota.Config{Quotas: Quotas(quota.Limit{N: 1, Window: time.Minute}, quota.Limit{N: quota.Unlimited})}
 	var at []time.Duration
 	var start time.Time
 	play(t, scene{pacer: oneAMinute, caps: listOnly, answer: func(w http.ResponseWriter, r *http.Request) {
@@ -190,7 +190,7 @@ func TestSlowHandshakeMovesTheRequestInTheLog(t *testing.T) {
 
 // While the API cannot be reached, nothing is spent: it has counted nothing.
 func TestOutageSpendsNoQuota(t *testing.T) {
-	play(t, scene{pacer: quota.Config{List: quota.Limit{N: 3, Window: time.Hour}, Stream: quota.Limit{N: quota.Unlimited}}, caps: listOnly, answer: fixed(emptyPage)}, func(w *world) {
+	play(t, scene{pacer: quota.Config{Quotas: Quotas(quota.Limit{N: 3, Window: time.Hour}, quota.Limit{N: quota.Unlimited})}, caps: listOnly, answer: fixed(emptyPage)}, func(w *world) {
 		w.pipe.refuse.Store(true)
 		for range 20 {
 			_, err := w.ask()

@@ -49,7 +49,7 @@ type scene struct {
 }
 
 var (
-	unlimited = quota.Config{List: quota.Limit{N: quota.Unlimited}, Stream: quota.Limit{N: quota.Unlimited}}
+	unlimited = quota.Config{Quotas: Quotas(quota.Limit{N: quota.Unlimited}, quota.Limit{N: quota.Unlimited})}
 
 	listOnly = Capabilities{PageSize: 100}
 	both     = Capabilities{StreamAccess: true, UntilStream: true, PageSize: 100}
@@ -77,7 +77,7 @@ func newWorld(t *testing.T, s scene) *world {
 	default:
 		go w.pipe.serveHTTP(w.watch(w.simulator(s)))
 	}
-	if s.pacer == (quota.Config{}) {
+	if len(s.pacer.Quotas) == 0 {
 		s.pacer = unlimited
 	}
 	log := slog.New(slog.NewTextHandler(w.text, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -124,7 +124,7 @@ func (w *world) end() {
 	w.text.check(w.t)
 	for _, q := range w.pacer.Status() {
 		if q.InFlight != 0 {
-			w.t.Errorf("%s: %d calls were neither observed nor returned", q.Endpoint, q.InFlight)
+			w.t.Errorf("%s: %d calls were neither observed nor returned", q.Name, q.InFlight)
 		}
 	}
 }

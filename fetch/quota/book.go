@@ -2,17 +2,16 @@ package quota
 
 import (
 	"context"
+	"slices"
 	"time"
-
-	"sluice/shard"
 )
 
 // Table is where runs that spend the same quotas meet: table api_quotas.
 type Table interface {
-	// Settle locks the rows of the endpoints, hands them over in the same order, with the time by the table's own clock, and
+	// Settle locks the rows of the named quotas, hands them over in the same order, with the time by the table's own clock, and
 	// keeps what settle returns. A row that is not there is handed over empty. settle asks nobody and is called once at most. An
 	// error leaves open whether anything was kept.
-	Settle(ctx context.Context, endpoints []shard.Endpoint, settle func(now time.Time, rows []State) []State) error
+	Settle(ctx context.Context, names []string, settle func(now time.Time, rows []State) []State) error
 }
 
 // How often the table is looked at again by a run that waits for another: until that one knows that it is not alone any more, and
@@ -36,7 +35,7 @@ func (p *Pacer) Join(ctx context.Context, table Table, run string) error {
 
 // Share writes down what was spent and learned, and reads what the others wrote.
 func (p *Pacer) Share(ctx context.Context) error {
-	err := p.meet(ctx, []shard.Endpoint{shard.List, shard.Stream}, func(*quota, *quotaMeeting) {})
+	err := p.meet(ctx, p.quotas, func(*quota, *quotaMeeting) {})
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.line.wake()
@@ -45,7 +44,7 @@ func (p *Pacer) Share(ctx context.Context) error {
 
 // Leave is the last Share: the others need not wait until this run is taken for gone. A Take after it joins again.
 func (p *Pacer) Leave(ctx context.Context) error {
-	return p.meet(ctx, []shard.Endpoint{shard.List, shard.Stream}, func(_ *quota, m *quotaMeeting) { m.leaving = true })
+	return p.meet(ctx, p.quotas, func(_ *quota, m *quotaMeeting) { m.leaving = true })
 }
 
 // book makes sure of a call that was let through by what this run knows alone: at once where nobody else is there, otherwise in
@@ -53,16 +52,16 @@ func (p *Pacer) Leave(ctx context.Context) error {
 // is taken back, and the time until it is worth trying again returned.
 //
 // Where the table is out of reach, each run goes on by what it knows.
-func (p *Pacer) book(ctx context.Context, w *quotaWaiter, wants [2]bool, c Slot) (Slot, time.Duration, error) {
+func (p *Pacer) book(ctx context.Context, w *quotaWaiter, wants set, c Slot) (Slot, time.Duration, error) {
 	if c.request.booked {
 		return c, 0, nil
 	}
 	var wait time.Duration
-	err := p.meet(ctx, []shard.Endpoint{c.Endpoint}, func(q *quota, m *quotaMeeting) {
+	err := p.meet(ctx, []*quota{c.quota}, func(q *quota, m *quotaMeeting) {
 		if wait = q.confirm(m, c.request); wait > 0 {
 			p.line.join(w, wants)
 		}
-		m.waiting = p.line.waits(q.endpoint, w, wait > 0)
+		m.waiting = wait > 0 || p.line.waits(slices.Index(p.quotas, q), w)
 	})
 	switch {
 	case ctx.Err() != nil:
@@ -71,22 +70,25 @@ func (p *Pacer) book(ctx context.Context, w *quotaWaiter, wants [2]bool, c Slot)
 	case wait > 0:
 		return Slot{}, min(wait, untilAsked), nil
 	case err != nil:
-		p.Log.Debug("quota not shared", "endpoint", c.Endpoint, "err", err)
+		p.Log.Debug("quota not shared", "endpoint", c.Quota, "err", err)
 	}
 	c.At = c.request.at
 	return c, 0, nil
 }
 
 // meet lets quotas meet their rows; do is called with each, between reading what the others wrote and writing.
-func (p *Pacer) meet(ctx context.Context, endpoints []shard.Endpoint, do func(q *quota, m *quotaMeeting)) error {
-	asked, before, after := time.Now(), [2]Status{}, [2]Status{}
-	meetings := make([]*quotaMeeting, len(endpoints))
-	err := p.table.Settle(ctx, endpoints, func(table time.Time, rows []State) []State {
+func (p *Pacer) meet(ctx context.Context, quotas []*quota, do func(q *quota, m *quotaMeeting)) error {
+	asked, before, after := time.Now(), make([]Status, len(quotas)), make([]Status, len(quotas))
+	meetings := make([]*quotaMeeting, len(quotas))
+	names := make([]string, len(quotas))
+	for i, q := range quotas {
+		names[i] = q.name
+	}
+	err := p.table.Settle(ctx, names, func(table time.Time, rows []State) []State {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		for i, e := range endpoints {
-			q := p.quotas[e-shard.List]
-			m := &quotaMeeting{run: p.run, asked: asked, now: time.Now(), table: table, waiting: p.line.waits(e, nil, false)}
+		for i, q := range quotas {
+			m := &quotaMeeting{run: p.run, asked: asked, now: time.Now(), table: table, waiting: p.line.waits(slices.Index(p.quotas, q), nil)}
 			before[i] = q.status(m.now)
 			q.read(m, rows[i])
 			do(q, m)
@@ -96,11 +98,11 @@ func (p *Pacer) meet(ctx context.Context, endpoints []shard.Endpoint, do func(q 
 		return rows
 	})
 	p.mu.Lock()
-	for i, e := range endpoints {
-		p.quotas[e-shard.List].part(meetings[i], err)
+	for i, q := range quotas {
+		q.part(meetings[i], err)
 	}
 	p.mu.Unlock()
-	for i := range endpoints {
+	for i := range quotas {
 		p.report(before[i], after[i])
 	}
 	return err
@@ -109,7 +111,8 @@ func (p *Pacer) meet(ctx context.Context, endpoints []shard.Endpoint, do func(q 
 // tellPause writes down a pause that the table does not know yet: the others learn of a refusal at once, and not within a second.
 func (p *Pacer) tellPause(ctx context.Context) {
 	p.mu.Lock()
-	news := p.table != nil && (p.quotas[0].unheard(time.Now()) || p.quotas[1].unheard(time.Now()))
+	now := time.Now()
+	news := p.table != nil && slices.ContainsFunc(p.quotas, func(q *quota) bool { return q.unheard(now) })
 	p.mu.Unlock()
 	if !news {
 		return

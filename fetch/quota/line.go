@@ -1,10 +1,13 @@
 package quota
 
-import (
-	"slices"
+import "slices"
 
-	"sluice/shard"
-)
+// set is a set of a pacer's quotas, by their index.
+type set uint64
+
+const maxQuotas = 64
+
+func (s set) has(i int) bool { return s&(1<<i) != 0 }
 
 // quotaWaiter is a caller of Take that stands in line.
 //
@@ -12,7 +15,7 @@ import (
 // together with a context and a timer. A timer that others set off with Reset(0) could, but go1.26's race detector
 // crashes over it in a synctest bubble: the runtime runs such a timer on the spot, beside those that are just due.
 type quotaWaiter struct {
-	wants [2]bool
+	wants set
 	again chan struct{} // holds at most one piece of news
 }
 
@@ -26,20 +29,20 @@ func (l quotaLine) ahead(w *quotaWaiter, i int) bool {
 		if v == w {
 			return false
 		}
-		if v.wants[i] {
+		if v.wants.has(i) {
 			return true
 		}
 	}
 	return false
 }
 
-// waits tells whether anybody but w waits for an endpoint; and w, if it is known of him.
-func (l quotaLine) waits(e shard.Endpoint, w *quotaWaiter, does bool) bool {
-	return does || slices.ContainsFunc(l, func(v *quotaWaiter) bool { return v != w && v.wants[e-shard.List] })
+// waits reports whether any waiter other than w waits for quota i.
+func (l quotaLine) waits(i int, w *quotaWaiter) bool {
+	return slices.ContainsFunc(l, func(v *quotaWaiter) bool { return v != w && v.wants.has(i) })
 }
 
 // join notes what w wants, who stands at the end if he is new.
-func (l *quotaLine) join(w *quotaWaiter, wants [2]bool) {
+func (l *quotaLine) join(w *quotaWaiter, wants set) {
 	switch {
 	case w.again == nil:
 		w.again = make(chan struct{}, 1)
@@ -60,16 +63,12 @@ func (l *quotaLine) leave(w *quotaWaiter) {
 // wake lets those look again who are first in line for something. Behind them nobody may take anything before they
 // have left.
 func (l quotaLine) wake() {
-	var claimed [2]bool
+	var claimed set
 	for _, w := range l {
-		first := false
-		for i, wanted := range w.wants {
-			first = first || wanted && !claimed[i]
-			claimed[i] = claimed[i] || wanted
-		}
-		if !first {
+		if w.wants&^claimed == 0 {
 			continue
 		}
+		claimed |= w.wants
 		select {
 		case w.again <- struct{}{}:
 		default:

@@ -38,14 +38,14 @@ func TestTakeServesInOrder(t *testing.T) {
 // Who can use only the stream must not stand in the way of who can use the list.
 func TestTakeLetsPassWhoWantsSomethingElse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newTestPacer(t, Config{List: Limit{2, time.Minute}, Stream: Limit{1, time.Minute}})
+		p := newTestPacer(t, both(Limit{2, time.Minute}, Limit{1, time.Minute}))
 		p.Observe(takeCall(t, p, onlyStream), Answer{})
 		start := time.Now()
 		var other sync.WaitGroup
 		other.Go(func() { takeCall(t, p, onlyStream) })
 		synctest.Wait()
-		if c := takeCall(t, p, simBoth); c.Endpoint != shard.List || time.Since(start) != 0 {
-			t.Errorf("%s after %v, want the list at once", c.Endpoint, time.Since(start))
+		if c := takeCall(t, p, simBoth); c.Quota != "list" || time.Since(start) != 0 {
+			t.Errorf("%s after %v, want the list at once", c.Quota, time.Since(start))
 		}
 		other.Wait()
 	})
@@ -54,18 +54,18 @@ func TestTakeLetsPassWhoWantsSomethingElse(t *testing.T) {
 // An elder whose cursor dies while he waits gives way, and is served by the other endpoint.
 func TestTakeAsksAgainWhatIsUsable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newTestPacer(t, Config{List: Limit{1, time.Minute}, Stream: Limit{2, time.Hour}})
+		p := newTestPacer(t, both(Limit{1, time.Minute}, Limit{2, time.Hour}))
 		held := takeCall(t, p, onlyList)
 		var cursorDied atomic.Bool
 		done := make(chan Slot)
 		go func() {
-			done <- takeCall(t, p, func(e shard.Endpoint) bool { return (e == shard.Stream) == cursorDied.Load() })
+			done <- takeCall(t, p, func(e string) bool { return (e == "stream") == cursorDied.Load() })
 		}()
 		synctest.Wait()
 		cursorDied.Store(true)
 		p.Observe(held, Answer{}) // any reply lets everybody look again
-		if c := <-done; c.Endpoint != shard.Stream {
-			t.Errorf("%s, want stream", c.Endpoint)
+		if c := <-done; c.Quota != "stream" {
+			t.Errorf("%s, want stream", c.Quota)
 		}
 	})
 }
@@ -80,7 +80,7 @@ func TestTakeGivesUpWhatItNoLongerWants(t *testing.T) {
 		var callers sync.WaitGroup
 		var cursorDied atomic.Bool
 		callers.Go(func() {
-			takeCall(t, p, func(e shard.Endpoint) bool { return e == shard.List || !cursorDied.Load() })
+			takeCall(t, p, func(e string) bool { return e == "list" || !cursorDied.Load() })
 		})
 		synctest.Wait()
 		cursorDied.Store(true)

@@ -17,7 +17,7 @@ func TestPacerYieldsToOthers(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			go api.intrude(ctx, 5*time.Second, 6)
-			p, start := newTestPacer(t, Config{}), time.Now()
+			p, start := newTestPacer(t, unknown), time.Now()
 			api.hour(t, p, fetchers, simUse{0.70, 0.74, [2]int{9, 12}, 3})
 			truth := api.list.used(start.Add(2*time.Minute), time.Now())
 			if used := p.Status()[0].Used; math.Abs(used-truth) > 0.04 { // theirs must not be taken for ours
@@ -39,7 +39,7 @@ func TestPacerStartsOnASpentQuota(t *testing.T) {
 				}
 				time.Sleep(time.Second)
 			}
-			api.hour(t, newTestPacer(t, Config{}), fetchers, simUse{0.98, 0.97, [2]int{1, 12}, 3})
+			api.hour(t, newTestPacer(t, unknown), fetchers, simUse{0.98, 0.97, [2]int{1, 12}, 3})
 		})
 	}
 }
@@ -50,7 +50,7 @@ func TestPacerSharesOneBucket(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			api := newSimAPI(2)
 			api.stream = api.list
-			took := api.read(t, newTestPacer(t, Config{}), fetchers, 600, forever)
+			took := api.read(t, newTestPacer(t, unknown), fetchers, 600, forever)
 			if took > 4300*time.Second || api.list.longest > 4 {
 				t.Errorf("took %v with %d refusals in a row, want at most 4300s and 4", took, api.list.longest)
 			}
@@ -81,7 +81,7 @@ func TestUnlimitedIsNotPaced(t *testing.T) {
 		api.list.limit.N, api.stream.limit.N = Unlimited, Unlimited
 		api.net.page = [2]time.Duration{time.Millisecond, time.Millisecond}
 		api.net.oneWay = func(*rand.Rand) time.Duration { return 0 }
-		p := newTestPacer(t, Config{List: Limit{N: Unlimited}, Stream: Limit{N: Unlimited}})
+		p := newTestPacer(t, both(Limit{N: Unlimited}, Limit{N: Unlimited}))
 		if took := api.read(t, p, 8, 8000, forever); took > 1001*time.Millisecond {
 			t.Errorf("took %v, want 1s", took)
 		}
@@ -97,7 +97,7 @@ func TestUnlimitedIsNotPaced(t *testing.T) {
 func TestUnlimitedIsNotBelievedForEver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api := newSimAPI(1)
-		p := newTestPacer(t, Config{Stream: Limit{N: Unlimited}})
+		p := newTestPacer(t, both(Limit{}, Limit{N: Unlimited}))
 		api.hour(t, p, 8, simUse{0.98, 0.98, [2]int{0, 20}, 20})
 		if got := p.Status()[1]; got.Limit != api.stream.limit || got.Known != Learned {
 			t.Errorf("limit %s (%s), want %s", got.Limit, got.Known, api.stream.limit)
@@ -109,13 +109,13 @@ func TestUnlimitedIsNotBelievedForEver(t *testing.T) {
 func TestRestoredPacerSpendsTheSameQuota(t *testing.T) {
 	for _, after := range []time.Duration{0, 20 * time.Second, 2 * time.Minute} {
 		synctest.Test(t, func(t *testing.T) {
-			api, first := newSimAPI(9), newTestPacer(t, Config{})
+			api, first := newSimAPI(9), newTestPacer(t, unknown)
 			api.read(t, first, 8, 90, forever)
 			learned := api.stream.refused
 			time.Sleep(after)
 
 			left := kept(t, first)
-			second := startAfter(t, Config{}, left[:]...)
+			second := startAfter(t, unknown, left[:]...)
 			if s := second.Status()[1]; s.Known != Remembered || s.Limit != api.stream.limit {
 				t.Errorf("stream %s (%s), want %s, remembered", s.Limit, s.Known, api.stream.limit)
 			}

@@ -14,12 +14,21 @@ import (
 	"sluice/shard"
 )
 
-// Config is what is known beforehand.
+// Spec describes one quota.
+type Spec struct {
+	Name  string // of the endpoint that it limits; it keys the quota's row in the Table
+	Limit Limit  // zero means it is learned from headers and refusals
+	// Announced says that answers normally carry the limit. The first request then goes alone, because its answer tells how
+	// many may follow; without headers in the first three answers the limit is learned like any other.
+	Announced bool
+}
+
+// Config configures a Pacer.
 type Config struct {
-	List, Stream Limit         // zero: found out from headers and refusals
-	MaxWait      time.Duration // a longer wait, such as a Retry-After, ends the run; default 15 minutes
-	Pause        *shard.Pause  // while it is shut, nothing is let through; default: it never is
-	Log          *slog.Logger  // refusals, and what is learned from them; default slog.Default
+	Quotas  []Spec        // in order of preference: what an earlier one serves is left for the later ones; at most 64
+	MaxWait time.Duration // a longer wait, such as a Retry-After, ends the run; default 15 minutes
+	Pause   *shard.Pause  // while it is shut, nothing is let through; default: it never is
+	Log     *slog.Logger  // refusals, and what is learned from them; default slog.Default
 }
 
 func (c Config) withDefaults() Config {
@@ -30,12 +39,17 @@ func (c Config) withDefaults() Config {
 
 func (c Config) validate() error {
 	var errs []error
-	for _, l := range []struct {
-		field string
-		limit Limit
-	}{{"List", c.List}, {"Stream", c.Stream}} {
-		if err := l.limit.validate(); err != nil {
-			errs = append(errs, fmt.Errorf("Config.%s: %w", l.field, err))
+	if n := len(c.Quotas); n < 1 || n > maxQuotas {
+		errs = append(errs, fmt.Errorf("Config.Quotas: %d quotas, need 1 to %d", n, maxQuotas))
+	}
+	names := map[string]bool{"": true}
+	for _, q := range c.Quotas {
+		if names[q.Name] {
+			errs = append(errs, fmt.Errorf("Config.Quotas: the name %q is empty or used twice", q.Name))
+		}
+		names[q.Name] = true
+		if err := q.Limit.validate(); err != nil {
+			errs = append(errs, fmt.Errorf("Config.Quotas: %s: %w", q.Name, err))
 		}
 	}
 	if c.MaxWait < time.Second {
@@ -44,14 +58,14 @@ func (c Config) validate() error {
 	return errors.Join(errs...)
 }
 
-// Pacer lets requests through as fast as both quotas allow, and no faster. All fetchers of a run share one. It has no
+// Pacer lets requests through as fast as its quotas allow, and no faster. All fetchers of a run share one. It has no
 // goroutine and no clock of its own.
 type Pacer struct {
 	Config
 
-	// One mutex over both quotas: choosing the endpoint and taking its slot must be one step.
+	// One mutex over all quotas: choosing the endpoint and taking its slot must be one step.
 	mu     sync.Mutex
-	quotas [2]*quota // in order of preference
+	quotas []*quota // in order of preference
 	line   quotaLine
 	hits   hitsKnown
 
@@ -59,14 +73,16 @@ type Pacer struct {
 	run   string
 }
 
-// NewPacer returns a Pacer with both quotas unspent; Join tells it otherwise.
+// NewPacer returns a Pacer with all quotas unspent; Join tells it otherwise.
 func NewPacer(c Config) (*Pacer, error) {
 	c = c.withDefaults()
 	if err := c.validate(); err != nil {
 		return nil, err
 	}
 	p := &Pacer{Config: c}
-	p.quotas = [...]*quota{newQuota(shard.List, c.List), newQuota(shard.Stream, c.Stream)}
+	for _, spec := range c.Quotas {
+		p.quotas = append(p.quotas, newQuota(spec))
+	}
 	return p, nil
 }
 
@@ -74,9 +90,10 @@ func NewPacer(c Config) (*Pacer, error) {
 // refusal the quota waits for the answer to a single request. Only the first of them counts, so that a deferred
 // Return is harmless.
 type Slot struct {
-	Endpoint shard.Endpoint
-	At       time.Time // when it was let through
-	request  *quotaRequest
+	Quota   string    // name of the quota that it is taken from
+	At      time.Time // when it was let through
+	quota   *quota
+	request *quotaRequest
 }
 
 // Answer is what a reply said about the quota; the zero Answer where there was none. The server counts a request that
@@ -91,11 +108,11 @@ type Answer struct {
 	Free       bool          // known not to have been counted
 }
 
-// ErrNoEndpoint: Take was called for a request that no endpoint can serve.
-var ErrNoEndpoint = errors.New("no endpoint is usable for this request")
+// ErrNoQuota means that Take was called for a request that may use none of the quotas.
+var ErrNoQuota = errors.New("no quota is usable for this request")
 
-// Take waits until an endpoint for which usable is true has a free slot, and takes it. The list is preferred:
-// whatever it serves is left for the stream. usable is asked before every choice, outside of any lock. When ctx ends,
+// Take waits until a quota for which usable returns true has a free slot, and takes it, the first of them in the order of
+// Config.Quotas. usable gets the quota's name; it is called before every choice, outside of any lock. When ctx ends,
 // so does the wait, and nothing is taken.
 //
 // Callers are served in the order in which they came. With more fetchers than requests a minute, a cursor that lives
@@ -103,14 +120,19 @@ var ErrNoEndpoint = errors.New("no endpoint is usable for this request")
 //
 // Nothing is taken while the gate is shut.
 //
-// Where every usable endpoint lets nothing through for longer than MaxWait, the error is a *shard.StopError.
-func (p *Pacer) Take(ctx context.Context, usable func(shard.Endpoint) bool) (Slot, error) {
+// If every usable quota lets nothing through for longer than MaxWait, the error is a *shard.StopError.
+func (p *Pacer) Take(ctx context.Context, usable func(name string) bool) (Slot, error) {
 	w := new(quotaWaiter)
 	defer p.leave(w)
 	for ctx.Err() == nil && p.Pause.Wait(ctx) == nil {
-		wants := [2]bool{usable(p.quotas[0].endpoint), usable(p.quotas[1].endpoint)}
-		if wants == [2]bool{} {
-			return Slot{}, ErrNoEndpoint
+		var wants set
+		for i, q := range p.quotas {
+			if usable(q.name) {
+				wants |= 1 << i
+			}
+		}
+		if wants == 0 {
+			return Slot{}, ErrNoQuota
 		}
 		call, wait, err := p.tryTake(w, wants)
 		if call.request != nil {
@@ -132,7 +154,7 @@ func (p *Pacer) Take(ctx context.Context, usable func(shard.Endpoint) bool) (Slo
 }
 
 // tryTake takes a slot for w, or puts it in line and says how long to wait there unless something changes.
-func (p *Pacer) tryTake(w *quotaWaiter, wants [2]bool) (Slot, time.Duration, error) {
+func (p *Pacer) tryTake(w *quotaWaiter, wants set) (Slot, time.Duration, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if _, shut := p.Pause.Paused(); shut { // just now: who stands in line keeps the place
@@ -141,7 +163,7 @@ func (p *Pacer) tryTake(w *quotaWaiter, wants [2]bool) (Slot, time.Duration, err
 	now := time.Now()
 	wait, near := time.Duration(untilReply), false
 	for i, q := range p.quotas {
-		if !wants[i] {
+		if !wants.has(i) {
 			continue
 		}
 		if p.line.ahead(w, i) {
@@ -151,7 +173,7 @@ func (p *Pacer) tryTake(w *quotaWaiter, wants [2]bool) (Slot, time.Duration, err
 		r, free := q.take(now)
 		if r != nil {
 			r.booked = p.table == nil || q.limit == Unlimited || q.share.free(now)
-			return Slot{Endpoint: q.endpoint, At: now, request: r}, 0, nil
+			return Slot{Quota: q.name, At: now, quota: q, request: r}, 0, nil
 		}
 		wait, near = min(wait, free), near || free <= p.MaxWait || free == untilReply
 	}
@@ -218,7 +240,7 @@ func (p *Pacer) change(c Slot, do func(q *quota, now time.Time)) {
 	}
 	p.mu.Lock()
 	now := time.Now()
-	q := p.quotas[c.Endpoint-shard.List]
+	q := c.quota
 	before := q.status(now)
 	do(q, now)
 	after := q.status(now)
@@ -230,9 +252,9 @@ func (p *Pacer) change(c Slot, do func(q *quota, now time.Time)) {
 // report logs a refusal, and a limit that is no longer what it was.
 func (p *Pacer) report(before, after Status) {
 	if after.Refusals > before.Refusals {
-		p.Log.Warn("quota refused", "endpoint", after.Endpoint, "paused_until", after.PausedUntil, "requests", after.Recent)
+		p.Log.Warn("quota refused", "endpoint", after.Name, "paused_until", after.PausedUntil, "requests", after.Recent)
 	}
 	if after.Limit != before.Limit {
-		p.Log.Info("quota changed", "endpoint", after.Endpoint, "limit", after.Limit, "was", before.Limit, "known", after.Known)
+		p.Log.Info("quota changed", "endpoint", after.Name, "limit", after.Limit, "was", before.Limit, "known", after.Known)
 	}
 }

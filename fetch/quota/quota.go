@@ -4,8 +4,6 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
-
-	"sluice/shard"
 )
 
 // What is taken for granted as long as an endpoint has not said otherwise. Where a number comes from simulation, the
@@ -38,14 +36,14 @@ const (
 //
 // quota is not safe for concurrent use (the Pacer is), and has no clock: time is passed in.
 type quota struct {
-	endpoint shard.Endpoint
-	bucket   *rate.Limiter
-	log      quotaLog
-	stamps   quotaStamps
-	all      []time.Time // memory of untilFree
-	ours     []time.Time
-	meter    quotaMeter
-	known    Source
+	name   string // of the endpoint that it limits
+	bucket *rate.Limiter
+	log    quotaLog
+	stamps quotaStamps
+	all    []time.Time // memory of untilFree
+	ours   []time.Time
+	meter  quotaMeter
+	known  Source
 	quotaTerms
 
 	stored     Limit // in the table, by any run
@@ -88,19 +86,19 @@ type quotaTerms struct {
 // unknownTerms is what we believe before anything is known.
 func unknownTerms() quotaTerms { return quotaTerms{window: guessWindow, patience: 1} }
 
-func newQuota(e shard.Endpoint, known Limit) *quota {
+func newQuota(s Spec) *quota {
 	q := &quota{
-		endpoint:   e,
+		name:       s.Name,
 		bucket:     rate.NewLimiter(quotaSpeed, 1),
 		quotaTerms: unknownTerms(),
 	}
-	if e == shard.List {
+	if s.Announced {
 		q.headerless = 3
-	} else { // its replies announce nothing, and its refusals come back before more than two others are under way
+	} else { // its refusals come back before more than two others are under way
 		q.proven = true
 	}
-	if known.N != 0 {
-		q.believe(known, Configured)
+	if s.Limit.N != 0 {
+		q.believe(s.Limit, Configured)
 	}
 	return q
 }

@@ -7,8 +7,6 @@ import (
 
 	"golang.org/x/time/rate"
 	"pgregory.net/rapid"
-
-	"sluice/shard"
 )
 
 // at is a moment in tests that need no clock.
@@ -39,7 +37,7 @@ func takeWhenFree(q *quota, now time.Time) (*quotaRequest, time.Time) {
 func TestQuotaNeverExceedsItsLimit(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		limit := Limit{rapid.IntRange(1, 60).Draw(t, "n"), time.Duration(rapid.IntRange(1, 300).Draw(t, "seconds")) * time.Second}
-		q := newQuota(shard.List, limit)
+		q := newQuota(Spec{"list", limit, true})
 		now, flying, sent := at(0), []*quotaRequest(nil), []time.Time(nil)
 		for range 300 {
 			r, wait := q.take(now)
@@ -66,7 +64,7 @@ func TestQuotaNeverExceedsItsLimit(t *testing.T) {
 // The wait that take names is enough, and it is no shorter than the speed allows.
 func TestQuotaIsFreeAfterTheWaitItNames(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		q := newQuota(shard.Stream, Limit{rapid.SampledFrom([]int{0, 1, 50, 60}).Draw(t, "n"), time.Minute})
+		q := newQuota(Spec{"stream", Limit{rapid.SampledFrom([]int{0, 1, 50, 60}).Draw(t, "n"), time.Minute}, false})
 		now, last, speed := at(0), at(-time.Hour), rate.Limit(1)
 		for range 200 {
 			r, wait := q.take(now)
@@ -91,7 +89,7 @@ func TestQuotaIsFreeAfterTheWaitItNames(t *testing.T) {
 func TestQuotaSurvivesAnyServer(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		limit := rapid.SampledFrom([]Limit{{}, {N: Unlimited}, {1, time.Second}, {50, time.Minute}}).Draw(t, "limit")
-		q := newQuota(rapid.SampledFrom([]shard.Endpoint{shard.List, shard.Stream}).Draw(t, "endpoint"), limit)
+		q := newQuota(Spec{"any", limit, rapid.Bool().Draw(t, "announced")})
 		now, flying := at(0), []*quotaRequest(nil)
 		for range rapid.IntRange(0, 60).Draw(t, "steps") {
 			now = now.Add(time.Duration(rapid.Int64Range(0, int64(2*time.Minute)).Draw(t, "pass")))
@@ -153,7 +151,7 @@ func TestWindowNeverShrinks(t *testing.T) {
 		{Limit{}, []time.Duration{0}, 60 * time.Second},
 		{Limit{}, []time.Duration{1000 * time.Hour}, longestWindow},
 	} {
-		q := newQuota(shard.List, c.known)
+		q := newQuota(Spec{"list", c.known, true})
 		now := at(0)
 		for _, reset := range c.resets {
 			q.observe(now, mustTakeAt(t, q, now), Answer{Limit: 10, Remaining: 9, Reset: reset})

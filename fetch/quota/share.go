@@ -175,7 +175,7 @@ func (q *quota) served(m *quotaMeeting) time.Time {
 // write returns what the row has to hold.
 func (q *quota) write(m *quotaMeeting) State {
 	m.limit = q.keeps()
-	s := State{Endpoint: q.endpoint, Limit: m.limit, Sent: q.mark(m), Runs: maps.Clone(m.others)}
+	s := State{Name: q.name, Limit: m.limit, Sent: q.mark(m), Runs: maps.Clone(m.others)}
 	if q.pause.After(q.share.pauseHere) {
 		q.share.pauseHere, q.share.pauseThere = q.pause, m.there(q.pause)
 	}

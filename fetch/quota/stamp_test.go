@@ -5,8 +5,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"sluice/shard"
 )
 
 // Clocks that cannot be believed, or not always. None may cost a refusal, nor more of the quota than the margin does that holds
@@ -53,7 +51,7 @@ func TestPacerKnowsWhoCameLate(t *testing.T) {
 // stampedQuota has used up its limit, a request every 200 ms, each seen as soon as the others.
 func stampedQuota(t *testing.T, late func(i int) time.Duration) *quota {
 	t.Helper()
-	q := newQuota(shard.Stream, Limit{50, time.Minute})
+	q := newQuota(Spec{"stream", Limit{50, time.Minute}, false})
 	for i := range 50 {
 		now := at(time.Duration(i) * 200 * time.Millisecond)
 		r := mustTakeAt(t, q, now)

@@ -1,15 +1,11 @@
 package quota
 
-import (
-	"time"
-
-	"sluice/shard"
-)
+import "time"
 
 // State is what outlives the run, and what runs tell each other: a row of table api_quotas. With it the next run, a probe
 // and a backfill spend the same quota, and nothing is learned twice. All its times are by the table's clock.
 type State struct {
-	Endpoint  shard.Endpoint
+	Name      string         // of the quota
 	Limit     Limit          // as announced or learned; zero: not known yet
 	NotBefore time.Time      // no request earlier; zero: at once
 	Sent      []time.Time    // requests that the server may still count, ascending, to the microsecond

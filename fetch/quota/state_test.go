@@ -4,26 +4,24 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"sluice/shard"
 )
 
 func TestStateKeepsWhatTheServerMayStillCount(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p, start := newTestPacer(t, Config{}), time.Now()
+		p, start := newTestPacer(t, unknown), time.Now()
 		p.Observe(takeCall(t, p, onlyList), Answer{Limit: 10, Remaining: 9, Reset: time.Minute})
 		time.Sleep(50 * time.Second)
 		p.Observe(takeCall(t, p, onlyList), Answer{Limit: 10, Remaining: 8, Reset: 10 * time.Second})
 		time.Sleep(20 * time.Second)
 
 		list, stream := kept(t, p)[0], kept(t, p)[1]
-		if list.Endpoint != shard.List || list.Limit != (Limit{10, time.Minute}) || !list.NotBefore.IsZero() {
+		if list.Name != "list" || list.Limit != (Limit{10, time.Minute}) || !list.NotBefore.IsZero() {
 			t.Errorf("list: %+v", list)
 		}
 		if len(list.Sent) != 1 || !list.Sent[0].Equal(start.Add(50*time.Second)) {
 			t.Errorf("sent %v, want only the second: the first was forgotten", list.Sent)
 		}
-		if stream.Endpoint != shard.Stream || stream.Limit != (Limit{}) || len(stream.Sent) > 0 {
+		if stream.Name != "stream" || stream.Limit != (Limit{}) || len(stream.Sent) > 0 {
 			t.Errorf("stream: %+v, want nothing", stream)
 		}
 	})
@@ -33,7 +31,7 @@ func TestStateKeepsWhatTheServerMayStillCount(t *testing.T) {
 func TestStateDoesNotKeepWhatItWasTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		learned := Limit{50, time.Minute}
-		gentle := startAfter(t, Config{Stream: Limit{5, time.Minute}}, State{Endpoint: shard.Stream, Limit: learned})
+		gentle := startAfter(t, both(Limit{}, Limit{5, time.Minute}), State{Name: "stream", Limit: learned})
 		if s := gentle.Status()[1]; s.Limit.N != 5 || s.Known != Configured {
 			t.Errorf("%s (%s), want what was told", s.Limit, s.Known)
 		}
@@ -46,7 +44,7 @@ func TestStateDoesNotKeepWhatItWasTold(t *testing.T) {
 func TestRestoreKeepsThePause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
-		p := startAfter(t, Config{}, State{Endpoint: shard.Stream, NotBefore: start.Add(40 * time.Second)})
+		p := startAfter(t, unknown, State{Name: "stream", NotBefore: start.Add(40 * time.Second)})
 		if c := takeCall(t, p, onlyStream); c.At.Sub(start) != 40*time.Second {
 			t.Errorf("call after %v, want 40s", c.At.Sub(start))
 		}
@@ -57,8 +55,8 @@ func TestRestoreKeepsThePause(t *testing.T) {
 func TestRestoreSurvivesNonsense(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
-		p := startAfter(t, Config{}, State{Endpoint: shard.List, Limit: Limit{1, time.Nanosecond}},
-			State{Endpoint: shard.Stream, Limit: Limit{1, time.Minute}, Sent: []time.Time{start.Add(time.Hour)}})
+		p := startAfter(t, unknown, State{Name: "list", Limit: Limit{1, time.Nanosecond}},
+			State{Name: "stream", Limit: Limit{1, time.Minute}, Sent: []time.Time{start.Add(time.Hour)}})
 		if s := p.Status()[0]; s.Known != Unknown {
 			t.Errorf("list: %s (%s), want unknown", s.Limit, s.Known)
 		}

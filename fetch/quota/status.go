@@ -2,8 +2,6 @@ package quota
 
 import (
 	"time"
-
-	"sluice/shard"
 )
 
 // Source tells how a limit came to be known.
@@ -24,8 +22,8 @@ func (k Source) String() string {
 
 // Status is where one quota stands, for the screen.
 type Status struct {
-	Endpoint    shard.Endpoint
-	Limit       Limit // what we allow ourselves now; less than the server's while others spend of it
+	Name        string // of the quota
+	Limit       Limit  // what we allow ourselves now; less than the server's while others spend of it
 	Known       Source
 	Recent      int       // requests that the server should have in its window now
 	Used        float64   // share of the allowed requests that was used since the limit is known; 0: too early to say
@@ -35,7 +33,7 @@ type Status struct {
 	InFlight    int       // slots that were neither observed nor returned yet
 }
 
-// Status returns where both quotas stand, the list first.
+// Status returns the state of every quota, in the order of Config.Quotas.
 func (p *Pacer) Status() []Status {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -45,7 +43,7 @@ func (p *Pacer) Status() []Status {
 		q.meter.read(now, q.full(), q.log)
 		s := q.status(now)
 		for _, w := range p.line {
-			if w.wants[i] {
+			if w.wants.has(i) {
 				s.Waiting++
 			}
 		}
@@ -56,7 +54,7 @@ func (p *Pacer) Status() []Status {
 
 func (q *quota) status(now time.Time) Status {
 	s := Status{
-		Endpoint:    q.endpoint,
+		Name:        q.name,
 		Known:       q.known,
 		Recent:      len(q.log.after(now.Add(-q.window))),
 		Used:        q.meter.share(),

@@ -21,8 +21,16 @@ func newTestPacer(tb testing.TB, c Config) *Pacer {
 	return p
 }
 
+// both configures the two quotas of the simulated API, of which only the list announces its limit.
+func both(list, stream Limit) Config {
+	return Config{Quotas: []Spec{{"list", list, true}, {"stream", stream, false}}}
+}
+
+// unknown leaves both limits to be learned.
+var unknown = both(Limit{}, Limit{})
+
 // allTold are the true limits, known from the start.
-var allTold = Config{List: Limit{10, time.Minute}, Stream: Limit{50, time.Minute}}
+var allTold = both(Limit{10, time.Minute}, Limit{50, time.Minute})
 
 // No end of time, and no end of pages.
 const forever, endless = math.MaxInt64, math.MaxInt64
@@ -34,15 +42,15 @@ func TestPacerReads600Pages(t *testing.T) {
 		seconds  float64
 		refusals int
 	}{
-		{1, Config{}, 2050, 0},
-		{4, Config{}, 610, 1},
-		{8, Config{}, 590, 1},
-		{64, Config{}, 578, 1},
+		{1, unknown, 2050, 0},
+		{4, unknown, 610, 1},
+		{8, unknown, 590, 1},
+		{64, unknown, 578, 1},
 		{8, allTold, 583, 0},
 		{64, allTold, 565, 0},
 	} {
 		for seed := range uint64(3) {
-			t.Run(fmt.Sprintf("%d fetchers, stream %s, seed %d", c.fetchers, c.config.Stream, seed), func(t *testing.T) {
+			t.Run(fmt.Sprintf("%d fetchers, stream %s, seed %d", c.fetchers, c.config.Quotas[1].Limit, seed), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					api := newSimAPI(seed)
 					took := api.read(t, newTestPacer(t, c.config), c.fetchers, 600, forever)
@@ -100,12 +108,12 @@ func TestPacerUsesTheQuota(t *testing.T) {
 		fetchers []int
 		want     simUse
 	}{
-		{"as it is", func(*simAPI) {}, Config{}, []int{4, 8, 64}, simUse{0.98, 0.98, [2]int{0, 1}, 1}},
+		{"as it is", func(*simAPI) {}, unknown, []int{4, 8, 64}, simUse{0.98, 0.98, [2]int{0, 1}, 1}},
 		{"told", func(*simAPI) {}, allTold, []int{8, 64}, simUse{0.98, 0.98, [2]int{0, 0}, 0}},
 		{"told too much", streamOf(40), allTold, []int{8}, simUse{0.98, 0.98, [2]int{0, 4}, 3}},
-		{"20 a minute", streamOf(20), Config{}, []int{8}, simUse{0.98, 0.98, [2]int{0, 3}, 3}},
-		{"40 a minute", streamOf(40), Config{}, []int{8}, simUse{0.98, 0.98, [2]int{0, 1}, 1}},
-		{"100 a minute", streamOf(100), Config{}, []int{8}, simUse{0.98, 0.98, [2]int{0, 2}, 2}},
+		{"20 a minute", streamOf(20), unknown, []int{8}, simUse{0.98, 0.98, [2]int{0, 3}, 3}},
+		{"40 a minute", streamOf(40), unknown, []int{8}, simUse{0.98, 0.98, [2]int{0, 1}, 1}},
+		{"100 a minute", streamOf(100), unknown, []int{8}, simUse{0.98, 0.98, [2]int{0, 2}, 2}},
 	} {
 		for _, fetchers := range c.fetchers {
 			t.Run(fmt.Sprintf("%s, %d fetchers", c.name, fetchers), func(t *testing.T) {
@@ -160,7 +168,7 @@ func TestPacerUsesTheQuotaOfOtherServers(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				api := newSimAPI(7)
 				c.set(api)
-				api.hour(t, newTestPacer(t, Config{}), 8, c.want)
+				api.hour(t, newTestPacer(t, unknown), 8, c.want)
 			})
 		})
 	}
@@ -175,7 +183,7 @@ func TestPacerInWindowsThatDoNotSlide(t *testing.T) {
 				api := newSimAPI(seed)
 				api.list.fixed, api.stream.fixed = true, true
 				time.Sleep(time.Duration(seed) * 5 * time.Second)
-				api.hour(t, newTestPacer(t, Config{}), 8, simUse{0.97, 0.97, [2]int{0, 7}, 3})
+				api.hour(t, newTestPacer(t, unknown), 8, simUse{0.97, 0.97, [2]int{0, 7}, 3})
 			})
 		})
 	}
@@ -188,7 +196,7 @@ func TestPacerBelievesTheHeadersOverAChance(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				api := newSimAPI(seed)
 				api.net.oneWay, api.clock = simJitter, blind
-				api.hour(t, newTestPacer(t, Config{}), 8, simUse{0.94, 0.93, [2]int{6, 9}, 3})
+				api.hour(t, newTestPacer(t, unknown), 8, simUse{0.94, 0.93, [2]int{6, 9}, 3})
 			})
 		})
 	}
@@ -213,7 +221,7 @@ func TestPacerUsesShortWindows(t *testing.T) {
 			api.list.limit.Window, api.stream.limit.Window = 6*time.Second, 6*time.Second
 			api.net.page = [2]time.Duration{300 * time.Millisecond, 370 * time.Millisecond}
 			api.net.oneWay = func(r *rand.Rand) time.Duration { return simInternet(r) / 10 }
-			p := newTestPacer(t, Config{List: Limit{10, 6 * time.Second}, Stream: Limit{50, 6 * time.Second}})
+			p := newTestPacer(t, both(Limit{10, 6 * time.Second}, Limit{50, 6 * time.Second}))
 			api.steady(t, p, fetchers, 90*time.Second, simUse{list: 0.96, stream: 0.96})
 		})
 	}
@@ -229,7 +237,7 @@ func TestPacerLearnsTheLimitExactly(t *testing.T) {
 					synctest.Test(t, func(t *testing.T) {
 						api := newSimAPI(seed)
 						api.stream.limit = limit
-						p := newTestPacer(t, Config{})
+						p := newTestPacer(t, unknown)
 						api.read(t, p, fetchers, endless, 10*time.Minute)
 						list, stream := p.Status()[0], p.Status()[1]
 						if list.Limit != api.list.limit || list.Known != Announced {

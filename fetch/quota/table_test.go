@@ -19,17 +19,17 @@ type simTable struct {
 	away  atomic.Bool
 
 	lock  chan struct{} // held while time passes, which a mutex must not be in a bubble
-	rows  map[shard.Endpoint]State
+	rows  map[string]State
 	looks atomic.Int64
 }
 
 func newSimTable() *simTable {
 	return &simTable{
-		ahead: -37 * time.Hour, takes: 2 * time.Millisecond, lock: make(chan struct{}, 1), rows: map[shard.Endpoint]State{},
+		ahead: -37 * time.Hour, takes: 2 * time.Millisecond, lock: make(chan struct{}, 1), rows: map[string]State{},
 	}
 }
 
-func (s *simTable) Settle(ctx context.Context, endpoints []shard.Endpoint, settle func(time.Time, []State) []State) error {
+func (s *simTable) Settle(ctx context.Context, endpoints []string, settle func(time.Time, []State) []State) error {
 	s.lock <- struct{}{}
 	defer func() { <-s.lock }()
 	time.Sleep(s.takes)
@@ -48,9 +48,9 @@ func (s *simTable) Settle(ctx context.Context, endpoints []shard.Endpoint, settl
 	return ctx.Err()
 }
 
-func (s *simTable) row(e shard.Endpoint) State {
+func (s *simTable) row(e string) State {
 	row := s.rows[e]
-	row.Endpoint, row.Sent, row.Runs = e, slices.Clone(row.Sent), maps.Clone(row.Runs)
+	row.Name, row.Sent, row.Runs = e, slices.Clone(row.Sent), maps.Clone(row.Runs)
 	return row
 }
 
@@ -82,7 +82,7 @@ func startAfter(t *testing.T, c Config, states ...State) *Pacer {
 	s, p := newSimTable(), newTestPacer(t, c)
 	s.takes, s.ahead = 0, 0
 	for _, state := range states {
-		s.rows[state.Endpoint] = state
+		s.rows[state.Name] = state
 	}
 	if err := p.Join(t.Context(), s, "next"); err != nil {
 		t.Fatal(err)
@@ -98,5 +98,5 @@ func kept(t *testing.T, p *Pacer) [2]State {
 	if err := p.Join(t.Context(), s, "last"); err != nil {
 		t.Fatal(err)
 	}
-	return [2]State{s.row(shard.List), s.row(shard.Stream)}
+	return [2]State{s.row("list"), s.row("stream")}
 }

@@ -30,7 +30,7 @@ func (v *View) SetTraffic(t datasync.Traffic, quotas []quota.Status) {
 	for i := range quotas {
 		q := &quotas[i]
 		one := Quota{
-			Endpoint: q.Endpoint.String(), Limit: q.Limit.N, Window: q.Limit.Window.Seconds(), Known: q.Known.String(),
+			Endpoint: q.Name, Limit: q.Limit.N, Window: q.Limit.Window.Seconds(), Known: q.Known.String(),
 			Recent: q.Recent, Used: q.Used, Waiting: q.Waiting,
 		}
 		if q.PausedUntil.After(v.At) {

@@ -3,6 +3,7 @@ package sink
 import (
 	"bytes"
 	"io"
+	"slices"
 	"testing"
 	"testing/iotest"
 	"unicode/utf8"
@@ -109,4 +110,29 @@ func BenchmarkEncode(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(b.N)*20_000/b.Elapsed().Seconds(), "rows/s")
+}
+
+func TestTheRowsOfManyLoadsAreMerged(t *testing.T) {
+	var loads []*prepared
+	var want []shard.Event
+	for n, rows := range []int{700, 0, 1, 350, 4} {
+		in := events(n*1000, rows)
+		b := batch(shard.Checkpoint{}, in)
+		want = append(want, in...)
+		l, err := prepare(&b)
+		must(t, err)
+		loads = append(loads, l)
+	}
+	slices.SortFunc(want, func(a, b shard.Event) int { return bytes.Compare(a.ID[:], b.ID[:]) })
+	m := newMerge(loads...)
+	equal(t, "total", m.total, len(want))
+	for i := range want {
+		if e := m.event(); e == nil || *e != want[i] {
+			t.Fatalf("row %d of the merge is %v, not %v", i, e, want[i])
+		}
+		equal(t, "given", m.given, i+1)
+	}
+	if e := m.event(); e != nil {
+		t.Errorf("after the last row there is %v", e)
+	}
 }
