@@ -70,7 +70,7 @@ func (p *program) ingestBy(ctx context.Context, s *settings, way func(*ingest, c
 	if i.published() {
 		i.log = slog.New(i.board.Watch(log.Handler()))
 	}
-	defer i.holdable()()
+	defer i.pausable()()
 	if i.listener != nil {
 		defer func() { i.listener.linger(ctx, i.settings.linger) }()
 	}

@@ -77,8 +77,10 @@ func (i *ingest) readLedger(ctx context.Context, v *view.View) error {
 	shards := view.Progress(checkpoints)
 	v.SetShards(shards, i.timeSpan(shards, v.At))
 	for k := range v.Shards {
-		if last := latest[v.Shards[k].Number]; last != nil {
-			v.Shards[k].Pages, v.Shards[k].Commit = last.Pages, last.Commit
+		one := &v.Shards[k]
+		one.Doing = ""
+		if last := latest[one.Number]; last != nil {
+			one.Pages, one.Commit = last.Pages, last.Commit
 		}
 	}
 	return err
