@@ -2,12 +2,13 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
 	"time"
+
+	"sluice/coordinator/job"
 
 	"github.com/spf13/cobra"
 )
@@ -29,7 +30,9 @@ func (p *program) runCommand() *cobra.Command {
 			"  sluice run --job=january --from=2026-01-01 --to=2026-02-01",
 		Args:        noArgs,
 		Annotations: map[string]string{asLines: "yes"},
-		RunE:        p.stoppably(&s, p.ingest),
+		RunE: p.stoppably(&s, func(ctx context.Context, s *settings) error {
+			return p.ingest(ctx, s, func(ctx context.Context, j *job.Job) job.Verdict { return j.Load(ctx) })
+		}),
 	}
 	s.bind(cmd.Flags())
 	s.bindWatch(cmd.Flags())
@@ -100,10 +103,4 @@ func patiently(signals <-chan os.Signal) (os.Signal, bool) {
 		}
 	}
 	return nil, false
-}
-
-// stoppedBySignal tells whether the operator ended ctx.
-func stoppedBySignal(cause error) bool {
-	var bySignal *errSignal
-	return errors.As(cause, &bySignal)
 }

@@ -248,5 +248,5 @@ func batch(from shard.Checkpoint, in []shard.Event, rejects ...shard.Reject) sha
 // reject returns a record that could not become an event.
 func reject(raw, id string) shard.Reject {
 	return shard.Reject{Raw: []byte(raw), RawBytes: len(raw), SHA256: sha256.Sum256([]byte(raw)), EventID: id, Reason: "json",
-		Detail: "not JSON", Endpoint: shard.List}
+		Detail: "not JSON", Endpoint: "list"}
 }
