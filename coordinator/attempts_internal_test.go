@@ -9,7 +9,7 @@ import (
 	"sluice/shard"
 )
 
-// pages is a source of so many empty pages, and of a panic after them.
+// pages is a source of n empty pages, and of a panic after them.
 type pages int
 
 func (n pages) Pages(context.Context, shard.Position) iter.Seq2[shard.Page, error] {
@@ -37,7 +37,7 @@ func TestAPanicOfTheSourceComesAfterItsPages(t *testing.T) {
 	}
 }
 
-func TestTheReaderMayLeave(t *testing.T) {
+func TestTheReaderMayStop(t *testing.T) {
 	read := 0
 	for range (shardSource{Source: pages(3)}).Pages(t.Context(), shard.Position{}) {
 		if read++; read == 2 {
@@ -49,7 +49,7 @@ func TestTheReaderMayLeave(t *testing.T) {
 	}
 }
 
-func TestAPanicOfTheReaderIsHisOwn(t *testing.T) {
+func TestAPanicOfTheReaderIsItsOwn(t *testing.T) {
 	err := guard(func() error {
 		for range (shardSource{Source: pages(3)}).Pages(t.Context(), shard.Position{}) {
 			panic("the reader's own")

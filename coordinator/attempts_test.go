@@ -31,7 +31,7 @@ func (j *job) wantFailure(o coordinator.Outcome, why error) {
 		j.Errorf("the row says %s, %q", row.State, row.LastError)
 	}
 	if notes := j.store.noted(2); len(notes) != 1 {
-		j.Errorf("Fail was told %v", notes)
+		j.Errorf("Fail was called with %v", notes)
 	}
 	if o.Cause != nil {
 		j.Errorf("the run stopped early: %v", o.Cause)
@@ -48,7 +48,8 @@ func TestAnUnknownErrorFailsItsShardAtOnce(t *testing.T) {
 	})
 }
 
-// The database went back in time to before a split, and is away when the piece is looked for: seeds 7173 and 7198 of the swarm.
+// The database went back in time to before a split, and is unreachable when the ledger is searched for the piece. The simulation
+// found it.
 func TestAPieceThatIsForgottenIsNoFailure(t *testing.T) {
 	inJob(t, 3, func(j *job) {
 		j.store.edit(2, func(cp *shard.Checkpoint) { cp.Parent = 1 })
@@ -83,8 +84,8 @@ func TestAStuckShardFailsAtItsLimit(t *testing.T) {
 	}
 }
 
-// Faults of the weather in between neither count as stuck nor excuse it.
-func TestTheWeatherDoesNotCountAsStuck(t *testing.T) {
+// Transient faults in between neither count as stuck nor reset the count.
+func TestTransientFaultsDoNotCountAsStuck(t *testing.T) {
 	inJob(t, 3, func(j *job) {
 		n := 0
 		j.source.Answer = func(r request) error {
@@ -103,8 +104,8 @@ func TestTheWeatherDoesNotCountAsStuck(t *testing.T) {
 	})
 }
 
-// A page that could be read at last is behind us: the shard is stuck somewhere else now, and counted anew.
-func TestAShardThatGetsOnIsNotStuck(t *testing.T) {
+// A shard that got past one page and is stuck at another is counted anew.
+func TestAShardThatGetsFurtherIsNotStuck(t *testing.T) {
 	inJob(t, 1, func(j *job) {
 		j.source.Page = 10
 		failed := map[shard.Key]int{}
@@ -121,18 +122,18 @@ func TestAShardThatGetsOnIsNotStuck(t *testing.T) {
 		}
 		j.complete()
 		if len(failed) < 10 {
-			j.Errorf("stuck at %d places only", len(failed))
+			j.Errorf("stuck at only %d positions", len(failed))
 		}
 	})
 }
 
-// The commits of attempts that get nowhere do not excuse a shard.
-func TestCommittingTheSameAgainIsNoWayOn(t *testing.T) {
+// Attempts that commit but get no further count as stuck.
+func TestCommittingTheSameAgainIsNoProgress(t *testing.T) {
 	for name, scene := range map[string]func(*history){
-		// The end is read again and again, and each read is committed, but an old answer proves nothing.
+		// The end is read and committed again and again, but an old answer proves nothing.
 		"the end comes from the cache": func(h *history) { h.Cached = true },
-		// No cursor lives for a page, and the record to resume after is gone: the window is begun anew, and that is committed.
-		"resume points are not there": func(h *history) {
+		// No cursor lasts for a page, and the record to resume after is gone: the window is begun anew, and that is committed.
+		"resume points are gone": func(h *history) {
 			h.Forgets = true
 			h.Answer = func(r request) error {
 				if r.number > 0 || r.place.Cursor != "" {
@@ -162,7 +163,7 @@ func TestCommittingTheSameAgainIsNoWayOn(t *testing.T) {
 	}
 }
 
-func TestAFailureThatCannotBeNotedIsStillTold(t *testing.T) {
+func TestAFailureThatCannotBeRecordedIsStillReported(t *testing.T) {
 	inJob(t, 3, func(j *job) {
 		j.fails(2, errPoison)
 		j.store.OnFail = func() error { return errors.New("the database is away") }
@@ -171,7 +172,7 @@ func TestAFailureThatCannotBeNotedIsStillTold(t *testing.T) {
 	})
 }
 
-// gaps are the pauses between the attempts of a shard, where requests and commits take no time.
+// gaps returns the pauses between the attempts of a shard, if requests and commits take no time.
 func (j *job) gaps(number int) []time.Duration {
 	tries := j.store.tries(number)
 	var gaps []time.Duration
@@ -181,7 +182,7 @@ func (j *job) gaps(number int) []time.Duration {
 	return gaps
 }
 
-// failsTimes makes the first so many requests of each shard fail.
+// failsTimes makes the first n requests of each shard fail.
 func (j *job) failsTimes(n int, err error) {
 	left := map[int]int{}
 	j.source.Answer = func(r request) error {
@@ -224,13 +225,13 @@ func TestPausesDoubleUpToHalfAMinuteWithFullJitter(t *testing.T) {
 		}
 		// 272 of the pauses are drawn from half a minute: each third of it gets about 91.
 		if short < 40 || long < 40 || same > 0 {
-			j.Errorf("%d pauses short, %d long, %d the same as another shard's: this is no full jitter", short, long, same)
+			j.Errorf("%d pauses short, %d long, %d the same as another shard's: this is not full jitter", short, long, same)
 		}
 	})
 }
 
-// Six faults follow on each page, the first of them in the attempt that committed it. The first pause after a commit must be a short one, however long the
-// pauses before it were.
+// Six faults follow on each page, the first of them in the attempt that committed it. The first pause after a commit must be short,
+// however long the pauses before it were.
 func TestACommitEndsTheRowOfFaults(t *testing.T) {
 	inJob(t, 1, func(j *job) {
 		j.source.Latency, j.source.Page = 0, 10
@@ -266,7 +267,7 @@ func TestTheAPIsOwnWaitIsKept(t *testing.T) {
 		for number := 1; number <= 6; number++ {
 			gap := j.gaps(number)[0]
 			if gap < after || gap > after+500*time.Millisecond {
-				j.Errorf("shard %d came back after %s, it was told %s", number, gap, after)
+				j.Errorf("shard %d came back after %s, requested were %s", number, gap, after)
 			}
 			came[gap]++
 		}
@@ -276,7 +277,7 @@ func TestTheAPIsOwnWaitIsKept(t *testing.T) {
 	})
 }
 
-// The hint is for one pause; a fault without one is waited out as usual.
+// The hint is for one pause; a fault without a hint is followed by the usual one.
 func TestTheAPIsOwnWaitIsKeptOnce(t *testing.T) {
 	inJob(t, 1, func(j *job) {
 		j.source.Latency = 0
@@ -297,8 +298,8 @@ func TestTheAPIsOwnWaitIsKeptOnce(t *testing.T) {
 	})
 }
 
-// With a single fetcher, a shard that waits out its faults must not keep the other from it.
-func TestAPauseHoldsNoFetchersPlace(t *testing.T) {
+// With a single fetcher, a shard that pauses after a fault must not keep the other shard from the fetcher.
+func TestAPauseOccupiesNoFetcher(t *testing.T) {
 	inJob(t, 2, func(j *job) {
 		j.config.Fetchers = 1
 		began := time.Now()
@@ -320,7 +321,7 @@ func TestAPauseHoldsNoFetchersPlace(t *testing.T) {
 	})
 }
 
-// Another process has moved the row while a batch was on its way. The shard goes on from where the row is now.
+// Another process has moved the row while a batch was on its way. The shard continues from the row as it is now.
 func TestAStaleShardIsRunAgainFromItsRow(t *testing.T) {
 	inJob(t, 1, func(j *job) {
 		var seqs []int64
@@ -337,8 +338,8 @@ func TestAStaleShardIsRunAgainFromItsRow(t *testing.T) {
 	})
 }
 
-// A failover to a standby that was behind: the row of a shard that was done, and of which nothing is under way, is unfinished
-// again. The run had ended with a check that failed, though the same command would have mended it.
+// After a failover to a standby that was behind, the row of a shard that was done is unfinished again. The run used to end with a
+// check that failed, although running the same command again would have fixed it.
 func TestAShardThatTheLedgerTakesBackIsRunAgain(t *testing.T) {
 	inJob(t, 3, func(j *job) {
 		last := 0
@@ -360,8 +361,8 @@ func TestAShardThatTheLedgerTakesBackIsRunAgain(t *testing.T) {
 	})
 }
 
-// The ledger could not be read after the last shard: the run said that nothing was left, and a failover had taken shards back.
-// The simulation found it (seed 7518).
+// The ledger could not be read after the last shard: the run reported that nothing was left, although a failover had made shards
+// unfinished again. The simulation found it.
 func TestRunThatCannotReadTheLedgerAtItsEndSaysSo(t *testing.T) {
 	inJob(t, 2, func(j *job) {
 		loads, away := 0, errors.New("the database is away")
@@ -377,9 +378,8 @@ func TestRunThatCannotReadTheLedgerAtItsEndSaysSo(t *testing.T) {
 	})
 }
 
-// TestALookAtTheLedgersEndIsRepeated: sessions that were ended while the last page was committed made a run that was complete
-// end with "work is left".
-func TestALookAtTheLedgersEndIsRepeated(t *testing.T) {
+// Sessions that were terminated while the last page was committed made a complete run end with "work is left".
+func TestReadingTheLedgerAtTheEndIsRetried(t *testing.T) {
 	inJob(t, 2, func(j *job) {
 		loads := 0
 		j.store.OnLoad = func() error {
@@ -391,12 +391,12 @@ func TestALookAtTheLedgersEndIsRepeated(t *testing.T) {
 		o := j.run(j.Context())
 		j.wantOutcome(o, 2, 0, 0)
 		if o.Cause != nil || loads != 6 {
-			j.Errorf("cause %v after %d looks", o.Cause, loads)
+			j.Errorf("cause %v after %d loads", o.Cause, loads)
 		}
 	})
 }
 
-// The last commit of a shard had landed, though its answer did not come back: the row is done when the shard is begun again.
+// The last commit of a shard landed but its answer was lost: the row is done when the shard is begun again.
 func TestAShardThatTheLedgerHasAsDoneIsDone(t *testing.T) {
 	inJob(t, 2, func(j *job) {
 		j.store.OnCommit = func(_ context.Context, b shard.Batch) error {
@@ -421,7 +421,7 @@ func TestAShardThatTheLedgerHasAsDoneIsDone(t *testing.T) {
 	})
 }
 
-// The ledger is away: when a shard is begun, and when the coordinator asks whether it is done already.
+// The ledger is unreachable when a shard is begun, and when the coordinator checks whether it is done already.
 func TestALedgerThatIsAwayIsWaitedFor(t *testing.T) {
 	inJob(t, 1, func(j *job) {
 		n := 0
@@ -456,7 +456,7 @@ func TestALedgerThatIsAwayIsWaitedFor(t *testing.T) {
 	})
 }
 
-// A row that is stale at every attempt, and not done, is asked for ever more seldom, until the run gives up.
+// A row that is stale at every attempt, and not done, is tried less and less often, until the run gives up.
 func TestARowThatStaysStaleIsNotHammered(t *testing.T) {
 	inJob(t, 1, func(j *job) {
 		j.store.OnBegin = func(shard.Checkpoint) error { return shard.ErrStale }
@@ -481,7 +481,7 @@ func TestAnUnknownErrorOfTheLedgerFailsItsShard(t *testing.T) {
 	})
 }
 
-// bug is a place in the code below the coordinator that panics.
+// bug panics, like code below the coordinator with a bug.
 func bug() error { panic("index out of range, somewhere") }
 
 func TestAPanicFailsItsShardOnly(t *testing.T) {
@@ -502,7 +502,7 @@ func TestAPanicFailsItsShardOnly(t *testing.T) {
 				return nil
 			}
 		},
-		"in a shard's own half": func(j *job) { // which logs that it walks again
+		"in a shard's own half": func(j *job) { // which logs that it reads again
 			j.source.Answer = func(r request) error {
 				if j.shardOf(r) == 2 && r.number == 1 {
 					return shard.ErrCursorDead
@@ -538,7 +538,7 @@ func TestAPanicFailsItsShardOnly(t *testing.T) {
 	}
 }
 
-// buggyLog panics where a walk begins again.
+// buggyLog panics when a walk begins another pass.
 type buggyLog struct{ slog.Handler }
 
 func (buggyLog) Enabled(context.Context, slog.Level) bool { return true }
@@ -562,15 +562,15 @@ func (j *job) wantPanic(o coordinator.Outcome) {
 	case !errors.As(err, &caught):
 		j.Errorf("failed with %v", err)
 	case !strings.Contains(caught.Recovered.String(), "coordinator_test.bug("):
-		j.Errorf("the stack does not show the place:\n%s", caught.Recovered)
+		j.Errorf("the stack does not show the bug:\n%s", caught.Recovered)
 	}
 	if row := j.store.row(2); row.State != shard.Failed || !strings.Contains(row.LastError, "somewhere") {
 		j.Errorf("the row says %s, %q", row.State, row.LastError)
 	}
 }
 
-// A panic while a failure is noted, outside any attempt, is caught as well.
-func TestAPanicInNotingAFailureIsCaught(t *testing.T) {
+// A panic while a failure is recorded, outside any attempt, is caught as well.
+func TestAPanicInRecordingAFailureIsCaught(t *testing.T) {
 	inJob(t, 3, func(j *job) {
 		j.fails(2, errPoison)
 		j.store.OnFail = bug

@@ -42,7 +42,7 @@ func (n days) Pages(_ context.Context, from shard.Position) iter.Seq2[shard.Page
 			next, start = at, shard.ByCursor
 		}
 		for more := true; more; start = shard.ByCursor {
-			page := shard.Page{Start: start, Endpoint: shard.List}
+			page := shard.Page{Start: start, Endpoint: "list"}
 			for ; next >= 0 && page.Received < 7; next-- {
 				at := shard.InstantOf(time.Date(2026, 1, 1, 0, next*144, 0, 0, time.UTC))
 				page.Events = append(page.Events, shard.Event{ID: uuid.UUID{14: byte(next >> 8), 15: byte(next)}, At: at, Type: "click"})

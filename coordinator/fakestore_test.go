@@ -13,13 +13,13 @@ import (
 )
 
 // fakeLedger is a database in memory: the rows, and the checkpoints with their fence. Like the real one it commits a batch with
-// its checkpoint or not at all, and holds that what was received is what became of it.
+// its checkpoint or not at all, and checks that the counts add up.
 type fakeLedger struct {
 	Latency  time.Duration // of a commit
 	OnLoad   func() error
 	OnFail   func() error
 	OnBegin  func(cp shard.Checkpoint) error
-	OnCommit func(ctx context.Context, b shard.Batch) error // an error: nothing is stored
+	OnCommit func(ctx context.Context, b shard.Batch) error // an error means that nothing is stored
 
 	mu      sync.Mutex
 	rows    map[int]bool // numbers of the events
@@ -134,7 +134,7 @@ func (l *fakeLedger) Commit(ctx context.Context, b shard.Batch) (shard.Counts, e
 	return l.land(b)
 }
 
-// land is a commit that nothing disturbs.
+// land is a commit without faults.
 func (l *fakeLedger) land(b shard.Batch) (shard.Counts, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -161,7 +161,7 @@ func (l *fakeLedger) land(b shard.Batch) (shard.Counts, error) {
 	return counts, nil
 }
 
-// store keeps what is new, as a table with a key would.
+// store keeps new events, as a table with a key does.
 func (l *fakeLedger) store(b *shard.Batch) shard.Counts {
 	counts := b.Seen
 	counts.DeadLetters += int64(len(b.Rejects))
@@ -191,7 +191,7 @@ func (l *fakeLedger) row(id int64) shard.Checkpoint {
 	return *l.shards[id]
 }
 
-// forget takes a row away, as a database does that went back in time.
+// forget removes a row, as a database does that went back in time.
 func (l *fakeLedger) forget(id int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -225,7 +225,7 @@ func (l *fakeLedger) tries(number int) []time.Time {
 	return all
 }
 
-// noted returns what Fail was told of a shard.
+// noted returns the calls of Fail for a shard.
 func (l *fakeLedger) noted(number int) []note {
 	l.mu.Lock()
 	defer l.mu.Unlock()

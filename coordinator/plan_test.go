@@ -55,9 +55,9 @@ func FuzzPlan(f *testing.F) {
 	f.Add(int64(1), int64(3), int64(1), int64(2), 64, uint8(3))
 	f.Add(int64(0), int64(0), int64(7_270_000_000_000_000), int64(7_270_000_000_000_000), 3, uint8(3))
 	f.Fuzz(func(t *testing.T, start, end, oldest, newest int64, n int, open uint8) {
-		const most = int64(7_300_000_000_000_000) // the year 2200
+		const latest = int64(7_300_000_000_000_000) // the year 2200
 		for _, v := range []*int64{&start, &end, &oldest, &newest} {
-			*v = ((*v % most) + most) % most
+			*v = ((*v % latest) + latest) % latest
 		}
 		span := shard.Window{Start: shard.Instant(min(start, end)), End: shard.Instant(max(start, end) + 1)}
 		if open&1 != 0 {
@@ -74,8 +74,8 @@ func FuzzPlan(f *testing.F) {
 	})
 }
 
-// Whatever the samples: the windows tile the span, none is much longer than equal time would make it, and the order in which
-// the samples came does not matter.
+// Whatever the samples: the windows tile the span, none is much longer than an equal part, and the order of the samples does not
+// matter.
 func TestPlanWithSamples(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		length := shard.Instant(rapid.Int64Range(1, int64(4000*day)).Draw(rt, "length"))
@@ -89,10 +89,10 @@ func TestPlanWithSamples(t *testing.T) {
 		span := shard.Window{Start: from, End: from + length}
 		windows := Plan(span, 0, 0, n, samples...)
 		tiles(t, span, windows, n)
-		most := 2*length/shard.Instant(n) + 3000
+		longest := 2*length/shard.Instant(n) + 3000
 		for _, w := range windows {
-			if w.End-w.Start > most {
-				rt.Fatalf("%s is longer than twice an even window, %d µs", w, most)
+			if w.End-w.Start > longest {
+				rt.Fatalf("%s is longer than twice an even window, %d µs", w, longest)
 			}
 		}
 		slices.Reverse(samples)
@@ -102,7 +102,7 @@ func TestPlanWithSamples(t *testing.T) {
 	})
 }
 
-// Where the samples tell the truth, the fullest window holds less than with equal time.
+// If the samples are right, the fullest window holds less than with windows of equal length.
 func TestPlanCutsDenseTimeFiner(t *testing.T) {
 	const dense, sparse = 9, 1 // events a second: the newest of eight days holds 9 of 16 parts
 	at := func(i, rate shard.Instant) shard.Sample {
@@ -113,11 +113,11 @@ func TestPlanCutsDenseTimeFiner(t *testing.T) {
 		newer := max(0, w.End-max(w.Start, 7*day))
 		return float64(newer)*dense + float64(w.End-w.Start-newer)*sparse
 	}
-	fullest := func(windows []shard.Window) (most float64) {
+	fullest := func(windows []shard.Window) (largest float64) {
 		for _, w := range windows {
-			most = max(most, held(w))
+			largest = max(largest, held(w))
 		}
-		return most
+		return largest
 	}
 	span := shard.Window{Start: 0, End: 8 * day}
 	even, placed := fullest(Plan(span, 0, 0, 8)), fullest(Plan(span, 0, 0, 8, samples...))
@@ -126,7 +126,7 @@ func TestPlanCutsDenseTimeFiner(t *testing.T) {
 	}
 }
 
-// An oldest page of a few records, all in one instant, is no density.
+// A page of a few records, all at one instant, says nothing about the density.
 func TestPlanIgnoresSamplesOfAFewEvents(t *testing.T) {
 	span := shard.Window{Start: 0, End: 8 * day}
 	if windows := Plan(span, 0, 0, 8, shard.Sample{From: day, To: day, Events: minEvents - 1}); !slices.Equal(windows, Plan(span, 0, 0, 8)) {

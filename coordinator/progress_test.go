@@ -8,7 +8,7 @@ import (
 	"sluice/shard"
 )
 
-// spent runs a job, which must come to its end, and returns what each fetcher did. Its phases must make up the whole run.
+// spent runs a job to its end and returns how each fetcher spent its time, which must add up to the whole run.
 func (j *job) spent() []shard.Spent {
 	j.Helper()
 	began := time.Now()
@@ -34,12 +34,12 @@ func (j *job) wantSpent(s shard.Spent, phase shard.Phase, want time.Duration) {
 	}
 }
 
-// slowCommits makes each take its time.
+// slowCommits makes every commit take that long.
 func (j *job) slowCommits(latency time.Duration) {
 	j.store.OnCommit = func(ctx context.Context, _ shard.Batch) error { return shard.Sleep(ctx, latency) }
 }
 
-// While a page is written another is always on its way: of commits that are faster than pages, only the last is waited for.
+// While a page is written, the next one is on its way: if commits are faster than pages, fetchers wait only for the last.
 func TestAPageIsOnItsWayWhileAnotherIsWritten(t *testing.T) {
 	inJob(t, 1, func(j *job) {
 		j.source.Latency = 3200 * time.Millisecond
@@ -51,7 +51,7 @@ func TestAPageIsOnItsWayWhileAnotherIsWritten(t *testing.T) {
 	})
 }
 
-// A database slower than the API is what fetchers wait for.
+// If the database is slower than the API, fetchers wait for the database.
 func TestFetchersWaitForASlowDatabase(t *testing.T) {
 	inJob(t, 1, func(j *job) {
 		j.source.Latency = time.Second
@@ -64,7 +64,7 @@ func TestFetchersWaitForASlowDatabase(t *testing.T) {
 	})
 }
 
-// A fetcher whose shard waits out a fault is idle, and so is one for whom there is none.
+// A fetcher is idle while its shard pauses after a fault, and if there is no shard for it.
 func TestFetchersWithoutAShardAreIdle(t *testing.T) {
 	inJob(t, 1, func(j *job) {
 		j.config.Fetchers = 2
@@ -85,7 +85,7 @@ func TestFetchersWithoutAShardAreIdle(t *testing.T) {
 	})
 }
 
-// With fewer fetchers than shards nobody is idle but he who waits for the last.
+// With fewer fetchers than shards, fetchers are idle only at the end.
 func TestFetchersOfManyShardsAreNotIdle(t *testing.T) {
 	inJob(t, 9, func(j *job) {
 		j.config.Fetchers = 3

@@ -29,7 +29,7 @@ func TestFetchersBoundTheAttemptsAtATime(t *testing.T) {
 	}
 }
 
-// Goroutines that raced for the places started them in any order.
+// Goroutines that raced for the fetchers started the shards in any order.
 func TestShardsStartNewestFirst(t *testing.T) {
 	inJob(t, 30, func(j *job) {
 		j.config.Fetchers = 1
@@ -44,7 +44,7 @@ func TestShardsStartNewestFirst(t *testing.T) {
 	})
 }
 
-func TestRunLeavesDoneShardsAlone(t *testing.T) {
+func TestRunSkipsDoneShards(t *testing.T) {
 	inJob(t, 3, func(j *job) {
 		j.store.edit(2, func(cp *shard.Checkpoint) { cp.State = shard.Done })
 		j.store.edit(3, func(cp *shard.Checkpoint) { cp.State = shard.Failed })
@@ -55,7 +55,7 @@ func TestRunLeavesDoneShardsAlone(t *testing.T) {
 	})
 }
 
-func TestRunSaysThatTheLedgerCannotBeRead(t *testing.T) {
+func TestRunReportsThatTheLedgerCannotBeRead(t *testing.T) {
 	inJob(t, 1, func(j *job) {
 		c := j.coordinator()
 		wrong := errors.New("no such table")
@@ -102,12 +102,12 @@ func TestNewRefusesWrongSettings(t *testing.T) {
 	}
 	for _, part := range []string{"fetchers -1", "memory 1", "give-up-after -1s", "drain -1m0s", "queue-pages -2", "batch-rows -3"} {
 		if !strings.Contains(err.Error(), part) {
-			t.Errorf("%q is not told: %v", part, err)
+			t.Errorf("%q is missing: %v", part, err)
 		}
 	}
 }
 
-// TestProgressAtTheEndHasEachShardOnce: what is left of the ledger when the shards that are done are taken out of it is no shard.
+// At the end every shard is in the progress once.
 func TestProgressAtTheEndHasEachShardOnce(t *testing.T) {
 	inJob(t, 3, func(j *job) {
 		c := j.coordinator()
@@ -133,7 +133,7 @@ func (j *job) runUntil(d time.Duration) (coordinator.Outcome, time.Time) {
 	return j.run(ctx), at
 }
 
-// wantDrained checks that everything that was fetched is stored, and that nothing was asked for after the stop.
+// wantDrained checks that everything fetched is stored, and that nothing was requested after the stop.
 func (j *job) wantDrained(stop time.Time) {
 	j.Helper()
 	if len(j.source.served) == 0 || j.store.stored() != len(j.source.served) {
@@ -141,12 +141,12 @@ func (j *job) wantDrained(stop time.Time) {
 	}
 	for _, r := range j.source.asked() {
 		if r.at.After(stop) {
-			j.Errorf("shard %d asked for page %d %s after the stop", j.shardOf(r), r.number, r.at.Sub(stop))
+			j.Errorf("shard %d requested page %d %s after the stop", j.shardOf(r), r.number, r.at.Sub(stop))
 		}
 	}
 }
 
-// wantLeft checks that the rows of all shards that were begun wait for the next run, and say why.
+// wantLeft checks that all shards that were begun are pending, and say why.
 func (j *job) wantLeft(why error) {
 	j.Helper()
 	for id, row := range j.store.shards {
@@ -173,7 +173,7 @@ func TestAStopDrains(t *testing.T) {
 	})
 }
 
-// A store that does not come back keeps the run for as long as the drain may take, and no longer.
+// A store that hangs delays the end of the run for as long as the drain may take, and no longer.
 func TestTheDrainHasAnEnd(t *testing.T) {
 	for _, c := range []struct{ drain, want time.Duration }{{0, 8 * time.Second}, {3 * time.Second, 3 * time.Second}} {
 		inJob(t, 4, func(j *job) {
@@ -204,7 +204,7 @@ func TestTheDrainHasAnEnd(t *testing.T) {
 	}
 }
 
-// Commits that are slow, but in time, are in; those that are not are out; the run does not wait for the full drain.
+// Commits that end within the drain are kept, later ones are dropped.
 func TestTheRemainingCommitsShareTheDrain(t *testing.T) {
 	inJob(t, 1, func(j *job) {
 		j.store.Latency, j.config.Limits = 3*time.Second, shard.Limits{BatchRows: 1}
@@ -232,7 +232,7 @@ func TestAStopEndsAPause(t *testing.T) {
 	})
 }
 
-// The API has refused the key to one of the shards: no other asks again, and what they have is committed.
+// The API has refused the key for one shard: no other makes another request, and everything fetched is committed.
 func TestAStopErrorStopsAllFetchers(t *testing.T) {
 	inJob(t, 6, func(j *job) {
 		j.store.Latency = 250 * time.Millisecond

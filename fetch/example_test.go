@@ -97,12 +97,12 @@ func serveCalls(n int) http.HandlerFunc {
 func Example() {
 	server := httptest.NewServer(serveCalls(5))
 	defer server.Close()
-	pacer, err := quota.NewPacer(quota.Config{Quotas: []quota.Spec{{Name: "list", Limit: quota.Limit{N: quota.Unlimited}}}, Log: slog.New(slog.DiscardHandler)})
+	pacer, err := quota.NewPacer(quota.Config{Quotas: []quota.Spec{{Name: "arrivals", Limit: quota.Limit{N: quota.Unlimited}}}, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	api := &cursorAPI{base: server.URL, doors: []shard.Endpoint{shard.List}, key: "secret"}
+	api := &cursorAPI{base: server.URL, doors: []shard.Endpoint{"arrivals"}, key: "secret"}
 	client, err := fetch.New(fetch.Config{Host: "127.0.0.1", PageSize: 2, Pacer: pacer}, api)
 	if err != nil {
 		fmt.Println(err)

@@ -44,7 +44,7 @@ func newBench(records []record, limit int) *bench {
 
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
-// free tells whether the whole budget is given back.
+// free reports whether the whole budget is given back.
 func (b *Budget) free() bool {
 	if !b.left.TryAcquire(b.total) {
 		return false
@@ -68,7 +68,7 @@ func (b *bench) check(t *testing.T, rows int, err, want error) {
 		t.Error("the budget is not given back")
 	}
 	if phase := Phase(b.Stats.Phase.Load()); phase != Idle {
-		t.Errorf("the meter stands at phase %d", phase)
+		t.Errorf("ended in phase %d", phase)
 	}
 }
 
@@ -81,12 +81,12 @@ func TestRunWhole(t *testing.T) {
 			t.Errorf("the row says %+v", row)
 		}
 		if m := b.Stats; m.Pages.Load() != 11 || m.Received.Load() != 103 || m.Events.Load() != 95 {
-			t.Errorf("the meter says %d pages, %d received, %d events", m.Pages.Load(), m.Received.Load(), m.Events.Load())
+			t.Errorf("the stats say %d pages, %d received, %d events", m.Pages.Load(), m.Received.Load(), m.Events.Load())
 		}
 	})
 }
 
-// A stop takes no more pages; what was fetched is committed.
+// A stop fetches no more pages, and commits those that were fetched.
 func TestRunStopCommitsWhatWasFetched(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(seconds(1000), 10)
@@ -102,7 +102,7 @@ func TestRunStopCommitsWhatWasFetched(t *testing.T) {
 	})
 }
 
-// The cause of a stop is the error whatever the Source makes of a context that ends in the middle of a request.
+// The error is the cause of the stop, whatever error the Source returns when its context ends during a request.
 func TestRunStopInARequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(seconds(1000), 10)
@@ -118,7 +118,7 @@ func TestRunStopInARequest(t *testing.T) {
 	})
 }
 
-// Dropping the work ends both halves at once, in the middle of a commit and of a request.
+// Cancelling work ends both halves at once, even during a commit and a request.
 func TestRunDropsWorkAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(seconds(1000), 10)
@@ -154,27 +154,27 @@ func TestRunEndsWithTheSinksError(t *testing.T) {
 				err := b.Run(t.Context(), t.Context())
 				b.check(t, c.rows, err, c.want)
 				if took := time.Since(began); took > time.Hour+time.Minute {
-					t.Errorf("the request under way held the attempt up until %s", took)
+					t.Errorf("the request under way delayed the end until %s", took)
 				}
 			})
 		})
 	}
 }
 
-// gate is a Sink that waits until it is opened.
-type gate struct {
+// blockedSink is a Sink that waits until it is opened.
+type blockedSink struct {
 	Sink
 	open    chan struct{}
 	batches []int
 }
 
-func (g *gate) Commit(ctx context.Context, b Batch) (Counts, error) {
+func (g *blockedSink) Commit(ctx context.Context, b Batch) (Counts, error) {
 	<-g.open
 	g.batches = append(g.batches, b.Rows())
 	return g.Sink.Commit(ctx, b)
 }
 
-// With a sink that stands, pages are asked for only until the queue is full, or the budget is used up.
+// While the sink is blocked, pages are requested only until the queue is full or the budget is exhausted.
 func TestRunBackPressure(t *testing.T) {
 	for name, c := range map[string]struct {
 		queue  int
@@ -192,12 +192,12 @@ func TestRunBackPressure(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b := newBench(seconds(200), 10)
-				g := &gate{Sink: b.table, open: make(chan struct{})}
+				g := &blockedSink{Sink: b.table, open: make(chan struct{})}
 				b.Sink, b.Budget, b.Limits = g, NewBudget(c.budget), Limits{QueuePages: c.queue}
 				b.Budget.saw(1000)
 				time.AfterFunc(24*time.Hour, func() {
 					if b.Asked != c.asked {
-						t.Errorf("%d pages were asked for, want %d", b.Asked, c.asked)
+						t.Errorf("%d pages were requested, want %d", b.Asked, c.asked)
 					}
 					close(g.open)
 				})
@@ -208,11 +208,11 @@ func TestRunBackPressure(t *testing.T) {
 	}
 }
 
-// A batch takes what is waiting, up to its limit and the page that exceeds it.
+// A batch takes the pages that are waiting, up to the one that exceeds its limit.
 func TestRunBatches(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(seconds(200), 10)
-		g := &gate{Sink: b.table, open: make(chan struct{})}
+		g := &blockedSink{Sink: b.table, open: make(chan struct{})}
 		b.Sink, b.Limits = g, Limits{QueuePages: 8, BatchRows: 25}
 		time.AfterFunc(time.Hour, func() { close(g.open) })
 		err := b.Run(t.Context(), t.Context())
@@ -223,7 +223,7 @@ func TestRunBatches(t *testing.T) {
 	})
 }
 
-// Many shards with room for one page in all of them: each gets its turn, and none waits for ever.
+// Many shards share a budget for one page: each gets its turn, and none waits for ever.
 func TestRunShardsShareABudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		records := seconds(300)
@@ -243,19 +243,19 @@ func TestRunShardsShareABudget(t *testing.T) {
 	})
 }
 
-// Of two attempts at one shard every batch is taken from one of them only.
+// Two attempts run the same shard at once: each batch is accepted from one of them only.
 func TestRunTwiceAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(seconds(300), 10)
-		twin := b.Attempt
+		rival := b.Attempt
 		other := *b.api
 		other.Rand = rand.New(rand.NewPCG(7, 7))
-		twin.Source, twin.Stats = &other, &Stats{}
+		rival.Source, rival.Stats = &other, &Stats{}
 		first, second := make(chan error, 1), make(chan error, 1)
 		locked := &lock{Sink: b.table, turn: make(chan struct{}, 1)}
-		b.Sink, twin.Sink = locked, locked
+		b.Sink, rival.Sink = locked, locked
 		go func() { first <- b.Run(t.Context(), t.Context()) }()
-		go func() { second <- twin.Run(t.Context(), t.Context()) }()
+		go func() { second <- rival.Run(t.Context(), t.Context()) }()
 		one, two := <-first, <-second
 		if (one == nil) == (two == nil) || !errors.Is(errors.Join(one, two), ErrStale) {
 			t.Errorf("the attempts ended with %v and %v", one, two)
@@ -267,7 +267,7 @@ func TestRunTwiceAtOnce(t *testing.T) {
 	})
 }
 
-// lock lets one commit in at a time.
+// lock admits one commit at a time.
 type lock struct {
 	Sink
 	turn chan struct{}
@@ -279,7 +279,7 @@ func (l *lock) Commit(ctx context.Context, b Batch) (Counts, error) {
 	return l.Sink.Commit(ctx, b)
 }
 
-// script is a Source that yields what it is told to.
+// script is a Source that yields the pages given, and then an error.
 type script struct {
 	pages []Page
 	err   error
@@ -298,7 +298,7 @@ func (s script) Pages(context.Context, Position) iter.Seq2[Page, error] {
 	}
 }
 
-// What the Source has to say of its own end is handed on, and what it read before is committed.
+// The Source's error is returned, and the pages before it are committed.
 func TestRunEndsWithTheSourcesError(t *testing.T) {
 	page := Page{Events: []Event{seconds(1)[0].event()}, Received: 1, More: true, Cursor: "x", Start: FromTop, Bytes: 100}
 	refused := &StopError{Err: errors.New("401"), Reason: Refused}
@@ -321,4 +321,37 @@ func TestRunEndsWithTheSourcesError(t *testing.T) {
 			})
 		})
 	}
+}
+
+// counter is a Sink that only counts.
+type counter int64
+
+func (c *counter) Commit(_ context.Context, b Batch) (Counts, error) {
+	*c += counter(b.Rows())
+	counts := b.Seen
+	counts.Events = int64(b.Rows())
+	return counts, nil
+}
+
+// BenchmarkAttempt walks a window of 40 full pages, in order, without an API or a database: what a shard itself costs an event.
+func BenchmarkAttempt(b *testing.B) {
+	const pages, size = 40, 5000
+	all := make([]Page, pages)
+	for i := range all {
+		p := Page{Received: size, Bytes: size * 347, More: i+1 < pages, Cursor: "next"}
+		for k := range size {
+			p.Events = append(p.Events, Event{At: epoch.Add(-time.Duration(i*size+k) * time.Millisecond), ID: idOf(i*size + k)})
+		}
+		all[i] = p
+	}
+	window := Window{Start: all[pages-1].Events[size-10].At, End: Future}
+	b.ReportAllocs()
+	for b.Loop() {
+		var stored counter
+		a := Attempt{Source: script{pages: all}, Sink: &stored, From: Checkpoint{Window: window}, Budget: NewBudget(1 << 30), Stats: &Stats{}, Log: quiet()}
+		if err := a.Run(b.Context(), b.Context()); err != nil || stored != pages*size-9 {
+			b.Fatalf("%d stored, %v", stored, err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/(pages*size), "ns/event")
 }

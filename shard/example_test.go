@@ -17,7 +17,7 @@ type minutes int
 
 func (n minutes) Pages(context.Context, shard.Position) iter.Seq2[shard.Page, error] {
 	return func(yield func(shard.Page, error) bool) {
-		page := shard.Page{Received: int(n), Start: shard.FromTop, Endpoint: shard.List}
+		page := shard.Page{Received: int(n), Start: shard.FromTop, Endpoint: "list"}
 		for i := int(n) - 1; i >= 0; i-- {
 			page.Events = append(page.Events, shard.Event{ID: uuid.UUID{15: byte(i + 1)}, At: minute(i), Type: "click"})
 		}

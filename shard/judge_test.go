@@ -6,7 +6,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// The prefix is the longest run at the front that is newer than the place and in order; the older suffix is its mirror image.
+// leading counts the longest run at the front that is newer than the position and in order; trailing is its mirror image.
 func TestTrim(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		events := drawEvents(rt, "events", 20)
@@ -18,7 +18,7 @@ func TestTrim(t *testing.T) {
 			return i >= pos.End || !pos.Resume.IsZero() && i > pos.Resume.At
 		}
 		drop, outside := leading(events, pos)
-		checkRun(rt, "prefix", events[:drop], events[drop:min(drop+1, len(events))], before)
+		checkRun(rt, "leading run", events[:drop], events[drop:min(drop+1, len(events))], before)
 		for _, e := range events[:drop] {
 			if e.At >= pos.End {
 				outside--
@@ -50,7 +50,7 @@ func TestOlderSuffix(t *testing.T) {
 	})
 }
 
-// checkRun checks that a run fits, is in order, and could not have been longer by the record after it.
+// checkRun checks that all events of a run fit, that it is in order, and that it could not include the event after it.
 func checkRun(rt *rapid.T, name string, run, after []Event, fits func(Instant) bool) {
 	for _, e := range run {
 		if !fits(e.At) {

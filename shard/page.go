@@ -17,12 +17,6 @@ type Source interface {
 // Endpoint names an endpoint of the API, as its quota does. The zero Endpoint means it is not known yet.
 type Endpoint string
 
-// The endpoints of the DataSync API.
-const (
-	List   Endpoint = "list"   // GET /api/v1/events
-	Stream Endpoint = "stream" // the feed that requires a stream token
-)
-
 // Position is where reading continues. A live cursor leads there exactly; otherwise reading starts after the resume point, or
 // if there is none, at the end of the window.
 type Position struct {

@@ -37,13 +37,13 @@ type settings struct {
 	SinkTook time.Duration
 	Kills    float64 // per step, as all that follow
 	Stops    float64
-	Calm     int // after so many steps no more faults
+	Calm     int // number of steps after which there are no more faults
 	Single   single
 }
 
 // single is one fault in an otherwise calm run.
 type single struct {
-	Answer int // of the API's answers, the first is 1; 0: none
+	Answer int // number of the API's answer, from 1; 0 means none
 	Commit int
 	API    apiFaults
 	Sink   sinkFaults
@@ -62,8 +62,8 @@ type outcome struct {
 	took    time.Duration
 }
 
-// simulate walks all shards of a world to their ends, starting each again after every fault as a coordinator would, and holds
-// the result against what the API has.
+// simulate walks all shards of a world to their ends, restarting each after every fault as a coordinator would, and compares the
+// result with the API's records.
 func simulate(t *testing.T, w world, s settings) (*outcome, error) {
 	var o *outcome
 	var err error
@@ -89,7 +89,7 @@ type simulation struct {
 
 	kill, stop context.CancelCauseFunc // of the attempt under way
 	calmed     bool
-	fuse       atomic.Int64 // step of the attempt at which it is killed or stopped; 0: never
+	fuse       atomic.Int64 // step of the attempt at which it is killed or stopped; 0 means never
 	gentle     bool
 }
 
@@ -186,7 +186,7 @@ func (s *simulation) finish(id int64, a *api) error {
 	return errors.New("2000 attempts did not bring the shard to its end")
 }
 
-// calm ends the faults when there were enough of them, so that the shard must come to its end.
+// calm ends the faults after enough of them, so that the shard must come to its end.
 func (s *simulation) calm(a *api) {
 	if s.calmed = s.steps.Load() >= int64(s.Calm); s.calmed && s.Single == (single{}) {
 		a.Faults, a.TTL, s.table.Faults, s.Kills, s.Stops = apiFaults{}, 0, sinkFaults{}, 0, 0
@@ -221,7 +221,7 @@ func (s *simulation) step() {
 	}
 }
 
-// classify does what a coordinator does with the end of an attempt. It returns an error if that is the end of all.
+// classify treats the end of an attempt as a coordinator does. It returns an error if the shard cannot be finished.
 func (s *simulation) classify(err error, row Checkpoint, stuck *int) error {
 	var transient *TransientError
 	var limit *StuckError
@@ -232,7 +232,7 @@ func (s *simulation) classify(err error, row Checkpoint, stuck *int) error {
 		*stuck = 0
 		return nil
 	case errors.As(err, &limit) && !s.calmed:
-		s.stuck++ // the weather may have done it
+		s.stuck++ // perhaps because of the faults
 		return nil
 	case errors.As(err, &limit):
 		s.stuck++
@@ -244,7 +244,7 @@ func (s *simulation) classify(err error, row Checkpoint, stuck *int) error {
 	return err
 }
 
-// check holds after each commit: what lies before the place where the row says that reading goes on is stored.
+// check runs after each commit: everything before the position in the row must be stored.
 func (s *simulation) check(t *table, row *Checkpoint, a *api) error {
 	before := 0
 	if !row.Resume.IsZero() {
@@ -281,11 +281,11 @@ func drawSettings(t *rapid.T) settings {
 		Budget:   rapid.SampledFrom([]int64{1, 1500, 5000, 1 << 30}).Draw(t, "budget"),
 		SinkTook: rapid.SampledFrom([]time.Duration{0, 30 * time.Millisecond, 2 * time.Second}).Draw(t, "sink took"),
 	}
-	s.HandOver = s.Until == untilRefused || s.HandOver && s.LeadWins // where a timestamp leads, nothing is handed over
+	s.HandOver = s.Until == untilRefused || s.HandOver && s.LeadWins // cursors are handed over only if timestamps are not used
 	return s
 }
 
-// drawFaults draws the rates of a swarm: half of the kinds of fault are off.
+// drawFaults draws the rates of faults; half of the kinds are off.
 func drawFaults(t *rapid.T, s *settings) {
 	rate := func(name string, most int) float64 {
 		return float64(rapid.SampledFrom(append(make([]int, most), upTo(most)...)).Draw(t, name)) / 100
@@ -319,7 +319,7 @@ func TestRunSwarm(t *testing.T) {
 	t.Logf("%d runs, %d steps, %d stuck attempts, %d blurred records", runs, steps, stuck, blurred)
 }
 
-// Where nothing goes wrong the work is the least possible: as few pages as the windows take, nothing stored twice.
+// Without faults the work is minimal: no more pages than the windows need, and nothing stored twice.
 func TestRunCalm(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		w := drawWorld(rt, worldOptions{Max: 150, Bad: 5})
@@ -334,7 +334,7 @@ func TestRunCalm(t *testing.T) {
 	})
 }
 
-// exact holds a calm run against the least work.
+// exact compares a run without faults with the least possible work.
 func exact(w world, s settings, o *outcome) error {
 	unproven := 0
 	for i, a := range o.apis { // newest first
@@ -345,11 +345,11 @@ func exact(w world, s settings, o *outcome) error {
 		}
 		want, again := w.leastPages(s, row.Window, cursor)
 		if a.Asked != want {
-			return fmt.Errorf("shard %d %s asked for %d pages, %d would do", row.Shard, row.Window, a.Asked, want)
+			return fmt.Errorf("shard %d %s requested %d pages, want %d", row.Shard, row.Window, a.Asked, want)
 		}
 		unproven += w.unproven(row.Window)
 		if again > 1 || s.Pieces > 1 {
-			unproven += again * s.Limit // what comes in a piece without the end is not known again
+			unproven += again * s.Limit // records in a piece without the end are not recognized
 		}
 	}
 	var strays int64
@@ -363,7 +363,7 @@ func exact(w world, s settings, o *outcome) error {
 	return nil
 }
 
-// An API whose lies are lies twice can fool a shard. Then, and only then, records are missing.
+// An API that confirms its own lie can fool a shard. Then, and only then, records are missing.
 func TestRunFooled(t *testing.T) {
 	runs, fooled := 0, 0
 	rapid.Check(t, func(rt *rapid.T) {
@@ -377,24 +377,25 @@ func TestRunFooled(t *testing.T) {
 		}
 		runs, fooled = runs+1, fooled+o.fooled
 	})
-	t.Logf("%d runs, %d shards were told twice that their data end where they do not", runs, fooled)
+	t.Logf("%d runs, %d shards got a false end confirmed", runs, fooled)
 }
 
-// Each kind of fault at each position of a calm run: the result is whole, and the fault costs a few pages, not a window.
+// Each kind of fault, at each position of a run without other faults: nothing is lost, and the fault costs a few pages, not a
+// window.
 func TestRunSingleFault(t *testing.T) {
 	kinds := map[string]single{
-		"kill":          {Kill: true},
-		"stop":          {Stop: true},
-		"server error":  {API: apiFaults{Transient: 1}},
-		"cursor dies":   {API: apiFaults{CursorDies: 1}},
-		"early end":     {API: apiFaults{EarlyEnd: 1}},
-		"empty page":    {API: apiFaults{EmptyMore: 1}},
-		"duplicate":     {API: apiFaults{Duplicate: 1}},
-		"cycle":         {API: apiFaults{Cycle: 1}},
-		"place ignored": {API: apiFaults{Ignore: 1}},
-		"stale":         {Sink: sinkFaults{Stale: 1}},
-		"sink failed":   {Sink: sinkFaults{Before: 1}},
-		"sink unknown":  {Sink: sinkFaults{Unknown: 1}},
+		"kill":             {Kill: true},
+		"stop":             {Stop: true},
+		"server error":     {API: apiFaults{Transient: 1}},
+		"cursor dies":      {API: apiFaults{CursorDies: 1}},
+		"early end":        {API: apiFaults{EarlyEnd: 1}},
+		"empty page":       {API: apiFaults{EmptyMore: 1}},
+		"duplicate":        {API: apiFaults{Duplicate: 1}},
+		"cycle":            {API: apiFaults{Cycle: 1}},
+		"position ignored": {API: apiFaults{Ignore: 1}},
+		"stale":            {Sink: sinkFaults{Stale: 1}},
+		"sink failed":      {Sink: sinkFaults{Before: 1}},
+		"sink unknown":     {Sink: sinkFaults{Unknown: 1}},
 	}
 	w := world{Records: seconds(47)}
 	w.Windows = []Window{{Past, epoch.Add(-30 * time.Second)}, {epoch.Add(-30 * time.Second), epoch.Add(-12 * time.Second)}, {epoch.Add(-12 * time.Second), Future}}
@@ -413,7 +414,7 @@ func TestRunSingleFault(t *testing.T) {
 				}
 			}
 			if fired < 12 {
-				t.Errorf("the fault made a difference in %d runs only", fired)
+				t.Errorf("the fault made a difference in only %d runs", fired)
 			}
 		})
 	}
@@ -438,10 +439,10 @@ func sweep(t *testing.T, w world, kind single, until untilMode, position int) (c
 	if o.stuck > 0 {
 		return false, fmt.Errorf("%d attempts got stuck", o.stuck)
 	}
-	// What was on its way: a page in hand, the queue, a commit; and what a confirmation or a look for the place takes.
+	// A page in hand, the queue, a commit, and what it takes to confirm an end or to find the position.
 	allowed := s.Limits.QueuePages + 4
 	if until == untilRefused {
-		allowed += len(w.Records)/s.Limit + 2 // a place that only the top leads to
+		allowed += len(w.Records)/s.Limit + 2 // a position that can only be reached from the top
 	}
 	if extra := o.asked() - calm.asked(); extra > allowed {
 		return false, fmt.Errorf("cost %d pages, %d are enough", extra, allowed)

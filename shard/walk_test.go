@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// Each test here is a fault that the simulation found, made small.
+// The tests named TestRegress are faults that the simulation found, made small.
 
 // skewed returns a history of n records, a second apart, of which those at the given positions show a wrong timestamp.
 func skewed(n int, by time.Duration, at ...int) []record {
@@ -48,7 +48,7 @@ var (
 	upper = Window{epoch.Add(-30 * time.Second), Future} // of seconds: records 0 to 30
 )
 
-// A record that looks older than the window, at the end of a page, passed for the beginning of the older window.
+// A record at the end of a page that looks older than the window was taken for the beginning of the older window.
 func TestRegressOldLookingRecordAtThePagesEnd(t *testing.T) {
 	for _, position := range []int{9, 19, 28, 29} {
 		synctest.Test(t, func(t *testing.T) {
@@ -61,7 +61,7 @@ func TestRegressOldLookingRecordAtThePagesEnd(t *testing.T) {
 	}
 }
 
-// The same record made every page after it look out of order, and so the cursor ignored: the window was read again, twice,
+// The same record made every page after it look out of order, as if the cursor was ignored: the window was read again twice,
 // and then failed.
 func TestRegressOneWrongTimestampPoisonsNoPages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -76,7 +76,7 @@ func TestRegressOneWrongTimestampPoisonsNoPages(t *testing.T) {
 	})
 }
 
-// A resume point with a wrong timestamp leads beyond records that nobody has read. The walk must not go on from there.
+// A resume point with a wrong timestamp leads beyond records that were never read. The walk must not continue from there.
 func TestRegressWrongResumePoint(t *testing.T) {
 	for name, until := range map[string]untilMode{"by timestamp": untilInclusive, "from the top": untilRefused} {
 		for skew, meets := range map[time.Duration]string{
@@ -107,7 +107,7 @@ func TestRegressWrongResumePoint(t *testing.T) {
 	}
 }
 
-// The very last record of all shows a wrong timestamp: a read that begins there meets nothing.
+// The very last record of all has a wrong timestamp: a read that begins there finds nothing.
 func TestRegressWrongTimestampAtTheVeryEnd(t *testing.T) {
 	for _, n := range []int{1, 2, 25} {
 		synctest.Test(t, func(t *testing.T) {
@@ -117,7 +117,7 @@ func TestRegressWrongTimestampAtTheVeryEnd(t *testing.T) {
 	}
 }
 
-// An end counted as confirmed by a read that came after a restart, and so was the first of its own place.
+// An end counted as confirmed by a read after a restart, which was the first read from its own position.
 func TestRegressConfirmationDoesNotSurviveARestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(seconds(90), 10)
@@ -137,7 +137,7 @@ func TestRegressConfirmationDoesNotSurviveARestart(t *testing.T) {
 	})
 }
 
-// The cursor that led to the end was forgotten after the first confirming read, and the next one began at the top.
+// The cursor that led to the end was forgotten after the first read that confirmed it, and the next read began at the top.
 func TestRegressLeadSurvivesACachedConfirmation(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(seconds(95), 10)
@@ -145,12 +145,12 @@ func TestRegressLeadSurvivesACachedConfirmation(t *testing.T) {
 		b.Source = edited{b.api, func(p *Page) { p.Cached = b.Asked == 11 }}
 		b.walk(t, open)
 		if b.Asked != 12 {
-			t.Errorf("%d pages were asked for, 12 would do", b.Asked)
+			t.Errorf("%d pages were requested, want 12", b.Asked)
 		}
 	})
 }
 
-// After an early end, a record that looks newer than the window was dropped from the read that continued.
+// After an early end, a record that looks newer than the window was dropped from the next pass.
 func TestRegressNewLookingRecordAfterAnEarlyEnd(t *testing.T) {
 	for seed := range uint64(10) { // some of them cut the page off before its first record
 		synctest.Test(t, func(t *testing.T) {
@@ -170,7 +170,7 @@ func TestRegressNewLookingRecordAfterAnEarlyEnd(t *testing.T) {
 	}
 }
 
-// A read of the end again that brought a reject nobody had seen counted as bringing nothing new.
+// Reading an end again brought a reject that had not been seen before, and counted as bringing nothing new.
 func TestRegressNewRejectRefutesAnEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		records := seconds(30)
@@ -214,7 +214,7 @@ func TestRegressHandOverOfASplitProof(t *testing.T) {
 	}
 }
 
-// Where the newer neighbour ended with the data, an empty window was confirmed by reading everything from the top.
+// If the newer neighbour ended at the end of the data, an empty window was confirmed by reading everything from the top.
 func TestRegressHandOverAtTheEndOfTheData(t *testing.T) {
 	w := world{Records: seconds(60)}
 	edge := w.Records[59].At.Add(-time.Hour)
@@ -228,7 +228,7 @@ func TestRegressHandOverAtTheEndOfTheData(t *testing.T) {
 	}
 }
 
-// Old looking records on their own page were counted with the older ones of the next, though newer than those stood between.
+// Old-looking records were counted together with the older ones of the next page, although newer ones stood in between.
 func TestRegressHeldRecordsOutOfOrder(t *testing.T) {
 	for limit := 1; limit <= 4; limit++ {
 		synctest.Test(t, func(t *testing.T) {
@@ -241,7 +241,7 @@ func TestRegressHeldRecordsOutOfOrder(t *testing.T) {
 	}
 }
 
-// A wrong resume point was kept although the next page had shown it to be wrong, so that a dead cursor cost the whole window.
+// A wrong resume point was kept although the next page showed that it was wrong, so that a dead cursor cost the whole window.
 func TestRegressResumePointIsTakenBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(skewed(100, -15*time.Second, 19), 20)
@@ -253,12 +253,12 @@ func TestRegressResumePointIsTakenBack(t *testing.T) {
 		}
 		b.walk(t, open)
 		if b.Asked > 8 || b.twice > 0 {
-			t.Errorf("%d pages were asked for, %d records stored twice", b.Asked, b.twice)
+			t.Errorf("%d pages were requested, %d records stored twice", b.Asked, b.twice)
 		}
 	})
 }
 
-// A record to resume after that is nowhere: the window is read again once, from the row on, and then given up.
+// The record to resume after does not exist: the window is read again, from the row on.
 func TestRegressResumePointIsGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(seconds(60), 10)
@@ -273,7 +273,7 @@ func TestRegressResumePointIsGone(t *testing.T) {
 		}
 		b.walk(t, open)
 		if b.Asked != 9 || len(b.rows) != 60 {
-			t.Errorf("%d pages were asked for, %d rows are stored", b.Asked, len(b.rows))
+			t.Errorf("%d pages were requested, %d rows are stored", b.Asked, len(b.rows))
 		}
 	})
 }
@@ -299,7 +299,7 @@ func TestRegressCachedAnswersWithDeadCursors(t *testing.T) {
 		b := newBench(seconds(60), 10)
 		b.api.TTL = 5 * time.Second
 		b.From.Resume = b.Records[9].Key
-		for vary := range 3 { // as attempts before this one have left them
+		for vary := range 3 { // as earlier attempts have left them
 			place := Position{End: Future, Resume: b.From.Resume, Vary: vary}
 			for range b.api.Pages(t.Context(), place) {
 				break
@@ -313,7 +313,7 @@ func TestRegressCachedAnswersWithDeadCursors(t *testing.T) {
 	})
 }
 
-// A fault far from the top of the data costs a few pages, and not the way there once more.
+// A fault far from the top of the data costs a few pages, not a new walk from the top.
 func TestRunAFaultCostsPagesNotTheWindow(t *testing.T) {
 	records := seconds(500)
 	for name, c := range map[string]struct {
@@ -368,7 +368,7 @@ func tie(n int) []record {
 	return sorted(records)
 }
 
-// What cannot be passed ends with a StuckError after a few pages: no loop, no shard that is done without being so.
+// An obstacle that cannot be passed ends with a StuckError after a few pages, not with a loop or a false end.
 func TestRunStuck(t *testing.T) {
 	for name, c := range map[string]struct {
 		records []record
@@ -383,7 +383,7 @@ func TestRunStuck(t *testing.T) {
 		"cursors only, and they die at once":               {seconds(60), untilRefused, apiFaults{CursorDies: 1}, 0, 1, 16},
 		"nothing but empty pages":                          {seconds(60), untilInclusive, apiFaults{EmptyMore: 1}, 0, 3, 12},
 		"each cursor leads back":                           {seconds(60), untilRefused, apiFaults{Cycle: 1}, 0, 1, 40},
-		"every place is ignored":                           {seconds(60), untilInclusive, apiFaults{Ignore: 1}, 0, 1, 40},
+		"every position is ignored":                        {seconds(60), untilInclusive, apiFaults{Ignore: 1}, 0, 1, 40},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -392,7 +392,7 @@ func TestRunStuck(t *testing.T) {
 				err := b.Run(t.Context(), t.Context())
 				checkStuck(t, b, err, c.limit)
 				if b.Asked > c.asked {
-					t.Errorf("%d pages were asked for, %d show it", b.Asked, c.asked)
+					t.Errorf("%d pages were requested, want at most %d", b.Asked, c.asked)
 				}
 			})
 		})
@@ -422,7 +422,7 @@ func TestRunPassesATie(t *testing.T) {
 	})
 }
 
-// edited is a Source whose pages are changed on their way.
+// edited is a Source whose pages are edited.
 type edited struct {
 	Source
 	edit func(*Page)
@@ -452,7 +452,7 @@ func TestRunStuckAtACachedEnd(t *testing.T) {
 	})
 }
 
-// Pages of rejects alone have no key; a cursor that leads round through them is seen all the same.
+// Pages of rejects have no key; cursors that lead in a circle through them are noticed all the same.
 func TestRunStuckInACircleOfRejects(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		records := seconds(60)

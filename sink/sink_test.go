@@ -143,5 +143,5 @@ func keyAt(n int) shard.Key {
 // reject returns a record that could not become an event.
 func reject(raw, id string) shard.Reject {
 	return shard.Reject{Raw: []byte(raw), RawBytes: len(raw), SHA256: sha256.Sum256([]byte(raw)), EventID: id, Reason: "json",
-		Detail: "not JSON", Endpoint: shard.List}
+		Detail: "not JSON", Endpoint: "list"}
 }

@@ -21,8 +21,8 @@ import (
 
 // List and Stream are the doors of the API, named as their quotas.
 const (
-	List   = shard.List   // GET /api/v1/events
-	Stream = shard.Stream // the feed that a token opens
+	List   shard.Endpoint = "list"   // GET /api/v1/events
+	Stream shard.Endpoint = "stream" // the feed that a token opens
 )
 
 // api is a Client as package fetch sees it: the description of the API.

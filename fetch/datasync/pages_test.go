@@ -57,7 +57,7 @@ func TestWalkFromATimestamp(t *testing.T) {
 					}
 				}
 				w.wantEvents(pages, truth[first:])
-				if pages[0].Start != shard.ByUntil || pages[0].Endpoint != shard.Stream || pages[1].Endpoint != shard.List {
+				if pages[0].Start != shard.ByUntil || pages[0].Endpoint != Stream || pages[1].Endpoint != List {
 					t.Errorf("first page %v from %v, second from %v", pages[0].Start, pages[0].Endpoint, pages[1].Endpoint)
 				}
 			})
@@ -69,13 +69,13 @@ func TestWalkFromACursorOfTheOtherEndpoint(t *testing.T) {
 	play(t, scene{api: apisim.Config{Events: 500}, caps: both}, func(w *world) {
 		truth := w.truth()
 		first := w.must(w.walk(shard.Position{End: truth[0].At + 1}, 1))[0]
-		if first.Endpoint != shard.Stream {
+		if first.Endpoint != Stream {
 			t.Fatalf("the first page came from the %s", first.Endpoint)
 		}
 		place := shard.Position{End: shard.Future, Cursor: first.Cursor, CursorExpires: first.CursorExpires}
 		pages := w.must(w.walk(place, forever))
 		w.wantEvents(pages, truth[100:])
-		if pages[0].Start != shard.ByCursor || pages[0].Endpoint != shard.List {
+		if pages[0].Start != shard.ByCursor || pages[0].Endpoint != List {
 			t.Errorf("the second page came from the %s, %v", pages[0].Endpoint, pages[0].Start)
 		}
 	})

@@ -22,7 +22,7 @@ func TestFailedRenewalDoesNotSpin(t *testing.T) {
 		time.Sleep(85 * time.Second)
 		w.sim.Script(apisim.Access, apisim.Repeat(3, apisim.Status(503))...)
 		pages, err := w.walk(place, 1)
-		if err != nil || pages[0].Endpoint != shard.Stream {
+		if err != nil || pages[0].Endpoint != Stream {
 			t.Fatalf("%d pages, %v", len(pages), err)
 		}
 		if n := w.counts(apisim.Access).Requests; n != 2 {

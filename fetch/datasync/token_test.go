@@ -159,7 +159,7 @@ func TestHostileStreamAccessIsRefused(t *testing.T) {
 			g.set(answered(200, jsonType, fmt.Sprintf(`{"streamAccess":{"endpoint":%s,"token":%s,"expiresIn":300,"tokenHeader":%s}}`, c.endpoint, c.token, c.header)))
 			play(t, scene{api: apisim.Config{Events: 500}, caps: both, between: g.between}, func(w *world) {
 				w.wantEvents(w.must(w.walk(top, forever)), w.truth())
-				if page := w.must(w.walk(shard.Position{End: w.truth()[0].At + 1}, 1))[0]; page.Endpoint != shard.List {
+				if page := w.must(w.walk(shard.Position{End: w.truth()[0].At + 1}, 1))[0]; page.Endpoint != List {
 					w.t.Errorf("a page from the %s", page.Endpoint)
 				}
 				if n := g.asked.Load(); n != 1 {
@@ -223,7 +223,7 @@ func TestRevokedTokenIsRenewedOnce(t *testing.T) {
 				for n := range 20 {
 					from := truth[200*n+20*i]
 					page := w.must(w.walk(shard.Position{End: from.At + 1}, 1))[0]
-					if page.Endpoint != shard.Stream || len(page.Events) == 0 {
+					if page.Endpoint != Stream || len(page.Events) == 0 {
 						w.t.Errorf("a page of %d events from the %s", len(page.Events), page.Endpoint)
 					}
 				}
