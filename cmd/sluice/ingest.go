@@ -48,7 +48,7 @@ func (p *program) ingest(ctx context.Context, s *settings, do func(context.Conte
 	if i.published() {
 		i.log = slog.New(i.board.Watch(log.Handler()))
 	}
-	defer i.holdable()()
+	defer i.pausable()()
 	if i.listener != nil {
 		defer func() { i.listener.linger(ctx, i.settings.linger) }()
 	}

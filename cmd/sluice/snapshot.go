@@ -73,8 +73,10 @@ func (i *ingest) setFigures(v *view.View, f *job.Figures) {
 	shards := view.Progress(f.Checkpoints)
 	v.SetShards(shards, i.timeSpan(&s, shards, v.At))
 	for k := range v.Shards {
-		if last := latest[v.Shards[k].Number]; last != nil {
-			v.Shards[k].Pages, v.Shards[k].Commit = last.Pages, last.Commit
+		one := &v.Shards[k]
+		one.Doing = ""
+		if last := latest[one.Number]; last != nil {
+			one.Pages, one.Commit = last.Pages, last.Commit
 		}
 	}
 }
