@@ -4,17 +4,20 @@ import (
 	"cmp"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"time"
 
 	"sluice/shard"
 )
 
-// Defaults and bounds of Config.
+// Defaults of Config.
 const (
 	DefaultMemory      = 160 << 20 // bytes
 	DefaultGiveUpAfter = 15 * time.Minute
 	DefaultDrain       = 8 * time.Second
+)
 
+const (
 	maxFetchers = 1024
 	minMemory   = 16 << 20 // bytes; a page surely fits
 )
@@ -41,6 +44,7 @@ type Config struct {
 	Pause *shard.Pause
 	// DescribePhase names what a shard in this phase waits for. The default knows only "the API" and "the database".
 	DescribePhase func(shard.Phase) string
+	Seed          uint64       // of the pauses between attempts; default random
 	Log           *slog.Logger // default slog.Default()
 }
 
@@ -50,6 +54,7 @@ func (c Config) withDefaults(shards int) Config {
 	c.GiveUpAfter = cmp.Or(c.GiveUpAfter, DefaultGiveUpAfter)
 	c.Drain = cmp.Or(c.Drain, DefaultDrain)
 	c.Limits = c.Limits.WithDefaults()
+	c.Seed = cmp.Or(c.Seed, rand.Uint64())
 	c.Log = cmp.Or(c.Log, slog.Default())
 	if c.DescribePhase == nil {
 		c.DescribePhase = func(p shard.Phase) string {

@@ -12,6 +12,7 @@ import (
 	"sluice/cmd/sluice/internal/terminal"
 	"sluice/fetch/datasync"
 	"sluice/fetch/quota"
+	"sluice/shard"
 	"sluice/sink"
 	"sluice/sink/doctor"
 )
@@ -85,7 +86,7 @@ func (p *program) examineAPI(ctx context.Context, s *settings) []doctor.Finding 
 		return []doctor.Finding{{Name: "api", Level: doctor.Fail, Detail: err.Error(), Hint: "correct API_BASE_URL"}}
 	}
 	defer client.Close()
-	defer p.shareIfAny(ctx, src.name, pacer, log)()
+	defer p.shareIfAny(ctx, src.name, client, log)()
 	began := time.Now()
 	found, err := client.Survey(ctx, s.span().Start)
 	if err != nil {
@@ -94,7 +95,7 @@ func (p *program) examineAPI(ctx context.Context, s *settings) []doctor.Finding 
 	return describeAPI(client, pacer, found, time.Since(began))
 }
 
-func describeAPI(client *datasync.Client, pacer *quota.Pacer, found datasync.Survey, took time.Duration) []doctor.Finding {
+func describeAPI(client *datasync.Client, pacer *quota.Pacer, found shard.Survey, took time.Duration) []doctor.Finding {
 	caps := client.Capabilities()
 	findings := []doctor.Finding{
 		{Name: "api", Level: doctor.OK, Detail: fmt.Sprintf("%d events, newest %s; %d requests in %s (the key's life may have begun with them)",

@@ -16,6 +16,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/spf13/pflag"
 
+	"sluice/coordinator/job"
 	"sluice/coordinator/ledger"
 	"sluice/fetch/decode"
 	"sluice/fetch/hostile"
@@ -146,19 +147,17 @@ func FuzzReplay(f *testing.F) {
 			eventID = "" // only what was readable stands there; what was not must do no harm either
 		}
 		letter := l.bury(t, raw, eventID)
-		all := &replayed{seen: map[int64]bool{}}
-		fates, err := l.db.Replay(t.Context(), l.job, all.decode([]ledger.DeadLetter{*letter}), false)
-		if err != nil {
-			t.Fatalf("%q: %v", raw, err)
+		all, v := job.Replay(t.Context(), job.Config{Name: "fuzz", Store: l.db}, job.Replaying{IDs: []int64{letter.ID}, Decode: decode.Record})
+		if all == nil {
+			t.Fatalf("%q: %s", raw, v.Text)
 		}
-		for _, fate := range fates {
-			all.count(fate)
-			if fate.Outcome == ledger.Refused {
-				t.Errorf("%q can be decoded, and the table refuses it: %s", raw, fate.Detail)
+		for _, left := range all.Left {
+			if left.Reason == string(ledger.Refused) {
+				t.Errorf("%q can be decoded, and the table refuses it: %s", raw, left.Detail)
 			}
 		}
 		_, reject := decode.Record(raw)
-		if sound := all.over()+all.Before == 1; len(all.Left) > 1 || sound && letter.ReplayedAt.IsZero() && reject != nil {
+		if sound := all.Settled()+all.Before == 1; len(all.Left) > 1 || sound && letter.ReplayedAt.IsZero() && reject != nil {
 			t.Errorf("%q: %+v, %+v", raw, all, reject)
 		}
 		if l.at.Seq%16 == 0 {
@@ -185,7 +184,7 @@ func newLetterbox(f *testing.F) *letterbox {
 	ok(err)
 	f.Cleanup(db.Close)
 	ok(db.Migrate(f.Context()))
-	job, err := db.CreateJob(f.Context(), ledger.Job{Name: "fuzz", Source: "fuzz", Span: unbounded}, []shard.Window{unbounded})
+	job, err := db.CreateJob(f.Context(), ledger.Job{Name: "fuzz", Source: "fuzz", Span: ledger.Everything}, []shard.Window{ledger.Everything})
 	ok(err)
 	all, err := db.Load(f.Context(), job.ID)
 	ok(err)

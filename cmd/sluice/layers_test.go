@@ -25,9 +25,10 @@ var rooms = map[string][]string{
 	"fetch/quota":                   {"shard"},
 	"fetch/decode":                  {"shard"},
 	"fetch":                         {"shard", "shard/failpoint", "fetch/quota"},
-	"fetch/datasync":                {"shard", "shard/failpoint", "fetch", "fetch/quota", "fetch/decode"},
+	"fetch/datasync":                {"shard", "shard/failpoint", "coordinator/ledger", "fetch", "fetch/quota", "fetch/decode"},
 	"coordinator/ledger":            {"shard"},
 	"coordinator":                   {"shard", "shard/failpoint", "coordinator/ledger"},
+	"coordinator/job":               {"shard", "shard/failpoint", "coordinator", "coordinator/ledger", "sink/audit"},
 	"coordinator/ledger/ledgertest": {"shard", "coordinator/ledger"},
 	"coordinator/ledger/memstore":   {"shard", "coordinator/ledger"},
 	"sink":                          {"shard", "shard/failpoint", "migrations", "coordinator/ledger", "sink/doctor"},
@@ -188,9 +189,10 @@ func TestFoldersAndPrefixesStaySmall(t *testing.T) {
 }
 
 // goroutines lists the rooms that may start goroutines: the three owners, and what stands in for the world around them.
-var goroutines = []string{"coordinator", "shard", "cmd/sluice", "fetch/apisim", "sink/embedpg", "sink/pgtest", "coordinator/ledger/ledgertest", "cmd/bench", "cmd/mutants"}
+var goroutines = []string{"coordinator", "coordinator/job", "shard", "cmd/sluice", "fetch/apisim", "sink/embedpg", "sink/pgtest", "coordinator/ledger/ledgertest", "cmd/bench", "cmd/mutants"}
 
-// TestGoroutinesHaveThreeOwners: the coordinator, a shard's two halves, and the command start goroutines, nobody else.
+// TestGoroutinesHaveThreeOwners: the coordinator (with the keepers of a job's lock and quotas), a shard's two halves, and the
+// command start goroutines, nobody else.
 func TestGoroutinesHaveThreeOwners(t *testing.T) {
 	t.Parallel()
 	for _, f := range sourceFiles(t) {
@@ -211,8 +213,8 @@ func TestGoroutinesHaveThreeOwners(t *testing.T) {
 	}
 }
 
-// TestGoroutinesOfTheCommandAreGuarded: a panic in one that is not would end the process with Go's exit code, which says "wrong
-// usage" here.
+// TestGoroutinesOfTheCommandAreGuarded, and those of a job by the guard that the command gives it: an uncaught panic would end the
+// process with Go's exit code, which says "wrong usage" here.
 func TestGoroutinesOfTheCommandAreGuarded(t *testing.T) {
 	t.Parallel()
 	isGuarded := func(n ast.Node) bool {
@@ -221,11 +223,11 @@ func TestGoroutinesOfTheCommandAreGuarded(t *testing.T) {
 			return false
 		}
 		sel, ok := call.Fun.(*ast.SelectorExpr)
-		return ok && sel.Sel.Name == "guarded"
+		return ok && (sel.Sel.Name == "guarded" || sel.Sel.Name == "Guard")
 	}
 	started := 0
 	for _, f := range sourceFiles(t) {
-		if f.room != "cmd/sluice" {
+		if f.room != "cmd/sluice" && f.room != "coordinator/job" {
 			continue
 		}
 		ast.Inspect(f.file, func(n ast.Node) bool {

@@ -9,9 +9,9 @@ import (
 
 	"sluice/cmd/sluice/internal/terminal"
 	"sluice/cmd/sluice/internal/view"
+	"sluice/coordinator/job"
 	"sluice/fetch/datasync"
 	"sluice/fetch/quota"
-	"sluice/shard"
 )
 
 func (p *program) planCommand() *cobra.Command {
@@ -81,13 +81,19 @@ func (p *program) plan(ctx context.Context, s *settings) error {
 	}
 	defer client.Close()
 	if !s.isDemo() {
-		defer p.shareIfAny(ctx, src.name, pacer, log)()
+		defer p.shareIfAny(ctx, src.name, client, log)()
 	}
-	found, windows, err := survey(ctx, client, s)
+	found, err := job.Plan(ctx, client, s.span(), s.shards)
 	if err != nil {
 		return asStart(ctx, err)
 	}
-	shown := describe(src.name, found, windows, client.Capabilities())
+	shown := &planned{
+		Source: src.name, Events: found.Total, Newest: found.Newest.String(), Oldest: found.Oldest.String(),
+		Capabilities: client.Capabilities(), Step: found.Step, Requests: found.Requests, Pages: found.Pages,
+	}
+	for n, w := range found.Windows {
+		shown.Windows = append(shown.Windows, plannedWindow{n + 1, w.Start.String(), w.End.String()})
+	}
 	shown.Minutes = minutes(shown.Pages, pacer.Status())
 	for _, q := range pacer.Status() {
 		shown.Quotas = append(shown.Quotas, plannedQuota{q.Name, q.Limit.N, q.Limit.Window.Seconds(), q.Known.String()})
@@ -96,21 +102,6 @@ func (p *program) plan(ctx context.Context, s *settings) error {
 		return writeJSON(p.stdout, shown)
 	}
 	return p.printPlan(shown)
-}
-
-func describe(name string, found datasync.Survey, windows []shard.Window, caps datasync.Capabilities) *planned {
-	shown := &planned{
-		Source: name, Events: found.Total, Newest: found.Newest.String(), Oldest: found.Oldest.String(),
-		Capabilities: caps, Step: caps.Step(), Requests: found.Requests,
-	}
-	for n, w := range windows {
-		shown.Windows = append(shown.Windows, plannedWindow{n + 1, w.Start.String(), w.End.String()})
-	}
-	if found.Total >= 0 && caps.PageSize > 0 {
-		// The last page of each window is half empty on average, and the end of the data is read twice.
-		shown.Pages = found.Total/int64(caps.PageSize) + int64(len(windows)+1)/2 + 1
-	}
-	return shown
 }
 
 // minutes returns how long so many requests take at the quotas known; 0 if they are not.

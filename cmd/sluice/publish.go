@@ -8,7 +8,7 @@ import (
 	"sluice/cmd/sluice/internal/metrics"
 	"sluice/cmd/sluice/internal/terminal"
 	"sluice/cmd/sluice/internal/view"
-	"sluice/coordinator"
+	"sluice/coordinator/job"
 )
 
 const (
@@ -16,16 +16,28 @@ const (
 	countEvery   = 5 * time.Second // the figures that take a query
 )
 
-// show draws the progress of a coordinator until the returned function is called.
-func (i *ingest) show(ctx context.Context, c *coordinator.Coordinator) func() {
+// showWalk draws and publishes the progress of the shards until the returned function is called.
+func (i *ingest) showWalk(ctx context.Context) func() {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	var drawing sync.WaitGroup
-	drawing.Go(i.guarded(func() {
-		terminal.Show(ctx, i.console, i.environ, i.json, func() view.View { return i.progress(c, view.Ingesting) })
+	var showing sync.WaitGroup
+	showing.Go(i.guarded(func() {
+		terminal.Show(ctx, i.console, i.environ, i.json, func() view.View { return i.progress(view.Ingesting) })
 	}))
+	if i.published() {
+		showing.Go(i.guarded(func() {
+			every(ctx, publishEvery, func() { i.board.Publish(i.progress(view.Ingesting)) })
+		}))
+		showing.Go(i.guarded(func() {
+			every(ctx, countEvery, func() { i.publishTables(ctx) })
+		}))
+	}
 	return func() {
 		cancel()
-		drawing.Wait()
+		showing.Wait()
+		if i.published() {
+			i.last = i.progress(view.Checking)
+			i.board.Publish(i.last)
+		}
 	}
 }
 
@@ -42,27 +54,6 @@ func (i *ingest) openBoard() (err error) {
 		i.listener, err = i.program.listen(i.settings, i.board)
 	}
 	return err
-}
-
-// publish keeps the board up to date while the coordinator runs; the returned function publishes a last view and ends that.
-func (i *ingest) publish(ctx context.Context, c *coordinator.Coordinator) func() {
-	if !i.published() {
-		return func() {}
-	}
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	var publishing sync.WaitGroup
-	publishing.Go(i.guarded(func() {
-		every(ctx, publishEvery, func() { i.board.Publish(i.progress(c, view.Ingesting)) })
-	}))
-	publishing.Go(i.guarded(func() {
-		every(ctx, countEvery, func() { i.publishTables(ctx) })
-	}))
-	return func() {
-		cancel()
-		publishing.Wait()
-		i.last = i.progress(c, view.Checking)
-		i.board.Publish(i.last)
-	}
 }
 
 // every calls do at once, and then in an interval until ctx ends.
@@ -87,29 +78,30 @@ func (i *ingest) publishTables(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, countEvery)
 	defer cancel()
-	if i.job.Round > 1 {
-		if rounds, err := i.db.Rounds(ctx, i.job.ID); err == nil {
+	known := i.run.Snapshot().Job
+	if known.Round > 1 {
+		if rounds, err := i.db.Rounds(ctx, known.ID); err == nil {
 			i.board.SetRounds(view.Rounds(rounds))
 		}
 	}
-	if counts, err := i.db.DeadLetterReasons(ctx, i.job.ID); err == nil {
+	if counts, err := i.db.DeadLetterReasons(ctx, known.ID); err == nil {
 		i.board.SetLetters(view.LettersOf(counts))
 	}
 }
 
 // publishRest publishes that a follow waits for its next round, after one that ended with the verdict.
-func (i *ingest) publishRest(after verdict) {
+func (i *ingest) publishRest(after job.Verdict) {
 	if !i.published() {
 		return
 	}
-	v := i.snapshot(view.Waiting)
-	v.Stored, v.Before, v.Rejected = i.last.Stored, i.before, i.last.Rejected
+	v, before := i.snapshot(view.Waiting), i.run.Snapshot().Before
+	v.Stored, v.Before, v.Rejected = i.last.Stored, before, i.last.Rejected
 	v.Shards, v.LastCommit, v.Oldest, v.Newest = i.last.Shards, i.last.LastCommit, i.last.Oldest, i.last.Newest
 	if i.last.At.IsZero() {
-		v.Stored = i.before
+		v.Stored = before
 	}
-	if after.code == exitUnreachable {
-		v.Limit = after.text
+	if after.Status == job.Unreachable {
+		v.Limit = after.Text
 	}
 	i.board.Publish(v)
 }

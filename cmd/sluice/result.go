@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"sluice/cmd/sluice/internal/view"
+	"sluice/coordinator/job"
 	"sluice/coordinator/ledger"
 	"sluice/fetch/datasync"
 	"sluice/shard"
@@ -53,8 +54,28 @@ type round struct {
 	Watermark *time.Time  `json:"watermark,omitempty"`
 }
 
+// ending is how a run ended, as it is shown.
+type ending struct {
+	code       int
+	text, hint string
+	findings   []string
+}
+
+// endingOf adds the exit code and the hint of an error to a verdict.
+func endingOf(v job.Verdict, err error) ending {
+	end := ending{text: v.Text, findings: v.Findings}
+	if err != nil {
+		end.code = exitUnexpected
+	}
+	var coded *exitError
+	if errors.As(err, &coded) {
+		end.code, end.hint = coded.code, coded.hint
+	}
+	return end
+}
+
 // resultOf sums up a run that has ended.
-func resultOf(v *view.View, end verdict) *result {
+func resultOf(v *view.View, end ending) *result {
 	return &result{
 		Job: v.Job, Source: v.Source, ExitCode: end.code, Verdict: end.text, Findings: end.findings, Hint: end.hint, Counts: v.Counts,
 		Shards: len(v.Shards), Done: v.Count("done"), Seconds: v.At.Sub(v.Started).Seconds(), New: max(0, v.Counts.Events-v.Before),
@@ -63,10 +84,10 @@ func resultOf(v *view.View, end verdict) *result {
 
 // notStarted publishes and returns the end of a run that ended before there was anything to sum up.
 func (i *ingest) notStarted(err error) *result {
-	end := verdict{code: exitUnexpected, text: err.Error()}
+	end := endingOf(job.Verdict{Text: err.Error()}, err)
 	var coded *exitError
 	if errors.As(err, &coded) {
-		end.code, end.hint = coded.code, coded.advice()
+		end.hint = coded.advice()
 	}
 	v := i.ended(end)
 	i.publishEnd(v)
@@ -74,32 +95,28 @@ func (i *ingest) notStarted(err error) *result {
 }
 
 // conclude publishes and prints the end of a run, and returns the error that carries the exit code.
-func (i *ingest) conclude(ctx context.Context, end verdict) error {
-	i.concluded = true
+func (i *ingest) conclude(verdict job.Verdict) error {
+	err := verdictError(verdict)
+	end := endingOf(verdict, err)
 	v := i.ended(end)
-	if err := i.readLedger(ctx, &v); err != nil {
-		i.log.Warn("the summary is incomplete", "err", err)
-	}
+	i.setFigures(&v, verdict.Figures)
 	i.publishTables(context.Background())
 	i.publishEnd(v)
-	err := i.print(i.summarize(&v, end), &v)
-	if end.code == exitOK {
-		return err
-	}
-	return fail(end.code, end.hint, errors.New(end.text))
+	printed := i.print(i.summarize(&v, end, verdict.Figures), &v, verdict.Figures)
+	return cmp.Or(err, printed)
 }
 
 // summarize sums up a run whose job is known.
-func (i *ingest) summarize(v *view.View, end verdict) *result {
+func (i *ingest) summarize(v *view.View, end ending, f *job.Figures) *result {
 	r := resultOf(v, end)
-	r.Shards = cmp.Or(r.Shards, i.job.Shards)
-	for _, s := range i.spent {
+	r.Shards = cmp.Or(r.Shards, f.Shards)
+	for _, s := range f.Fetchers {
 		r.Fetchers = append(r.Fetchers, view.FetcherOf(s))
 	}
-	if last := i.round; last != nil {
+	if f.Round != nil {
 		r.Round = &round{
-			Number: last.Number, Start: last.Span.Start.String(), New: last.Counts.Events, Late: last.Late, Missing: last.Missing,
-			Watermark: view.PointInTime(i.job.Watermark),
+			Number: f.Round.Number, Start: f.Round.Span.Start.String(), New: f.Round.Counts.Events, Late: f.Round.Late,
+			Missing: f.Round.Missing, Watermark: view.PointInTime(f.Watermark),
 		}
 	}
 	if i.client == nil {
@@ -118,7 +135,7 @@ func (i *ingest) summarize(v *view.View, end verdict) *result {
 }
 
 // print writes the summary, for people or as JSON. "ingestion complete" is the last line but one, and only there with exit code 0.
-func (i *ingest) print(r *result, v *view.View) error {
+func (i *ingest) print(r *result, v *view.View, f *job.Figures) error {
 	if i.json {
 		return writeLine(i.stdout, r)
 	}
@@ -134,8 +151,8 @@ func (i *ingest) print(r *result, v *view.View) error {
 			out.line("quota used: %s", quotasUsed(v))
 		}
 	}
-	if len(i.spent) > 0 {
-		out.line("%s", view.FetchersLine(i.spent))
+	if len(f.Fetchers) > 0 {
+		out.line("%s", view.FetchersLine(f.Fetchers))
 	}
 	if r.Round != nil {
 		out.line("%s", r.Round)

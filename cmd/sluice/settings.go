@@ -12,6 +12,8 @@ import (
 	"github.com/spf13/pflag"
 
 	"sluice/coordinator"
+	"sluice/coordinator/job"
+	"sluice/coordinator/ledger"
 	"sluice/fetch"
 	"sluice/fetch/quota"
 	"sluice/shard"
@@ -106,7 +108,7 @@ func (s *settings) bind(flags *pflag.FlagSet) {
 	s.flags = flags
 	s.common.bind(flags)
 	s.memory = coordinator.DefaultMemory
-	flags.IntVar(&s.shards, "shards", 8, "windows that the span is cut into")
+	flags.IntVar(&s.shards, "shards", job.DefaultShards, "windows that the span is cut into")
 	flags.IntVar(&s.fetchers, "fetchers", 0, "pages asked for at a time (default: as many as shards, 16 at most)")
 	flags.IntVar(&s.writers, "writers", 2, "commits at a time")
 	flags.IntVar(&s.queuePages, "queue-pages", shard.DefaultQueuePages, "pages that wait for the database, for each shard")
@@ -124,7 +126,7 @@ func (s *settings) bind(flags *pflag.FlagSet) {
 	flags.BoolVar(&s.requireTLS, "require-tls", false, "refuse an API that is reached by plain http")
 	flags.StringVar(&s.source, "source", "", "name of the source (default: the API's origin, or the simulator's data)")
 	flags.BoolVar(&s.sourceMoved, "source-moved", false, "the job's source has a new address: accept it under the same job")
-	s.safetyLag = defaultLag
+	s.safetyLag = job.DefaultSafetyLag
 	s.demo.bind(flags)
 }
 
@@ -178,12 +180,9 @@ func (s *settings) load(p *program) error {
 // isDemo tells whether no API is configured, so that the simulator is ingested.
 func (s *settings) isDemo() bool { return s.api == "" }
 
-// unbounded is the span of a job over the whole API.
-var unbounded = shard.Window{Start: shard.Past, End: shard.Future}
-
 // span returns what --from and --to bound; their absence leaves it open.
 func (s *settings) span() shard.Window {
-	w := unbounded
+	w := ledger.Everything
 	if s.from.set {
 		w.Start = s.from.at
 	}

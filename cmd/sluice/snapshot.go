@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -9,6 +8,8 @@ import (
 
 	"sluice/cmd/sluice/internal/view"
 	"sluice/coordinator"
+	"sluice/coordinator/job"
+	"sluice/coordinator/ledger"
 	"sluice/shard"
 	"sluice/sink"
 )
@@ -20,78 +21,74 @@ func (i *ingest) snapshot(phase view.Phase) view.View {
 	if i.client == nil {
 		return v
 	}
-	if total, known := i.client.Total(); known && i.settings.span() == unbounded {
+	if total, known := i.client.Total(); known && i.span() == ledger.Everything {
 		v.Total = total // the API counts all events, not those of a span
 	}
-	if i.job != nil && (i.job.Round > 1 || i.every != 0) {
-		v.Round, v.Watermark = i.job.Round, view.PointInTime(i.job.Watermark)
-		if i.round != nil {
-			v.Late = i.round.Late.Total()
+	if s := i.run.Snapshot(); s.Job != nil && (s.Job.Round > 1 || i.every != 0) {
+		v.Round, v.Watermark = s.Job.Round, view.PointInTime(s.Job.Watermark)
+		if s.Round != nil {
+			v.Late = s.Round.Late.Total()
 		}
 	}
 	v.SetTraffic(i.client.Traffic(), i.pacer.Status())
 	return v
 }
 
-// progress returns the view of the run while a coordinator works on its shards.
-func (i *ingest) progress(c *coordinator.Coordinator, phase view.Phase) view.View {
-	v, s := i.snapshot(phase), c.Progress()
-	v.SetProgress(&s, i.timeSpan(s.Shards, v.At))
-	v.Stored, v.Before = v.Stored+i.earlier.Events, i.before
+// progress returns the view of the run while its shards are walked.
+func (i *ingest) progress(phase view.Phase) view.View {
+	v, s := i.snapshot(phase), i.run.Snapshot()
+	v.SetProgress(&s.Shards, i.timeSpan(&s, s.Shards.Shards, v.At))
+	v.Stored, v.Before = v.Stored+s.Earlier.Events, s.Before
 	since, err := i.db.Waiting()
 	if errors.Is(err, sink.ErrDiskFull) {
 		v.Away = "its disk is full"
 	} else if err != nil {
 		v.Away = "it is away"
 	}
-	v.Limit = i.limitedBy(&v, s.Active, since, err)
+	v.Limit = i.limitedBy(&v, s.Shards.Active, since, err)
 	return v
 }
 
 // ended returns the view of a run that has ended, as it was last.
-func (i *ingest) ended(end verdict) view.View {
+func (i *ingest) ended(end ending) view.View {
 	v, last := i.snapshot(view.Ended), &i.last
 	v.ExitCode, v.Verdict = end.code, strings.Join(append([]string{end.text}, end.findings...), "\n")
-	v.Stored, v.Before, v.Rejected, v.LastCommit = last.Stored, i.before, last.Rejected, last.LastCommit
+	v.Stored, v.Rejected, v.LastCommit = last.Stored, last.Rejected, last.LastCommit
 	v.Shards, v.Oldest, v.Newest = last.Shards, last.Oldest, last.Newest
 	return v
 }
 
-// readLedger puts on v what the ledger has of the job at the end of a run.
-func (i *ingest) readLedger(ctx context.Context, v *view.View) error {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	checkpoints, err := i.db.Load(ctx, i.job.ID)
-	if err != nil {
-		return err
+// setFigures puts on v what the ledger has of the job at the end of a run. If it could not be read, the shards stay as they were last.
+func (i *ingest) setFigures(v *view.View, f *job.Figures) {
+	s := i.run.Snapshot()
+	v.Before = s.Before
+	if f.Checkpoints == nil {
+		return
 	}
-	v.Counts, err = i.db.Earlier(ctx, i.job.ID)
-	for k := range checkpoints {
-		v.Counts = v.Counts.Add(checkpoints[k].Counts)
-	}
-	v.Stored = v.Counts.Events
+	v.Counts, v.Stored = f.Counts, f.Counts.Events
 	latest := map[int]*view.Shard{}
 	for k := range v.Shards {
 		latest[v.Shards[k].Number] = &v.Shards[k]
 	}
-	shards := view.Progress(checkpoints)
-	v.SetShards(shards, i.timeSpan(shards, v.At))
+	shards := view.Progress(f.Checkpoints)
+	v.SetShards(shards, i.timeSpan(&s, shards, v.At))
 	for k := range v.Shards {
-		if last := latest[v.Shards[k].Number]; last != nil {
-			v.Shards[k].Pages, v.Shards[k].Commit = last.Pages, last.Commit
+		one := &v.Shards[k]
+		one.Doing = ""
+		if last := latest[one.Number]; last != nil {
+			one.Pages, one.Commit = last.Pages, last.Commit
 		}
 	}
-	return err
 }
 
 // timeSpan returns the span of time that is drawn: that of the round up to the newest event when it began, or from the oldest event to
 // the newest if this run has looked for them.
-func (i *ingest) timeSpan(shards []coordinator.ShardProgress, now time.Time) shard.Window {
-	if span, ok := view.SpanOf(i.round); ok {
+func (i *ingest) timeSpan(s *job.Snapshot, shards []coordinator.ShardProgress, now time.Time) shard.Window {
+	if span, ok := view.SpanOf(s.Round); ok {
 		return span
 	}
-	if i.newest > i.oldest && i.oldest != 0 && i.settings.span() == unbounded {
-		return shard.Window{Start: i.oldest, End: i.newest.Add(time.Millisecond)}
+	if s.Newest > s.Oldest && s.Oldest != 0 && i.span() == ledger.Everything {
+		return shard.Window{Start: s.Oldest, End: s.Newest.Add(time.Millisecond)}
 	}
 	return view.GuessSpan(shards, now)
 }

@@ -67,6 +67,11 @@ type Store interface {
 	// happens once, however often it is asked for and whatever runs beside it. A dry one changes nothing.
 	Replay(ctx context.Context, job *Job, retries []Retry, dry bool) ([]Fate, error)
 
+	Quotas
+}
+
+// Quotas is where the runs that use the same source meet.
+type Quotas interface {
 	// SettleQuotas hands the rows of a source's endpoints to settle, in the same order, with the time by the store's clock, and
 	// keeps what it returns. The rows are locked meanwhile; callers name the same endpoints in the same order.
 	SettleQuotas(ctx context.Context, source string, endpoints []string, settle func(now time.Time, rows []Quota) []Quota) error

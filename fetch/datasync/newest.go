@@ -10,14 +10,6 @@ import (
 	"sluice/shard"
 )
 
-// Latest is what the newest page says about the source.
-type Latest struct {
-	Newest shard.Instant // event; zero means that the page holds none that can be read
-	Oldest shard.Instant // of the page, as far as its order shows
-	Events int
-	Total  int64 // events there are, as the API says; -1 means that it does not say
-}
-
 // wordings is how many ways there are to ask for the newest page. Each has its half second, by the clock. When all have had their
 // turn, an API that repeats its answers for 30 s has forgotten the first one, whichever process asked.
 const (
@@ -33,12 +25,12 @@ const freshTries = 3
 
 // Latest asks for the newest page, each time with another page size, because the API repeats its answers for a while: an old page
 // would hide new events. The page is kept for the walk that begins there.
-func (c *Client) Latest(ctx context.Context) (Latest, error) {
+func (c *Client) Latest(ctx context.Context) (shard.Latest, error) {
 	for try := 1; ; try++ {
 		q := fetch.Question{Start: shard.FromTop, Vary: firstWording + int(c.nextWording()%wordings)}
 		pages, err := c.Ask(ctx, &q)
 		if err != nil {
-			return Latest{}, fmt.Errorf("ask for the newest page: %w", err)
+			return shard.Latest{}, fmt.Errorf("ask for the newest page: %w", err)
 		}
 		if pages[0].Cached && try < freshTries {
 			continue
@@ -56,8 +48,8 @@ func (c *Client) nextWording() int64 {
 	return next
 }
 
-func (c *Client) latest(pages []shard.Page) Latest {
-	l := Latest{Total: c.total.Load()}
+func (c *Client) latest(pages []shard.Page) shard.Latest {
+	l := shard.Latest{Total: c.total.Load()}
 	for i := range pages {
 		if events := pages[i].Events; len(events) > 0 {
 			if l.Events == 0 {

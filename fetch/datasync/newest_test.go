@@ -8,7 +8,7 @@ import (
 	"sluice/shard"
 )
 
-func (w *world) latest() Latest {
+func (w *world) latest() shard.Latest {
 	w.t.Helper()
 	found, err := w.Latest(w.t.Context())
 	if err != nil {
@@ -77,7 +77,7 @@ func TestAnAnswerFromTheCacheIsAskedForAnew(t *testing.T) {
 
 func TestTheLatestPageOfAnEmptySource(t *testing.T) {
 	play(t, scene{api: apisim.Config{Events: apisim.None}}, func(w *world) {
-		if found := w.latest(); found != (Latest{}) {
+		if found := w.latest(); found != (shard.Latest{}) {
 			t.Errorf("%+v", found)
 		}
 	})

@@ -18,20 +18,10 @@ const maxProbes = 12
 // only the balance of the windows depends on it.
 const nearEnough = 0.01
 
-// Survey is what is learned of the API before the first window is planned.
-type Survey struct {
-	Newest   shard.Instant
-	Oldest   shard.Instant  // of all events, nearly: see nearEnough; or the beginning of the span, if that was given
-	Total    int64          // events there are, as the API said; -1 means that it did not say
-	Empty    bool           // there are no events
-	Requests int            // page requests it took
-	Samples  []shard.Sample // newest first
-}
-
 // survey is a search under way.
 type survey struct {
 	*Client
-	found   Survey
+	found   shard.Survey
 	from    shard.Instant  // beginning of the span, if that is known
 	inside  shard.Instant  // there are events up to here
 	outside shard.Instant  // there are none at and before this
@@ -41,9 +31,13 @@ type survey struct {
 // Survey finds out what the API can do and which span its events fill, with at most 14 page requests if the newest page can be
 // read. If the span's beginning is known, two are enough; from is shard.Past if it is not. The newest page is kept for the walk
 // that begins there.
-func (c *Client) Survey(ctx context.Context, from shard.Instant) (Survey, error) {
-	s := &survey{Client: c, found: Survey{Total: -1}, from: from, outside: shard.Past}
-	_, err := c.tokens.get(ctx, 0)
+func (c *Client) Survey(ctx context.Context, from shard.Instant) (found shard.Survey, err error) {
+	defer func() {
+		caps := c.Capabilities()
+		found.PageSize, found.Step = caps.PageSize, caps.Step()
+	}()
+	s := &survey{Client: c, found: shard.Survey{Total: -1}, from: from, outside: shard.Past}
+	_, err = c.tokens.get(ctx, 0)
 	var stop *shard.StopError
 	if errors.As(err, &stop) {
 		return s.found, err

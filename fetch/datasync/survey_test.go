@@ -9,7 +9,7 @@ import (
 )
 
 // surveyed looks at the API, and returns how many requests had come in then.
-func (w *world) surveyed(from shard.Instant) (Survey, int) {
+func (w *world) surveyed(from shard.Instant) (shard.Survey, int) {
 	w.t.Helper()
 	found, err := w.Survey(w.t.Context(), from)
 	if err != nil {

@@ -9,7 +9,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"sluice/coordinator/ledger"
 	"sluice/shard"
@@ -158,6 +160,8 @@ func (c *commit) store(t *Tables, sh *Shard) shard.Counts {
 	counts, rejects := c.batch.Seen, slices.Clone(c.batch.Rejects)
 	for e := range c.batch.Events() {
 		switch row := t.Events[e.ID]; {
+		case refuses(e) != "":
+			rejects = append(rejects, rejectOf(e, "refused", refuses(e)))
 		case row == nil:
 			t.Events[e.ID] = &Event{*e, sh.ID}
 			counts.Events++
@@ -167,7 +171,7 @@ func (c *commit) store(t *Tables, sh *Shard) shard.Counts {
 		case row.Event == *e:
 			counts.Duplicates++
 		default:
-			rejects = append(rejects, conflict(e))
+			rejects = append(rejects, rejectOf(e, "conflict", "the id is stored with other content"))
 		}
 	}
 	slices.SortStableFunc(rejects, func(a, b shard.Reject) int { return bytes.Compare(a.SHA256[:], b.SHA256[:]) })
@@ -193,13 +197,26 @@ func (t *Tables) isDead(jobID int64, sum []byte) bool {
 	return slices.ContainsFunc(t.DeadLetters, func(d *DeadLetter) bool { return d.JobID == jobID && bytes.Equal(d.SHA256, sum) })
 }
 
-// conflict makes a dead letter of an event whose id is stored with other content.
-func conflict(e *shard.Event) shard.Reject {
-	raw, _ := json.Marshal(e) // it has no way to fail
-	return shard.Reject{
-		Raw: raw, RawBytes: len(raw), SHA256: sha256.Sum256(raw), EventID: e.ID.String(), Reason: "conflict",
-		Detail: "the id is stored with other content",
+// maxType is the length of the column type, in characters.
+const maxType = 50
+
+// refuses returns why the table of events refuses one, as far as the model goes; empty if it does not.
+func refuses(e *shard.Event) string {
+	if utf8.RuneCountInString(e.Type) > maxType {
+		return fmt.Sprintf("value too long for type character varying(%d)", maxType)
 	}
+	for _, text := range [...]string{e.Type, e.Name, e.Properties, e.Device, e.Browser} {
+		if strings.IndexByte(text, 0) >= 0 {
+			return "text holds a zero byte"
+		}
+	}
+	return ""
+}
+
+// rejectOf makes a reject of an event that cannot become a row.
+func rejectOf(e *shard.Event, reason, detail string) shard.Reject {
+	raw, _ := json.Marshal(e) // it has no way to fail
+	return shard.Reject{Raw: raw, RawBytes: len(raw), SHA256: sha256.Sum256(raw), EventID: e.ID.String(), Reason: reason, Detail: detail}
 }
 
 // split writes down the pieces that a batch cuts off its shard's window.

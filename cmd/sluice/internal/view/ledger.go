@@ -57,6 +57,7 @@ func (v *View) setCheckpoints(s *sink.Status) {
 	for i := range v.Shards {
 		one := &v.Shards[i]
 		cp := known[one.Number]
+		one.Doing = "" // that is known of a run alone
 		one.Proof, one.Attempts, one.Error, one.Seq, one.Updated = string(cp.Proof), cp.Attempts, cp.LastError, cp.Seq, cp.UpdatedAt
 		if !cp.StartedAt.IsZero() {
 			one.Took = cp.UpdatedAt.Sub(cp.StartedAt).Seconds()

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// TestSIGUSR1PausesARun: nothing is asked for, what was under way is committed, all who look are told how to go on, and the run
-// goes on and ends as if nothing had been. A second pause is ended by SIGTERM, as any run is.
+// TestSIGUSR1PausesARun: no pages are requested, pages in flight are committed, all displays show how to resume, and the run then ends as if
+// nothing had happened. A second pause is ended by SIGTERM, as any run is.
 func TestSIGUSR1PausesARun(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 40_000, slow(30*time.Millisecond))
@@ -40,7 +40,7 @@ func TestSIGUSR1PausesARun(t *testing.T) {
 		t.Fatalf("exit code %d, want %d:\n%s", code, exitLeft, p.out.String())
 	}
 	if out := p.out.String(); !contains(out, "paused by you ") {
-		t.Errorf("the summary does not tell of the time of the pause:\n%s", out)
+		t.Errorf("the summary does not have the time of the pause:\n%s", out)
 	}
 	w.mustRun(exitOK, "run", "--shards=4")
 	w.exact()
@@ -83,20 +83,20 @@ func (w *world) waitForStatus(text string) {
 		}
 		select {
 		case <-deadline:
-			w.t.Fatalf("the status does not say %q:\n%s", text, r.stdout)
+			w.t.Fatalf("the status has no %q:\n%s", text, r.stdout)
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
 }
 
-// TestCtrlZStopsARunAndFgGoesOn: it says so before it is stopped, does nothing while it is, and goes on exactly once.
+// TestCtrlZStopsARunAndFgGoesOn: the run logs it before it is suspended, does nothing meanwhile, and resumes exactly once.
 func TestCtrlZStopsARunAndFgGoesOn(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 40_000, slow(30*time.Millisecond))
 	p := w.start("run", "--shards=4")
 	w.waitFor(p, 22)
 	w.signal(p, syscall.SIGTSTP)
-	w.waitForOutput(p, "stopped by you")
+	w.waitForOutput(p, "suspended by Ctrl-Z")
 	for deadline := time.After(20 * time.Second); kernelState(t, p) != "T"; {
 		select {
 		case <-deadline:
@@ -105,7 +105,7 @@ func TestCtrlZStopsARunAndFgGoesOn(t *testing.T) {
 		}
 	}
 	w.signal(p, syscall.SIGCONT)
-	w.waitForOutput(p, "the run goes on: it had been stopped")
+	w.waitForOutput(p, "the run resumes after Ctrl-Z")
 	if code := p.code(t, time.Minute); code != exitOK {
 		t.Fatalf("exit code %d:\n%s", code, p.out.String())
 	}
