@@ -106,6 +106,18 @@ type Source interface {
 	Leave(ctx context.Context) error
 }
 
+// Unshared is for a Source that has no quotas to share: embedded there, it provides Join, Share and Leave.
+type Unshared struct{}
+
+// Join does nothing.
+func (Unshared) Join(context.Context, ledger.Quotas, string, string) error { return nil }
+
+// Share does nothing.
+func (Unshared) Share(context.Context) error { return nil }
+
+// Leave does nothing.
+func (Unshared) Leave(context.Context) error { return nil }
+
 func (c Config) withDefaults() Config {
 	c.Span = cmp.Or(c.Span, ledger.Everything)
 	c.Shards = cmp.Or(c.Shards, DefaultShards)
