@@ -23,8 +23,8 @@ type keyring struct {
 	first map[string]time.Time
 }
 
-// mostKeys are remembered by their first use; more than that are forgotten together.
-const mostKeys = 4096
+// maxKeys is how many keys are remembered; beyond that all are forgotten.
+const maxKeys = 4096
 
 // check returns why a key is refused, or nil. The bodies of these answers are not recorded anywhere: they have the shape of
 // all others.
@@ -61,7 +61,7 @@ func (k *keyring) begin(key string, now time.Time) time.Time {
 	if ok {
 		return first
 	}
-	if k.first == nil || len(k.first) >= mostKeys {
+	if k.first == nil || len(k.first) >= maxKeys {
 		k.first = make(map[string]time.Time)
 	}
 	k.first[key] = now
@@ -71,7 +71,7 @@ func (k *keyring) begin(key string, now time.Time) time.Time {
 // tokenHeader carries the stream's token.
 const tokenHeader = "X-Stream-Token"
 
-// tokens are the keys to the stream that were given out. A new one does not end the old ones.
+// tokens are the stream tokens that were issued. A new one does not end the old ones.
 type tokens struct {
 	life time.Duration
 
@@ -79,8 +79,8 @@ type tokens struct {
 	expires map[string]time.Time
 }
 
-// mostTokens are kept before those that have expired are dropped.
-const mostTokens = 4096
+// maxTokens is how many tokens are kept before expired ones are dropped.
+const maxTokens = 4096
 
 func (t *tokens) issue(now time.Time) string {
 	var raw [32]byte
@@ -88,7 +88,7 @@ func (t *tokens) issue(now time.Time) string {
 	token := hex.EncodeToString(raw[:])
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if len(t.expires) >= mostTokens {
+	if len(t.expires) >= maxTokens {
 		maps.DeleteFunc(t.expires, func(_ string, expires time.Time) bool { return !now.Before(expires) })
 	}
 	if t.expires == nil {
@@ -98,7 +98,7 @@ func (t *tokens) issue(now time.Time) string {
 	return token
 }
 
-// Tokens returns the tokens that were given out, for tests that look for them where they must not be.
+// Tokens returns the tokens that were issued, for tests that search for them where they must not appear.
 func (s *Server) Tokens() []string {
 	s.tokens.mu.Lock()
 	defer s.tokens.mu.Unlock()
@@ -117,14 +117,14 @@ func (t *tokens) revoke(token string) {
 	delete(t.expires, token)
 }
 
-// RevokeTokens ends all tokens that were given out.
+// RevokeTokens ends all tokens that were issued.
 func (s *Server) RevokeTokens() {
 	s.tokens.mu.Lock()
 	defer s.tokens.mu.Unlock()
 	clear(s.tokens.expires)
 }
 
-// serveAccess gives a token to whoever looks like the dashboard.
+// serveAccess issues a token to a client that looks like the dashboard.
 func (x *exchange) serveAccess() {
 	if !x.authorize() {
 		return
@@ -142,7 +142,7 @@ func (x *exchange) serveAccess() {
 		feedPath, x.tokens.issue(now), int(x.config.TokenLife/time.Second), tokenHeader, now.UTC().Format(isoMillis), tokenHeader))
 }
 
-// passes looks at the caller as the dashboard's gate does.
+// passes reports whether the caller gets past the dashboard's gate.
 func (x *exchange) passes() bool {
 	_, noCookie := x.r.Cookie("dashboard_api_key")
 	browser := strings.Contains(x.r.UserAgent(), "Mozilla/")
@@ -157,7 +157,7 @@ func (x *exchange) passes() bool {
 	return browser
 }
 
-// hasToken asks a request to the stream for its token.
+// hasToken reports whether a request to the stream has a valid token; otherwise it is refused.
 func (x *exchange) hasToken() bool {
 	if x.endpoint != Feed || x.tokens.good(x.r.Header.Get(tokenHeader), time.Now()) {
 		return true

@@ -45,8 +45,8 @@ func (x *exchange) appendSingle(b []byte, serial int64) []byte {
 	return r.append(b, serial, x.data.timeline.at(serial), formNumber)
 }
 
-// mostBulk is how many ids a bulk request may name.
-const mostBulk = 100
+// maxBulk is how many ids a bulk request may name.
+const maxBulk = 100
 
 // serveBulk answers POST /api/v1/events/bulk. With more than one id it has been seen to answer 500, and to work.
 func (x *exchange) serveBulk() {
@@ -60,8 +60,8 @@ func (x *exchange) serveBulk() {
 	switch {
 	case err != nil || wanted.IDs == nil:
 		x.refuse(problem{http.StatusBadRequest, `Request body must contain an "ids" array`, "INVALID_BODY"})
-	case len(*wanted.IDs) > mostBulk:
-		x.refuse(problem{http.StatusBadRequest, fmt.Sprintf("At most %d ids are allowed", mostBulk), "TOO_MANY_IDS"})
+	case len(*wanted.IDs) > maxBulk:
+		x.refuse(problem{http.StatusBadRequest, fmt.Sprintf("At most %d ids are allowed", maxBulk), "TOO_MANY_IDS"})
 	case len(*wanted.IDs) > 1 && !x.config.BulkWorks:
 		x.refuse(problem{http.StatusInternalServerError, "An unexpected error occurred", "INTERNAL_ERROR"})
 	default:
@@ -89,15 +89,15 @@ func (x *exchange) sendBulk(ids []string) {
 		names, x.log.Events, x.log.RequestID))
 }
 
-// handedIn are the submissions of each key.
+// handedIn holds the submissions of each key.
 type handedIn struct {
 	mu sync.Mutex
 	by map[string][]string // JSON
 }
 
 const (
-	mostSubmissions = 5         // of a key
-	largestBody     = 512 << 20 // 3,000,000 ids are 111 MB
+	maxSubmissions = 5         // of a key
+	largestBody    = 512 << 20 // 3,000,000 ids are 111 MB
 )
 
 // serveSubmitted answers GET /api/v1/submissions. The shape of its answer is not recorded.
@@ -110,7 +110,7 @@ func (x *exchange) serveSubmitted() {
 	x.send(http.StatusOK, contentJSON, fmt.Appendf(nil, `{"success":true,"data":[%s]}`, strings.Join(x.handedIn.by[x.key], ",")))
 }
 
-// serveSubmit answers POST /api/v1/submissions. The ids are counted, not looked at.
+// serveSubmit answers POST /api/v1/submissions. The ids are counted, not checked.
 func (x *exchange) serveSubmit() {
 	if !x.open() {
 		return
@@ -123,8 +123,8 @@ func (x *exchange) serveSubmit() {
 	x.handedIn.mu.Lock()
 	defer x.handedIn.mu.Unlock()
 	number := len(x.handedIn.by[x.key]) + 1
-	if number > mostSubmissions {
-		x.refuse(problem{http.StatusForbidden, fmt.Sprintf("Maximum of %d submissions reached", mostSubmissions), "SUBMISSION_LIMIT_REACHED"})
+	if number > maxSubmissions {
+		x.refuse(problem{http.StatusForbidden, fmt.Sprintf("Maximum of %d submissions reached", maxSubmissions), "SUBMISSION_LIMIT_REACHED"})
 		return
 	}
 	took := x.keys.since(x.key, time.Now())
@@ -132,13 +132,13 @@ func (x *exchange) serveSubmit() {
 		`{"ms":%d,"seconds":%.0f,"minutes":%.1f,"formatted":"%dm %ds"},"submissionNumber":%d,"remainingSubmissions":%d}`,
 		uuid.NewString(), count, jsonString(repository), time.Now().UTC().Format(isoMillis),
 		took.Milliseconds(), took.Seconds(), took.Minutes(), int(took.Minutes()), int(took.Seconds())%60,
-		number, mostSubmissions-number)
+		number, maxSubmissions-number)
 	if x.handedIn.by == nil {
 		x.handedIn.by = make(map[string][]string)
 	}
 	x.handedIn.by[x.key] = append(x.handedIn.by[x.key], submission)
 	x.send(http.StatusOK, contentJSON, fmt.Appendf(nil, `{"success":true,"data":%s,"message":"Submission #%d received with %s event IDs. `+
-		`%d submissions remaining."}`, submission, number, thousands(count), mostSubmissions-number))
+		`%d submissions remaining."}`, submission, number, thousands(count), maxSubmissions-number))
 }
 
 // readSubmission reads both forms: one id a line, and JSON whose ids are one string of lines.
@@ -187,7 +187,7 @@ func (x *exchange) serveManifest() {
 		`"authentication":{"method":"API Key","header":"X-API-Key"}}`))
 }
 
-// serveUnknown answers for a path under /api that is none: it asks for the key, and takes no place in any limit.
+// serveUnknown answers for an unknown path under /api: it checks the key, and counts against no limit.
 func (x *exchange) serveUnknown() {
 	if x.open() {
 		x.refuse(problem{http.StatusNotFound, "The requested endpoint does not exist", "ENDPOINT_NOT_FOUND"})
@@ -197,7 +197,7 @@ func (x *exchange) serveUnknown() {
 // serveAlive answers GET /health, as the web server in front does.
 func (x *exchange) serveAlive() { x.write(http.StatusOK, "text/plain", []byte("OK")) }
 
-// serveHealth answers GET /internal/health. Nobody recorded its JSON: only that it tells of the database and of Redis.
+// serveHealth answers GET /internal/health. Its JSON was not recorded, only that it reports on the database and on Redis.
 func (x *exchange) serveHealth() {
 	x.send(http.StatusOK, contentJSON, fmt.Appendf(nil, `{"status":"healthy","timestamp":"%s","services":`+
 		`{"database":{"status":"up","latency":2},"redis":{"status":"up","latency":1}}}`, time.Now().UTC().Format(isoMillis)))

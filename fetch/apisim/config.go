@@ -17,10 +17,10 @@ const (
 	realNewest = 1769541612369
 )
 
-// None as Config.Events asks for an API without a single event.
+// None as Config.Events makes an API without a single event.
 const None = -1
 
-// Config says what is served and how. The zero value serves the real API's 3,000,000 events without limits, latency or
+// Config describes the data and how it is served. The zero value serves the real API's 3,000,000 events without limits, latency or
 // cache, and with the defaults that api.md recommends for every disputed fact; Profile has the usual starting points. The
 // fields of the first group change the data, and are named by Source; all others only change how they are served.
 type Config struct {
@@ -36,7 +36,7 @@ type Config struct {
 	WrongShare     float64   // share of the events served with a wrong timestamp, at their right place in the order
 	MalformedShare float64   // share of the records that are malformed; see Malformation
 
-	// Records are served byte for byte in place of those of some serials, whatever they hold. They are no part of the truth.
+	// Records replace the records of some serials, byte for byte, whatever they hold. They are not part of the truth.
 	Records map[int64][]byte
 
 	List     Limit // of GET /api/v1/events and of an event by id
@@ -52,7 +52,7 @@ type Config struct {
 	FreeHits      bool       // answers from the cache do not count
 	RetryAfter    RetryAfter // how a 429 says when to come back; default header and body
 
-	PageCap     int // most events in a page; default 5000
+	PageCap     int // maximum number of events in a page; default 5000
 	ListDefault int // events in a page of the list without a limit parameter; default 100
 	FeedDefault int // the same at the feed; default 25
 
@@ -61,7 +61,7 @@ type Config struct {
 	Window         Window    // where since and until work; default WindowFeed
 	SinceExclusive bool      // since means later than, instead of at or later than
 	UntilExclusive bool      // until means earlier than, instead of at or earlier than
-	Opaque         bool      // cursors are encrypted: nobody can make or read one
+	Opaque         bool      // cursors are encrypted: a client can neither make nor read one
 	CursorFault    BadCursor // the answer to a cursor that cannot be read; default BadCursor400
 	ExpiredAs502   bool      // an expired cursor is answered 502 by the balancer, instead of 400
 	Teapot         bool      // a cursor beyond the oldest event is answered 418, instead of with an empty page
@@ -74,28 +74,28 @@ type Config struct {
 	Key             string        // the only key that is accepted; default: any
 	KeyLife         time.Duration // from a key's first request; default: no end
 	KeyRevokedAfter int64         // requests with a key, after which every key is refused; default: never
-	Gate            Gate          // what stream access asks of a caller; default GateBrowser
-	OpenStats       bool          // /internal/stats asks for no key
+	Gate            Gate          // what stream access requires of a caller; default GateBrowser
+	OpenStats       bool          // /internal/stats requires no key
 	BulkWorks       bool          // more than one id in a bulk request works, instead of 500
 
 	Latency Latency
 	Faults  Faults
 }
 
-// Tie puts a group of events into one millisecond, beside those that are there by chance.
+// Tie puts a group of events into one millisecond, in addition to those that occur by chance.
 type Tie struct {
 	Events int64
 	At     time.Time // to the millisecond, inside the span
 }
 
-// Limit is how many requests an endpoint takes from one key within a window.
+// Limit is the number of requests that an endpoint accepts from one key within a window.
 type Limit struct {
-	Requests int // 0: no limit
+	Requests int // 0 means no limit
 	Window   time.Duration
 	Hidden   bool // no X-RateLimit headers; a 429 still has its body and Retry-After
 }
 
-// Source names the data that c serves, and nothing else of it: two simulators with the same source have the same events.
+// Source names the data set, independent of how it is served: two simulators with the same source have the same events.
 func (c Config) Source() string {
 	c = c.withDefaults()
 	name := []string{fmt.Sprintf("simulator:seed=%d", c.Seed), fmt.Sprintf("n=%d", max(c.Events, 0))}
@@ -146,7 +146,7 @@ func Profile(name string) (Config, error) {
 	return Config{}, fmt.Errorf("profile %q is not one of %s, %s, %s", name, Challenge, Demo, Unlimited)
 }
 
-// observed is the API as many people saw it (api.md, sections 2, 4, 5 and 7), so many times faster.
+// observed is the API as it was observed (api.md, sections 2, 4, 5 and 7), faster by a factor.
 func observed(faster time.Duration) Config {
 	limit := func(requests int) Limit { return Limit{Requests: requests, Window: time.Minute / faster} }
 	feed := limit(50)
@@ -166,7 +166,7 @@ func observed(faster time.Duration) Config {
 	}
 }
 
-// Algorithm is how requests are counted against a limit.
+// Algorithm says how requests are counted against a limit.
 type Algorithm string
 
 // The algorithms that have been conjectured. Only SlidingAll explains the recorded waits (api.md, 4.2).
@@ -176,10 +176,10 @@ const (
 	FixedWindow     Algorithm = "fixed"            // a count from the first request, cleared at the window's end
 )
 
-// RetryAfter is how a 429 says when to come back.
+// RetryAfter says where a 429 reports when to come back.
 type RetryAfter string
 
-// Where a 429 says it.
+// The places where a 429 reports it.
 const (
 	RetryBoth   RetryAfter = "both"   // in the header and in rateLimit.retryAfter of the body
 	RetryHeader RetryAfter = "header" // in the header only
@@ -188,7 +188,7 @@ const (
 	RetryNone   RetryAfter = "none"   // nowhere
 )
 
-// Window is where since and until work.
+// Window says where since and until work.
 type Window string
 
 // The endpoints that take since and until; the others ignore them.
@@ -208,18 +208,18 @@ const (
 	BadCursorIgnore BadCursor = "ignore" // the first page, as if there were no cursor
 )
 
-// Gate is what stream access asks of a caller, beside the key.
+// Gate is what stream access requires of a caller, in addition to the key.
 type Gate string
 
-// The gates that have been conjectured, and one that is shut.
+// The gates that have been conjectured, and one that is closed.
 const (
 	GateBrowser Gate = "browser" // a User-Agent with Mozilla/
 	GateOrigin  Gate = "origin"  // that, and an Origin header
 	GateCookie  Gate = "cookie"  // that, and the cookie dashboard_api_key
-	GateShut    Gate = "shut"    // nobody comes in: 403 DASHBOARD_REQUIRED
+	GateShut    Gate = "shut"    // access is refused: 403 DASHBOARD_REQUIRED
 )
 
-// withDefaults fills in what is not set.
+// withDefaults sets the fields that are zero.
 func (c Config) withDefaults() Config {
 	c.Events = cmp.Or(c.Events, realEvents)
 	c.Newest = orTime(c.Newest, time.UnixMilli(realNewest))
@@ -270,7 +270,7 @@ func (c *Config) validate() error {
 	return errors.Join(faults...)
 }
 
-// checkShares looks at everything that is a share of something.
+// checkShares checks all shares.
 func (c *Config) checkShares() error {
 	var faults []error
 	shares := map[string]float64{"SkewShare": c.SkewShare, "WrongShare": c.WrongShare, "MalformedShare": c.MalformedShare,

@@ -82,10 +82,10 @@ func (f Fault) After(d time.Duration) Fault {
 	return f
 }
 
-// Repeat returns f so many times, for Script.
+// Repeat returns a list of the fault, repeated, for Script.
 func Repeat(times int, f Fault) []Fault { return slices.Repeat([]Fault{f}, times) }
 
-// disturb finds the fault of a request, and makes those that are a whole answer. If it returns true, the request is answered.
+// disturb decides the fault of a request, and answers with it if it is a whole answer. It reports whether the request is answered.
 func (x *exchange) disturb() bool {
 	x.fault = x.script.next(x)
 	f := &x.fault
@@ -112,17 +112,17 @@ func (x *exchange) disturb() bool {
 	return f.whole()
 }
 
-// whole tells whether the fault is the whole answer.
+// whole reports whether the fault is the whole answer.
 func (f *Fault) whole() bool {
 	return f.drop || f.limited > 0 || f.status != 0 || f.expired
 }
 
-// ofText returns what of the fault stays with the text of a page, in the cache too.
+// ofText returns the part of the fault that concerns the text of a page, and stays in the cache.
 func (f *Fault) ofText() Fault {
 	return Fault{null: f.null, truncated: f.truncated, share: f.share}
 }
 
-// ofTransport returns what of the fault can happen to an answer from the cache.
+// ofTransport returns the part of the fault that can also happen to an answer from the cache.
 func (f *Fault) ofTransport() Fault {
 	if f.cut || f.delay > 0 {
 		return *f
@@ -130,7 +130,7 @@ func (f *Fault) ofTransport() Fault {
 	return Fault{}
 }
 
-// Faults are drawn for each request of the list and the feed: with what share of them something goes wrong. At most one of
+// Faults are drawn for each request to the list and the feed; each field is the share of requests that it happens to. At most one of
 // them happens to a request. The draws follow from the seed and the request's number at its endpoint.
 type Faults struct {
 	ServerError   float64 // 500, 502, 503 or 504
@@ -159,8 +159,8 @@ func (f *Faults) shares() map[string]float64 {
 	}
 }
 
-// draw returns the fault of a request, or none. r is drawn from 64 bits; where it falls among the shares decides which,
-// and its mixture decides the particulars.
+// draw returns the fault of a request, or none. r is drawn from 64 bits; its place among the shares decides which,
+// and mix(r) decides the details.
 func (f *Faults) draw(r uint64, endpoint Endpoint, hasCursor bool) Fault {
 	place, detail := float64(r>>11)/(1<<53), mix(r)
 	for _, c := range [...]struct {
@@ -192,7 +192,7 @@ func (f Fault) unless(impossible bool) Fault {
 	return f
 }
 
-// script decides the fault of each request: those that were scripted first, then what a function says, then the draws.
+// script decides the fault of each request: a scripted one first, then the result of the control function, then a drawn one.
 type script struct {
 	shares Faults
 	key    uint64

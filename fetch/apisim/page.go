@@ -11,19 +11,19 @@ import (
 	"github.com/google/uuid"
 )
 
-// page is how an answer is made: small, so that the cache can keep it, and complete, so that it is the same every time.
+// page says how to make an answer. It is small, so that the cache can keep it, and complete, so that it is the same every time.
 type page struct {
 	selection
 	limit     int // as echoed
 	events    int // in it, each counted as often as it is there
 	twice     int // of its first events come twice
 	more      bool
-	total     int64  // as told: of everything that was to be seen
+	total     int64  // as reported: of all visible events
 	cursor    string // empty at the end
 	expires   time.Time
-	expiresIn int // seconds, as told when the page was made
+	expiresIn int // seconds, as reported when the page was made
 	requestID string
-	broken    Fault // what is wrong with its text
+	broken    Fault // the fault of its text
 }
 
 // servePage answers for the list and for the feed.
@@ -103,7 +103,7 @@ func (x *exchange) plan(sel selection, limit int) page {
 	return p
 }
 
-// take finds where a page of at most so many events ends: how many there are, the last of them, and whether more follow.
+// take finds the end of a page of at most want events: how many there are, the last of them, and whether more follow.
 func (s *selection) take(want int) (seen int, last, at int64, more bool) {
 	if !s.filters() {
 		seen = int(min(int64(want), s.below-s.floor))
@@ -147,7 +147,7 @@ func (x *exchange) sendPage(p *page, cached string) {
 	x.send(http.StatusOK, contentJSON, p.broken.spoil(*buffer))
 }
 
-// spoil returns the text of a page with what is wrong with it.
+// spoil applies the fault to the text of a page.
 func (f *Fault) spoil(body []byte) []byte {
 	switch {
 	case f.null:
@@ -242,8 +242,8 @@ type cachedPage struct {
 	born time.Time
 }
 
-// mostCached answers are kept, the oldest is forgotten first.
-const mostCached = 4096
+// maxCached is how many answers are kept; the oldest is dropped first.
+const maxCached = 4096
 
 // cacheName is the whole query without the key, in one order.
 func cacheName(endpoint Endpoint, query url.Values) string {
@@ -272,7 +272,7 @@ func (c *cache) put(name string, p page, now time.Time) {
 		c.names = append(c.names, name)
 	}
 	c.pages[name] = cachedPage{p, now}
-	if len(c.names) > mostCached {
+	if len(c.names) > maxCached {
 		delete(c.pages, c.names[0])
 		c.names = c.names[1:]
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// A renderer writes records. It remembers what neighbouring events share, so that most of a record is copied: sessions, and
+// A renderer writes records. It remembers what neighboring events share, so that most of a record is copied: sessions, and
 // the date and the minute of a timestamp.
 type renderer struct {
 	data     *Data
@@ -110,7 +110,7 @@ type spoiled struct {
 }
 
 // A Malformation is one way in which a record can be malformed. Whatever it spoils, the record names its own serial or id,
-// so that no two are alike; its brackets and quotes are balanced, so that the records around it can be told apart.
+// so that no two are alike; its brackets and quotes are balanced, so that it can be separated from the records around it.
 type Malformation struct {
 	Name  string
 	spoil func(r *spoiled, serial int64)
@@ -180,7 +180,7 @@ func (d *Data) MalformedRecord(serial int64) []byte {
 	return how.record(d.Event(serial), serial)
 }
 
-// sound tells whether the record of a serial is one of the truth.
+// sound reports whether the record of a serial is one of the truth.
 func (d *Data) sound(serial int64) bool {
 	if _, replaced := d.config.Records[serial]; replaced {
 		return false
@@ -189,7 +189,7 @@ func (d *Data) sound(serial int64) bool {
 	return !malformed
 }
 
-// MalformedRecords returns the malformed records of a window that are to be seen by now: see View.MalformedRecords.
+// MalformedRecords returns the visible malformed records of a window now: see View.MalformedRecords.
 func (d *Data) MalformedRecords(start, end int64) iter.Seq2[int64, []byte] {
 	return d.At(time.Now()).MalformedRecords(start, end)
 }

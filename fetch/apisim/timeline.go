@@ -88,7 +88,7 @@ func split(stretches []segment, at, events int64) []segment {
 	return slices.Replace(stretches, i, i+1, left, tie, right)
 }
 
-// number gives the stretches that have events their positions.
+// number gives positions to the stretches that have events.
 func number(stretches []segment) []segment {
 	var segments []segment
 	first := int64(0)
@@ -154,7 +154,7 @@ type ties struct {
 
 const (
 	largeGroup = 256     // events in a millisecond, from which on their order is kept
-	mostKept   = 8 << 20 // events in all groups that are kept
+	maxKept    = 8 << 20 // events in all groups that are kept
 )
 
 // ordered returns the serials of the group [first, end) by id, ascending.
@@ -167,7 +167,7 @@ func (d *Data) ordered(first, end int64) []int64 {
 	if group, ok := d.ties.groups[first]; ok {
 		return group
 	}
-	if d.ties.groups == nil || d.ties.kept > mostKept {
+	if d.ties.groups == nil || d.ties.kept > maxKept {
 		d.ties.groups, d.ties.kept = make(map[int64][]int64), 0
 	}
 	group := d.sortGroup(first, end)

@@ -13,13 +13,13 @@ import (
 	"github.com/google/uuid"
 )
 
-// A View is what of a data set there is to be seen at an instant: everything in one that does not grow. It is a handful of
+// A View is the part of a data set that is visible at an instant: all of it, if it does not grow. It is a handful of
 // numbers; an event that has been seen stays in every later view.
 type View struct {
 	data    *Data
 	asOf    int64 // epoch milliseconds: what arrives later is not seen
 	settled int64 // the events of all positions below have arrived
-	end     int64 // those from here on are still to come
+	end     int64 // the events from here on are still to come
 }
 
 // At returns the view at an instant, to the millisecond.
@@ -36,7 +36,7 @@ func (d *Data) At(t time.Time) View {
 	return v
 }
 
-// sees tells whether an event has arrived. Its serial must be below the view's end.
+// sees reports whether an event has arrived. Its serial must be below the view's end.
 func (v *View) sees(serial int64) bool {
 	if serial < v.settled {
 		return true
@@ -45,7 +45,7 @@ func (v *View) sees(serial int64) bool {
 	return late == 0 || v.data.timeline.at(serial)+late <= v.asOf
 }
 
-// Events returns how many events there are to be seen, malformed ones included.
+// Events returns how many events are visible, malformed ones included.
 func (v View) Events() int64 {
 	seen := v.settled
 	for serial := v.settled; serial < v.end; serial++ {
@@ -56,13 +56,13 @@ func (v View) Events() int64 {
 	return seen
 }
 
-// Find returns the serial of the event with an id, if it is to be seen.
+// Find returns the serial of the event with an id, if it is visible.
 func (v View) Find(id uuid.UUID) (serial int64, ok bool) {
 	serial, ok = v.data.events.serial(id, v.end)
 	return serial, ok && v.sees(serial)
 }
 
-// serials returns, oldest first, the events to be seen whose place in the order is in [start, end), microseconds since 1970.
+// serials returns, oldest first, the visible events whose place in the order is in [start, end), microseconds since 1970.
 func (v View) serials(start, end int64) iter.Seq[int64] {
 	first, last := v.positions(start, end)
 	return func(yield func(int64) bool) {
@@ -104,10 +104,10 @@ const TruthSQL = `
 		where ($1::timestamptz is null or timestamp >= $1) and ($2::timestamptz is null or timestamp < $2)
 	) as hashed`
 
-// Truth returns the count and the hash of what is to be seen of a window by now: see View.Truth.
+// Truth returns the count and the hash of the visible events of a window now: see View.Truth.
 func (d *Data) Truth(start, end int64) Sum { return d.At(time.Now()).Truth(start, end) }
 
-// Truth returns the count and the hash of all rows that a right reader makes of the events in a window [start, end), in
+// Truth returns the count and the hash of all rows that a correct reader makes of the events in a window [start, end), in
 // microseconds since 1970 or Past and Future. Timestamps are taken as served; malformed records make no row.
 func (v View) Truth(start, end int64) Sum {
 	first, last := int64(0), v.end
