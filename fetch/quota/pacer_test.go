@@ -64,11 +64,11 @@ func TestCancelledTakeTakesNothing(t *testing.T) {
 		if _, err := p.Take(ctx, onlyList); !errors.Is(err, stopped) || time.Since(start) != 10*time.Second {
 			t.Errorf("got %v after %v, want the cause at once", err, time.Since(start))
 		}
-		if _, err := p.Take(ctx, onlyStream); !errors.Is(err, stopped) { // free, but nobody is there to use it
+		if _, err := p.Take(ctx, onlyStream); !errors.Is(err, stopped) { // free, but the caller has gone
 			t.Errorf("got %v, want the cause", err)
 		}
 		if s := p.Status(); s[0].Recent != 1 || s[1].Recent != 0 || s[0].Waiting != 0 {
-			t.Errorf("%+v, want one request on the list and nobody waiting", s)
+			t.Errorf("%+v, want one request on the list and no one waiting", s)
 		}
 		if c := takeCall(t, p, onlyList); c.At.Sub(start) != slot {
 			t.Errorf("next call after %v, want %v", c.At.Sub(start), slot)

@@ -132,7 +132,7 @@ type simAPI struct {
 	bans  []simBan
 }
 
-// newSimAPI returns the API with its true limits and the latencies of February.
+// newSimAPI returns the API with its true limits and its recorded latencies.
 func newSimAPI(seed uint64) *simAPI {
 	return &simAPI{
 		list:   &simLimiter{limit: Limit{10, time.Minute}, announced: true},
