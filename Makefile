@@ -90,11 +90,11 @@ follow-soak: ## a follow for 15 minutes; API, database and the process itself go
 mutants: ## break Sluice on purpose, one or two ways for each promise: does a test notice? (ARGS='-run trim')
 	go run ./cmd/mutants $(ARGS)
 
-bench: ## all sections beside their floors: table and plot in bench/results (17 min on a calm machine; BENCH=-sections=whole)
+bench: ## beside the machine, the quotas and the wait: table and plot in bench/results (12 min on a calm machine; BENCH=-help)
 	go run ./cmd/bench $(BENCH)
 
 bench-once: bench-go ## each benchmark once, and each section with a handful of events: does it still work?
-	go run ./cmd/bench -smoke -events 50000 -repeat 1 -out ''
+	go run ./cmd/bench -smoke -events 50000 -shards 1,8 -out ''
 
 bench-go:
 	go test -run '^$$' -bench . -benchtime 1x ./...

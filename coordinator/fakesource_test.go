@@ -20,16 +20,16 @@ import (
 const beat = shard.Instant(1e6)
 
 // history is an API whose event k, of 0 to Events-1, happened at k beats. It serves them newest first, and honours cursors
-// and, unless it is FromTop, timestamps. It changes nothing between requests, so that every wait seen in a test is the
+// and, unless it is FromTop, timestamps. It adds no waits of its own, so that every wait seen in a test is the
 // coordinator's.
 type history struct {
 	Events  int
 	Page    int
 	Latency time.Duration
-	Scarce  bool                        // the latency is a wait for the quota
+	Scarce  bool                        // the latency is a wait for quota
 	FromTop bool                        // cannot be asked by timestamp
-	Cached  bool                        // says of every answer that it is an old one
-	Forgets bool                        // never has the record to resume after
+	Cached  bool                        // marks every answer as coming from the cache
+	Forgets bool                        // lacks the record to resume after
 	Bad     func(k int) bool            // record k is malformed
 	Answer  func(r request) (err error) // called before each page; an error ends the walk
 
@@ -39,15 +39,15 @@ type history struct {
 	served       map[int]bool // events handed out to the shard whose window they lie in
 }
 
-// request is one page asked for.
+// request is a request for one page.
 type request struct {
 	at     time.Time
 	place  shard.Position
 	number int // of the page in its walk, from 0
 }
 
-// errNoPlace: a cursor that this history never gave.
-var errNoPlace = errors.New("no such place")
+// errNoPlace means a cursor that this history never gave.
+var errNoPlace = errors.New("no such cursor")
 
 func (h *history) Pages(ctx context.Context, from shard.Position) iter.Seq2[shard.Page, error] {
 	return func(yield func(shard.Page, error) bool) {
@@ -115,7 +115,7 @@ func (h *history) ask(ctx context.Context, r request) error {
 }
 
 func (h *history) read(next, limit int) shard.Page {
-	page := shard.Page{Endpoint: shard.List, Bytes: 400 * limit, Cached: h.Cached}
+	page := shard.Page{Endpoint: "list", Bytes: 400 * limit, Cached: h.Cached}
 	for k := next; k >= 0 && k > next-limit; k-- {
 		page.Received++
 		if h.Bad != nil && h.Bad(k) {
@@ -166,7 +166,7 @@ func (h *history) leave() {
 	h.active--
 }
 
-// asked returns the requests so far.
+// asked returns all requests so far.
 func (h *history) asked() []request {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -12,14 +12,14 @@ import (
 	"sluice/shard"
 )
 
-// ledger is a database in memory: the rows, and the checkpoints with their fence. Like the real one it commits a batch with
-// its checkpoint or not at all, and holds that what was received is what became of it.
-type ledger struct {
+// fakeLedger is a database in memory: the rows, and the checkpoints with their fence. Like the real one it commits a batch with
+// its checkpoint or not at all, and checks that the counts add up.
+type fakeLedger struct {
 	Latency  time.Duration // of a commit
 	OnLoad   func() error
 	OnFail   func() error
 	OnBegin  func(cp shard.Checkpoint) error
-	OnCommit func(ctx context.Context, b shard.Batch) error // an error: nothing is stored
+	OnCommit func(ctx context.Context, b shard.Batch) error // an error means that nothing is stored
 
 	mu      sync.Mutex
 	rows    map[int]bool // numbers of the events
@@ -51,15 +51,15 @@ type note struct {
 
 var errLaw = errors.New("the counts do not add up")
 
-func newLedger(windows []shard.Window) *ledger {
-	l := &ledger{rows: map[int]bool{}, shards: map[int64]*shard.Checkpoint{}}
+func newLedger(windows []shard.Window) *fakeLedger {
+	l := &fakeLedger{rows: map[int]bool{}, shards: map[int64]*shard.Checkpoint{}}
 	for i, w := range windows {
 		l.shards[int64(i+1)] = &shard.Checkpoint{ID: int64(i + 1), Shard: i + 1, Window: w, State: shard.Pending}
 	}
 	return l
 }
 
-func (l *ledger) Load(ctx context.Context) ([]shard.Checkpoint, error) {
+func (l *fakeLedger) Load(ctx context.Context) ([]shard.Checkpoint, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
@@ -77,7 +77,7 @@ func (l *ledger) Load(ctx context.Context) ([]shard.Checkpoint, error) {
 	return all, nil
 }
 
-func (l *ledger) Begin(ctx context.Context, id int64) (shard.Checkpoint, error) {
+func (l *fakeLedger) Begin(ctx context.Context, id int64) (shard.Checkpoint, error) {
 	if ctx.Err() != nil {
 		return shard.Checkpoint{}, context.Cause(ctx)
 	}
@@ -103,7 +103,7 @@ func (l *ledger) Begin(ctx context.Context, id int64) (shard.Checkpoint, error) 
 	return *row, nil
 }
 
-func (l *ledger) Fail(ctx context.Context, id int64, state shard.State, message string) error {
+func (l *fakeLedger) Fail(ctx context.Context, id int64, state shard.State, message string) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -122,7 +122,7 @@ func (l *ledger) Fail(ctx context.Context, id int64, state shard.State, message 
 	return nil
 }
 
-func (l *ledger) Commit(ctx context.Context, b shard.Batch) (shard.Counts, error) {
+func (l *fakeLedger) Commit(ctx context.Context, b shard.Batch) (shard.Counts, error) {
 	if err := shard.Sleep(ctx, l.Latency); err != nil {
 		return shard.Counts{}, err
 	}
@@ -134,8 +134,8 @@ func (l *ledger) Commit(ctx context.Context, b shard.Batch) (shard.Counts, error
 	return l.land(b)
 }
 
-// land is a commit that nothing disturbs.
-func (l *ledger) land(b shard.Batch) (shard.Counts, error) {
+// land is a commit without faults.
+func (l *fakeLedger) land(b shard.Batch) (shard.Counts, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	row := l.shards[b.From.ID]
@@ -161,8 +161,8 @@ func (l *ledger) land(b shard.Batch) (shard.Counts, error) {
 	return counts, nil
 }
 
-// store keeps what is new, as a table with a key would.
-func (l *ledger) store(b *shard.Batch) shard.Counts {
+// store keeps new events, as a table with a key does.
+func (l *fakeLedger) store(b *shard.Batch) shard.Counts {
 	counts := b.Seen
 	counts.DeadLetters += int64(len(b.Rejects))
 	for e := range b.Events() {
@@ -176,13 +176,13 @@ func (l *ledger) store(b *shard.Batch) shard.Counts {
 	return counts
 }
 
-func (l *ledger) began(shard int, ok bool) {
+func (l *fakeLedger) began(shard int, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.begins = append(l.begins, begun{time.Now(), shard, ok})
 }
 
-func (l *ledger) row(id int64) shard.Checkpoint {
+func (l *fakeLedger) row(id int64) shard.Checkpoint {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.shards[id] == nil {
@@ -191,29 +191,29 @@ func (l *ledger) row(id int64) shard.Checkpoint {
 	return *l.shards[id]
 }
 
-// forget takes a row away, as a database does that went back in time.
-func (l *ledger) forget(id int64) {
+// forget removes a row, as a database does that went back in time.
+func (l *fakeLedger) forget(id int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.shards, id)
 }
 
 // edit changes a row before the run, to set a scene.
-func (l *ledger) edit(id int64, change func(*shard.Checkpoint)) {
+func (l *fakeLedger) edit(id int64, change func(*shard.Checkpoint)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	change(l.shards[id])
 }
 
 // stored returns how many rows the table has.
-func (l *ledger) stored() int {
+func (l *fakeLedger) stored() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return len(l.rows)
 }
 
 // tries returns when the attempts of a shard began, refused ones too.
-func (l *ledger) tries(number int) []time.Time {
+func (l *fakeLedger) tries(number int) []time.Time {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var all []time.Time
@@ -225,15 +225,15 @@ func (l *ledger) tries(number int) []time.Time {
 	return all
 }
 
-// noted returns what Fail was told of a shard.
-func (l *ledger) noted(number int) []note {
+// noted returns the calls of Fail for a shard.
+func (l *fakeLedger) noted(number int) []note {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return slices.DeleteFunc(slices.Clone(l.notes), func(n note) bool { return n.shard != number })
 }
 
 // doneAt returns when the last commit of a shard was made.
-func (l *ledger) doneAt(number int) (last time.Time) {
+func (l *fakeLedger) doneAt(number int) (last time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, c := range l.commits {

@@ -20,12 +20,12 @@ const perShard = 100
 type job struct {
 	*testing.T
 	source *history
-	store  *ledger
+	store  *fakeLedger
 	config coordinator.Config
-	mu     sync.Mutex // of what a test's own faults remember
+	mu     sync.Mutex // for the faults of a test
 }
 
-// newJob plans a job of so many shards over a history that goes on beyond both ends of the span.
+// newJob plans a job of n shards over a history that extends beyond both ends of the span.
 func newJob(t *testing.T, shards int) *job {
 	span := shard.Window{Start: perShard * beat, End: shard.Instant(shards+1) * perShard * beat}
 	return &job{
@@ -64,7 +64,7 @@ func (j *job) run(ctx context.Context) coordinator.Outcome {
 	return o
 }
 
-// complete runs the job, which must come to its end.
+// complete runs the job to its end.
 func (j *job) complete() {
 	j.Helper()
 	j.wantOutcome(j.run(j.Context()), len(j.store.shards), 0, 0)
@@ -85,7 +85,7 @@ func (j *job) wantRows(n int) {
 	}
 }
 
-// fails makes every request of a shard fail, and lets the other shards be.
+// fails makes every request of one shard fail.
 func (j *job) fails(number int, err error) {
 	j.source.Answer = func(r request) error {
 		if j.shardOf(r) == number {
@@ -95,7 +95,7 @@ func (j *job) fails(number int, err error) {
 	}
 }
 
-// shardOf returns whose request it is.
+// shardOf returns the number of the shard that made a request.
 func (j *job) shardOf(r request) int { return int(r.place.End/(perShard*beat)) - 1 }
 
 var errWeather = errors.New("503")

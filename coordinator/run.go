@@ -10,37 +10,25 @@ import (
 	"sync/atomic"
 
 	"github.com/sourcegraph/conc"
-	"golang.org/x/sync/semaphore"
 
+	"sluice/coordinator/ledger"
 	"sluice/shard"
 	"sluice/shard/failpoint"
 )
 
-// Store is a Sink that also keeps the ledger of checkpoints.
-type Store interface {
-	shard.Sink
-	// Load returns the checkpoints of the job's current round.
-	Load(ctx context.Context) ([]shard.Checkpoint, error)
-	// Begin starts an attempt: the row is ours from here on, and older attempts of it are stale. It returns the row, or
-	// shard.ErrStale for a shard that is done.
-	Begin(ctx context.Context, id int64) (shard.Checkpoint, error)
-	// Fail records how an attempt ended that did not finish its shard.
-	Fail(ctx context.Context, id int64, state shard.State, message string) error
-}
+var (
+	// ErrAlreadyRan is returned by a second Run: a Coordinator counts what one run does, the next run needs a new one.
+	ErrAlreadyRan = errors.New("this coordinator ran already")
+	// ErrGaveUp is the cause of a run that stopped because no shard committed anything for Config.GiveUpAfter.
+	ErrGaveUp = errors.New("no page was committed for too long")
+	// ErrTooManyDeadLetters is the cause of a run that stopped because of Config.MaxDeadLetters.
+	ErrTooManyDeadLetters = errors.New("too many dead letters")
 
-// ErrRanAlready: a Coordinator counts what its one run does, the next run takes a new one.
-var ErrAlreadyRan = errors.New("this coordinator ran already")
+	// errForgotten ends a shard that is not in the ledger any more.
+	errForgotten = errors.New("the ledger has forgotten the shard")
+)
 
-// ErrGaveUp: no shard has committed anything for so long that the run stops and leaves the rest to the next.
-var ErrGaveUp = errors.New("no page was committed for too long")
-
-// ErrBudget: more records could not become rows than the operator tolerates.
-var ErrTooManyDeadLetters = errors.New("too many dead letters")
-
-// errForgotten ends a shard that the ledger has no more: its window is a part of another's again.
-var errForgotten = errors.New("the ledger has forgotten the shard")
-
-// Failure is a shard that a retry cannot mend.
+// Failure is a shard that cannot be finished by running it again.
 type Failure struct {
 	Shard  int
 	Window shard.Window
@@ -49,22 +37,21 @@ type Failure struct {
 
 // Outcome is how a run ended.
 type Outcome struct {
-	Done     int           // shards finished in this run
-	Left     int           // shards that the same command resumes
+	Done     int           // shards finished by this run
+	Left     int           // shards that another run can resume
 	Failures []Failure     // shards that failed
 	Cause    error         // why the run stopped early; nil if it did not
-	Fetchers []shard.Spent // what each fetcher did, from the first moment of the run to its last
+	Fetchers []shard.Spent // how each fetcher has spent the time of the run
 }
 
 // Coordinator runs the shards of one job, once.
 type Coordinator struct {
 	config Config
 	source shard.Source
-	store  Store
+	store  ledger.Shards
 
 	budget   *shard.Budget
-	places   *semaphore.Weighted
-	fetchers *fetchers
+	fetchers *pool
 	sharing  *sharing
 	stop     context.CancelCauseFunc
 	watchdog *watchdog
@@ -77,10 +64,16 @@ type Coordinator struct {
 	outcome Outcome
 }
 
-// New returns a coordinator for the given checkpoints, or what is wrong with its settings.
-func New(config Config, source shard.Source, store Store, checkpoints []shard.Checkpoint) (*Coordinator, error) {
-	config = config.withDefaults(planned(checkpoints))
-	if err := config.validate(); err != nil {
+// New returns a coordinator for the given checkpoints, or every fault of its config, joined.
+func New(config Config, source shard.Source, store ledger.Shards, checkpoints []shard.Checkpoint) (*Coordinator, error) {
+	planned := 0
+	for i := range checkpoints {
+		if checkpoints[i].Parent == 0 {
+			planned++
+		}
+	}
+	config = config.withDefaults(planned)
+	if err := errors.Join(config.Faults()...); err != nil {
 		return nil, err
 	}
 	if config.Sequential {
@@ -89,26 +82,15 @@ func New(config Config, source shard.Source, store Store, checkpoints []shard.Ch
 	return &Coordinator{
 		config: config, source: source, store: store,
 		budget:   shard.NewBudget(config.Memory),
-		places:   semaphore.NewWeighted(int64(config.Fetchers)),
-		fetchers: newFetchers(config.Fetchers),
+		fetchers: newPool(config.Fetchers),
 		sharing:  newSharing(),
 		shards:   newProgress(checkpoints),
 		seed:     rand.Uint64(),
 	}, nil
 }
 
-// planned counts the windows that were not split from others.
-func planned(checkpoints []shard.Checkpoint) (n int) {
-	for i := range checkpoints {
-		if checkpoints[i].Parent == 0 {
-			n++
-		}
-	}
-	return n
-}
-
-// Run walks all unfinished shards. Cancelling ctx drains: what was fetched is committed within Config.Drain. The error is
-// only for what kept the run itself from working; how the shards fared is in the Outcome. A Coordinator runs once.
+// Run walks all unfinished shards. Cancelling ctx drains: what was fetched is committed within Config.Drain. The error is nil
+// unless the run could not start; the Outcome says how the shards fared. A Coordinator runs once.
 func (c *Coordinator) Run(ctx context.Context) (Outcome, error) {
 	if c.ran.Swap(true) {
 		return Outcome{}, ErrAlreadyRan
@@ -123,15 +105,20 @@ func (c *Coordinator) Run(ctx context.Context) (Outcome, error) {
 	defer c.stop(nil)
 	work, drop := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer drop(nil)
-	defer context.AfterFunc(ctx, func() { c.endDrain(work, drop) })()
-	c.watchdog = c.watch(c.stop)
+	defer context.AfterFunc(ctx, func() {
+		if shard.Sleep(work, c.config.Drain) == nil { // work ends with the run, and so does this
+			drop(fmt.Errorf("not committed within %s of the stop", c.config.Drain))
+		}
+	})()
+	c.watchdog = c.watch()
 	defer c.watchdog.end()
+	var before shard.Counts
 	for _, cp := range checkpoints {
-		c.count(cp.Counts)
+		before = before.Add(cp.Counts)
 	}
-	c.keepBudget(c.counts) // a rerun asks for nothing before more are allowed, or fewer are left
+	c.count(before) // a rerun makes no request while there are more dead letters than allowed
 	for c.runAll(ctx, work, checkpoints); ctx.Err() == nil; c.runAll(ctx, work, checkpoints) {
-		if checkpoints = c.takenBack(ctx); len(checkpoints) == 0 {
+		if checkpoints = c.unfinished(ctx); len(checkpoints) == 0 {
 			break
 		}
 	}
@@ -142,13 +129,13 @@ func (c *Coordinator) Run(ctx context.Context) (Outcome, error) {
 	return c.outcome, nil
 }
 
-// takenBack returns the shards that are not done after all: those that were, where a database that failed over to a standby,
-// which was behind, has forgotten commits that it had acknowledged, and pieces of split windows of which nobody heard. The ledger
-// is the truth, not what this process remembers.
-func (c *Coordinator) takenBack(ctx context.Context) []shard.Checkpoint {
-	all, err := c.ledger(ctx)
+// unfinished returns the shards that are not done although this run is through: shards that were done until the database failed
+// over to a standby which was behind and lacked their commits, and pieces of split windows that were not started. The ledger is
+// the truth, not the memory of this process.
+func (c *Coordinator) unfinished(ctx context.Context) []shard.Checkpoint {
+	all, err := c.loadPatiently(ctx)
 	if err != nil {
-		c.stop(fmt.Errorf("read the ledger after the last shard: %w", err)) // nobody knows then that nothing is left
+		c.stop(fmt.Errorf("read the ledger after the last shard: %w", err)) // there may be shards left
 		return nil
 	}
 	c.shards.arrange(all)
@@ -163,14 +150,14 @@ func (c *Coordinator) takenBack(ctx context.Context) []shard.Checkpoint {
 		}
 	}
 	if back > 0 {
-		c.config.Log.Warn("the ledger has shards as unfinished that were done: the database went back in time", "shards", back)
+		c.config.Log.Warn("shards that were done are unfinished in the ledger: the database went back in time", "shards", back)
 		c.outcome.Done = max(0, c.outcome.Done-back)
 	}
 	return left
 }
 
-// ledger reads all checkpoints, and waits for a database that is away until the watchdog loses its patience.
-func (c *Coordinator) ledger(ctx context.Context) ([]shard.Checkpoint, error) {
+// loadPatiently loads all checkpoints. It waits for a database that is away until the watchdog ends the run.
+func (c *Coordinator) loadPatiently(ctx context.Context) ([]shard.Checkpoint, error) {
 	a := attempts{dice: rand.New(rand.NewPCG(c.seed, 0))}
 	for {
 		all, err := c.store.Load(ctx)
@@ -185,34 +172,29 @@ func (c *Coordinator) ledger(ctx context.Context) ([]shard.Checkpoint, error) {
 	}
 }
 
-// endDrain drops what is not committed within Drain of the stop. Work ends with the run, and so does this.
-func (c *Coordinator) endDrain(work context.Context, drop context.CancelCauseFunc) {
-	if shard.Sleep(work, c.config.Drain) == nil {
-		drop(fmt.Errorf("not committed within %s of the stop", c.config.Drain))
-	}
-}
-
-// runAll runs each unfinished shard in a goroutine of its own, or one after another. Goroutines that wait out a fault cost
-// next to nothing; what is bounded are the fetchers' places. They are taken one after another, because goroutines that race
-// for them would not start newest first. Pieces of windows that are split meanwhile join them.
+// runAll runs each unfinished shard in a goroutine of its own, or one after another if the run is sequential. Goroutines that
+// wait out a fault cost next to nothing; the pool of fetchers is what bounds the work. Fetchers are acquired before the
+// goroutines start, because goroutines racing for them would not start newest first. Pieces of windows that are split meanwhile
+// join in.
 func (c *Coordinator) runAll(ctx, work context.Context, checkpoints []shard.Checkpoint) {
 	slices.SortFunc(checkpoints, shard.NewestFirst)
 	checkpoints = slices.DeleteFunc(checkpoints, func(cp shard.Checkpoint) bool { return cp.State == shard.Done })
-	run := func(cp shard.Checkpoint, seated bool) {
-		c.note(cp, guard(func() error { return c.finish(ctx, work, cp, seated) }))
+	run := func(cp shard.Checkpoint, clock *shard.Clock) {
+		err := guard(func() error { return c.finish(ctx, work, cp, clock) })
+		c.ended(cp, err)
 	}
 	if c.config.Sequential {
 		c.sharing.begin(checkpoints, nil)
 		for _, cp := range checkpoints {
-			run(cp, false)
+			run(cp, nil)
 		}
 		return
 	}
 	var shards conc.WaitGroup
 	start := func(all []shard.Checkpoint) {
 		for _, cp := range all {
-			seated := c.places.Acquire(ctx, 1) == nil
-			shards.Go(func() { run(cp, seated) })
+			clock, _ := c.fetchers.acquire(ctx) // nil: the run stops, and the attempt will see that
+			shards.Go(func() { run(cp, clock) })
 		}
 	}
 	c.sharing.begin(checkpoints, func(pieces []shard.Checkpoint) { shards.Go(func() { start(pieces) }) })
@@ -220,10 +202,10 @@ func (c *Coordinator) runAll(ctx, work context.Context, checkpoints []shard.Chec
 	shards.Wait()
 }
 
-// note adds how a shard ended to the outcome.
-func (c *Coordinator) note(cp shard.Checkpoint, err error) {
+// ended adds to the outcome how a shard ended, and shares the work of others with its fetcher.
+func (c *Coordinator) ended(cp shard.Checkpoint, err error) {
 	c.sharing.finish()
-	c.sharing.ask(c.config.Fetchers)
+	c.sharing.requestSplits(c.config.Fetchers)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var left *unfinishedError

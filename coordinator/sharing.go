@@ -9,29 +9,29 @@ import (
 	"sluice/shard"
 )
 
-// leastPages must be expected in every part of a window before it is split: a split costs about a page, half of one that is
-// read over the new edge, and the request that begins the piece. It is a page of a fetcher that would be idle.
+// leastPages must be expected in every part of a window for it to be split. A split costs about a page: half of one that is
+// read across the new edge, and the request that begins the piece. That is a page of a fetcher that would be idle.
 const leastPages = 2
 
-// sharing is what lets idle fetchers have a part of the work of others.
+// sharing lets idle fetchers take over a part of a window that another one walks.
 type sharing struct {
 	mu       sync.Mutex
-	known    map[int64]bool           // rows that this run has taken up
-	open     int                      // of them, those that are not finished
-	promised int                      // pieces that are on their way into the ledger
+	known    map[int64]bool           // rows of all shards that this run has started
+	open     int                      // shards of these that are not finished
+	promised int                      // pieces whose commit is under way
 	walks    map[int64]walk           // attempts under way
-	launch   func([]shard.Checkpoint) // starts the shards of pieces, in this order; nil while none could run
+	launch   func([]shard.Checkpoint) // starts pieces in this order; nil if they cannot run side by side
 }
 
 // walk is an attempt under way.
 type walk struct {
 	edge  *shard.Edge
-	meter *shard.Stats
+	stats *shard.Stats
 }
 
 func newSharing() *sharing { return &sharing{known: map[int64]bool{}, walks: map[int64]walk{}} }
 
-// begin takes up the shards of a run.
+// begin takes the shards of a run.
 func (s *sharing) begin(checkpoints []shard.Checkpoint, launch func([]shard.Checkpoint)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -41,14 +41,14 @@ func (s *sharing) begin(checkpoints []shard.Checkpoint, launch func([]shard.Chec
 	}
 }
 
-// take takes up a piece, if that has not been done.
-func (s *sharing) take(cp *shard.Checkpoint) bool {
+// take takes a piece, and reports whether it had not been taken before.
+func (s *sharing) take(id int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.known[cp.ID] || s.launch == nil {
+	if s.known[id] || s.launch == nil {
 		return false
 	}
-	s.known[cp.ID] = true
+	s.known[id] = true
 	s.open++
 	return true
 }
@@ -59,7 +59,7 @@ func (s *sharing) knows(id int64) bool {
 	return s.known[id]
 }
 
-// finish notes that a shard needs no fetcher any more.
+// finish records that a shard needs no fetcher any more.
 func (s *sharing) finish() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -84,20 +84,20 @@ func (s *sharing) leave(id int64) {
 	delete(s.walks, id)
 }
 
-// ask lets fetchers that have no shard, or will soon be through with it, ask those with the most left for a piece each: it is cut
-// off with the next page, and by then they need it. A shard that waits for a place, or out a fault, has a fetcher that it will
-// need. While somebody waits for the quota, it is not the fetchers that are scarce, and nobody asks.
-func (s *sharing) ask(fetchers int) {
+// requestSplits requests a piece for each fetcher that is idle or nearly done, from the walks with the most left: a piece is cut
+// off with the walk's next page, and by then the fetcher needs it. A shard that waits for a fetcher or for its next attempt
+// will need one of the idle fetchers. While any fetcher waits for quota nothing is requested: fetchers are not what is scarce.
+func (s *sharing) requestSplits(fetchers int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	idle := fetchers - s.open - s.promised
 	for _, w := range s.walks {
-		_, asked := w.edge.Remaining()
-		idle -= asked
+		_, requested := w.edge.Remaining()
+		idle -= requested
 		if w.edge.NearlyDone() {
 			idle++
 		}
-		if shard.Phase(w.meter.Phase.Load()) == shard.Pacing {
+		if shard.Phase(w.stats.Phase.Load()) == shard.Pacing {
 			return
 		}
 	}
@@ -110,47 +110,34 @@ func (s *sharing) ask(fetchers int) {
 	}
 }
 
-// largest returns the edge of the window that has the most left for each part of it; nil where even that is too little.
+// largest returns the edge of the window with the most left for each part of it; nil if even that is too little.
 func (s *sharing) largest() (edge *shard.Edge) {
-	most := 0.0
+	largest := 0.0
 	for _, id := range slices.Sorted(maps.Keys(s.walks)) {
-		pages, asked := s.walks[id].edge.Remaining()
-		parts := float64(asked + 1)
-		if pages/parts > most && pages/(parts+1) >= leastPages {
-			edge, most = s.walks[id].edge, pages/parts
+		pages, requested := s.walks[id].edge.Remaining()
+		parts := float64(requested + 1)
+		if pages/parts > largest && pages/(parts+1) >= leastPages {
+			edge, largest = s.walks[id].edge, pages/parts
 		}
 	}
 	return edge
 }
 
-// adopt starts the pieces that a commit wrote down. The ledger says which they are; one that it does not tell now is found when
-// all others are done.
+// adopt starts the pieces that a commit has stored. The ledger says which they are; a piece that cannot be loaded now is found
+// when all other shards are done.
 func (c *Coordinator) adopt(ctx context.Context) {
 	all, err := c.store.Load(ctx)
 	if err != nil {
-		c.config.Log.Debug("the pieces of a split window wait until the others are done", "err", err)
+		c.config.Log.Debug("cannot load the pieces of a split window: they start after the other shards", "err", err)
 		return
 	}
 	c.shards.arrange(all)
-	pieces := slices.DeleteFunc(all, func(cp shard.Checkpoint) bool { return cp.State == shard.Done || !c.sharing.take(&cp) })
+	pieces := slices.DeleteFunc(all, func(cp shard.Checkpoint) bool { return cp.State == shard.Done || !c.sharing.take(cp.ID) })
 	for i := range pieces {
-		c.config.Log.Debug("a piece of a window that was split", "shard", pieces[i].Shard, "window", pieces[i].Window)
+		c.config.Log.Debug("starting a piece of a split window", "shard", pieces[i].Shard, "window", pieces[i].Window)
 	}
 	if len(pieces) > 0 {
 		slices.SortFunc(pieces, shard.NewestFirst)
 		c.sharing.launch(pieces)
 	}
-}
-
-// isForgotten tells whether a piece is in the ledger no more: a database that failed over to a standby, which was behind, has
-// the window whole again.
-func (c *Coordinator) isForgotten(ctx context.Context, cp *shard.Checkpoint) (bool, error) {
-	if cp.Parent == 0 {
-		return false, nil
-	}
-	all, err := c.store.Load(ctx)
-	if err != nil {
-		return false, err
-	}
-	return !slices.ContainsFunc(all, func(r shard.Checkpoint) bool { return r.ID == cp.ID }), nil
 }

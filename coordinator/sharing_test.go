@@ -22,8 +22,8 @@ func (j *job) lopsided() {
 	j.config.Fetchers = 2
 }
 
-// The piece is cut off with the next page of its window: so the fetcher asks for it while it waits for its own last page, and
-// goes on without a pause.
+// A piece is cut off with the next page of its window. So it is requested while the fetcher still waits for its own last page, and
+// the fetcher continues without a break.
 func TestAPieceIsThereBeforeItsFetcherIsIdle(t *testing.T) {
 	inJob(t, 1, func(j *job) {
 		j.lopsided()
@@ -39,12 +39,12 @@ func TestAPieceIsThereBeforeItsFetcherIsIdle(t *testing.T) {
 			}
 		}
 		if began := j.store.tries(3); len(began) != 1 || !began[0].Equal(through) {
-			j.Errorf("the fetcher was through at %s, and began the piece at %s", through, began)
+			j.Errorf("the fetcher was done at %s, and began the piece at %s", through, began)
 		}
 	})
 }
 
-// Where the quota is what everyone waits for, another fetcher gains nothing, and a split costs a page.
+// While fetchers wait for quota, another fetcher gains nothing, and a split costs a page.
 func TestNothingIsSplitWhileTheQuotaIsWaitedFor(t *testing.T) {
 	inJob(t, 1, func(j *job) {
 		j.lopsided()

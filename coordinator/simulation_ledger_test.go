@@ -9,8 +9,8 @@ import (
 
 	"github.com/google/uuid"
 
+	"sluice/coordinator/ledger"
 	"sluice/shard"
-	"sluice/sink"
 )
 
 // moment is what the database held at one time.
@@ -104,10 +104,10 @@ func (s *simulation) tiled() error {
 }
 
 // audit counts what sink counts before it judges.
-func (s *simulation) audit() sink.Audit {
+func (s *simulation) audit() ledger.Audit {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	a := sink.Audit{Span: s.span(), Rows: int64(len(s.table))}
+	a := ledger.Audit{Span: s.span(), Rows: int64(len(s.table))}
 	named := map[string]bool{}
 	for _, d := range s.dead {
 		if d.EventID == "" {
@@ -118,7 +118,7 @@ func (s *simulation) audit() sink.Audit {
 	}
 	a.DeadNamed = int64(len(named))
 	for _, r := range s.rows {
-		w := sink.AuditWindow{Checkpoint: r.Checkpoint}
+		w := ledger.AuditWindow{Checkpoint: r.Checkpoint}
 		for id := range s.table {
 			if r.Window.Contains(s.truth.records[s.truth.byID[id]].At) {
 				w.Rows++
@@ -138,7 +138,7 @@ func (s *simulation) blind() (n int64) {
 }
 
 // reopen makes shards suspect, as sink does.
-func (s *simulation) reopen(all []sink.Reopening) {
+func (s *simulation) reopen(all []ledger.Reopening) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, o := range all {

@@ -10,9 +10,10 @@ import (
 
 	"sluice/coordinator"
 	"sluice/fetch"
+	"sluice/fetch/datasync"
 	"sluice/fetch/quota"
 	"sluice/shard"
-	"sluice/sink"
+	"sluice/sink/audit"
 )
 
 // process is one start of the program.
@@ -20,7 +21,7 @@ type process struct {
 	*simulation
 	number   int
 	pacer    *quota.Pacer
-	client   *fetch.Client
+	client   *datasync.Client
 	cancel   context.CancelCauseFunc
 	usurped  chan struct{}
 	over     chan struct{}
@@ -53,9 +54,11 @@ func (s *simulation) start() *process {
 	}
 	s.current = p
 	s.mu.Unlock()
-	p.client, err = fetch.New(fetch.Config{
-		BaseURL: "http://api.test", Key: "ds_simulation", Fetchers: s.fetchers, MadeCursors: s.made, Pacer: p.pacer, Log: config.Log,
-		Transport: &line{s, p}, Seed: s.seed<<10 + uint64(p.number),
+	p.client, err = datasync.New(datasync.Config{
+		BaseURL: "http://api.test", Key: "ds_simulation", MadeCursors: s.made,
+		Fetch: fetch.Config{
+			Fetchers: s.fetchers, Pacer: p.pacer, Log: config.Log, Transport: &line{s, p}, Seed: s.seed<<10 + uint64(p.number),
+		},
 	})
 	if err != nil {
 		panic(err)
@@ -121,7 +124,7 @@ func (p *process) live(ctx context.Context) {
 			break
 		}
 		p.expect(o.Left == 0, "p%d left %d shards without saying why", p.number, o.Left)
-		verdict := sink.Judge(p.audit(), p.total(), p.total())
+		verdict := audit.Judge(p.audit(), p.total(), p.total())
 		p.say("p%d: %s", p.number, verdict.Summary())
 		if verdict.OK {
 			p.complete = true
@@ -214,7 +217,7 @@ func (s *simulation) expect(ok bool, format string, args ...any) {
 
 // named is the client, and says on every request which shard it is for.
 type named struct {
-	*fetch.Client
+	*datasync.Client
 	*simulation
 }
 

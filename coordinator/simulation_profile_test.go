@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"sluice/fetch/datasync"
 	"sluice/fetch/quota"
 	"sluice/shard"
 )
@@ -20,7 +21,7 @@ func still(seed uint64) *scenario {
 	s.way = min(s.way, 500*time.Millisecond)
 	if c.List.Requests > 0 { // known, and long enough for requests to overtake each other
 		c.List.Window, c.Feed.Window = time.Minute, time.Minute
-		s.pacer = quota.Config{List: quota.Limit{N: c.List.Requests, Window: time.Minute}, Stream: quota.Limit{N: c.Feed.Requests, Window: time.Minute}}
+		s.pacer = quota.Config{Quotas: datasync.Quotas(quota.Limit{N: c.List.Requests, Window: time.Minute}, quota.Limit{N: c.Feed.Requests, Window: time.Minute})}
 	}
 	s.stormy = 1 << 30
 	return s
@@ -143,7 +144,7 @@ func TestSimulationSingleFault(t *testing.T) {
 func small(base uint64) *scenario {
 	for seed := base * 1000; ; seed++ {
 		if s := still(seed); s.caps.Windows() && s.caps.StreamAccess && len(s.windows) == 3 && s.api.Events < 90 &&
-			s.api.PageCap >= 4 && s.api.PageCap < 10 && !s.api.Flat && s.span() == everything && s.pacer.List.N == quota.Unlimited {
+			s.api.PageCap >= 4 && s.api.PageCap < 10 && !s.api.Flat && s.span() == everything && s.pacer.Quotas[0].Limit.N == quota.Unlimited {
 			return s
 		}
 	}

@@ -5,13 +5,12 @@ import (
 	"time"
 
 	"sluice/fetch/quota"
-	"sluice/shard"
 )
 
 // quotaTable is table api_quotas as one process sees it. Its clock is an hour behind that of the processes.
 type quotaTable struct{ p *process }
 
-func (q quotaTable) Settle(_ context.Context, endpoints []shard.Endpoint, settle func(time.Time, []quota.State) []quota.State) error {
+func (q quotaTable) Settle(_ context.Context, names []string, settle func(time.Time, []quota.State) []quota.State) error {
 	s := q.p.simulation
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -22,15 +21,15 @@ func (q quotaTable) Settle(_ context.Context, endpoints []shard.Endpoint, settle
 		return errWire
 	}
 	var rows []quota.State
-	for _, e := range endpoints {
-		row := s.quotas[e]
-		row.Endpoint = e
+	for _, name := range names {
+		row := s.quotas[name]
+		row.Name = name
 		rows = append(rows, row)
 	}
 	for i, row := range settle(time.Now().Add(-time.Hour), rows) {
-		s.quotas[endpoints[i]] = row
+		s.quotas[names[i]] = row
 	}
-	if len(endpoints) == 2 {
+	if len(names) == 2 {
 		s.savedAt = time.Now()
 	}
 	return nil

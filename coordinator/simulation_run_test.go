@@ -14,7 +14,7 @@ import (
 	"sluice/fetch/apisim"
 	"sluice/fetch/quota"
 	"sluice/shard"
-	"sluice/sink"
+	"sluice/sink/audit"
 )
 
 // simulation is one run of a scenario, from the first process to the last.
@@ -39,7 +39,7 @@ type simulation struct {
 	moments    []moment
 	away, out  time.Time // until when API and database are not there
 	bans       []*ban
-	quotas     map[shard.Endpoint]quota.State
+	quotas     map[string]quota.State
 	savedAt    time.Time
 	current    *process
 	processes  sync.WaitGroup
@@ -58,7 +58,7 @@ func newSimulation(sc *scenario) *simulation {
 	s := &simulation{
 		scenario: sc, stage: newStage(rand.New(rand.NewPCG(sc.seed, 2))),
 		weather: &weather{dice: rand.New(rand.NewPCG(sc.seed, 3)), rate: sc.rate, single: sc.single, only: sc.only, at: sc.at},
-		quotas:  map[shard.Endpoint]quota.State{},
+		quotas:  map[string]quota.State{},
 		table:   map[uuid.UUID]int{}, dead: map[[32]byte]*shard.Reject{}, reached: map[int]int{}, lies: map[int]int{}, liars: map[string]bool{},
 	}
 	s.server = s.serve(sc.api)
@@ -210,7 +210,7 @@ func (s *simulation) wrongNow() error {
 
 // repair is `verify --repair`: it opens what falls short.
 func (s *simulation) repair(p *process) {
-	if verdict := sink.Judge(s.audit(), p.total(), p.total()); !verdict.OK {
+	if verdict := audit.Judge(s.audit(), p.total(), p.total()); !verdict.OK {
 		s.say("repair: %s", verdict.Summary())
 		s.reopen(verdict.Reopen)
 	}

@@ -12,8 +12,8 @@ import (
 	"github.com/google/uuid"
 
 	"sluice/coordinator"
-	"sluice/fetch"
 	"sluice/fetch/apisim"
+	"sluice/fetch/datasync"
 	"sluice/fetch/quota"
 	"sluice/shard"
 )
@@ -22,7 +22,7 @@ import (
 type scenario struct {
 	seed     uint64
 	api      apisim.Config
-	caps     fetch.Capabilities
+	caps     datasync.Capabilities
 	made     bool // cursors may be made
 	pacer    quota.Config
 	windows  []shard.Window
@@ -120,7 +120,7 @@ func drawAPI(seed uint64, dice *rand.Rand) apisim.Config {
 func (s *scenario) drawDoors(dice *rand.Rand) {
 	s.api.Window = []apisim.Window{apisim.WindowFeed, apisim.WindowFeed, apisim.WindowFeed, apisim.WindowBoth, apisim.WindowNone}[dice.IntN(5)]
 	both := s.api.Window == apisim.WindowBoth
-	s.caps = fetch.Capabilities{
+	s.caps = datasync.Capabilities{
 		StreamAccess: !both || dice.IntN(2) == 0, UntilList: both, PageSize: s.api.PageCap, MadeCursors: s.made,
 	}
 	s.caps.UntilStream = s.caps.StreamAccess && s.api.Window != apisim.WindowNone
@@ -130,16 +130,17 @@ func (s *scenario) drawQuotas(dice *rand.Rand) {
 	c := &s.api
 	c.Algorithm = []apisim.Algorithm{apisim.SlidingAll, apisim.SlidingAll, apisim.SlidingAccepted, apisim.FixedWindow}[dice.IntN(4)]
 	c.RetryAfter = []apisim.RetryAfter{apisim.RetryBoth, apisim.RetryHeader, apisim.RetryBody, apisim.RetryDate, apisim.RetryNone}[dice.IntN(5)]
+	s.pacer = quota.Config{Quotas: datasync.Quotas(quota.Limit{}, quota.Limit{})} // to be learned
 	switch dice.IntN(3) {
 	case 0:
-		s.pacer = quota.Config{List: quota.Limit{N: quota.Unlimited}, Stream: quota.Limit{N: quota.Unlimited}}
+		s.pacer = quota.Config{Quotas: datasync.Quotas(quota.Limit{N: quota.Unlimited}, quota.Limit{N: quota.Unlimited})}
 	case 1:
 		c.List, c.Feed = apisim.Limit{Requests: 10, Window: time.Minute}, apisim.Limit{Requests: 50, Window: time.Minute, Hidden: true}
 	case 2:
 		c.List = apisim.Limit{Requests: 2 + dice.IntN(30), Window: between(dice, 2*time.Second, 2*time.Minute)}
 		c.Feed = apisim.Limit{Requests: 3 + dice.IntN(60), Window: between(dice, 2*time.Second, 2*time.Minute), Hidden: dice.IntN(2) == 0}
 		if dice.IntN(2) == 0 {
-			s.pacer = quota.Config{List: quota.Limit{N: c.List.Requests, Window: c.List.Window}, Stream: quota.Limit{N: c.Feed.Requests, Window: c.Feed.Window}}
+			s.pacer = quota.Config{Quotas: datasync.Quotas(quota.Limit{N: c.List.Requests, Window: c.List.Window}, quota.Limit{N: c.Feed.Requests, Window: c.Feed.Window})}
 		}
 	}
 }

@@ -1,64 +1,74 @@
 package coordinator
 
 import (
-	"context"
 	"fmt"
 	"strings"
 	"sync"
 	"time"
-
-	"sluice/shard"
 )
 
-// watchdog ends a run that gets nowhere. Half way there it says what every shard waits for, while somebody can still mend it.
-// While the operator holds the run it sleeps, and begins anew when he lets go.
+// watchdog stops a run that gets nowhere. Halfway there it warns of what every shard waits for, while there is still time to
+// fix it. Time begins anew with every commit, and when a pause by the operator ends.
 type watchdog struct {
-	patience time.Duration // without a committed page
-	gate     *shard.Pause
+	c *Coordinator
 
-	mu         sync.Mutex // over the names of the timers
-	bark, bite *time.Timer
+	mu     sync.Mutex
+	last   time.Time // commit, or the start of the run
+	warned bool      // since then
+	ended  bool
+	timer  *time.Timer
 }
 
 // watch starts the watchdog of a run.
-func (c *Coordinator) watch(stop context.CancelCauseFunc) *watchdog {
-	w := &watchdog{patience: c.config.GiveUpAfter, gate: c.config.Pause}
-	w.mu.Lock()
+func (c *Coordinator) watch() *watchdog {
+	w := &watchdog{c: c, last: time.Now()}
+	w.mu.Lock() // the timer may fire before it is assigned
 	defer w.mu.Unlock()
-	w.bark = time.AfterFunc(w.patience/2, w.unlessHeld(&w.bark, w.patience/2, func() { c.bark(w.patience) }))
-	w.bite = time.AfterFunc(w.patience, w.unlessHeld(&w.bite, w.patience, func() {
-		stop(fmt.Errorf("%w: nothing for %s; %s", ErrGaveUp, w.patience, strings.Join(c.Waiting(), "; ")))
-	}))
+	w.timer = time.AfterFunc(c.config.GiveUpAfter/2, w.look)
 	return w
 }
 
-// unlessHeld returns do, put off until so much time has passed since the run was held last.
-func (w *watchdog) unlessHeld(timer **time.Timer, after time.Duration, do func()) func() {
-	return func() {
-		w.mu.Lock() // a timer may go off before it has its name
-		defer w.mu.Unlock()
-		if free := time.Since(w.gate.LastPaused()); free < after {
-			(*timer).Reset(after - free)
+// look runs when the time to warn or to stop may have come.
+func (w *watchdog) look() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.ended {
+		return
+	}
+	patience := w.c.config.GiveUpAfter
+	last := w.last
+	if paused := w.c.config.Pause.LastPaused(); paused.After(last) {
+		last = paused
+	}
+	switch idle := time.Since(last); {
+	case idle < patience/2:
+		w.warned = false
+		w.timer.Reset(patience/2 - idle)
+	case idle < patience:
+		w.timer.Reset(patience - idle)
+		if w.warned {
 			return
 		}
-		do()
+		w.warned = true
+		w.c.config.Log.Warn("no page was committed for a while", "since", patience/2, "giving_up_in", patience-patience/2)
+		for _, words := range w.c.Waiting() {
+			w.c.config.Log.Warn(words)
+		}
+	default:
+		w.c.stop(fmt.Errorf("%w: nothing for %s; %s", ErrGaveUp, patience, strings.Join(w.c.Waiting(), "; ")))
 	}
 }
 
-// calm starts the time anew: something was committed.
-func (w *watchdog) calm() {
-	w.bark.Reset(w.patience / 2)
-	w.bite.Reset(w.patience)
+// committed starts the time anew.
+func (w *watchdog) committed() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.last = time.Now()
 }
 
 func (w *watchdog) end() {
-	w.bark.Stop()
-	w.bite.Stop()
-}
-
-func (c *Coordinator) bark(patience time.Duration) {
-	c.config.Log.Warn("no page was committed for a while", "since", patience/2, "giving_up_in", patience-patience/2)
-	for _, words := range c.Waiting() {
-		c.config.Log.Warn(words)
-	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.ended = true
+	w.timer.Stop()
 }

@@ -14,7 +14,7 @@ import (
 	"sluice/shard"
 )
 
-// notes is what was logged so far.
+// notes is the log so far.
 type notes struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -32,7 +32,7 @@ func (n *notes) String() string {
 	return n.b.String()
 }
 
-// hears lets a test read what the coordinator warns of.
+// hears returns the warnings that the coordinator logs.
 func (j *job) hears() *notes {
 	var said notes
 	j.config.Log = slog.New(slog.NewTextHandler(&said, &slog.HandlerOptions{Level: slog.LevelWarn}))
@@ -44,13 +44,13 @@ func (j *job) wantWords(text string, parts ...string) {
 	j.Helper()
 	for _, part := range parts {
 		if !strings.Contains(text, part) {
-			j.Errorf("%q is not said in\n%s", part, text)
+			j.Errorf("%q is missing in\n%s", part, text)
 		}
 	}
 }
 
-// Shard 4 waits out a fault of the API, 3 for the database, 2 for an answer that never comes, and 1 for a fetcher's place.
-// All of it began at once; the run says so after half of its patience, and when it ends.
+// Shard 4 pauses after a fault of the API, 3 waits for the database, 2 for an answer that never comes, and 1 for a free fetcher,
+// all since the start. The run says so halfway to giving up, and at its end.
 func TestTheWatchdogSaysWhatEveryShardWaitsFor(t *testing.T) {
 	inJob(t, 4, func(j *job) {
 		j.config.Fetchers, j.config.GiveUpAfter, j.source.Latency = 2, 10*time.Minute, 0
@@ -72,7 +72,7 @@ func TestTheWatchdogSaysWhatEveryShardWaitsFor(t *testing.T) {
 		half := <-halfway
 		since := " since " + began.UTC().Format(time.RFC3339)
 		for _, text := range []string{half, o.Cause.Error()} {
-			j.wantWords(text, "shard 1 waits for a fetcher's place"+since, "shard 2 waits for the API"+since,
+			j.wantWords(text, "shard 1 waits for a free fetcher"+since, "shard 2 waits for the API"+since,
 				"shard 3 waits for the database", "shard 4 waits for its next attempt after", "503")
 		}
 		j.wantWords(half, "giving_up_in=5m0s")
@@ -82,8 +82,8 @@ func TestTheWatchdogSaysWhatEveryShardWaitsFor(t *testing.T) {
 	})
 }
 
-// Attempt after attempt fails: what is said is since when that has been so, not since when the latest has waited.
-func TestARowOfFaultsIsSaidSinceItsFirst(t *testing.T) {
+// Attempt after attempt fails: the time reported is that of the first fault, not of the latest.
+func TestRepeatedFaultsAreReportedSinceTheFirst(t *testing.T) {
 	inJob(t, 3, func(j *job) {
 		j.source.Answer = func(request) error { return transient() }
 		at := time.Now().Add(100 * time.Millisecond)
@@ -91,8 +91,8 @@ func TestARowOfFaultsIsSaidSinceItsFirst(t *testing.T) {
 	})
 }
 
-// After one fault a page is committed, and then the API never answers: the fault is over and not told any more.
-func TestAFaultThatWasGotOverIsNotSaid(t *testing.T) {
+// After one fault a page is committed, and then the API never answers: the fault is over and not reported any more.
+func TestAFaultThatIsOverIsNotReported(t *testing.T) {
 	inJob(t, 1, func(j *job) {
 		n := 0
 		j.source.Answer = func(request) error {
@@ -112,7 +112,7 @@ func TestAFaultThatWasGotOverIsNotSaid(t *testing.T) {
 	})
 }
 
-// A run that commits, however slowly, is not warned of.
+// There is no warning about a run that commits, however slowly.
 func TestTheWatchdogIsCalmWhilePagesAreCommitted(t *testing.T) {
 	inJob(t, 2, func(j *job) {
 		j.source.Latency, j.config.Fetchers = time.Minute, 1
@@ -137,7 +137,7 @@ func TestManyWaitingShardsAreNotAllNamed(t *testing.T) {
 	})
 }
 
-// A run that its operator holds is not given up, and has all of its patience again when he lets go: the API then never answers.
+// A paused run is not given up, and the time starts anew when the pause ends. The API never answers.
 func TestTheWatchdogSleepsWhileTheRunIsHeld(t *testing.T) {
 	inJob(t, 1, func(j *job) {
 		j.config.GiveUpAfter, j.config.Pause, j.source.Latency = 10*time.Minute, new(shard.Pause), 24*time.Hour
@@ -148,7 +148,7 @@ func TestTheWatchdogSleepsWhileTheRunIsHeld(t *testing.T) {
 		}
 		time.AfterFunc(3*time.Hour, func() {
 			if text := said.String(); text != "" {
-				j.Errorf("a held run was warned of:\n%s", text)
+				j.Errorf("warnings while paused:\n%s", text)
 			}
 		})
 		o := j.run(j.Context())
@@ -156,5 +156,97 @@ func TestTheWatchdogSleepsWhileTheRunIsHeld(t *testing.T) {
 			j.Errorf("%v after %s", o.Cause, took)
 		}
 		j.wantWords(said.String(), "giving_up_in=5m0s")
+	})
+}
+
+func TestTheRunGivesUpWhereNothingIsCommitted(t *testing.T) {
+	for _, c := range []struct{ after, want time.Duration }{{0, 15 * time.Minute}, {time.Minute, time.Minute}} {
+		inJob(t, 3, func(j *job) {
+			j.config.GiveUpAfter = c.after
+			j.source.Answer = func(request) error { return transient() }
+			began := time.Now()
+			o := j.run(j.Context())
+			j.wantOutcome(o, 0, 3, 0)
+			j.wantLeft(coordinator.ErrGaveUp)
+			if !errors.Is(o.Cause, coordinator.ErrGaveUp) {
+				j.Errorf("cause %v", o.Cause)
+			}
+			if took := time.Since(began); took != c.want {
+				j.Errorf("gave up after %s, want %s", took, c.want)
+			}
+			j.source.Answer = nil
+			j.complete()
+		})
+	}
+}
+
+// A page takes ten minutes; the run takes more than an hour, and goes on.
+func TestCommitsHoldTheGivingUpOff(t *testing.T) {
+	inJob(t, 2, func(j *job) {
+		j.source.Latency, j.config.Fetchers = 10*time.Minute, 1
+		began := time.Now()
+		j.complete()
+		if took := time.Since(began); took < time.Hour {
+			j.Errorf("the run took only %s", took)
+		}
+	})
+}
+
+// One shard never gets anywhere. The time counts from the last commit of the others.
+func TestTheRunGivesUpAfterTheLastCommit(t *testing.T) {
+	inJob(t, 3, func(j *job) {
+		j.source.Latency = 5 * time.Minute
+		j.fails(2, transient())
+		o := j.run(j.Context())
+		j.wantOutcome(o, 2, 1, 0)
+		last := j.store.doneAt(1)
+		if other := j.store.doneAt(3); other.After(last) {
+			last = other
+		}
+		if waited := time.Since(last); !errors.Is(o.Cause, coordinator.ErrGaveUp) || waited != 15*time.Minute {
+			j.Errorf("%v, %s after the last commit", o.Cause, waited)
+		}
+	})
+}
+
+func everyTenth(k int) bool { return k%10 == 0 }
+
+func TestMoreDeadLettersThanToleratedStopTheRun(t *testing.T) {
+	inJob(t, 4, func(j *job) {
+		j.source.Bad = everyTenth
+		j.config.MaxDeadLetters = func(received int64) int64 { return max(5, received/20) }
+		o := j.run(j.Context())
+		if !errors.Is(o.Cause, coordinator.ErrTooManyDeadLetters) || o.Left == 0 || o.Left+o.Done != 4 {
+			j.Errorf("%+v", o)
+		}
+		j.wantLeft(coordinator.ErrTooManyDeadLetters)
+	})
+}
+
+func TestAsManyDeadLettersAsToleratedDoNot(t *testing.T) {
+	inJob(t, 4, func(j *job) {
+		j.source.Bad = everyTenth
+		j.config.MaxDeadLetters = func(received int64) int64 { return max(9, received/10+6) }
+		o := j.run(j.Context())
+		j.wantOutcome(o, 4, 0, 0)
+		j.wantRows(4 * perShard * 9 / 10)
+		if o.Cause != nil {
+			j.Errorf("stopped: %v", o.Cause)
+		}
+	})
+}
+
+// Dead letters of earlier runs of the job count: a rerun does not evade the limit.
+func TestDeadLettersOfEarlierRunsCount(t *testing.T) {
+	inJob(t, 2, func(j *job) {
+		j.store.edit(2, func(cp *shard.Checkpoint) {
+			cp.State, cp.Counts = shard.Done, shard.Counts{Received: 1000, DeadLetters: 100, Events: 900}
+		})
+		j.source.Bad = func(k int) bool { return k == perShard+perShard/2 }
+		j.config.MaxDeadLetters = func(int64) int64 { return 100 }
+		o := j.run(j.Context())
+		if !errors.Is(o.Cause, coordinator.ErrTooManyDeadLetters) {
+			j.Errorf("cause %v", o.Cause)
+		}
 	})
 }

@@ -1,119 +1,251 @@
 package fetch
 
 import (
+	"bytes"
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math"
+	"mime"
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
-
-	"github.com/go-json-experiment/json"
 
 	"sluice/fetch/quota"
 	"sluice/shard"
+	"sluice/shard/failpoint"
 )
 
-// complaintBody is the envelope that all errors of the API have.
-type complaintBody struct {
-	Error     string `json:"error"`
-	Message   string `json:"message"`
-	Code      string `json:"code"`
-	RateLimit struct {
-		RetryAfter float64 `json:"retryAfter"`
-	} `json:"rateLimit"`
+// Answer is a response that was read to its clean end. Of a status other than 200 only the head is certain: the body is as much
+// of it as came in time.
+type Answer struct {
+	Door   shard.Endpoint // that was asked; empty for Exchange
+	Status int
+	Header http.Header
+	Took   time.Duration // from the request to the last byte
+	Again  int           // how often ErrAgain has put the question again before this answer
+	Pass   any           // of the Request
+
+	raw     *bytes.Buffer
+	at      time.Time // when its headers came
+	secrets []string  // of the request
+
+	refused    bool // for lack of quota
+	retryAfter time.Duration
 }
 
-func (a *answer) body() (b complaintBody) {
-	if a.raw.Len() > 64<<10 || json.Unmarshal(a.raw.Bytes(), &b) != nil {
-		return complaintBody{}
+// Body returns the body, which is good until Free.
+func (a *Answer) Body() []byte { return a.raw.Bytes() }
+
+// Free gives the body back to be used again. Nothing may point into it any more.
+func (a *Answer) Free() {
+	if a.raw.Cap() <= 8<<20 {
+		bodies.Put(a.raw)
 	}
-	return b
 }
 
-// complaint says what the API said, in one line and without its control characters.
-func (a *answer) complaint() string {
-	b := a.body()
-	if b.Code == "" && b.Message == "" {
-		return fmt.Sprintf("status %d", a.status)
-	}
-	return fmt.Sprintf("status %d, %.60q: %.200q", a.status, a.hide(b.Code), a.hide(b.Message))
-}
+// bodies are used again: a page of 1.73 MB grows its buffer once.
+var bodies = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
-// hide puts stars for the secrets of the request.
-func (a *answer) hide(text string) string { return hide(text, a.hidden) }
+// Hide replaces the secrets of the request, which the API may repeat, by stars.
+func (a *Answer) Hide(text string) string { return hide(text, a.secrets) }
 
-// fault returns what a status other than 200 and 429 means. withCursor says that the request had one. Whatever Retry-After
-// it came with is the pacer's affair.
-func (a *answer) fault(withCursor bool) error {
-	err := errors.New(a.complaint())
+// Plain returns err in words that may be shown: without the request's secrets, and without what could harm a terminal.
+func (a *Answer) Plain(err error) error { return plain(err, a.secrets) }
+
+// Fault returns the usual meaning of a status other than 200 and 429 for a question; said is what the API said about it. A wait
+// that a Retry-After asks for is the pacer's concern.
+func (a *Answer) Fault(q *Question, said error) error {
 	switch {
-	case a.status == http.StatusUnauthorized:
-		return refusedKey(err)
-	case a.status == http.StatusBadRequest && withCursor: // its code says why, and nothing else of the request changes
-		return fmt.Errorf("%w: %w", shard.ErrCursorDead, err)
-	case a.status == http.StatusTooManyRequests, a.status == http.StatusRequestTimeout, a.status >= 500, a.status < 300:
-		return &shard.TransientError{Err: err}
-	case a.status >= 300 && a.status < 400:
-		return fmt.Errorf("redirects are refused, they could carry the key away: %w", err)
+	case a.Status == http.StatusUnauthorized:
+		return Refused(said, "check the key of the API")
+	case a.Status == http.StatusBadRequest && q.Cursor != "": // nothing else of the request ever changes
+		return fmt.Errorf("%w: %w", shard.ErrCursorDead, said)
+	case a.Status == http.StatusTooManyRequests, a.Status == http.StatusRequestTimeout, a.Status >= 500, a.Status < 300:
+		return &shard.TransientError{Err: said}
+	case a.Status >= 300 && a.Status < 400:
+		return fmt.Errorf("redirects are refused, they could carry the key away: %w", said)
 	}
-	return err
+	return said
 }
 
-func refusedKey(err error) error {
-	return &shard.StopError{
-		Err:    fmt.Errorf("the API refused the key: %w", err),
-		Hint:   "check TARGET_API_KEY; a new key with the same source resumes where this one stopped",
-		Reason: shard.Refused,
-	}
+// Refused returns the error that ends a run because the API refused its key.
+func Refused(said error, hint string) error {
+	return &shard.StopError{Err: fmt.Errorf("the API refused the key: %w", said), Hint: hint, Reason: shard.Refused}
 }
 
-// retryAfter returns how long to wait, from the header or the body; 0 if neither says. A date is compared with that of the
-// answer, because clocks differ.
-func (a *answer) retryAfter() time.Duration {
-	now, err := http.ParseTime(a.header.Get("Date"))
-	if err != nil {
-		now = time.Now()
-	}
-	if d, ok := quota.ParseRetryAfter(a.header.Get("Retry-After"), now); ok {
-		return d
-	}
-	if s := a.body().RateLimit.RetryAfter; s > 0 {
-		return time.Duration(math.Min(math.Ceil(s), 1e8)) * time.Second
-	}
-	return 0
-}
-
-// cached tells whether the answer is one that the API had given before.
-func (a *answer) cached() bool { return a.header.Get("X-Cache") == "HIT" }
-
-// quota returns what the answer says about the endpoint's quota.
-func (a *answer) quota() quota.Answer {
-	q := quota.Answer{Refused: a.status == http.StatusTooManyRequests, Cached: a.cached()}
-	if q.Refused || a.status >= 500 {
-		q.RetryAfter = a.retryAfter()
+// Quota returns what the usual headers say about the quota of the door: Retry-After with a status of 429 or from 500 on, and
+// X-RateLimit-Limit, -Remaining and -Reset.
+func (a *Answer) Quota() quota.Answer {
+	said := quota.Answer{Refused: a.Status == http.StatusTooManyRequests}
+	if said.Refused || a.Status >= 500 {
+		said.RetryAfter, _ = a.RetryAfter()
 	}
 	limit, remaining, reset := a.number("X-RateLimit-Limit"), a.number("X-RateLimit-Remaining"), a.number("X-RateLimit-Reset")
 	if limit > 0 && remaining >= 0 && reset >= 0 {
-		q.Limit, q.Remaining, q.Reset = limit, remaining, relative(reset)
+		said.Limit, said.Remaining, said.Reset = limit, remaining, relative(reset)
 	}
-	return q
+	return said
 }
 
-func (a *answer) number(header string) int {
-	n, err := strconv.Atoi(strings.TrimSpace(a.header.Get(header)))
+// RetryAfter returns how long the header Retry-After asks to wait; false if there is none that can be read. A date is compared
+// with that of the answer, because clocks differ.
+func (a *Answer) RetryAfter() (time.Duration, bool) {
+	now, err := http.ParseTime(a.Header.Get("Date"))
+	if err != nil {
+		now = time.Now()
+	}
+	return quota.ParseRetryAfter(a.Header.Get("Retry-After"), now)
+}
+
+func (a *Answer) number(header string) int {
+	n, err := strconv.Atoi(strings.TrimSpace(a.Header.Get(header)))
 	if err != nil || n > math.MaxInt32 {
 		return -1
 	}
 	return n
 }
 
-// relative reads a reset. The API gives seconds from now; nobody has seen an epoch, which could not be meant as seconds.
+// relative reads a reset: seconds from now, or an epoch, which is too large to be meant as seconds.
 func relative(reset int) time.Duration {
 	const epoch = 1_000_000_000
 	if reset >= epoch {
 		return max(0, time.Until(time.Unix(int64(reset), 0)))
 	}
 	return time.Duration(reset) * time.Second
+}
+
+// maxComplaint and complaintTime are how much is read of the body of a refusal, and how long. It is short and comes with its
+// headers; while it does not, all fetchers stand still (see wire.heard).
+const (
+	maxComplaint  = 64 << 10
+	complaintTime = 2 * time.Second
+)
+
+var (
+	errIdle  = errors.New("the body stalled")
+	errTotal = errors.New("the request took too long")
+)
+
+// Exchange sends a request that is not for a page, such as one for a token, and reads its answer, of at most limit bytes. It
+// takes no quota and does not try again. A fault of the network is a *shard.TransientError. The answer must be freed.
+func (c *Client) Exchange(req *Request, limit int64) (*Answer, error) {
+	return c.roundTrip(req, limit, nil)
+}
+
+// roundTrip sends a request and reads the whole body, at most limit bytes of it after decompression. Errors of the network are
+// transient; the end of req's context is not. heard, unless nil, is called with the status as soon as it is here.
+func (c *Client) roundTrip(req *Request, limit int64, heard func(status int)) (*Answer, error) {
+	caller := req.Context()
+	ctx, cancel := context.WithTimeoutCause(caller, c.config.TotalTimeout, errTotal)
+	defer cancel()
+	ctx, abort := context.WithCancelCause(ctx)
+	defer abort(nil)
+	started := time.Now()
+	a, err := c.exchange(req.WithContext(ctx), limit, heard, abort)
+	switch {
+	case err == nil:
+		a.Took, a.Pass, a.secrets = time.Since(started), req.Pass, req.Secrets
+		return a, nil
+	case caller.Err() != nil:
+		return nil, context.Cause(caller)
+	case ctx.Err() != nil:
+		err = context.Cause(ctx)
+	}
+	return nil, &shard.TransientError{Err: fmt.Errorf("%s %s: %w", req.Method, req.URL.Path, plain(err, req.Secrets))}
+}
+
+func (c *Client) exchange(req *http.Request, limit int64, heard func(int), abort context.CancelCauseFunc) (*Answer, error) {
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	failpoint.Hit("headers.in")
+	defer resp.Body.Close()
+	if heard != nil {
+		heard(resp.StatusCode)
+	}
+	idle := time.AfterFunc(c.config.IdleTimeout, func() { abort(errIdle) })
+	defer idle.Stop()
+	a := &Answer{Status: resp.StatusCode, Header: resp.Header, at: time.Now(), raw: bodies.Get().(*bytes.Buffer)}
+	a.raw.Reset()
+	if a.Status != http.StatusOK {
+		idle.Reset(complaintTime)
+		_, _ = a.raw.ReadFrom(io.LimitReader(resp.Body, maxComplaint)) // a refusal counts, whatever became of its body
+		return a, nil
+	}
+	body := &watched{resp.Body, idle, c.config.IdleTimeout}
+	if err := a.read(resp, body, limit); err != nil {
+		a.Free()
+		return nil, err
+	}
+	failpoint.Hit("body.in")
+	return a, nil
+}
+
+// read reads the body of a page. A buffer doubles when it is full, and is there twice meanwhile: a body that has come to a quarter
+// of the limit may make it grow only once more.
+func (a *Answer) read(resp *http.Response, body io.Reader, limit int64) error {
+	if err := readable(resp.Header); err != nil {
+		return err
+	}
+	switch n := resp.ContentLength; {
+	case n > limit:
+		return fmt.Errorf("%w: %d bytes, more than %d", ErrLarge, n, limit) // the header says so: nothing of it need be read
+	case n > 0:
+		a.raw.Grow(int(n) + bytes.MinRead)
+	}
+	most := limit + 1
+	n, err := a.raw.ReadFrom(io.LimitReader(body, most/4))
+	if err == nil && n == most/4 {
+		a.raw.Grow(int(most-n) + bytes.MinRead)
+		var rest int64
+		rest, err = a.raw.ReadFrom(io.LimitReader(body, most-n))
+		n += rest
+	}
+	switch {
+	case err != nil:
+		return fmt.Errorf("read the body after %d bytes: %w", n, err)
+	case n > limit:
+		return fmt.Errorf("%w: more than %d bytes", ErrLarge, limit)
+	}
+	return nil
+}
+
+// readable checks the encoding and the type of a body. Text in another charset would be taken for UTF-8, and some of it is
+// valid UTF-8: wrong characters would be stored without notice.
+func readable(h http.Header) error {
+	if encoding := h.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
+		return fmt.Errorf("the body is encoded as %.40q, which was not asked for", encoding)
+	}
+	content := h.Get("Content-Type")
+	if content == "" {
+		return nil
+	}
+	media, params, _ := mime.ParseMediaType(content)
+	if !strings.HasSuffix(media, "json") {
+		return fmt.Errorf("the body is %.60q, not JSON", content)
+	}
+	switch charset := strings.ToLower(params["charset"]); charset {
+	case "", "utf-8", "utf8", "us-ascii":
+		return nil
+	}
+	return fmt.Errorf("the body is %.60q, not UTF-8", content)
+}
+
+// watched extends a deadline with every read: a body may take long, but it must not stall.
+type watched struct {
+	r       io.Reader
+	timer   *time.Timer
+	timeout time.Duration
+}
+
+func (w *watched) Read(p []byte) (int, error) {
+	n, err := w.r.Read(p)
+	w.timer.Reset(w.timeout)
+	failpoint.Hit("body.part")
+	return n, err
 }

@@ -8,8 +8,7 @@ import (
 	"iter"
 	"math/rand/v2"
 	"net/http"
-	"net/url"
-	"strconv"
+	"slices"
 	"time"
 
 	"sluice/fetch/quota"
@@ -17,15 +16,15 @@ import (
 	"sluice/shard/failpoint"
 )
 
-// pieceEvents is how many events of a large response make one Page.
-const pieceEvents = 5000
-
-// Pages walks from a place towards the past. See shard.Source.
+// Pages walks from a position towards the past. See shard.Source.
 func (c *Client) Pages(ctx context.Context, from shard.Position) iter.Seq2[shard.Page, error] {
 	return func(yield func(shard.Page, error) bool) {
-		q := c.ask(from)
+		q, pages := c.api.First(from)
 		for {
-			pages, err := c.answer(ctx, &q)
+			var err error
+			if len(pages) == 0 {
+				pages, err = c.Ask(ctx, &q)
+			}
 			if err != nil {
 				yield(shard.Page{}, err)
 				return
@@ -43,236 +42,194 @@ func (c *Client) Pages(ctx context.Context, from shard.Position) iter.Seq2[shard
 				yield(shard.Page{}, fmt.Errorf("%w: the API promises more and gives no cursor", shard.ErrCursorDead))
 				return
 			}
-			q = question{start: shard.ByCursor, cursor: last.Cursor, expires: last.CursorExpires, most: c.fitting(&q, pages)}
+			q = Question{Start: shard.ByCursor, Cursor: last.Cursor, Expires: last.CursorExpires, Max: c.fitting(&q, pages)}
+			pages = nil
 		}
 	}
 }
 
-// answer answers a question with the page that the survey kept, or else asks the API.
-func (c *Client) answer(ctx context.Context, q *question) ([]shard.Page, error) {
-	if pages := c.newest.take(q); pages != nil {
-		return pages, nil
-	}
-	return c.fetch(ctx, q)
-}
-
-// fetch gets one page, trying again what is worth it. Reading and decoding are part of a try.
-func (c *Client) fetch(ctx context.Context, q *question) ([]shard.Page, error) {
+// Ask gets one page, in pieces if it is large. It tries again what is worth it; reading and decoding are part of a try. A page
+// that is too large for a body is asked for in smaller ones, and q.Max then says how small.
+func (c *Client) Ask(ctx context.Context, q *Question) ([]shard.Page, error) {
 	for try := 1; ; try++ {
 		pages, err := c.try(ctx, *q)
-		for errors.Is(err, errLarge) && c.halve(q) {
+		for errors.Is(err, ErrLarge) && c.halve(q) {
 			pages, err = c.try(ctx, *q)
 		}
 		var transient *shard.TransientError
 		if err == nil || !errors.As(err, &transient) || try >= c.config.Tries || transient.After > 0 {
 			return pages, err
 		}
-		c.count.retries.Add(1)
+		c.retries.Add(1)
 		c.config.Log.Debug("page request failed, trying again", "try", try, "err", err)
 		shard.EnterPhase(ctx, shard.BackingOff)
-		if err := shard.Sleep(ctx, c.backoff(q, try)); err != nil {
+		if err := shard.Sleep(ctx, c.Backoff(q, try)); err != nil {
 			return nil, err
 		}
 		shard.EnterPhase(ctx, shard.Fetching)
 	}
 }
 
-// backoff draws the pause before the next try. It is a function of the client's seed and of the question, not of what others
-// ask meanwhile.
-func (c *Client) backoff(q *question, try int) time.Duration {
-	return time.Duration((0.5 + c.draw(q, try)) * float64(100*time.Millisecond) * float64(int(1)<<try))
+// Backoff draws the pause after the given try at a question, the first being 1: from 0.5 to 1.5 times 100 ms, doubled with each
+// try. It depends on the client's seed and the question alone, not on what others ask meanwhile.
+func (c *Client) Backoff(q *Question, try int) time.Duration {
+	return time.Duration((0.5 + c.Draw(q, try)) * float64(100*time.Millisecond) * float64(int(1)<<try))
 }
 
-// draw returns a number from 0 to 1, always the same for the same question, purpose and client.
-func (c *Client) draw(q *question, purpose int) float64 {
+// Draw returns a number from 0 to 1, always the same for the same question, purpose and seed.
+func (c *Client) Draw(q *Question, purpose int) float64 {
 	h := fnv.New64a()
-	fmt.Fprint(h, q.cursor, q.until, purpose)
+	fmt.Fprint(h, q.Cursor, q.Until, purpose)
 	return rand.New(rand.NewPCG(c.config.Seed, h.Sum64())).Float64()
 }
 
-// try puts a question once. Refusals for want of quota do not count: they are waited out, and the question is put again.
-func (c *Client) try(ctx context.Context, q question) ([]shard.Page, error) {
-	renewed := false
-	for {
-		call, access, err := c.admit(ctx, &q)
+// maxAgain is how often a question may be put again at once.
+const maxAgain = 8
+
+// try puts a question once. Refusals for lack of quota do not count: they are waited out, and the question is put again.
+func (c *Client) try(ctx context.Context, q Question) ([]shard.Page, error) {
+	for again := 0; ; {
+		slot, req, err := c.admit(ctx, &q)
 		if err != nil {
 			return nil, err
 		}
 		failpoint.Hit("quota.taken")
-		a, err := c.send(ctx, &q, call, access)
+		a, err := c.send(ctx, req, slot)
 		if err != nil {
 			return nil, err
 		}
-		switch {
-		case a.status == http.StatusOK:
-			pages, err := c.pages(a, &q, call)
-			a.free()
+		if a.refused {
+			c.config.Log.Debug("refused for lack of quota", "endpoint", a.Door, "retry_after", a.retryAfter)
+			a.Free()
+			continue
+		}
+		a.Again = again
+		pages, err := c.read(&q, a, slot)
+		a.Free()
+		if !errors.Is(err, ErrAgain) {
 			return pages, err
-		case a.status == http.StatusTooManyRequests:
-			c.count.refused[call.Endpoint].Add(1)
-			c.config.Log.Debug("refused for want of quota", "endpoint", call.Endpoint, "retry_after", a.retryAfter())
-		case a.status == http.StatusForbidden && call.Endpoint == shard.Stream && !renewed:
-			renewed = true
-			c.tokens.drop(access)
-		default:
-			return nil, c.refusal(a, &q, call.Endpoint)
 		}
-		a.free()
+		if again++; again > maxAgain {
+			return nil, fmt.Errorf("put %d times in a row: %w", again, err)
+		}
 	}
 }
 
-// tokenLimit is how often in a row the stream may refuse a token that was just given out, before the shard fails.
-const tokenLimit = 5
-
-// refusal returns what a status means that no waiting mends, and remembers what it tells of the API.
-func (c *Client) refusal(a *answer, q *question, endpoint shard.Endpoint) error {
-	defer a.free()
-	err := a.fault(q.cursor != "")
-	switch {
-	case a.status == http.StatusForbidden && endpoint == shard.List:
-		return refusedKey(err)
-	case a.status == http.StatusForbidden: // with a fresh token, too: somebody else may be taking them out
-		return &shard.StuckError{Err: fmt.Errorf("%s: %w", endpoint, err), Limit: tokenLimit}
-	case q.made && a.status >= 400 && a.status < 500:
-		c.dropMadeCursors(err)
-		return fmt.Errorf("%w: %w", shard.ErrCursorDead, err)
-	}
-	return fmt.Errorf("%s: %w", endpoint, err)
-}
-
-func (c *Client) dropMadeCursors(why error) {
-	c.config.Log.Warn("the API does not take a cursor that we made", "why", why)
-	c.ladder.set(func(caps *Capabilities) { caps.MadeCursors = false })
-}
-
-// admit waits until the question may be put to an endpoint, and takes the quota for it.
-func (c *Client) admit(ctx context.Context, q *question) (quota.Slot, *access, error) {
+// admit waits until a door has quota for the question, takes it, and returns the request for that door.
+func (c *Client) admit(ctx context.Context, q *Question) (quota.Slot, *Request, error) {
 	for {
-		caps := c.ladder.get()
-		access, streamErr := c.openStream(ctx, q, caps)
-		usable := func(e shard.Endpoint) bool {
-			return q.usable(e, caps) && (e != shard.Stream || access != nil)
-		}
-		if !usable(shard.List) && !usable(shard.Stream) {
-			return quota.Slot{}, nil, c.noDoor(q, streamErr)
-		}
-		if q.dead() {
+		doors, err := c.api.Doors(ctx, q)
+		switch {
+		case err != nil:
+			return quota.Slot{}, nil, err
+		case q.dead():
 			return quota.Slot{}, nil, shard.ErrCursorDead
 		}
 		shard.EnterPhase(ctx, shard.Pacing)
-		call, err := c.pacer.Take(ctx, usable)
+		slot, err := c.pacer.Take(ctx, func(name string) bool { return slices.Contains(doors, shard.Endpoint(name)) })
 		shard.EnterPhase(ctx, shard.Fetching)
 		if err != nil {
 			return quota.Slot{}, nil, err
 		}
-		switch best := c.tokens.best(); {
-		case q.dead():
-			c.pacer.Return(call)
-			return quota.Slot{}, nil, shard.ErrCursorDead
-		case call.Endpoint == shard.List:
-			return call, access, nil
-		case best != nil:
-			return call, best, nil
-		default:
-			c.pacer.Return(call)
+		var req *Request
+		if err = shard.ErrCursorDead; !q.dead() {
+			req, err = c.api.Request(ctx, q, shard.Endpoint(slot.Quota), c.records(q))
+		}
+		if err == nil {
+			return slot, req, nil
+		}
+		c.pacer.Return(slot)
+		if !errors.Is(err, ErrShut) {
+			return quota.Slot{}, nil, err
 		}
 	}
 }
 
-// openStream returns the access to the stream, or nil and why there is none now.
-func (c *Client) openStream(ctx context.Context, q *question, caps Capabilities) (*access, error) {
-	if !caps.StreamAccess {
-		return nil, errStreamRefused
-	}
-	access, err := c.tokens.get(ctx, time.Duration(c.draw(q, 0)*float64(time.Millisecond)))
-	if errors.Is(err, errStreamRefused) {
-		c.config.Log.Warn("the stream is out of reach, the list goes on alone", "why", err)
-		c.ladder.set(func(caps *Capabilities) { caps.StreamAccess, caps.UntilStream = false, false })
-	}
-	return access, err
-}
-
-// noDoor says why no endpoint can be asked.
-func (c *Client) noDoor(q *question, streamErr error) error {
-	var transient *shard.TransientError
-	var stop *shard.StopError
-	switch {
-	case errors.As(streamErr, &transient), errors.As(streamErr, &stop):
-		return streamErr
-	case streamErr != nil && !errors.Is(streamErr, errStreamRefused):
-		return streamErr
-	}
-	return fmt.Errorf("no endpoint can be asked for what is older than %s: %w",
-		time.UnixMilli(q.until).UTC().Format(time.RFC3339Nano), errStreamRefused)
-}
-
-// send makes the request of a call and tells the pacer what came of it, exactly once.
-func (c *Client) send(ctx context.Context, q *question, call quota.Slot, access *access) (*answer, error) {
-	req, err := c.request(ctx, q, call.Endpoint, access)
+// send makes the request for a slot and tells the pacer what became of it, exactly once.
+func (c *Client) send(ctx context.Context, req *Request, slot quota.Slot) (*Answer, error) {
+	door := c.door(shard.Endpoint(slot.Quota))
+	door.requests.Add(1)
+	w := wire{pacer: c.pacer, slot: slot}
+	req.Request = w.prepare(ctx, req.Request)
+	a, err := c.roundTrip(req, c.bodyLimit(), w.heard)
 	if err != nil {
-		c.pacer.Return(call)
-		return nil, err
-	}
-	c.count.requests[call.Endpoint].Add(1)
-	wire := wire{pacer: c.pacer, call: call}
-	a, err := c.roundTrip(req.WithContext(wire.watch(ctx)), c.bodyLimit(), wire.heard, access.secrets()...)
-	if err != nil {
-		wire.failed()
+		w.failed()
 		return nil, tooLarge(err)
 	}
-	c.pacer.Observe(call, a.quota())
-	c.count.bytes.Add(int64(a.raw.Len()))
-	c.count.busy.Add(int64(a.took))
+	a.Door = shard.Endpoint(slot.Quota)
+	said := c.api.Quota(a)
+	c.pacer.Observe(slot, said)
+	if a.refused, a.retryAfter = said.Refused, said.RetryAfter; a.refused {
+		door.refused.Add(1)
+	}
+	c.bytes.Add(int64(len(a.Body())))
+	c.busy.Add(int64(a.Took))
 	return a, nil
 }
 
-// tooLarge: a page that is too large would be so again.
+// tooLarge makes an error that stays of a body that is too large: it would be so again.
 func tooLarge(err error) error {
 	var transient *shard.TransientError
-	if errors.Is(err, errLarge) && errors.As(err, &transient) {
-		return &shard.StuckError{Err: transient.Err, Limit: poisonLimit}
+	if errors.Is(err, ErrLarge) && errors.As(err, &transient) {
+		return &shard.StuckError{Err: transient.Err, Limit: PoisonLimit}
 	}
 	return err
 }
 
-func (c *Client) request(ctx context.Context, q *question, e shard.Endpoint, access *access) (*http.Request, error) {
-	u := c.origin.JoinPath(listPath)
-	if e == shard.Stream {
-		u = access.endpoint.JoinPath()
-	}
-	params := url.Values{"limit": {strconv.Itoa(c.records(q))}}
-	if q.cursor != "" {
-		params.Set("cursor", q.cursor)
-	}
-	if q.start == shard.ByUntil {
-		params.Set("until", strconv.FormatInt(q.until, 10))
-	}
-	u.RawQuery = params.Encode()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), unrepeatable{})
+// PoisonLimit is how often in a row a page may be unreadable in the same way before its shard fails.
+const PoisonLimit = 5
+
+// read turns an answer into pages, and remembers what it tells of page sizes and clocks.
+func (c *Client) read(q *Question, a *Answer, slot quota.Slot) ([]shard.Page, error) {
+	page, err := c.api.Page(q, a)
 	if err != nil {
 		return nil, err
 	}
-	c.identify(req)
-	if e == shard.Stream {
-		req.Header.Set(access.header, access.token.Reveal())
+	failpoint.Hit("page.decoded")
+	page.Start, page.Endpoint, page.Bytes, page.Took = q.Start, a.Door, len(a.Body()), a.Took
+	if q.Vary == 0 && page.More {
+		c.given.Store(int64(page.Received))
 	}
-	return req, nil
+	if int64(page.Limit) > c.granted.Load() {
+		c.granted.Store(int64(page.Limit))
+	}
+	if page.Cached {
+		c.cached.Add(1)
+	}
+	if date, err := http.ParseTime(a.Header.Get("Date")); err == nil {
+		offset := date.Sub(a.at)
+		c.offset.Store(&offset)
+	}
+	if !page.Seen.IsZero() && !page.Cached { // a page from the cache was stamped when it was made
+		c.pacer.Stamped(slot, page.Seen)
+	}
+	return pieces(page.Page), nil
 }
 
-// limit returns how many records to ask for. What must differ from an earlier request differs below what is given now.
-func (c *Client) limit(vary int) int {
-	size := c.config.PageSize
-	if granted := int(c.granted.Load()); granted > 0 {
-		size = min(size, granted)
-	}
-	if given := int(c.given.Load()); vary > 0 && given > 0 {
-		size = min(size, given)
-	}
-	return max(1, size-vary)
-}
+// pieceEvents is how many events of a large response make one page.
+const pieceEvents = 5000
 
-// bodyLimit is what a body may have at most, after decompression, in bytes.
-func (c *Client) bodyLimit() int64 {
-	const smallest, perRecord = 16 << 20, 4 << 10
-	return min(max(smallest, perRecord*int64(c.limit(0))), max(smallest, c.config.MaxBody))
+// pieces cuts a large response into pages of at most pieceEvents events. Only the last has the cursor.
+func pieces(whole shard.Page) []shard.Page {
+	if len(whole.Events) <= pieceEvents {
+		return []shard.Page{whole}
+	}
+	var cut []shard.Page
+	for from := 0; from < len(whole.Events); from += pieceEvents {
+		piece := whole
+		piece.Events = whole.Events[from:min(from+pieceEvents, len(whole.Events))]
+		piece.Rejects, piece.Received = nil, len(piece.Events)
+		piece.Cursor, piece.CursorExpires, piece.More = "", time.Time{}, true
+		if from > 0 {
+			piece.Start = shard.ByCursor
+		}
+		cut = append(cut, piece)
+	}
+	last := &cut[len(cut)-1]
+	last.Rejects, last.Received = whole.Rejects, len(last.Events)+len(whole.Rejects)
+	last.Cursor, last.CursorExpires, last.More = whole.Cursor, whole.CursorExpires, whole.More
+	for i := range cut {
+		cut[i].Rest = len(cut) - 1 - i
+	}
+	return cut
 }

@@ -2,32 +2,59 @@ package fetch
 
 import "sluice/shard"
 
-// records returns how many records a question asks for.
-func (c *Client) records(q *question) int {
-	if n := c.limit(q.vary); q.most == 0 || n < q.most {
-		return n
+// Granted returns how many records the API has said that a full page has; zero means that it has not said.
+func (c *Client) Granted() int { return int(c.granted.Load()) }
+
+// Grant sets what Granted returns to what an earlier run learned.
+func (c *Client) Grant(records int) { c.granted.Store(int64(records)) }
+
+// PageSize returns how many records a page is asked for, unless something else is known of it.
+func (c *Client) PageSize() int { return c.limit(0) }
+
+// limit returns how many records to ask for. What must differ from an earlier request differs below what is given now.
+func (c *Client) limit(vary int) int {
+	size := c.config.PageSize
+	if granted := c.Granted(); granted > 0 {
+		size = min(size, granted)
 	}
-	return q.most
+	if given := int(c.given.Load()); vary > 0 && given > 0 {
+		size = min(size, given)
+	}
+	return max(1, size-vary)
 }
 
-// halve lets a question that brought too large a page ask for half as many records; false where it asked for one already.
-func (c *Client) halve(q *question) bool {
+// records returns how many records a question asks for.
+func (c *Client) records(q *Question) int {
+	if n := c.limit(q.Vary); q.Max == 0 || n < q.Max {
+		return n
+	}
+	return q.Max
+}
+
+// bodyLimit returns how many bytes a body may have after decompression.
+func (c *Client) bodyLimit() int64 {
+	const smallest, perRecord = 16 << 20, 4 << 10
+	return min(max(smallest, perRecord*int64(c.limit(0))), max(smallest, c.config.MaxBody))
+}
+
+// halve lets a question whose page was too large ask for half as many records; false if it asked for one already.
+func (c *Client) halve(q *Question) bool {
 	asked := c.records(q)
-	q.most = asked / 2
+	q.Max = asked / 2
 	return asked > 1
 }
 
-// fitting returns how many records the question after q may ask for at most, where q had been halved: twice as many as before,
-// if so many of the last page's size go well into a body.
-func (c *Client) fitting(q *question, pages []shard.Page) int {
-	if q.most == 0 {
+// fitting returns how many records the question after q may ask for, if q had been halved: up to twice as many as before, as far
+// as records of the last page's size leave some room in a body.
+func (c *Client) fitting(q *Question, pages []shard.Page) int {
+	if q.Max == 0 {
 		return 0
 	}
 	received := 0
 	for i := range pages {
 		received += pages[i].Received
 	}
-	const well = 0.8
-	room := well * float64(c.bodyLimit()) / float64(max(1, pages[0].Bytes))
-	return max(1, min(2*q.most, int(float64(received)*room)))
+	const filled = 0.8
+	room := filled * float64(c.bodyLimit()) / float64(max(1, pages[0].Bytes))
+	return max(1, min(2*q.Max, int(float64(received)*room)))
 }

@@ -1,152 +1,151 @@
-package fetch
+package fetch_test
 
 import (
+	"bufio"
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
-	"slices"
+	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"sluice/fetch/apisim"
+	"sluice/fetch"
 	"sluice/fetch/quota"
 	"sluice/shard"
 )
 
-// canary is the key of all clients here. Neither it nor any token may turn up in a log line or an error: every world looks
-// for them when it ends.
+// canary is the key of all clients here. It may turn up in no log line and no error: every world looks for it when it ends.
 const canary = "ds_CANARY00112233445566778899aabbccdd"
 
-// world is a client and the API before it, in a bubble of virtual time: minutes of waiting for quota, timeouts and the lives
-// of tokens pass at once, and a goroutine that is left behind fails the test. The network between them is in memory, because
-// a socket would stop the bubble's clock.
+// world is a client and a cursorAPI behind it, in a bubble of virtual time: minutes of waiting and timeouts pass at once, and a
+// goroutine that is left behind fails the test. The network between them is in memory, because a socket would stop the clock.
 type world struct {
-	*Client
-	t    *testing.T
-	sim  *apisim.Server // nil, if the test answers itself
-	pipe *pipes
-	text *record
+	*fetch.Client
+	t     *testing.T
+	api   *cursorAPI
+	pacer *quota.Pacer
+	pipe  *pipes
+	text  *record
 }
 
-// scene says what a world is made of. The zero scene is the whole API without limits, and pages of 100 events.
+// scene says what a world is made of: an API that answers, or one that has its connections to itself.
 type scene struct {
-	api     apisim.Config
-	answer  http.HandlerFunc                                                // instead of the simulator
-	listen  func(net.Conn)                                                  // instead of a server of HTTP
-	between func(next http.Handler, w http.ResponseWriter, r *http.Request) // before the simulator
-	client  Config
-	pacer   quota.Config // zero: neither endpoint is limited, and both are known to be
-	caps    Capabilities
+	answer http.HandlerFunc
+	listen func(net.Conn)
+	client fetch.Config
+	pacer  quota.Config // zero means no limit
 }
 
-var (
-	unlimited = quota.Config{List: quota.Limit{N: quota.Unlimited}, Stream: quota.Limit{N: quota.Unlimited}}
-
-	listOnly = Capabilities{PageSize: 100}
-	both     = Capabilities{StreamAccess: true, UntilStream: true, PageSize: 100}
-)
+// one returns the quota of an API with one door.
+func one(limit quota.Limit) []quota.Spec { return []quota.Spec{{Name: "arrivals", Limit: limit}} }
 
 // play runs a test in a world of its own.
 func play(t *testing.T, s scene, test func(*world)) {
 	t.Helper()
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, s)
-		defer w.end()
+		w := &world{t: t, pipe: newPipes()}
+		if s.listen != nil {
+			go w.pipe.serveRaw(s.listen)
+		} else {
+			go w.pipe.serveHTTP(s.answer)
+		}
+		transport := fetch.NewTransport(s.client)
+		transport.Proxy, transport.DialContext = nil, w.pipe.dial
+		s.client.Transport = transport
+		if s.pacer.Quotas == nil {
+			s.pacer.Quotas = one(quota.Limit{N: quota.Unlimited})
+		}
+		c := newClientOf(t, "http://api.test", s.client, s.pacer)
+		w.Client, w.api, w.pacer, w.text = c.Client, c.api, c.pacer, c.text
 		test(w)
+		w.Close()
+		w.pipe.close()
+		time.Sleep(time.Minute) // a server that writes slowly finds out that its client is gone
+		c.check(t)
 	})
 }
 
-func newWorld(t *testing.T, s scene) *world {
+// connected is a client of a cursorAPI with one door, and what it logs.
+type connected struct {
+	*fetch.Client
+	api   *cursorAPI
+	pacer *quota.Pacer
+	text  *record
+}
+
+func newClientOf(t *testing.T, base string, config fetch.Config, pacer quota.Config) *connected {
 	t.Helper()
-	w := &world{t: t, pipe: newPipes(), text: &record{}}
-	switch {
-	case s.listen != nil:
-		go w.pipe.serveRaw(s.listen)
-	case s.answer != nil:
-		go w.pipe.serveHTTP(w.watch(s.answer))
-	default:
-		go w.pipe.serveHTTP(w.watch(w.simulator(s)))
+	c := &connected{api: &cursorAPI{base: base, doors: []shard.Endpoint{"arrivals"}, key: canary}, text: &record{}}
+	log := slog.New(slog.NewTextHandler(c.text, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	pacer.Log, config.Log = log, log
+	var err error
+	if c.pacer, err = quota.NewPacer(pacer); err != nil {
+		t.Fatal(err)
 	}
-	if s.pacer == (quota.Config{}) {
-		s.pacer = unlimited
-	}
-	log := slog.New(slog.NewTextHandler(w.text, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	s.pacer.Log, s.client.Log = log, log
-	s.client.Pacer = newTestPacer(t, s.pacer)
-	s.client.BaseURL, s.client.Key = "http://api.test", canary
-	client, err := New(s.client)
+	u, err := url.Parse(base)
 	if err != nil {
 		t.Fatal(err)
 	}
-	transport := client.http.Transport.(*http.Transport)
-	transport.Proxy, transport.DialContext = nil, w.pipe.dial
-	client.SetCapabilities(s.caps)
-	w.Client = client
-	return w
-}
-
-func (w *world) simulator(s scene) http.Handler {
-	s.api.PageCap = cmp.Or(s.api.PageCap, 100)
-	sim, err := apisim.New(s.api)
-	if err != nil {
-		w.t.Fatal(err)
+	config.Pacer, config.Host, config.PageSize = c.pacer, u.Hostname(), 100
+	if c.Client, err = fetch.New(config, c.api); err != nil {
+		t.Fatal(err)
 	}
-	w.sim = sim
-	if s.between == nil {
-		return sim
+	return c
+}
+
+// check looks for the key in all that was logged, and for slots that were not given back.
+func (c *connected) check(t *testing.T) {
+	t.Helper()
+	if text := c.text.String(); strings.Contains(text, canary) {
+		t.Errorf("the key was shown: %s", text)
 	}
-	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { s.between(sim, rw, r) })
-}
-
-// watch notes the tokens that come by.
-func (w *world) watch(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		w.text.guard(r.Header.Get("X-Stream-Token"))
-		next.ServeHTTP(rw, r)
-	})
-}
-
-// end closes the world, and looks for secrets in all that was said in it, and for calls that nobody gave back.
-func (w *world) end() {
-	w.Close()
-	w.pipe.close()
-	time.Sleep(time.Minute) // a server that writes slowly finds out that nobody listens
-	w.text.check(w.t)
-	for _, q := range w.pacer.Status() {
+	for _, q := range c.pacer.Status() {
 		if q.InFlight != 0 {
-			w.t.Errorf("%s: %d calls were neither observed nor returned", q.Endpoint, q.InFlight)
+			t.Errorf("%s: %d slots were neither observed nor returned", q.Name, q.InFlight)
 		}
 	}
 }
 
-// said keeps an error for the search for secrets, in all its forms.
-func (w *world) said(err error) error {
-	if err != nil {
-		fmt.Fprintf(w.text, "%v\n%+v\n%#v\n%q\n", err, err, err, err)
+// dialled is a client before a real socket, checked when the test ends.
+func dialled(t *testing.T, base string, config fetch.Config) (*connected, *record) {
+	t.Helper()
+	c := newClientOf(t, base, config, quota.Config{Quotas: one(quota.Limit{N: 1000, Window: time.Hour})})
+	t.Cleanup(func() { c.Close(); c.check(t) })
+	return c, c.text
+}
+
+// first asks for one page from the top.
+func first(t *testing.T, c *connected, text *record) (shard.Page, error) {
+	t.Helper()
+	for page, err := range c.Pages(t.Context(), top) {
+		text.keep(err)
+		return page, err
 	}
-	return err
+	return shard.Page{}, errors.New("no page and no error")
 }
 
-// walk reads pages from a place until the iterator ends, and at most so many.
-func (w *world) walk(from shard.Position, most int) (pages []shard.Page, err error) {
-	return w.walkWith(w.t.Context(), from, most)
-}
+// top is the position at which the whole API is read.
+var top = shard.Position{End: shard.Future}
 
-func (w *world) walkWith(ctx context.Context, from shard.Position, most int) (pages []shard.Page, err error) {
+// said keeps an error for the search for the key.
+func (w *world) said(err error) error { w.text.keep(err); return err }
+
+// walkWith reads pages from a position until the iterator ends, and at most so many.
+func (w *world) walkWith(ctx context.Context, from shard.Position, limit int) (pages []shard.Page, err error) {
 	for page, err := range w.Pages(ctx, from) {
 		if err != nil {
 			return pages, w.said(err)
 		}
-		if pages = append(pages, page); len(pages) == most {
+		if pages = append(pages, page); len(pages) == limit {
 			break
 		}
 	}
@@ -155,76 +154,48 @@ func (w *world) walkWith(ctx context.Context, from shard.Position, most int) (pa
 
 // ask reads one page from the top.
 func (w *world) ask() (shard.Page, error) {
-	pages, err := w.walk(shard.Position{End: shard.Future}, 1)
+	pages, err := w.walkWith(w.t.Context(), top, 1)
 	if err != nil || len(pages) == 0 {
 		return shard.Page{}, err
 	}
 	return pages[0], nil
 }
 
-// must fails the test on an error.
-func (w *world) must(pages []shard.Page, err error) []shard.Page {
-	w.t.Helper()
+// record keeps what was logged, and errors in all their forms.
+type record struct {
+	mu  sync.Mutex
+	all bytes.Buffer
+}
+
+func (r *record) Write(p []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.all.Write(p)
+}
+
+func (r *record) String() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.all.String()
+}
+
+func (r *record) keep(err error) {
 	if err != nil {
-		w.t.Fatal(err)
-	}
-	return pages
-}
-
-// counts returns what came to an endpoint of the simulator.
-func (w *world) counts(e apisim.Endpoint) apisim.Counts { return w.sim.Counts(e) }
-
-// queries returns what the simulator was asked at an endpoint, in order.
-func (w *world) queries(e apisim.Endpoint) (queries []string) {
-	for _, r := range w.sim.Requests() {
-		if r.Endpoint == e {
-			queries = append(queries, r.Query)
-		}
-	}
-	return queries
-}
-
-// truth returns the keys of all events, in the API's order.
-func (w *world) truth() []shard.Key {
-	data := w.sim.Data()
-	keys := make([]shard.Key, data.Events())
-	for i := range keys {
-		e := data.Event(int64(i))
-		keys[i] = shard.Key{At: shard.Instant(e.OrderMS * 1000), ID: e.ID}
-	}
-	slices.SortFunc(keys, func(a, b shard.Key) int {
-		switch {
-		case a.Before(b):
-			return -1
-		case b.Before(a):
-			return 1
-		}
-		return 0
-	})
-	return keys
-}
-
-// wantEvents compares pages with a part of the truth.
-func (w *world) wantEvents(pages []shard.Page, want []shard.Key) {
-	w.t.Helper()
-	var got []shard.Key
-	for _, p := range pages {
-		for i := range p.Events {
-			got = append(got, p.Events[i].Key())
-		}
-	}
-	if !slices.Equal(got, want) {
-		w.t.Fatalf("read %d events, want %d: %s", len(got), len(want), difference(got, want))
+		fmt.Fprintf(r, "%v\n%+v\n%#v\n%q\n", err, err, err, err)
 	}
 }
 
-func difference(got, want []shard.Key) string {
-	for i := range min(len(got), len(want)) {
-		if got[i] != want[i] {
-			return fmt.Sprintf("event %d is %s at %s, want %s at %s", i, got[i].ID, got[i].At, want[i].ID, want[i].At)
-		}
+const jsonType = "application/json"
+
+// emptyPage is the only page of an API without calls; onePage, of one with more of them than a page holds.
+const emptyPage = `{"calls":[],"next":null}`
+
+func onePage() string {
+	var calls []string
+	for i := range 9 {
+		calls = append(calls, fmt.Sprintf(`{"id":"00000000-0000-4000-8000-00000000000%d","at":%d,"ship":"Argo"}`, i, 1_800_000_000_000-i))
 	}
-	return "the shorter is the beginning of the longer"
+	return `{"calls":[` + strings.Join(calls, ",") + `],"next":"9"}`
 }
 
 // wantTransient, wantStop and wantPermanent say what an error must be to those above.
@@ -237,61 +208,145 @@ func wantTransient(t *testing.T, err error) *shard.TransientError {
 	return transient
 }
 
-func wantStop(t *testing.T, err error, reason shard.StopReason) *shard.StopError {
+func wantStuck(t *testing.T, err error) {
 	t.Helper()
-	var stop *shard.StopError
-	if !errors.As(err, &stop) || stop.Reason != reason {
-		t.Fatalf("%v (%#v): want a stop for reason %d", err, err, reason)
-	}
-	return stop
-}
-
-func wantPermanent(t *testing.T, err error) {
-	t.Helper()
-	var transient *shard.TransientError
-	var stop *shard.StopError
 	var stuck *shard.StuckError
-	if err == nil || errors.As(err, &transient) || errors.As(err, &stop) || errors.As(err, &stuck) || errors.Is(err, shard.ErrCursorDead) {
-		t.Fatalf("%v (%#v): want an error that fails the shard", err, err)
+	if !errors.As(err, &stuck) {
+		t.Fatalf("%v (%#v): want a fault that a few attempts may mend", err, err)
 	}
 }
 
-// record keeps all that was logged and said.
-type record struct {
-	mu      sync.Mutex
-	all     bytes.Buffer
-	secrets map[string]bool
-}
-
-func (r *record) Write(p []byte) (int, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.all.Write(p)
-}
-
-func (r *record) guard(secret string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.secrets == nil {
-		r.secrets = map[string]bool{}
-	}
-	if len(secret) >= 8 {
-		r.secrets[secret] = true
+// fixed answers every request with a page of JSON.
+func fixed(body string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write([]byte(body))
 	}
 }
 
-func (r *record) String() string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.all.String()
+// reply is a whole answer of HTTP/1.1 with a length.
+func reply(status int, header, body string) string {
+	return fmt.Sprintf("HTTP/1.1 %d X\r\nContent-Type: application/json\r\nContent-Length: %d\r\n%s\r\n%s", status, len(body), header, body)
 }
 
-func (r *record) check(t *testing.T) {
-	r.guard(canary)
-	text := r.String()
-	for secret := range r.secrets {
-		if i := strings.Index(text, secret); i >= 0 {
-			t.Errorf("a secret was said: …%s…", text[max(0, i-200):min(len(text), i+200)])
+// head reads the head of a request, as it stands on the wire; "" at the end of the connection.
+func head(r *bufio.Reader) string {
+	var text strings.Builder
+	for {
+		line, err := r.ReadString('\n')
+		if text.WriteString(line); err != nil {
+			return ""
+		}
+		if line == "\r\n" {
+			return text.String()
 		}
 	}
+}
+
+// serveTCP plays a server on a socket, where a connection can be reset and its end be seen.
+func serveTCP(t *testing.T, serve func(*net.TCPConn)) (address string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var served sync.WaitGroup
+	t.Cleanup(served.Wait)
+	t.Cleanup(func() { _ = l.Close() })
+	served.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			served.Go(func() {
+				defer c.Close()
+				serve(c.(*net.TCPConn))
+			})
+		}
+	})
+	return l.Addr().String()
+}
+
+// pipes is a network in memory, with one host.
+type pipes struct {
+	accept chan net.Conn
+	closed chan struct{}
+	once   sync.Once
+	dialed atomic.Int64 // connections made
+	open   atomic.Int64 // of them, still open on the client's side
+	hosts  sync.Map     // whom the client wanted to talk to
+	slow   time.Duration
+	refuse atomic.Bool
+}
+
+func newPipes() *pipes { return &pipes{accept: make(chan net.Conn), closed: make(chan struct{})} }
+
+func (p *pipes) dial(ctx context.Context, _, host string) (net.Conn, error) {
+	p.hosts.Store(host, true)
+	if p.refuse.Load() {
+		return nil, errors.New("connection refused")
+	}
+	time.Sleep(p.slow)
+	client, server := net.Pipe()
+	select {
+	case p.accept <- server:
+		p.dialed.Add(1)
+		p.open.Add(1)
+		return &counted{Conn: client, open: &p.open}, nil
+	case <-p.closed:
+		return nil, errors.New("connection refused")
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// Accept makes pipes a net.Listener.
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.accept:
+		return c, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p *pipes) Close() error { p.close(); return nil }
+
+func (p *pipes) Addr() net.Addr { return &net.UnixAddr{Name: "memory", Net: "pipe"} }
+
+func (p *pipes) close() { p.once.Do(func() { close(p.closed) }) }
+
+func (p *pipes) serveHTTP(h http.Handler) {
+	server := &http.Server{Handler: h, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
+	go func() {
+		<-p.closed
+		_ = server.Close()
+	}()
+	_ = server.Serve(p)
+}
+
+// serveRaw hands every connection to a function, which plays the server on it to the end.
+func (p *pipes) serveRaw(serve func(net.Conn)) {
+	for {
+		c, err := p.Accept()
+		if err != nil {
+			return
+		}
+		go func() {
+			defer c.Close()
+			serve(c)
+		}()
+	}
+}
+
+type counted struct {
+	net.Conn
+	open *atomic.Int64
+	once sync.Once
+}
+
+func (c *counted) Close() error {
+	c.once.Do(func() { c.open.Add(-1) })
+	return c.Conn.Close()
 }

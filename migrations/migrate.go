@@ -20,13 +20,13 @@ import (
 //go:embed sql/*.sql
 var files embed.FS
 
-// table keeps which migrations have run. Not goose's own name: the database may belong to someone who uses goose too.
+// table records which migrations have run. Not goose's own name: the database's owner may use goose, too.
 const table = "sluice_migrations"
 
 // lockID is the advisory lock of a migration, "sluice" in ASCII.
 const lockID = 0x736c75696365
 
-// NewerError says that a newer Sluice has migrated the database.
+// NewerError means that a newer Sluice has migrated the database.
 type NewerError struct {
 	Have, Want int64 // schema version of the database; the newest that this program knows
 }
@@ -35,8 +35,8 @@ func (e *NewerError) Error() string {
 	return fmt.Sprintf("the database has schema version %d, this program knows only up to %d: use a newer sluice", e.Have, e.Want)
 }
 
-// Up brings the database that cfg leads to up to date, and checks that an ingested_events that was there before can take our
-// rows. It may be interrupted and run again at any time. Where all is in place it only reads.
+// Up brings the database that cfg leads to up to date, and checks that an existing ingested_events can hold our rows. It may be
+// interrupted and run again at any time. If everything is in place it only reads.
 func Up(ctx context.Context, cfg *pgx.ConnConfig, log *slog.Logger) error {
 	cfg = unhurried(cfg)
 	have, err := check(ctx, cfg)
@@ -67,7 +67,7 @@ func unhurried(cfg *pgx.ConnConfig) *pgx.ConnConfig {
 	return cfg
 }
 
-// check returns the schema version of the database, having made sure that this program may work with it.
+// check returns the schema version of the database, after making sure that this program may work with it.
 func check(ctx context.Context, cfg *pgx.ConnConfig) (int64, error) {
 	conn, err := pgx.ConnectConfig(ctx, cfg)
 	if err != nil {
@@ -120,7 +120,7 @@ const selectHistory = `select to_regclass('public.` + table + `') is not null`
 
 const selectVersion = `select coalesce(max(version_id), 0) from public.` + table
 
-// Version returns the schema version of the database, 0 where nothing of ours is there.
+// Version returns the schema version of the database, 0 if it has no table of ours.
 func Version(ctx context.Context, db Querier) (version int64, err error) {
 	var there bool
 	if err := db.QueryRow(ctx, selectHistory).Scan(&there); err != nil || !there {

@@ -2,30 +2,31 @@ package shard
 
 import (
 	"cmp"
+	"context"
 	"iter"
 	"time"
 )
 
-// State is where a shard stands.
+// State is the state of a shard.
 type State string
 
-// The states of a shard. Suspect: done, but the check found rows missing, so that it is walked once more.
+// The states of a shard.
 const (
 	Pending State = "pending"
 	Running State = "running"
 	Done    State = "done"
 	Failed  State = "failed"
-	Suspect State = "suspect"
+	Suspect State = "suspect" // it was done, but the check found rows missing: it is walked once more
 )
 
-// Counts is what became of the records of a shard. The database holds the law: Received is the sum of the four after it.
+// Counts says what became of the records of a shard. The database enforces that Received is the sum of the four after it.
 type Counts struct {
 	Received    int64 `json:"received"`
 	Events      int64 `json:"events"`        // rows that this shard stored
 	Duplicates  int64 `json:"duplicates"`    // records that were stored or dead-lettered already
-	OutOfWindow int64 `json:"out_of_window"` // belong to a neighbour, which has them
+	OutOfWindow int64 `json:"out_of_window"` // records of a neighbour, which stores them
 	DeadLetters int64 `json:"dead_letters"`
-	OutOfOrder  int64 `json:"out_of_order"` // not part of the law: stored, but where the API's order does not allow them
+	OutOfOrder  int64 `json:"out_of_order"` // not part of the sum: stored, but not where the API's order allows them
 }
 
 // Add returns the sum of both.
@@ -39,7 +40,7 @@ func (c Counts) Add(d Counts) Counts {
 	return c
 }
 
-// Proof tells how the end of a shard was proven; empty while it is not.
+// Proof says how the end of a shard was proven. It is empty while it is not.
 type Proof string
 
 // The proofs of an end.
@@ -48,13 +49,13 @@ const (
 	ProofConfirmed Proof = "confirmed" // the API said that there is no more, twice, to different requests
 )
 
-// Checkpoint is the durable state of a shard: its row in ingestion_shards, the only truth about progress.
+// Checkpoint is the durable state of a shard: its row in ingestion_shards, and the only truth about its progress.
 type Checkpoint struct {
 	ID            int64 // of the row
-	Shard         int   // number in the round: of the planned windows 1 is the oldest; pieces of a split are counted on
-	Parent        int64 // row of the shard that it was split from; 0: a planned window
+	Shard         int   // number in the round: planned windows are counted from 1, the oldest, and pieces of splits after them
+	Parent        int64 // row of the shard from which this one was split off; 0 for a planned window
 	Window        Window
-	Seq           int64 // batches committed: the fence of Commit
+	Seq           int64 // batches committed; Commit succeeds only if the row still has the Seq that the batch started from
 	Cursor        string
 	CursorExpires time.Time
 	Resume        Key
@@ -65,13 +66,20 @@ type Checkpoint struct {
 	LastError     string
 }
 
-// Place returns where reading goes on. A walk that got beyond the window's end asks from there.
+// Position returns where reading continues.
 func (c *Checkpoint) Position() Position {
 	return Position{End: c.Window.End, Resume: c.Resume, Cursor: c.Cursor, CursorExpires: c.CursorExpires}
 }
 
-// Compare orders checkpoints newest window first, the order in which they are started.
+// NewestFirst compares checkpoints by their windows: newest first, the order in which they are started.
 func NewestFirst(a, b Checkpoint) int { return cmp.Compare(b.Window.Start, a.Window.Start) }
+
+// Sink commits a batch together with its checkpoint, or not at all.
+type Sink interface {
+	// Commit stores b, moves the checkpoint, and returns what was counted. It retries faults of the database itself, with the
+	// batch in hand, until ctx ends. ErrStale means that the row is no longer at b.From.Seq.
+	Commit(ctx context.Context, b Batch) (Counts, error)
+}
 
 // Batch is consecutive pages of a shard that are committed together.
 type Batch struct {
@@ -79,28 +87,20 @@ type Batch struct {
 	Pages   [][]Event  // the events of each page, in the API's order
 	Rejects []Reject
 	// Seen is what the shard counted itself: Received, OutOfWindow, OutOfOrder, and as Duplicates the records it dropped
-	// because it had them. What became of Events and Rejects the Sink adds to that.
+	// because it had them. The Sink adds what became of Events and Rejects.
 	Seen Counts
 
-	// What the row says after the batch.
+	// The row after the batch:
 	Cursor        string
 	CursorExpires time.Time
 	Resume        Key
-	Proof         Proof // not empty: the shard is done
+	Proof         Proof // if it is not empty, the shard is done
 
 	// Split lists the windows that are cut off the older end of this shard's, oldest first. They become shards of their own,
 	// and its own window begins where the last of them ends.
 	Split []Window
 
 	grant int64 // bytes of the memory budget that its pages hold
-}
-
-// start returns where the shard's window starts after the batch.
-func (b *Batch) start() Instant {
-	if n := len(b.Split); n > 0 {
-		return b.Split[n-1].End
-	}
-	return b.From.Window.Start
 }
 
 // Rows returns how many events the batch has.

@@ -5,48 +5,58 @@ import (
 	"sync"
 )
 
-// Edge is the older end of a shard's window while it is walked. It may move up: when fetchers have nothing to do, the shard
-// with the most left gives them the older part of its window.
+// Edge is the older end of a shard's window while the shard is walked. It moves up when fetchers are idle: the shard with the
+// most pages left gives them the older part of its window. All methods may be called from any goroutine.
 //
-// The halves of an attempt share it. Pull holds it while it judges a page, and says afterwards how far it has come; push moves
-// it, in the commit that writes the pieces down, to where pull has not been yet. So no record in order is ever judged by an
-// edge that is out of date, and what was judged by one that did not land is not committed either: it stands in the queue behind
-// the commit that failed.
+// The two halves of an attempt share it. Pull holds it while it judges a page, and then reports how far it has come. Push
+// moves it in the commit that stores the pieces, to an instant that pull has not reached yet. So no record in order is judged
+// by an outdated edge; and a page judged by an edge whose commit failed is never committed, because it is queued behind that
+// commit.
 type Edge struct {
-	oldest Instant // known event; where a window that is open to the past is thought to start
+	oldest Instant // event known; where a window that is open to the past is taken to start
 
-	mu      sync.Mutex
-	start   Instant // of the window
-	asked   int     // pieces that are wanted
-	open    bool    // pull stands in the middle of the window, and reached says where
-	over    bool    // the end is proven
-	first   Instant // event of the attempt
-	reached Instant // the oldest event in order
-	step    float64 // microseconds that the last page covers
-	pages   int     // from first to reached
+	mu        sync.Mutex
+	start     Instant // of the window
+	requested int     // pieces
+	midway    bool    // pull is inside the window, at reached
+	over      bool    // the end is proven
+	first     Instant // event of the attempt
+	reached   Instant // the oldest event in order
+	step      float64 // microseconds that the last page covers
+	pages     int     // from first to reached
 }
 
-// stretch is from where to where the events of a page lead.
-type stretch struct {
-	newest, oldest Instant
-	events         int
-}
-
-// NewEdge returns the edge of a window that is about to be walked. Oldest is the oldest event known of the source, the zero
-// value if none is: windows that are open to the past are not split then.
+// NewEdge returns the edge of a window that is about to be walked. oldest is the oldest event known of the source; if it is
+// zero, windows that are open to the past are not split.
 func NewEdge(w Window, oldest Instant) *Edge { return &Edge{start: w.Start, oldest: oldest} }
 
-// Left returns how many pages are expected in what is left of the window, and how many pieces are already asked for; no pages
-// where it could not be split now. The rate is the mean of what the attempt saw on the whole and of the last page: bursts count,
-// but not for all that is to come.
-func (e *Edge) Remaining() (pages float64, asked int) {
+// Remaining returns how many pages are expected in the rest of the window, 0 if it cannot be split now, and how many pieces
+// of it are already requested. The rate is the mean of the whole attempt's and the last page's: bursts count, but not for
+// all of the rest.
+func (e *Edge) Remaining() (pages float64, requested int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.left(), e.asked
+	return e.remaining(), e.requested
 }
 
-func (e *Edge) left() float64 {
-	if !e.open || e.reached <= e.floor() {
+// NearlyDone reports whether the fetcher of the walk will soon be free: the end is proven, or no page is expected after the
+// one it waits for.
+func (e *Edge) NearlyDone() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.over || e.midway && e.remaining() <= 1
+}
+
+// RequestSplit asks for one more piece of the window. It is cut off with the next commit, if the window can be split then.
+func (e *Edge) RequestSplit() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.requested++
+}
+
+// remaining needs mu, like floor, advance and cut.
+func (e *Edge) remaining() float64 {
+	if !e.midway || e.reached <= e.floor() {
 		return 0
 	}
 	seen := max(1000, float64(e.first-e.reached))
@@ -54,22 +64,7 @@ func (e *Edge) left() float64 {
 	return rate * float64(e.reached-e.floor())
 }
 
-// Ending tells whether the walk's fetcher will soon have nothing to do: its end is proven, or it expects no page after the one that
-// it waits for.
-func (e *Edge) NearlyDone() bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.over || e.open && e.left() <= 1
-}
-
-// Ask asks for one more piece.
-func (e *Edge) RequestSplit() {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.asked++
-}
-
-// floor returns the edge as a point in time. The caller holds mu, here and below, and of left.
+// floor returns the edge as a point in time.
 func (e *Edge) floor() Instant {
 	if e.start == Past && e.oldest != 0 {
 		return e.oldest
@@ -77,60 +72,57 @@ func (e *Edge) floor() Instant {
 	return e.start
 }
 
-// come notes how far pull has come. Where it is not ok, nothing is split until it is.
-func (e *Edge) come(s stretch, ok bool) {
-	if e.open = ok && s.events > 0; !e.open {
-		return
-	}
+// advance records that pull has read a page from newest to oldest, and is inside the window.
+func (e *Edge) advance(newest, oldest Instant) {
 	if e.pages == 0 {
-		e.first = s.newest
+		e.first = newest
 	}
-	e.reached, e.step = s.oldest, float64(s.newest-s.oldest)
+	e.midway, e.reached, e.step = true, oldest, float64(newest-oldest)
 	e.pages++
 }
 
-// close says that pull is not in the middle of the window any more.
+// close records that pull is not inside the window any more.
 func (e *Edge) close() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.open = false
+	e.midway = false
 }
 
-// split moves the edge up if somebody asked, and returns the pieces that this cuts off, oldest first; one more part of what pull
-// has not read stays with the shard. Cuts lie on whole milliseconds, as all edges; no piece, if there is not a millisecond for it.
+// split moves the edge up if pieces were requested, and returns the pieces this cuts off, oldest first. One more part of what
+// pull has not read stays with the shard. Like all edges, cuts lie on whole milliseconds; a piece shorter than one is left out.
 func (e *Edge) split() (pieces []Window) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if !e.open || e.asked == 0 || !e.floor().Finite() {
+	if !e.midway || e.requested == 0 || !e.floor().Finite() {
 		return nil
 	}
 	from := e.floor()
 	left := float64(e.reached - from)
-	for i := e.asked; i > 0; i-- {
-		m := Instant(e.cut(left, i, e.asked+1).CeilMilli() * 1000)
+	for i := e.requested; i > 0; i-- {
+		m := Instant(e.cut(left, i, e.requested+1).CeilMilli() * 1000)
 		if m <= from || m <= e.start || m > e.reached {
 			continue
 		}
 		pieces = append(pieces, Window{e.start, m})
 		e.start = m
 	}
-	e.asked = 0
+	e.requested = 0
 	return pieces
 }
 
 const (
-	// burst is how many times denser than the attempt as a whole the last page is, where the walk stands in a burst of events.
+	// burst: the walk is in a burst of events if the last page is this many times denser than the attempt as a whole.
 	burst = 4
-	// far is how many times longer than what the attempt has seen the time that is left is, where that says nothing of it.
+	// far: if the rest of the window is this many times longer than what the attempt has seen, that says nothing about the rest.
 	far = 16
-	// burstPages of such a burst stay with the shard at least.
+	// burstPages of a burst stay with the shard, at least.
 	burstPages = 4
 )
 
-// cut returns the i-th of n cuts, counted from where pull is. They part the time that is left evenly, because nobody knows what is
-// in it. In a burst that would leave nearly all that is left of it in the newest part: there each part is as many times longer than
-// the one before as it takes to come from some pages to the whole, and so the burst is parted too, however long it is. The same
-// where the walk has seen so little that all of it may have been a burst.
+// cut returns the i-th of n cuts, counted from where pull is. Cuts divide the rest of the window evenly, because nothing is
+// known about it. In a burst that would leave nearly all of the burst in the newest part. There each part is longer than the
+// one before by a constant factor, chosen so that they grow from burstPages to the whole: this divides the burst too, however
+// long it is. The same is done if the attempt has seen so little that all of it may have been a burst.
 func (e *Edge) cut(left float64, i, n int) Instant {
 	step, share := max(1000, e.step), float64(i)/float64(n)
 	seen := float64(e.first - e.reached)

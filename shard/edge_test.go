@@ -1,6 +1,9 @@
 package shard
 
-import "testing"
+import (
+	"testing"
+	"time"
+)
 
 const second = 1_000_000
 
@@ -9,13 +12,13 @@ func midway(oldest Instant, w Window) *Edge {
 	e := NewEdge(w, oldest)
 	for i := range Instant(10) {
 		top := 1000*second - i*10*second
-		e.come(stretch{newest: top, oldest: top - 10*second, events: 5000}, true)
+		e.advance(top, top-10*second)
 	}
 	return e
 }
 
-// Whatever is asked for, the pieces and the rest tile what was the window, on whole milliseconds, and nothing of what was read lies
-// in a piece.
+// However many pieces are requested, they and the rest tile the window, on whole milliseconds, and nothing that was read lies in
+// a piece.
 func FuzzEdgeTiles(f *testing.F) {
 	f.Add(int64(0), int64(900*second), uint8(1), uint8(7))
 	f.Add(int64(-5), int64(1), uint8(3), uint8(1))
@@ -34,7 +37,7 @@ func FuzzEdgeTiles(f *testing.F) {
 				e.RequestSplit()
 			}
 			e.mu.Lock()
-			e.come(stretch{newest: reached + 5*second, oldest: reached, events: 9}, true)
+			e.advance(reached+5*second, reached)
 			e.mu.Unlock()
 			for _, p := range e.split() {
 				if p.Start != edge || p.End <= p.Start || p.End > reached || p.End%1000 != 0 {
@@ -49,7 +52,7 @@ func FuzzEdgeTiles(f *testing.F) {
 	})
 }
 
-// Idle fetchers are told what is left by what was seen, and get equal parts of the time.
+// The pages left are estimated from those seen, and pieces get equal parts of the time.
 func TestEdgeSplitsEvenly(t *testing.T) {
 	e := midway(0, Window{Start: 0, End: Future})
 	if pages, _ := e.Remaining(); pages < 89 || pages > 91 {
@@ -62,17 +65,17 @@ func TestEdgeSplitsEvenly(t *testing.T) {
 		t.Fatalf("got %v", pieces)
 	}
 	if again := e.split(); again != nil {
-		t.Errorf("nobody asked, and got %v", again)
+		t.Errorf("got %v without a request", again)
 	}
 	if pages, asked := e.Remaining(); pages < 29 || pages > 31 || asked != 0 {
-		t.Errorf("%.1f pages and %d asked, want 30 and none", pages, asked)
+		t.Errorf("%.1f pages and %d requested, want 30 and none", pages, asked)
 	}
 }
 
-// In a burst the newest parts are the shortest: the burst is parted, and not only the time before it.
-func TestEdgePartsABurst(t *testing.T) {
+// In a burst the newest pieces are the shortest: the burst itself is divided, and not only the time before it.
+func TestEdgeDividesABurst(t *testing.T) {
 	e := midway(0, Window{Start: 0, End: Future})
-	e.come(stretch{newest: 900 * second, oldest: 899 * second, events: 5000}, true)
+	e.advance(900*second, 899*second)
 	for range 3 {
 		e.RequestSplit()
 	}
@@ -85,12 +88,12 @@ func TestEdgePartsABurst(t *testing.T) {
 	}
 }
 
-// A window that is open to the past is cut at what is known of the source, and its oldest piece is open as it was.
+// A window that is open to the past is split from the oldest event known, and its oldest piece stays open.
 func TestEdgeOpenToThePast(t *testing.T) {
 	e := midway(0, Window{Start: Past, End: Future})
 	e.RequestSplit()
 	if pieces := e.split(); pieces != nil {
-		t.Errorf("nothing is known of the past, and it was split at %v", pieces)
+		t.Errorf("split at %v, without an oldest event", pieces)
 	}
 	e = midway(100*second, Window{Start: Past, End: Future})
 	e.RequestSplit()
@@ -99,24 +102,40 @@ func TestEdgeOpenToThePast(t *testing.T) {
 	}
 }
 
-// Where it is not certain what the walk has read, or it is over, nothing is split.
-func TestEdgeIsShutWhereThePullHalfIsNotMidway(t *testing.T) {
-	for name, shut := range map[string]func(*Edge){
-		"the page is in doubt":   func(e *Edge) { e.come(stretch{newest: 9, oldest: 8, events: 2}, false) },
-		"the page has no events": func(e *Edge) { e.come(stretch{}, true) },
+// If it is not certain what the walk has read, or the walk is over, nothing is split.
+func TestEdgeSplitsOnlyMidway(t *testing.T) {
+	for name, end := range map[string]func(*Edge){
+		"the page is in doubt": func(e *Edge) {
+			judged(e, Page{Events: at(9, 8), Received: 2, More: true}, pass{seek: Key{At: epoch.Add(-time.Hour), ID: idOf(99)}})
+		},
+		"the page has no events": func(e *Edge) { judged(e, Page{More: true}, pass{}) },
+		"the page is the last":   func(e *Edge) { judged(e, Page{Events: at(9, 8), Received: 2}, pass{}) },
 		"the walk is over":       func(e *Edge) { e.close() },
 	} {
 		e := midway(0, Window{Start: 0, End: Future})
 		e.RequestSplit()
-		shut(e)
+		if judged(e, Page{Events: at(11, 10), Received: 2, More: true}, pass{}); e.reached != at(10)[0].At || !e.midway {
+			t.Fatal("a page in the middle of the window is not reported to the edge")
+		}
+		end(e)
 		if pages, _ := e.Remaining(); pages != 0 || e.split() != nil {
-			t.Errorf("%s: it was split, with %.1f pages left", name, pages)
+			t.Errorf("%s: split, with %.1f pages left", name, pages)
 		}
 	}
 }
 
-// A fetcher is about to be free when no page is expected after the one that it waits for, and when it has the last one.
-func TestEdgeEnding(t *testing.T) {
+// judged has a walk in mid-window judge a page.
+func judged(e *Edge, p Page, so pass) {
+	so.pages, so.visited = 1, map[[16]byte]struct{}{}
+	w := walk{
+		Attempt: &Attempt{Edge: e, From: Checkpoint{Window: Window{Start: e.start, End: Future}}},
+		pos:     Position{End: Future, Resume: Key{At: epoch.Add(time.Hour)}}, rejected: map[[32]byte]struct{}{}, pass: so,
+	}
+	_, _ = w.judge(&p)
+}
+
+// A fetcher is nearly done when no page is expected after the one it waits for, and when the end is proven.
+func TestEdgeNearlyDone(t *testing.T) {
 	e := NewEdge(Window{Start: 0, End: Future}, 0)
 	wants := func(when string, want bool) {
 		t.Helper()
@@ -125,14 +144,15 @@ func TestEdgeEnding(t *testing.T) {
 		}
 	}
 	wants("nothing is known yet", false)
-	e.come(stretch{newest: 30 * second, oldest: 20 * second, events: 5000}, true)
+	e.advance(30*second, 20*second)
 	wants("two pages are left", false)
-	e.come(stretch{newest: 20 * second, oldest: 10 * second, events: 5000}, true)
+	e.advance(20*second, 10*second)
 	wants("one page is left", true)
-	e.come(stretch{newest: 10 * second, oldest: 5 * second, events: 5000}, false)
+	e.advance(10*second, 5*second)
+	e.midway = false
 	wants("the last page is in doubt", false)
 	e.close()
-	wants("the walk begins again", false)
+	wants("another pass begins", false)
 	e.over = true
 	wants("it is proven", true)
 }

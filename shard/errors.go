@@ -5,24 +5,24 @@ import (
 	"time"
 )
 
-// ErrStale: the shard's row has moved on without us. This attempt is over; the row says where to go on.
+// ErrStale means that something else moved the shard's row. The attempt is over; the row says where to continue.
 var ErrStale = errors.New("the checkpoint moved on without this attempt")
 
-// ErrCursorDead: the cursor of the place is too old or was refused. Reading goes on from the resume point.
+// ErrCursorDead means that the cursor of a position is too old, or was refused. Reading continues at the resume point.
 var ErrCursorDead = errors.New("the cursor is dead")
 
-// TransientError is a fault that passes: the attempt ends, and the shard is run again from its checkpoint. It is the
-// question that is asked above the edge; every other error fails the shard.
+// TransientError is a fault that passes: the attempt ends, and the shard is run again from its checkpoint. Sources and sinks
+// classify their faults as transient or not; an error of any other type fails the shard.
 type TransientError struct {
 	Err   error
-	After time.Duration // wait at least this long; 0: no hint
+	After time.Duration // wait at least this long; zero if the source did not say
 }
 
 func (e *TransientError) Error() string { return e.Err.Error() }
 func (e *TransientError) Unwrap() error { return e.Err }
 
-// StuckError is a fault that a retry may mend, but that comes from the data and not from the weather: after Limit attempts
-// in a row that ended so, without a commit in between, the shard fails.
+// StuckError is a fault in the data that a retry may still get past. After Limit attempts in a row that ended so, without a
+// commit in between that got further, the shard fails.
 type StuckError struct {
 	Err   error
 	Limit int
@@ -31,13 +31,13 @@ type StuckError struct {
 func (e *StuckError) Error() string { return e.Err.Error() }
 func (e *StuckError) Unwrap() error { return e.Err }
 
-// StopReason says what kind of answer stopped a run.
+// StopReason says why a StopError stopped a run.
 type StopReason int
 
 const (
 	// Refused: the source does not accept the key. No later attempt with the same key can succeed.
 	Refused StopReason = iota + 1
-	// WaitTooLong: the source wants no request for longer than the run is configured to wait. A later run succeeds.
+	// WaitTooLong: the source accepts no request for longer than the run is configured to wait. A later run succeeds.
 	WaitTooLong
 )
 

@@ -17,19 +17,19 @@ type Event struct {
 	Browser           string // at most 50 characters
 }
 
-// Key returns the event's place in the API's order.
+// Key returns the event's key in the API's order.
 func (e *Event) Key() Key { return Key{At: e.At, ID: e.ID} }
 
-// Key is a place in the API's order, newest first: by timestamp, then by id, both descending.
+// Key identifies a record in the API's order, newest first: by timestamp, then by id, both descending.
 type Key struct {
 	At Instant
 	ID uuid.UUID
 }
 
-// IsZero tells whether k names no record.
+// IsZero reports whether k names no record.
 func (k Key) IsZero() bool { return k == Key{} }
 
-// Before tells whether the API lists k before l, which is to say that k is the newer one.
+// Before reports whether the API lists k before l, because k is newer.
 func (k Key) Before(l Key) bool {
 	if k.At != l.At {
 		return k.At > l.At
@@ -37,13 +37,13 @@ func (k Key) Before(l Key) bool {
 	return bytes.Compare(k.ID[:], l.ID[:]) > 0
 }
 
-// Reject is a record that could not become an Event.
+// Reject is a record that could not become an Event. Once stored, it is a dead letter.
 type Reject struct {
 	Raw      []byte // exactly as received; the first MiB of a larger one
 	RawBytes int    // its whole length
 	SHA256   [32]byte
-	EventID  string // the id as received, where one was readable; empty otherwise
+	EventID  string // the id as received; empty if none was readable
 	Reason   string // one of a small closed set of words, see decode.Reason
-	Detail   string // what exactly was wrong, for people
+	Detail   string // what exactly is wrong, for the operator
 	Endpoint Endpoint
 }

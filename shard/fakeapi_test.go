@@ -14,7 +14,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// record is what the API has: its true place in the order, and the timestamp that it shows, which may be wrong.
+// record is a record of the API: its true key, and the timestamp that it shows, which may be wrong.
 type record struct {
 	Key
 	Shown Instant
@@ -68,11 +68,11 @@ type apiFaults struct {
 type api struct {
 	Records  []record
 	Limit    int // records in a page
-	Pieces   int // a response becomes so many pages at most
+	Pieces   int // pages that a response becomes, at most
 	Until    untilMode
 	LeadWins bool // a leading cursor is preferred to a timestamp
 	Latency  time.Duration
-	TTL      time.Duration // of a cursor; 0: for ever
+	TTL      time.Duration // of a cursor; 0 means for ever
 	PageSize int           // bytes that a page claims to have
 	Faults   apiFaults
 	Rand     *rand.Rand
@@ -94,7 +94,7 @@ type request struct {
 	until  int64
 	cursor string
 	limit  int
-	door   int // endpoints and parameters that change nothing but the cache's key
+	door   int // endpoints and parameters that change only the cache's key
 }
 
 type answer struct {
@@ -153,7 +153,7 @@ func (a *api) Pages(ctx context.Context, from Position) iter.Seq2[Page, error] {
 	}
 }
 
-// first chooses how to ask for a place: what leads exactly is preferred.
+// first chooses how to request a position: exactly, if possible.
 func (a *api) first(from Position) request {
 	limit, door := a.Limit-from.Vary%a.Limit, from.Vary/a.Limit
 	until, bounded := from.Until()
@@ -262,8 +262,8 @@ func (a *api) answer(pos int, r request) answer {
 	return got
 }
 
-// mayLie: a strict API lies but once about an end. It tells the truth for a while then, and until it has served a record
-// beyond that end.
+// mayLie reports whether the API may claim a false end. A strict API does so once, then not for a while, and not until it has
+// served a record beyond that end.
 func (a *api) mayLie() bool { return a.Faults.LieTwice || a.Lies == 0 }
 
 func (a *api) mint(pos int) (string, time.Time) {
@@ -295,7 +295,7 @@ func (a *api) pages(got answer, cached bool) []Page {
 	all := make([]Event, 0, len(served)) // the pieces share their memory, as those of fetch do
 	var pages []Page
 	for k := range pieces {
-		p := Page{Start: got.start, More: got.more, Rest: pieces - 1 - k, Cached: cached, Endpoint: List,
+		p := Page{Start: got.start, More: got.more, Rest: pieces - 1 - k, Cached: cached, Endpoint: "list",
 			Bytes: cmp.Or(a.PageSize, 1000)}
 		begin := len(all)
 		for _, r := range served[len(served)*k/pieces : len(served)*(k+1)/pieces] {
@@ -315,7 +315,7 @@ func (a *api) pages(got answer, cached bool) []Page {
 	return pages
 }
 
-// sleep waits in virtual time, and tells whether it could.
+// sleep waits in virtual time, and reports whether ctx lasted.
 func sleep(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()

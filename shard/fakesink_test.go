@@ -18,9 +18,9 @@ type sinkFaults struct {
 	Unknown float64 // an error, although everything is stored
 }
 
-// table is the database: rows, dead letters, checkpoints. It checks each commit, and keeps what it found wrong.
+// table is the database: rows, dead letters, checkpoints. It checks each commit, and keeps the first fault it finds.
 type table struct {
-	known   map[uuid.UUID]record // what may come
+	known   map[uuid.UUID]record // all records of the API
 	Latency time.Duration
 	Faults  sinkFaults
 	Rand    *rand.Rand
@@ -101,7 +101,7 @@ func (t *table) apply(b Batch) (Counts, error) {
 	return counts, t.wrong
 }
 
-// judge holds a batch against what every batch promises.
+// judge checks what every batch promises.
 func (t *table) judge(b *Batch, row *Checkpoint) {
 	if row.Proof != "" {
 		t.fail(fmt.Errorf("shard %d: a batch after the proof of the end", row.ID))
@@ -115,12 +115,12 @@ func (t *table) judge(b *Batch, row *Checkpoint) {
 	}
 	for e := range b.Events() {
 		if r, ok := t.known[e.ID]; !ok || r.Bad || r.Shown != e.At || e.Type != "click" {
-			t.fail(fmt.Errorf("shard %d: event %s at %s was never served so", row.ID, e.ID, e.At))
+			t.fail(fmt.Errorf("shard %d: event %s at %s was never served like that", row.ID, e.ID, e.At))
 		}
 	}
 }
 
-// store keeps what is new, as a table with a key would.
+// store keeps new records, as a table with a key does.
 func (t *table) store(b *Batch) Counts {
 	counts := b.Seen
 	for e := range b.Events() {
@@ -141,7 +141,7 @@ func (t *table) store(b *Batch) Counts {
 		counts.DeadLetters++
 	}
 	if counts.Received != counts.Events+counts.Duplicates+counts.OutOfWindow+counts.DeadLetters {
-		t.fail(fmt.Errorf("shard %d: the law is broken: %+v", b.From.ID, counts))
+		t.fail(fmt.Errorf("shard %d: the counts do not add up: %+v", b.From.ID, counts))
 	}
 	return counts
 }

@@ -6,23 +6,23 @@ import (
 	"time"
 )
 
-// Instant is a point in event time: microseconds since 1970-01-01 UTC, PostgreSQL's resolution. Finer parts of a received
+// Instant is a point in event time, in microseconds since 1970-01-01 UTC: PostgreSQL's resolution. Finer parts of a received
 // timestamp are cut off, never rounded: rounding could carry a record over the edge of its window.
 type Instant int64
 
-// The open ends of a span. PostgreSQL's binary timestamptz uses the same two values for -infinity and infinity.
+// The open ends of a span. PostgreSQL's binary timestamptz has the same two values for -infinity and infinity.
 const (
 	Past   Instant = math.MinInt64
 	Future Instant = math.MaxInt64
 )
 
-// InstantOf cuts t off to an Instant.
+// InstantOf returns t cut off to whole microseconds.
 func InstantOf(t time.Time) Instant { return Instant(t.UnixMicro()) }
 
-// Time returns i in UTC. The open ends have no time; ask Finite first.
+// Time returns i in UTC. The open ends have no time; check Finite first.
 func (i Instant) Time() time.Time { return time.UnixMicro(int64(i)).UTC() }
 
-// Finite tells whether i is a point in time and not an open end.
+// Finite reports whether i is a point in time and not an open end.
 func (i Instant) Finite() bool { return i != Past && i != Future }
 
 // CeilMilli returns i in epoch milliseconds, rounded up: the smallest `until` that loses nothing older than i.
@@ -54,15 +54,15 @@ func (i Instant) String() string {
 	return i.Time().Format("2006-01-02T15:04:05.999999Z07:00")
 }
 
-// Window is a half-open piece [Start, End) of event time.
+// Window is a half-open range [Start, End) of event time.
 type Window struct{ Start, End Instant }
 
-// Contains tells whether i lies in the window.
+// Contains reports whether i is in the window.
 func (w Window) Contains(i Instant) bool { return w.Start <= i && i < w.End }
 
 func (w Window) String() string { return fmt.Sprintf("[%s, %s)", w.Start, w.End) }
 
-// Sample is what one page showed of the density of events: Events of them from From to To.
+// Sample is the density of events that one page showed: that many events from From to To.
 type Sample struct {
 	From, To Instant
 	Events   int

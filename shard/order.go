@@ -2,25 +2,24 @@ package shard
 
 import "sort"
 
-// tailKeys is how many of the last keys in order a walk remembers: enough that one or two with wrong timestamps at the end of
-// a page are outvoted by the records after them.
+// tailKeys is how many of the last keys in order a walk remembers: enough for the records after a page to outvote one or two
+// wrong timestamps at its end.
 const tailKeys = 8
 
-// order is what a page shows of the API's order.
+// order says which events of a page follow the API's order.
 type order struct {
 	events []Event
-	chain  []int // indices of the events that are in order; nil where all are
+	chain  []int // indices of the events that are in order, unless all are
 	all    bool
-	before []Key // of the keys that were to come before the page, those that the page allows
-	torn   bool  // the page allows few of them: it does not follow what was read
+	before []Key // the keys read before the page that are in order with it
+	torn   bool  // few of them are: the page does not follow what was read
 }
 
-// orderOf finds the longest run of events that the API's order allows, given the last keys that were read before them. What
-// is not in it was served out of order: a record with a wrong timestamp stands out, instead of making all its neighbours
-// stand out. A wrong one at the end of the page before is seen as such by the same rule.
+// orderOf finds the longest subsequence of events that follows the API's order, given the last keys that were read before
+// them. All other events were served out of order: this singles out a record with a wrong timestamp, instead of all its
+// neighbours, at the end of the page before as well.
 //
-// Equal keys are one record served twice and keep the order. A page is nearly always in order as a whole, which one pass
-// shows.
+// Equal keys are one record served twice, and in order. Nearly always the whole page is in order, which takes one pass to see.
 func orderOf(events []Event, tail []Key) order {
 	if ordered(events, tail) {
 		return order{events: events, all: true, before: tail}
@@ -42,16 +41,17 @@ func orderOf(events []Event, tail []Key) order {
 	return o
 }
 
-// OldestInOrder returns the timestamp of the last event that the API's order shows to be right.
+// OldestInOrder returns the timestamp of the last event of a page that its order and its distance from the event before it
+// show to be right; zero if there is none.
 func OldestInOrder(events []Event) Instant {
 	o := orderOf(events, nil)
 	return o.resumePoint().At
 }
 
-// trusted tells whether the page is in order for the most part. One that is not moves nothing and proves nothing.
+// trusted reports whether most of the page is in order. Otherwise it moves no resume point and proves no end.
 func (o *order) trusted() bool { return o.all || 2*len(o.chain) > len(o.events) }
 
-// count returns how many events are in order.
+// count returns how many events of the page are in order.
 func (o *order) count() int {
 	if o.all {
 		return len(o.events)
@@ -67,7 +67,7 @@ func (o *order) at(n int) *Event {
 	return &o.events[o.chain[n]]
 }
 
-// back returns the n-th key from the end of all that is in order, what was read before included; false where there are fewer.
+// back returns the n-th key from the end of all keys in order, those read before the page included; false if there are fewer.
 func (o *order) back(n int) (Key, bool) {
 	c := o.count()
 	switch {
@@ -89,10 +89,10 @@ func (o *order) tail() []Key {
 	return keys
 }
 
-// resumePoint returns the key of the last record in order from which reading may safely go on later; zero if no event is in
-// order. A record with a wrong, far too old timestamp at the very end looks as if it were in order; resuming there would jump
-// over what lies between. It shows by its distance: a last step wider than all the steps before it together. Then the record
-// before it is the point.
+// resumePoint returns the key of the last record in order after which reading may safely continue later; zero if no event is
+// in order. A record with a wrong, far too old timestamp at the very end looks as if it were in order, but resuming there would
+// skip everything in between. Its distance gives it away: a last step wider than all the steps before it together. Then the
+// record before it is the resume point.
 func (o *order) resumePoint() Key {
 	if o.count() == 0 {
 		return Key{}
@@ -106,7 +106,7 @@ func (o *order) resumePoint() Key {
 	return last
 }
 
-// strays counts those of the first n events that are stored although the order or the window does not allow them.
+// strays returns how many of the first n events are out of order or outside of the window. They are stored all the same.
 func (o *order) strays(n int, w Window) int64 {
 	kept, outside := 0, 0
 	for i := range o.count() {
@@ -121,6 +121,7 @@ func (o *order) strays(n int, w Window) int64 {
 	return int64(n - kept + outside)
 }
 
+// ordered reports whether all events follow the API's order, after the last key of the tail.
 func ordered(events []Event, tail []Key) bool {
 	if len(events) == 0 {
 		return true
@@ -139,8 +140,8 @@ func ordered(events []Event, tail []Key) bool {
 	return true
 }
 
-// longestChain returns the indices of the longest run of keys, not necessarily neighbours, in which none comes before the one
-// in front of it. It is patience sorting: ends[n] is the index of the newest possible last key of a chain of n+1 keys.
+// longestChain returns the indices of the longest subsequence of keys that is in order. It is patience sorting: ends[n] is the
+// index of the newest possible last key of a chain of n+1 keys.
 func longestChain(keys []Key) []int {
 	var ends []int
 	previous := make([]int, len(keys))
@@ -156,16 +157,8 @@ func longestChain(keys []Key) []int {
 			ends[n] = i
 		}
 	}
-	return unwind(ends, previous)
-}
-
-func unwind(ends, previous []int) []int {
-	chain := make([]int, len(ends))
-	if len(ends) == 0 {
-		return chain
+	for n := len(ends) - 1; n > 0; n-- {
+		ends[n-1] = previous[ends[n]]
 	}
-	for n, i := len(ends)-1, ends[len(ends)-1]; n >= 0; n, i = n-1, previous[i] {
-		chain[n] = i
-	}
-	return chain
+	return ends
 }

@@ -8,7 +8,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// drawEvents draws few instants and ids, so that ties and repeated records come often.
+// drawEvents draws from few instants and ids, so that ties and repeated records are frequent.
 func drawEvents(t *rapid.T, name string, most int) []Event {
 	return rapid.SliceOfN(rapid.Custom(func(t *rapid.T) Event {
 		return Event{At: Instant(rapid.Int64Range(0, 30).Draw(t, "at")), ID: idOf(rapid.IntRange(0, 5).Draw(t, "id"))}
@@ -23,7 +23,7 @@ func keysOf(events []Event) []Key {
 	return keys
 }
 
-// drawTail draws what a walk remembers: keys in order.
+// drawTail draws keys in order, as a walk remembers them.
 func drawTail(t *rapid.T) []Key {
 	tail := keysOf(drawEvents(t, "tail", tailKeys))
 	slices.SortFunc(tail, compareKeys)
@@ -39,7 +39,7 @@ func inOrder(keys []Key) bool {
 	return true
 }
 
-// longest is the length of the longest run in order, by trying all.
+// longest returns the length of the longest subsequence in order, by trying all.
 func longest(keys []Key) int {
 	best, ending := 0, make([]int, len(keys))
 	for i := range keys {
@@ -76,7 +76,7 @@ func TestOrderOf(t *testing.T) {
 	})
 }
 
-// checkEnds holds what is read off the end of the order against all that is in order.
+// checkEnds compares the ends that an order reports with all keys in order.
 func checkEnds(rt *rapid.T, o *order, kept []Key) {
 	if want := kept[max(0, len(kept)-tailKeys):]; !slices.Equal(o.tail(), want) {
 		rt.Fatalf("tail %v, want %v", o.tail(), want)
@@ -175,4 +175,20 @@ func TestStrays(t *testing.T) {
 			rt.Fatalf("%d strays, want %d", got, want)
 		}
 	})
+}
+
+// The API lists the newer record first, and of two at the same instant the one with the greater id.
+func TestKeysAreInTheAPIsOrder(t *testing.T) {
+	low, high := idOf(1), idOf(2)
+	if low.String() > high.String() {
+		low, high = high, low
+	}
+	listed := []Key{{At: 2, ID: low}, {At: 1, ID: high}, {At: 1, ID: low}, {At: 0, ID: high}}
+	for i, a := range listed {
+		for k, b := range listed {
+			if a.Before(b) != (i < k) {
+				t.Errorf("%v before %v: %t", a, b, a.Before(b))
+			}
+		}
+	}
 }

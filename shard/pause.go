@@ -6,86 +6,98 @@ import (
 	"time"
 )
 
-// Gate is where an operator holds a run up: while it is shut, a Source asks for nothing new. What is under way goes on, and is
-// committed. The zero Gate is open, and so is nil. It may be used by anyone at any time.
+// Pause lets an operator pause a run: while it is on, a Source makes no new requests. Requests under way are completed and
+// committed. The zero Pause is off, and so is nil. All methods may be called from any goroutine.
 type Pause struct {
 	mu      sync.Mutex
-	shut    time.Time     // since when; zero: it is open
-	opened  time.Time     // when it was opened last; zero: never
-	changed chan struct{} // is closed at the next turn; nil: nobody asked for it
+	since   time.Time     // when it was switched on; zero while it is off
+	ended   time.Time     // when it was last switched off; zero if it never was on
+	changed chan struct{} // closed at the next Toggle; nil if nothing waits for that
 }
 
-// Turn shuts an open gate and opens a shut one. Those who wait at it go on at once. It tells which it did.
-func (g *Pause) Toggle() (shut bool) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
+// Toggle pauses the run or lets it continue; goroutines in Wait continue at once. It reports whether the run is paused now.
+func (p *Pause) Toggle() (paused bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	now := time.Now()
-	if shut = g.shut.IsZero(); shut {
-		g.shut = now
+	if paused = p.since.IsZero(); paused {
+		p.since = now
 	} else {
-		g.shut, g.opened = time.Time{}, now
+		p.since, p.ended = time.Time{}, now
 	}
-	if g.changed != nil {
-		close(g.changed)
-		g.changed = nil
+	if p.changed != nil {
+		close(p.changed)
+		p.changed = nil
 	}
-	return shut
+	return paused
 }
 
-// Shut tells whether the gate is shut, and since when.
-func (g *Pause) Paused() (since time.Time, shut bool) {
-	since, shut, _ = g.look()
-	return since, shut
+// Paused reports whether the run is paused, and since when.
+func (p *Pause) Paused() (since time.Time, paused bool) {
+	since, _ = p.state()
+	return since, !since.IsZero()
 }
 
-// Changed returns a channel that is closed at the next turn.
-func (g *Pause) Changed() <-chan struct{} {
-	_, _, changed := g.look()
+// Changed returns a channel that is closed at the next Toggle.
+func (p *Pause) Changed() <-chan struct{} {
+	_, changed := p.state()
 	return changed
 }
 
-// Last returns until when the gate was last shut: now, if it still is, and the zero time if it never was.
-func (g *Pause) LastPaused() time.Time {
-	if g == nil {
+// LastPaused returns when the run was last paused: now if it still is, and the zero time if it never was.
+func (p *Pause) LastPaused() time.Time {
+	if p == nil {
 		return time.Time{}
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if !g.shut.IsZero() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.since.IsZero() {
 		return time.Now()
 	}
-	return g.opened
+	return p.ended
 }
 
-func (g *Pause) look() (since time.Time, shut bool, changed <-chan struct{}) {
-	if g == nil {
-		return time.Time{}, false, nil
+func (p *Pause) state() (since time.Time, changed <-chan struct{}) {
+	if p == nil {
+		return time.Time{}, nil
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.changed == nil {
-		g.changed = make(chan struct{})
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.changed == nil {
+		p.changed = make(chan struct{})
 	}
-	return g.shut, !g.shut.IsZero(), g.changed
+	return p.since, p.changed
 }
 
-// Pass returns when the gate is open, or why ctx ended before. A shard that waits here is held, and is told so to those who look.
-func (g *Pause) Wait(ctx context.Context) error {
-	_, shut, changed := g.look()
-	if !shut {
+// Wait returns nil when the run is not paused, or the cause if ctx ends first. Meanwhile the shard's phase is Paused.
+func (p *Pause) Wait(ctx context.Context) error {
+	since, changed := p.state()
+	if since.IsZero() {
 		return nil
 	}
-	if m, ok := ctx.Value(meterKey{}).(*Stats); ok {
-		defer m.enter(Phase(m.Phase.Load()))
-		m.enter(Paused)
+	if s := statsOf(ctx); s != nil {
+		defer s.enter(Phase(s.Phase.Load()))
+		s.enter(Paused)
 	}
-	for shut {
+	for !since.IsZero() {
 		select {
 		case <-changed:
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
-		_, shut, changed = g.look()
+		since, changed = p.state()
 	}
 	return nil
+}
+
+// Sleep waits for d. If ctx ends first, it returns the cause.
+func Sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }

@@ -8,64 +8,64 @@ import (
 	"time"
 )
 
-// The gate tells since when it is shut, and until when it was.
-func TestAGateKnowsItsTimes(t *testing.T) {
+// A pause knows since when it is on, and when it was last on.
+func TestPauseKnowsItsTimes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var g Pause
-		if since, shut := g.Paused(); shut || !since.IsZero() || !g.LastPaused().IsZero() {
-			t.Errorf("a new gate: shut %v since %s, last %s", shut, since, g.LastPaused())
+		var p Pause
+		if since, paused := p.Paused(); paused || !since.IsZero() || !p.LastPaused().IsZero() {
+			t.Errorf("new: paused %v since %s, last %s", paused, since, p.LastPaused())
 		}
 		began := time.Now()
-		if !g.Toggle() {
-			t.Error("the first turn opened it")
+		if !p.Toggle() {
+			t.Error("the first Toggle did not pause")
 		}
 		time.Sleep(time.Minute)
-		if since, shut := g.Paused(); !shut || !since.Equal(began) || !g.LastPaused().Equal(time.Now()) {
-			t.Errorf("a shut gate: shut %v since %s, last %s", shut, since, g.LastPaused())
+		if since, paused := p.Paused(); !paused || !since.Equal(began) || !p.LastPaused().Equal(time.Now()) {
+			t.Errorf("on: paused %v since %s, last %s", paused, since, p.LastPaused())
 		}
 		opened := time.Now()
-		if g.Toggle() {
-			t.Error("the second turn shut it")
+		if p.Toggle() {
+			t.Error("the second Toggle paused")
 		}
 		time.Sleep(time.Minute)
-		if _, shut := g.Paused(); shut || !g.LastPaused().Equal(opened) {
-			t.Errorf("an opened gate: shut %v, last %s", shut, g.LastPaused())
+		if _, paused := p.Paused(); paused || !p.LastPaused().Equal(opened) {
+			t.Errorf("off again: paused %v, last %s", paused, p.LastPaused())
 		}
 	})
 }
 
-// All who wait go on in the moment in which it is opened, and a gate that is turned twice meanwhile keeps them.
-func TestAGateLetsAllThroughAtOnce(t *testing.T) {
+// All goroutines in Wait continue at the moment of Toggle.
+func TestPauseReleasesAllAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var g Pause
-		g.Toggle()
+		var p Pause
+		p.Toggle()
 		start := time.Now()
 		var waiting sync.WaitGroup
 		for range 3 {
 			waiting.Go(func() {
-				if err := g.Wait(t.Context()); err != nil || time.Since(start) != time.Hour {
+				if err := p.Wait(t.Context()); err != nil || time.Since(start) != time.Hour {
 					t.Errorf("%v after %s", err, time.Since(start))
 				}
 			})
 		}
 		time.Sleep(time.Hour)
-		g.Toggle()
+		p.Toggle()
 		waiting.Wait()
-		if err := g.Wait(t.Context()); err != nil {
+		if err := p.Wait(t.Context()); err != nil {
 			t.Error(err)
 		}
 	})
 }
 
-// Nobody has shut a gate that is not there.
-func TestNoGateIsOpen(t *testing.T) {
-	var g *Pause
-	if _, shut := g.Paused(); shut || !g.LastPaused().IsZero() || g.Changed() != nil {
-		t.Error("a gate that is not there is shut")
+// A nil Pause is off.
+func TestNilPauseIsOff(t *testing.T) {
+	var p *Pause
+	if _, paused := p.Paused(); paused || !p.LastPaused().IsZero() || p.Changed() != nil {
+		t.Error("a nil Pause is on")
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := g.Wait(ctx); err != nil {
-		t.Errorf("%v: an open gate looks at nothing", err)
+	if err := p.Wait(ctx); err != nil {
+		t.Errorf("%v: Wait looks at ctx only while paused", err)
 	}
 }

@@ -6,49 +6,79 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/google/uuid"
 
 	"sluice/shard/failpoint"
 )
 
-// maxEmpty is how many empty pages in a row may promise more.
-const maxEmpty = 10
-
-var (
-	errLoop   = errors.New("the API led back to a page of the same walk")
-	errLost   = errors.New("the record to resume after is not where it was")
-	errIgnore = errors.New("the API ignored the place that was asked for")
+// A walk that gets nowhere ends with a StuckError after this many:
+const (
+	maxEmpty    = 10 // empty pages in a row, each promising more
+	maxStrikes  = 3  // passes from the same resume point that bring nothing
+	maxReplays  = 8  // of those, passes that begin with a page from the API's cache; they are not strikes
+	maxConfirms = 8  // reads of one end that the API keeps answering from its cache
 )
 
-// walk is the pull half of an attempt: one or several walks of the API's pages, each from where the last one got to.
+var (
+	errLoop    = errors.New("the API led back to a page of the same walk")
+	errLost    = errors.New("the record to resume after is not where it was")
+	errIgnored = errors.New("the API ignored the position that was requested")
+)
+
+// walk is the pull half of an attempt: one or more passes over the API's pages, each from where the last one got to.
 type walk struct {
 	*Attempt
 	queue chan<- Batch
 
-	place    Position // where reading goes on
-	begun    Key      // the resume point at which the last walk began
-	strikes  int      // walks that began there before, and brought nothing
-	replays  int      // walks of those that began with an answer from the API's cache
-	rewound  bool
-	rejected map[[32]byte]struct{} // all rejects seen
-	claimed  bool                  // the walk before came to what looks like the end
-	outside  bool                  // that was before it came to the place
-	end      uuid.UUID             // the last record before it
-	ended    Key                   // the resume point there
-	confirms int                   // repeated reads of ends at that point
+	pos      Position              // where reading continues
+	begun    Key                   // the resume point at which the pass under way began
+	strikes  int                   // passes that began there and brought nothing
+	replays  int                   // passes that began there with a page from the API's cache
+	rewound  bool                  // the window was already read again from its end
+	rejected map[[32]byte]struct{} // SHA-256 of every reject seen
 
-	trail // of the walk under way
+	// An end of the data that the API claimed in the pass before. It is believed when another request confirms it.
+	claimed  bool
+	outside  bool      // that pass ended before it came to the position, or met the resume point
+	end      uuid.UUID // the last record before the end
+	endedAt  Key       // the resume point there
+	confirms int       // reads of that end so far
+
+	pass
 }
 
-func newWalk(a *Attempt, queue chan<- Batch) *walk {
-	return &walk{Attempt: a, queue: queue, place: a.From.Position(), rejected: map[[32]byte]struct{}{}}
+// pass is what one pass over the pages has seen so far.
+type pass struct {
+	pages   int
+	cached  bool      // the first page came from the API's cache
+	skip    bool      // records that stand before the position may still come
+	seek    Key       // the resume point until it is met, then zero
+	last    uuid.UUID // the last event
+	news    bool      // a reject came that no earlier pass has brought
+	tail    []Key     // the last keys that were in order
+	held    []Event   // look older than the window, and are too few to prove it
+	anchor  link      // led to the page on which held begins
+	proven  bool      // the end, by records older than the window
+	empty   int       // empty pages in a row
+	here    link      // led to the response under way
+	next    link      // leads on from it
+	inside  bool      // more pieces of the response follow
+	visited map[[16]byte]struct{}
 }
 
-// run walks until the end is proven. alive ends when the other half has failed or work is to be dropped.
+// link is a cursor of the API, and when it expires.
+type link struct {
+	cursor  string
+	expires time.Time
+}
+
+// run makes passes until the end of the window is proven. alive ends when the push half has failed or work is to be dropped.
 func (w *walk) run(ctx, alive context.Context) error {
+	w.pos, w.rejected = w.From.Position(), map[[32]byte]struct{}{}
 	for {
-		proof, err := w.once(ctx, alive)
+		proof, err := w.onePass(ctx, alive)
 		switch {
 		case err == nil && proof != "":
 			return nil
@@ -56,7 +86,7 @@ func (w *walk) run(ctx, alive context.Context) error {
 			err = w.confirmNext()
 		case errors.Is(err, errLost):
 			err = w.rewind(alive)
-		case errors.Is(err, ErrCursorDead), errors.Is(err, errLoop), errors.Is(err, errIgnore):
+		case errors.Is(err, ErrCursorDead), errors.Is(err, errLoop), errors.Is(err, errIgnored):
 			err = w.restart(err)
 		}
 		if err != nil {
@@ -65,21 +95,27 @@ func (w *walk) run(ctx, alive context.Context) error {
 	}
 }
 
-// once walks from the place until the API promises no more, or the end is proven.
-func (w *walk) once(ctx, alive context.Context) (Proof, error) {
-	w.begin()
-	grant, err := w.room(ctx)
+// onePass reads from the position until the API promises no more or the end is proven.
+func (w *walk) onePass(ctx, alive context.Context) (Proof, error) {
+	w.Edge.close()
+	w.begun = w.pos.Resume
+	next := link{w.pos.Cursor, w.pos.CursorExpires}
+	if next.cursor == "" {
+		next = link{w.pos.Previous, w.pos.PreviousExpires}
+	}
+	w.pass = pass{visited: map[[16]byte]struct{}{}, next: next}
+	grant, err := w.reserve(ctx)
 	if err != nil {
 		return "", err
 	}
 	defer func() { w.Budget.give(grant) }()
-	for page, err := range w.Source.Pages(metered(ctx, w.Stats), w.place) {
+	for page, err := range w.Source.Pages(measured(ctx, w.Stats), w.pos) {
 		if err != nil {
 			return "", cmp.Or(context.Cause(ctx), err)
 		}
 		w.Budget.saw(page.Bytes)
 		w.Stats.read(&page)
-		b, err := w.read(&page)
+		b, err := w.judge(&page)
 		if err != nil {
 			return "", err
 		}
@@ -93,32 +129,22 @@ func (w *walk) once(ctx, alive context.Context) (Proof, error) {
 		case b.Proof != "", page.ends():
 			return b.Proof, nil
 		case page.Rest == 0:
-			if grant, err = w.room(ctx); err != nil {
+			if grant, err = w.reserve(ctx); err != nil {
 				return "", err
 			}
 		}
 	}
-	return "", &TransientError{Err: fmt.Errorf("walk from %s: %w", w.place.Resume.At, io.ErrUnexpectedEOF)}
+	return "", &TransientError{Err: fmt.Errorf("walk from %s: %w", w.pos.Resume.At, io.ErrUnexpectedEOF)}
 }
 
-func (w *walk) begin() {
-	w.Edge.close()
-	w.begun = w.place.Resume
-	next := link{w.place.Cursor, w.place.CursorExpires}
-	if next.cursor == "" {
-		next = link{w.place.Previous, w.place.PreviousExpires}
-	}
-	w.trail = trail{visited: map[[16]byte]struct{}{}, lead: lead{next: next}}
-}
-
-// room takes memory for the next page.
-func (w *walk) room(ctx context.Context) (int64, error) {
+// reserve takes memory for the next page.
+func (w *walk) reserve(ctx context.Context) (int64, error) {
 	w.Stats.enter(Queueing)
 	defer w.Stats.enter(Fetching)
 	return w.Budget.take(ctx)
 }
 
-// emit hands a page to the push half. It does not listen to the context of fetching: what was fetched is committed.
+// emit hands a page to the push half. It ignores the context of fetching, because everything fetched is to be committed.
 func (w *walk) emit(alive context.Context, b Batch) error {
 	w.Stats.enter(Queueing)
 	select {
@@ -129,4 +155,80 @@ func (w *walk) emit(alive context.Context, b Batch) error {
 		w.Budget.give(b.grant)
 		return context.Cause(alive)
 	}
+}
+
+// restart prepares a pass from the resume point without a cursor, and with a request that no cached answer fits.
+func (w *walk) restart(why error) error {
+	led := w.pos.Cursor != "" || w.pos.Previous != ""
+	switch {
+	case w.begun != w.pos.Resume:
+		w.strikes, w.replays = 0, 0
+	case w.cached && w.replays < maxReplays:
+		w.replays++ // an old answer, whose cursor may be long dead, says nothing about the position
+	case w.pages > 0 || !led:
+		w.strikes++
+	}
+	if w.strikes >= maxStrikes {
+		where := w.at().String()
+		if !w.pos.Resume.IsZero() {
+			where += fmt.Sprintf(" (record %s)", w.pos.Resume.ID)
+		}
+		return &StuckError{Err: fmt.Errorf("cannot advance beyond %s, %d passes from there brought nothing new: %w", where, w.strikes, why), Limit: 1}
+	}
+	if w.pages > 0 {
+		w.claimed = false
+		w.pos.Vary++
+	}
+	w.pos.Cursor, w.pos.Previous = "", ""
+	w.Log.Debug("reading again from the resume point", "at", w.pos.Resume.At, "why", why)
+	return nil
+}
+
+// at returns the instant of the position, for messages.
+func (w *walk) at() Instant {
+	if w.pos.Resume.IsZero() {
+		return w.pos.End
+	}
+	return w.pos.Resume.At
+}
+
+// confirmNext prepares a pass that reads the end again, because the API has been seen to say "no more" too early. Its request
+// must differ from the one before, because the API caches its answers.
+func (w *walk) confirmNext() error {
+	if reached := w.pos.Resume; !reached.IsZero() && (w.endedAt.IsZero() || w.endedAt.Before(reached)) {
+		w.endedAt, w.confirms = reached, 0
+	}
+	w.confirms++
+	if w.confirms > maxConfirms {
+		return &StuckError{Err: fmt.Errorf("the end at %s was not confirmed in %d reads", w.at(), maxConfirms), Limit: 3}
+	}
+	w.claimed, w.outside = true, w.skip || !w.seek.IsZero()
+	if w.last != uuid.Nil {
+		w.end = w.last
+	}
+	// The very last timestamp may be wrong: a pass that begins there would find nothing. So may that of any other record: if a
+	// pass was lost before, this one begins at another.
+	w.pos.Resume = w.begun
+	if len(w.tail) == tailKeys {
+		w.pos.Resume = w.tail[0]
+		if w.rewound {
+			w.pos.Resume = w.tail[tailKeys/2]
+		}
+	}
+	w.pos.Cursor = ""
+	w.pos.Previous, w.pos.PreviousExpires = w.here.cursor, w.here.expires
+	w.pos.Vary++
+	return nil
+}
+
+// rewind starts the window anew, because the record to resume after is missing: its timestamp was wrong, or it is gone.
+// Everything before it is read once more, and the key of the table removes the duplicates.
+func (w *walk) rewind(alive context.Context) error {
+	if w.rewound {
+		return &StuckError{Err: fmt.Errorf("resume after %s at %s: %w", w.pos.Resume.ID, w.pos.Resume.At, errLost), Limit: maxStrikes}
+	}
+	w.Log.Warn("the record to resume after is gone: reading the window again", "window", w.From.Window, "at", w.pos.Resume.At)
+	w.rewound, w.claimed, w.strikes, w.confirms, w.endedAt = true, false, 0, 0, Key{}
+	w.pos = Position{End: w.From.Window.End, Vary: w.pos.Vary + 1}
+	return w.emit(alive, Batch{})
 }

@@ -19,7 +19,7 @@ type world struct {
 // epoch is where the drawn histories end.
 var epoch = InstantOf(time.Date(2024, 5, 1, 12, 0, 0, 0, time.UTC))
 
-// gaps are the steps from one record to the next older one. Ties come often.
+// gaps are the steps from one record to the next older one. Ties are frequent.
 var gaps = []time.Duration{
 	0, 0, 0, time.Microsecond, 300 * time.Microsecond, time.Millisecond, time.Millisecond, 40 * time.Millisecond, time.Second,
 	time.Second, 17 * time.Second, time.Minute, 10 * time.Minute, 2 * time.Hour,
@@ -28,7 +28,7 @@ var gaps = []time.Duration{
 var skews = []time.Duration{-20 * time.Second, 20 * time.Second, -time.Hour, time.Hour, -5 * time.Hour, 5 * time.Hour,
 	-48 * time.Hour, 48 * time.Hour}
 
-// percent is 1 to 100. Other than from a range, which rapid draws near its ends, from a list all are drawn alike.
+// percent is 1 to 100. From a list rapid draws evenly; from a range it prefers the ends.
 var percent = upTo(100)
 
 func upTo(n int) []int {
@@ -39,7 +39,7 @@ func upTo(n int) []int {
 	return all
 }
 
-// worldOptions bound what may be drawn.
+// worldOptions bound a world.
 type worldOptions struct {
 	Max         int // records
 	Bad, Skewed int // of a hundred
@@ -112,8 +112,8 @@ func (w *world) index(id uuid.UUID) int {
 	return slices.IndexFunc(w.Records, func(r record) bool { return r.ID == id })
 }
 
-// covered checks that everything before a position in the API's order, as far as it belongs to the window, is stored. Records
-// that show a time of another window are left to the end of the run.
+// covered checks that everything of the window before a position in the API's order is stored. Records that show a time of
+// another window are checked at the end of the run.
 func (w *world) covered(t *table, window Window, before int) error {
 	for i, r := range w.Records[:before] {
 		switch {
@@ -127,8 +127,8 @@ func (w *world) covered(t *table, window Window, before int) error {
 	return nil
 }
 
-// complete checks the whole table after all shards are done. It returns how many records are missing that cannot be told from
-// records of the older neighbour, which was asked for by its end and so does not get them.
+// complete checks the whole table after all shards are done. It returns how many records are missing that look exactly like
+// records of the older neighbour, which does not read that far.
 func (w *world) complete(t *table, excused func(Window) bool) (blurred int, err error) {
 	for i, r := range w.Records {
 		window, inside := w.windowOf(r.At)
@@ -146,7 +146,7 @@ func (w *world) complete(t *table, excused func(Window) bool) (blurred int, err 
 	return blurred, nil
 }
 
-// shownIn is the window that a record seems to belong to. The older neighbour, which begins with it, leaves it to that one.
+// shownIn returns the window that a record seems to belong to.
 func (w *world) shownIn(r record) Window {
 	window, _ := w.windowOf(r.Shown)
 	return window
@@ -160,9 +160,8 @@ func (w *world) windowOf(i Instant) (Window, bool) {
 	return w.Windows[n], true
 }
 
-// blurs tells whether a record with a wrong timestamp stands at an edge such that nothing in the order shows it to be wrong:
-// it looks older than its window, and so does everything of the window after it; or it is the first of the whole span and
-// looks newer than that.
+// blurs reports whether nothing in the order shows that a record's timestamp is wrong: it looks older than its window, and so
+// does everything of the window after it; or it is the first of the whole span and looks newer than the span.
 func (w *world) blurs(i int, window Window) bool {
 	if w.Records[i].Shown < window.Start {
 		for _, r := range w.Records[i:] {
@@ -187,3 +186,72 @@ func has[K comparable, V any](m map[K]V, k K) bool {
 	_, ok := m[k]
 	return ok
 }
+
+// leastPages returns how many pages a walk without faults takes: up to the fourth older record, or to the end of the data and
+// `again` pages to confirm it.
+func (w *world) leastPages(s settings, window Window, cursor string) (all, again int) {
+	a := api{Records: w.Records, Until: s.Until}
+	first := a.startOf(Position{End: window.End, Cursor: cursor}, s)
+	older := 0
+	for i, r := range w.Records[first:] {
+		if !r.Bad && r.At < window.Start {
+			older++
+		}
+		if older == proofRecords {
+			return i/s.Limit + 1, 0
+		}
+	}
+	again = w.confirmPages(s, window, first, cursor)
+	return max(1, ceil(len(w.Records)-first, s.Limit)) + again, again
+}
+
+// confirmPages returns how many pages it takes to read the end of the data again, after a walk from `first`.
+func (w *world) confirmPages(s settings, window Window, first int, cursor string) int {
+	a := api{Records: w.Records, Until: s.Until}
+	last := first + max(0, len(w.Records)-first-1)/s.Limit*s.Limit // where the last page begins
+	pos := Position{End: window.End}
+	var keys []Key
+	for _, r := range w.Records[first:] {
+		if !r.Bad && r.At < window.End {
+			keys = append(keys, r.Key)
+		}
+	}
+	if len(keys) >= tailKeys {
+		pos.Resume = keys[len(keys)-tailKeys]
+	}
+	led := last > first || cursor != ""
+	from := last
+	if _, bounded := pos.Until(); !led || !s.LeadWins && bounded && s.Until != untilRefused {
+		from = a.startOf(pos, s)
+	}
+	return 1 + ceil(len(w.Records)-from-(s.Limit-1%s.Limit), s.Limit)
+}
+
+// startOf returns the position at which the first page for a place begins.
+func (a *api) startOf(p Position, s settings) int {
+	until, bounded := p.Until()
+	switch {
+	case p.Cursor != "":
+		return parseCursor(p.Cursor).pos
+	case bounded && s.Until != untilRefused:
+		return a.seek(until)
+	}
+	return 0
+}
+
+// unproven returns how many records are older than a window, if they are too few to prove its end. Each shard that meets them may
+// store them, because they look like records with wrong timestamps.
+func (w *world) unproven(window Window) int {
+	older := 0
+	for _, r := range w.Records {
+		if !r.Bad && r.At < window.Start {
+			older++
+		}
+	}
+	if older < proofRecords {
+		return older
+	}
+	return 0
+}
+
+func ceil(n, by int) int { return max(0, (n+by-1)/by) }

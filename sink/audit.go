@@ -3,55 +3,30 @@ package sink
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 
+	"sluice/coordinator/ledger"
 	"sluice/shard"
 )
 
-// Audit is what table and ledger say of a job at one moment: the figures that [Judge] compares.
-type Audit struct {
-	Span       shard.Window
-	Windows    []AuditWindow // of round 1, which tile the span, oldest first
-	Later      int64         // events that later rounds stored
-	LaterOpen  int64         // shards of later rounds that are not done
-	Rows       int64         // of ingested_events, whoever wrote them
-	RowsBefore int64         // of them, those that were there before the job
-	ByOthers   int64         // events that other jobs stored
-	// Dead letters that no row of ingested_events stands for: ids that were readable, each once; records without one; and how
-	// often such a record came again, which may be another record with the same bytes, or the same one read twice.
-	DeadNamed, DeadBlind, DeadDuplicates int64
-	// DeadConflicts are records whose id has a row, with other content: the source may well count both.
-	DeadConflicts int64
-	Days          []AuditDay // oldest first; only of [Postgres.AuditByDay]
-}
-
-// AuditWindow is one window: what its shard counted, and what lies in it.
-type AuditWindow struct {
-	shard.Checkpoint
-	Later int64 // events that later rounds stored in windows inside of it
-	Rows  int64
-}
-
-// least is how many rows must lie in the window: strays may lie elsewhere.
-func (w *AuditWindow) least() int64 { return w.Counts.Events - w.Counts.OutOfOrder + w.Later }
-
 // Audit counts the rows of every window, in one pass over the table and one snapshot with the ledger.
-func (p *Postgres) Audit(ctx context.Context, jobID int64) (Audit, error) {
-	return p.audit(ctx, jobID, (*Audit).countRows)
+func (p *Postgres) Audit(ctx context.Context, jobID int64) (ledger.Audit, error) {
+	return p.audit(ctx, jobID, countRows)
 }
 
-func (p *Postgres) audit(ctx context.Context, jobID int64, count func(*Audit, context.Context, pgx.Tx) error) (a Audit, err error) {
+func (p *Postgres) audit(ctx context.Context, jobID int64, count func(context.Context, pgx.Tx, *ledger.Audit) error) (a ledger.Audit, err error) {
 	snapshot := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
 	err = pgx.BeginTxFunc(ctx, p.pool, snapshot, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, liftTimeout); err != nil {
 			return err
 		}
-		if err := a.readLedger(ctx, tx, jobID); err != nil {
+		if err := readAudit(ctx, tx, &a, jobID); err != nil {
 			return err
 		}
-		return count(&a, ctx, tx)
+		return count(ctx, tx, &a)
 	})
 	if err != nil {
 		return a, ledgerError(err, "audit job %d", jobID)
@@ -59,7 +34,7 @@ func (p *Postgres) audit(ctx context.Context, jobID int64, count func(*Audit, co
 	return a, nil
 }
 
-func (a *Audit) readLedger(ctx context.Context, tx pgx.Tx, jobID int64) error {
+func readAudit(ctx context.Context, tx pgx.Tx, a *ledger.Audit, jobID int64) error {
 	var start, end pgtype.Timestamptz
 	err := tx.QueryRow(ctx, selectAudit, jobID).Scan(&start, &end, &a.RowsBefore, &a.ByOthers, &a.DeadNamed, &a.DeadBlind, &a.DeadDuplicates,
 		&a.DeadConflicts)
@@ -70,20 +45,19 @@ func (a *Audit) readLedger(ctx context.Context, tx pgx.Tx, jobID int64) error {
 	rows, _ := tx.Query(ctx, selectFirstRound, jobID)
 	checkpoints, err := pgx.CollectRows(rows, scanCheckpoint)
 	for _, c := range checkpoints {
-		a.Windows = append(a.Windows, AuditWindow{Checkpoint: c})
+		a.Windows = append(a.Windows, ledger.AuditWindow{Checkpoint: c})
 	}
 	if err != nil {
 		return err
 	}
-	return a.readLater(ctx, tx, jobID)
+	return readLater(ctx, tx, a, jobID)
 }
 
 const selectFirstRound = `
 select ` + shardColumns + ` from public.ingestion_shards s where s.job_id = $1 and s.round = 1 order by s.window_start`
 
-// readLater adds what the rounds after the first one stored. Windows of theirs that lie across an edge of round 1 count only in
-// the sum.
-func (a *Audit) readLater(ctx context.Context, tx pgx.Tx, jobID int64) error {
+// readLater adds what later rounds stored. Those of their windows that lie across an edge of round 1 count only in the sum.
+func readLater(ctx context.Context, tx pgx.Tx, a *ledger.Audit, jobID int64) error {
 	if err := tx.QueryRow(ctx, selectLater, jobID).Scan(&a.Later, &a.LaterOpen); err != nil {
 		return err
 	}
@@ -109,8 +83,8 @@ from public.ingestion_shards w join public.ingestion_shards s
 where w.job_id = $1 and w.round = 1
 group by w.shard`
 
-// The same record may lie there twice, written in two ways by the two endpoints; its id tells. An id is looked up only if it
-// is one: the case keeps the cast away from the others.
+// The same record may be there twice, written in two ways by the two endpoints; its id shows that. Only a valid id is looked up:
+// the case keeps the cast away from the others.
 const selectAudit = `
 select j.span_start, j.span_end, j.rows_before,
   (select coalesce(sum(events), 0)::bigint from public.ingestion_shards where job_id <> j.id),
@@ -125,12 +99,12 @@ select j.span_start, j.span_end, j.rows_before,
    where d.job_id = j.id and d.replayed_at is null)
 from public.ingestion_jobs j where j.id = $1`
 
-func (a *Audit) countRows(ctx context.Context, tx pgx.Tx) error {
-	rows, _ := tx.Query(ctx, countByWindow, a.edges())
+func countRows(ctx context.Context, tx pgx.Tx, a *ledger.Audit) error {
+	rows, _ := tx.Query(ctx, countByWindow, bucketEdges(a))
 	var bucket int
 	var n int64
 	_, err := pgx.ForEachRow(rows, []any{&bucket, &n}, func() error {
-		a.add(bucket, n)
+		addRows(a, bucket, n)
 		return nil
 	})
 	if err != nil {
@@ -142,16 +116,16 @@ func (a *Audit) countRows(ctx context.Context, tx pgx.Tx) error {
 const countByWindow = `
 select width_bucket("timestamp", $1::timestamptz[]), count(*) from public.ingested_events group by 1`
 
-// add books rows of a window; those of no window are in front of bucket 1 or behind the last.
-func (a *Audit) add(bucket int, rows int64) {
+// addRows counts rows of a window; those outside of all windows are in buckets before the first or after the last.
+func addRows(a *ledger.Audit, bucket int, rows int64) {
 	a.Rows += rows
 	if bucket >= 1 && bucket <= len(a.Windows) {
 		a.Windows[bucket-1].Rows += rows
 	}
 }
 
-// edges are the starts of all windows and the end of the last: bucket n lies between edges n and n+1.
-func (a *Audit) edges() []pgtype.Timestamptz {
+// bucketEdges are the starts of all windows and the end of the last: bucket n lies between edges n and n+1.
+func bucketEdges(a *ledger.Audit) []pgtype.Timestamptz {
 	edges := make([]pgtype.Timestamptz, 0, len(a.Windows)+1)
 	for _, w := range a.Windows {
 		edges = append(edges, timestamptz(w.Window.Start))
@@ -160,4 +134,43 @@ func (a *Audit) edges() []pgtype.Timestamptz {
 		edges = append(edges, timestamptz(a.Windows[n-1].Window.End))
 	}
 	return edges
+}
+
+// AuditByDay is [Postgres.Audit] with the rows counted by day, too. It takes longer: a date is computed for every row.
+func (p *Postgres) AuditByDay(ctx context.Context, jobID int64) (ledger.Audit, error) {
+	return p.audit(ctx, jobID, countDays)
+}
+
+func countDays(ctx context.Context, tx pgx.Tx, a *ledger.Audit) error {
+	rows, _ := tx.Query(ctx, countByDay, bucketEdges(a))
+	var day *time.Time
+	var bucket int
+	var n int64
+	_, err := pgx.ForEachRow(rows, []any{&day, &bucket, &n}, func() error {
+		addRows(a, bucket, n)
+		if day != nil {
+			addDay(a, *day, bucket, n)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("count the rows of ingested_events by day: %w", err)
+	}
+	return nil
+}
+
+// Rows at infinity, which another program has put there, belong to no day.
+const countByDay = `
+select case when isfinite("timestamp") then date_trunc('day', "timestamp", 'UTC') end, width_bucket("timestamp", $1::timestamptz[]), count(*)
+from public.ingested_events group by 1, 2 order by 1, 2`
+
+func addDay(a *ledger.Audit, day time.Time, bucket int, rows int64) {
+	if n := len(a.Days); n == 0 || !a.Days[n-1].Day.Equal(day) {
+		a.Days = append(a.Days, ledger.AuditDay{Day: day.UTC()})
+	}
+	last := &a.Days[len(a.Days)-1]
+	last.Rows += rows
+	if bucket >= 1 && bucket <= len(a.Windows) {
+		last.Shards = append(last.Shards, ledger.DayOfShard{Shard: a.Windows[bucket-1].Shard, Rows: rows})
+	}
 }

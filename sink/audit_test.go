@@ -1,12 +1,14 @@
 package sink
 
 import (
-	"errors"
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
+	"sluice/coordinator/ledger"
 	"sluice/shard"
+	"sluice/sink/audit"
 )
 
 // walked is a bench whose three windows were walked to their ends: 30, 20 and 10 events of microseconds 500, 1500 and 2500.
@@ -29,11 +31,11 @@ func walked(t *testing.T) *bench {
 	return b
 }
 
-func (b *bench) judge(t *testing.T, atStart, atEnd int64) Verdict {
+func (b *bench) judge(t *testing.T, atStart, atEnd int64) audit.Verdict {
 	t.Helper()
 	a, err := b.Audit(t.Context(), b.job.ID)
 	must(t, err)
-	return Judge(a, atStart, atEnd)
+	return audit.Judge(a, atStart, atEnd)
 }
 
 func TestAuditCountsByWindow(t *testing.T) {
@@ -47,7 +49,7 @@ func TestAuditCountsByWindow(t *testing.T) {
 	if want := []int64{30, 20, 10}; !reflect.DeepEqual(rows, want) {
 		t.Errorf("rows %v, want %v", rows, want)
 	}
-	v := Judge(a, 60, 60)
+	v := audit.Judge(a, 60, 60)
 	if !v.OK || len(v.NotApplied) > 0 {
 		t.Errorf("a complete job: %+v", v)
 	}
@@ -64,14 +66,6 @@ func TestAuditOfASpanSeesRowsOutsideToo(t *testing.T) {
 	v := b.judge(t, 100, 100)
 	if !v.OK || len(v.NotApplied) != 1 {
 		t.Errorf("a part of the API has no total: %+v", v)
-	}
-}
-
-// The database does not take such a row; an audit of something older might.
-func TestJudgeTakesNoEndOnTrust(t *testing.T) {
-	done := AuditWindow{Checkpoint: shard.Checkpoint{Shard: 1, State: shard.Done}}
-	if v := Judge(Audit{Windows: []AuditWindow{done}}, 0, 0); v.OK {
-		t.Errorf("a shard that is done without a proof passes: %s", v.Summary())
 	}
 }
 
@@ -135,54 +129,6 @@ values (1, 1, 1, sha256(` + raw + `), ` + raw + `, 2, ` + id + `, 'json', '', 'l
 update ingestion_shards set received = received + 1, dead_letters = dead_letters + 1 where shard = 1`
 }
 
-func TestDeadLettersAreListedInPages(t *testing.T) {
-	b := newBench(t)
-	long := strings.Repeat("x", 1000)
-	_, err := b.Commit(t.Context(), batch(b.begin(t, 1), nil, reject("a", "1"), reject("b", ""), reject(long, "")))
-	must(t, err)
-	first, err := b.DeadLetters(t.Context(), DeadLetterQuery{JobID: b.job.ID, Limit: 2})
-	must(t, err)
-	equal(t, "length of the first page", len(first), 2)
-	second, err := b.DeadLetters(t.Context(), DeadLetterQuery{JobID: b.job.ID, Limit: 2, AfterID: first[1].ID})
-	must(t, err)
-	equal(t, "length of the second page", len(second), 1)
-	none, err := b.DeadLetters(t.Context(), DeadLetterQuery{JobID: b.job.ID, Reason: "conflict"})
-	must(t, err)
-	equal(t, "another reason", len(none), 0)
-	for _, l := range append(first, second...) {
-		whole, err := b.DeadLetter(t.Context(), b.job.ID, l.ID)
-		must(t, err)
-		equal(t, "bytes", int64(len(whole.Raw)), whole.RawBytes)
-		equal(t, "beginning", string(whole.Raw[:len(l.Raw)]), string(l.Raw))
-		equal(t, "shard", whole.Shard, 1)
-		equal(t, "replayed", whole.ReplayedAt.IsZero(), true)
-	}
-	gone, err := b.DeadLetter(t.Context(), b.job.ID, 4711)
-	must(t, err)
-	equal(t, "no such letter", gone, nil)
-	reasons, err := b.DeadLetterReasons(t.Context(), b.job.ID)
-	must(t, err)
-	equal(t, "reasons", reasons[0], ReasonCount{"json", 3})
-}
-
-func TestStatus(t *testing.T) {
-	b := walked(t)
-	lock, err := b.Lock(t.Context())
-	must(t, err)
-	defer lock.Close(t.Context())
-	s, err := b.Status(t.Context(), "test")
-	must(t, err)
-	equal(t, "shards", len(s.Shards), 3)
-	equal(t, "started", s.Shards[2].StartedAt.IsZero(), false)
-	equal(t, "holder", s.Holder.Application, b.name())
-	none, err := b.Status(t.Context(), "another")
-	must(t, err)
-	equal(t, "another job", none, nil)
-	names, err := b.Jobs(t.Context())
-	must(t, err)
-	equal(t, "jobs", strings.Join(names, " "), "test")
-}
-
 // Where shards are gone from the ledger, none of those that are left falls short: a table and a ledger that were both emptied
 // were found complete, if the source tells no total.
 func TestAJobWithoutAllItsShardsIsNotComplete(t *testing.T) {
@@ -202,16 +148,66 @@ func TestAJobWithoutAllItsShardsIsNotComplete(t *testing.T) {
 	}
 }
 
-func TestBeginSaysThatTheRowIsGone(t *testing.T) {
-	b := newBench(t)
-	c := b.begin(t, 1)
-	_, err := b.pool.Exec(t.Context(), `truncate ingestion_shards cascade`)
+// dayOf returns an instant of the n-th of January 2026.
+func dayOf(n, hour int) shard.Instant {
+	return shard.InstantOf(time.Date(2026, 1, n, hour, 0, 0, 0, time.UTC))
+}
+
+// twoDays is a bench of two windows that meet at noon of the second day; the newer one is walked, with 10 events in it.
+func twoDays(t *testing.T) *bench {
+	t.Helper()
+	b := newBench(t, shard.Window{Start: dayOf(1, 0), End: dayOf(2, 12)}, shard.Window{Start: dayOf(2, 12), End: dayOf(4, 0)})
+	for n, count := range []int{5, 10} {
+		in := events(1000*n, count)
+		for i := range in {
+			in[i].At = dayOf(2, 11+n) // both windows have a part of this day
+		}
+		in[0].At = dayOf(1+2*n, 23)
+		part := batch(b.begin(t, n+1), in)
+		if n == 1 {
+			part.Proof = shard.ProofOlder
+		}
+		_, err := b.Commit(t.Context(), part)
+		must(t, err)
+	}
+	return b
+}
+
+// TestAuditByDay: each day with its rows, window by window, and complete only where every window that reaches into it is.
+func TestAuditByDay(t *testing.T) {
+	b := twoDays(t)
+	a, err := b.AuditByDay(t.Context(), b.job.ID)
 	must(t, err)
-	if _, err := b.Begin(t.Context(), c.ID); !errors.Is(err, ErrGone) {
-		t.Errorf("got %v, want ErrGone", err)
+	want := []ledger.AuditDay{
+		{Day: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), Rows: 1, Shards: []ledger.DayOfShard{{Shard: 1, Rows: 1}}},
+		{Day: time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC), Rows: 13, Shards: []ledger.DayOfShard{{Shard: 1, Rows: 4}, {Shard: 2, Rows: 9}}},
+		{Day: time.Date(2026, 1, 3, 0, 0, 0, 0, time.UTC), Rows: 1, Shards: []ledger.DayOfShard{{Shard: 2, Rows: 1}}},
 	}
-	if _, err := b.Commit(t.Context(), batch(c, events(0, 5))); !errors.Is(err, shard.ErrStale) {
-		t.Errorf("got %v, want ErrStale", err)
+	if !reflect.DeepEqual(a.Days, want) {
+		t.Errorf("the days are %+v, want %+v", a.Days, want)
 	}
-	equal(t, "rows", b.count(t, `select count(*) from ingested_events`), 0)
+	for n, complete := range []bool{false, false, true} {
+		equal(t, a.Days[n].Day.String(), audit.Complete(&a, a.Days[n]), complete)
+	}
+	plain, err := b.Audit(t.Context(), b.job.ID)
+	must(t, err)
+	a.Days = nil
+	if !reflect.DeepEqual(a, plain) {
+		t.Errorf("by day the audit is %+v, otherwise %+v", a, plain)
+	}
+}
+
+// TestADayWithRowsGoneIsNotComplete, and rows at infinity, which are of no day, are counted all the same.
+func TestADayWithRowsGoneIsNotComplete(t *testing.T) {
+	b := twoDays(t)
+	_, err := b.pool.Exec(t.Context(), `
+		with gone as (delete from ingested_events where "timestamp" >= '2026-01-03Z' returning *)
+		insert into ingested_events select id, session_id, user_id, type, name, properties, 'infinity', device_type, browser from gone`)
+	must(t, err)
+	a, err := b.AuditByDay(t.Context(), b.job.ID)
+	must(t, err)
+	equal(t, "days", len(a.Days), 2)
+	equal(t, "rows", a.Rows, 15)
+	equal(t, "the second day is complete", audit.Complete(&a, a.Days[1]), false)
+	equal(t, "a third is", audit.Complete(&a, ledger.AuditDay{Day: dayOf(3, 0).Time()}), false)
 }

@@ -120,12 +120,12 @@ func (w *writer) commit(b *testing.B, events []shard.Event) {
 
 func (w *writer) commitStaged(b *testing.B, events []shard.Event) {
 	in := batch(w.from, events)
-	l, err := newLoad(&in)
+	l, err := prepare(&in)
 	if err != nil {
 		b.Error(err)
 		return
 	}
-	if err := w.p.transact(b.Context(), group{{load: l, staged: true}}); err != nil {
+	if err := w.p.transact(b.Context(), group{{prepared: l, staged: true}}); err != nil {
 		b.Error(err)
 	}
 	w.from.Seq++

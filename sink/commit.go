@@ -1,12 +1,15 @@
 package sink
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"sluice/shard"
 	"sluice/shard/failpoint"
@@ -14,36 +17,36 @@ import (
 
 // commit is a batch on its way into the database, over as many attempts as it takes.
 type commit struct {
-	*load
-	alone   bool // it shares no transaction
-	staged  bool // the rows go through the staging table
-	sent    bool // a COMMIT was sent, and its answer did not come back
+	*prepared
+	alone   bool // shares no transaction
+	staged  bool // its rows go through the staging table
+	sent    bool // a COMMIT was sent, and its answer did not arrive
 	counted tally
 }
 
 // errTimeout is the cause of an attempt that took longer than Config.Timeout.
 var errTimeout = errors.New("the attempt to commit took too long")
 
-// Commit stores b and moves its checkpoint, in one transaction, and returns what was counted. It keeps trying through faults
-// that pass by themselves until ctx ends; then the batch is dropped whole, and a COPY under way is broken off. The row must
-// have been taken by Begin of this run: otherwise, or if it is not at b.From.Seq, the error is shard.ErrStale. A batch that
-// finds all writers busy shares the next transaction with others, see group.go.
+// Commit stores b and moves its checkpoint, in one transaction, and returns what was counted. It retries through transient
+// faults until ctx ends; then the batch is dropped whole, and a COPY under way is aborted. The shard must have been taken by
+// Begin of this run and be at b.From.Seq: otherwise the error is shard.ErrStale. A batch that finds all writers busy shares the
+// next transaction with others, see group.go.
 func (p *Postgres) Commit(ctx context.Context, b shard.Batch) (shard.Counts, error) {
 	return p.commit(ctx, &b, 0)
 }
 
-// commit is Commit in a round that began with a watermark: what lies before it is counted as late. 0: there was none.
+// commit is Commit in a round that began with a watermark: events before it are counted as late. 0 means there was none.
 func (p *Postgres) commit(ctx context.Context, b *shard.Batch, watermark shard.Instant) (shard.Counts, error) {
-	l, err := newLoad(b)
+	ready, err := prepare(b)
 	if err != nil {
 		return shard.Counts{}, err
 	}
-	l.watermark = watermark
-	c := &commit{load: l, staged: l.twins, alone: l.twins || l.buries()}
+	ready.watermark = watermark
+	c := &commit{prepared: ready, staged: ready.duplicateIDs, alone: ready.duplicateIDs || ready.hasDeadLetters()}
 	failpoint.Hit("batch.ordered")
 	for try := 0; ; try++ {
 		err := p.attempt(ctx, c)
-		c.alone = true // if it is tried again
+		c.alone = true // in the next attempt
 		switch {
 		case err == nil:
 			failpoint.Hit("commit.done")
@@ -51,20 +54,20 @@ func (p *Postgres) commit(ctx context.Context, b *shard.Batch, watermark shard.I
 			return c.counted.Counts, nil
 		case errors.Is(err, shard.ErrStale):
 			return shard.Counts{}, err
-		case errors.Is(err, errApart) && ctx.Err() == nil: // whose fault it was shows when each is tried alone
+		case errors.Is(err, errSeparate) && ctx.Err() == nil: // the next attempt shows which batch was at fault
 		case !c.staged && refusesRows(err):
 			failpoint.Hit("copy.refused")
 			c.staged = true
 		default:
-			if err := p.ride(ctx, c.From.ID, try, err); err != nil {
+			if err := p.waitOut(ctx, c.From.ID, try, err); err != nil {
 				return shard.Counts{}, fmt.Errorf("commit %d rows: %w", len(c.order), err)
 			}
 		}
 	}
 }
 
-// transact makes one transaction. A nil error means that all batches are in, by this one or, where there is one batch, by the
-// one before.
+// transact makes one transaction: checkpoints first, then rows, dead letters and splits, then COMMIT. A nil error means that all
+// batches are in, by this transaction or, if there is one batch, by the one before.
 func (p *Postgres) transact(ctx context.Context, g group) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, p.config.Timeout, errTimeout)
 	defer cancel()
@@ -79,13 +82,13 @@ func (p *Postgres) transact(ctx context.Context, g group) error {
 	case err != nil:
 		return err
 	case !moved && len(g) > 1:
-		return errApart
+		return errSeparate
 	case !moved:
 		return p.settle(ctx, tx, g[0])
 	}
 	failpoint.Hit("checkpoint.moved")
-	g.mark(false)
-	if err := p.fill(ctx, tx, g); err != nil {
+	g.setSent(false)
+	if err := store(ctx, tx, g); err != nil {
 		return err
 	}
 	for _, c := range g {
@@ -93,74 +96,101 @@ func (p *Postgres) transact(ctx context.Context, g group) error {
 			return err
 		}
 	}
-	g.mark(true)
+	g.setSent(true)
 	failpoint.Hit("counts.amended")
 	return tx.Commit(ctx)
 }
 
-// fill stores the rows and the dead letters, and sets right what the checkpoints count.
-func (p *Postgres) fill(ctx context.Context, tx pgx.Tx, g group) error {
+// advance begins the transaction and moves the checkpoints of a group, in one exchange with the server. moved is false if a row
+// is not at its batch's seq, not this run's, or of another window.
+func (p *Postgres) advance(ctx context.Context, conn *pgxpool.Conn, g group) (tx pgx.Tx, moved bool, err error) {
+	all := &pgx.Batch{}
+	all.BeginTx(pgx.TxOptions{IsoLevel: pgx.ReadCommitted})
+	for _, c := range g {
+		t := c.expected()
+		at, id := key(c.Resume)
+		all.Queue(moveCheckpoint, c.From.ID, c.From.Seq, p.config.Run, orNull(c.Cursor), timeOrNull(c.CursorExpires), at, id,
+			orNull(string(c.Proof)), t.Received, t.Events, t.Duplicates, t.OutOfWindow, t.DeadLetters, t.OutOfOrder,
+			timestamptz(c.From.Window.Start), timestamptz(c.From.Window.End))
+	}
+	results := conn.SendBatch(ctx, all)
+	failpoint.Hit("begin.sent")
+	tx = results.Tx()
+	_, err = results.Exec()
+	rows := int64(0)
+	for i := 0; i < len(g) && err == nil; i++ {
+		var tag pgconn.CommandTag
+		tag, err = results.Exec()
+		rows += tag.RowsAffected()
+	}
+	return tx, rows == int64(len(g)), cmp.Or(err, results.Close())
+}
+
+// The window is part of the fence because of databases that go back in time: such a one may have forgotten a piece that a batch
+// is on its way to, and give its id, with seq 0 and the same run, to the piece of another split.
+const moveCheckpoint = `
+update public.ingestion_shards
+set seq = seq + 1, cursor = $4, cursor_expires_at = $5, resume_at = $6, resume_id = $7,
+    end_proof = $8, state = case when $8::text is null then state else 'done' end,
+    received = received + $9, events = events + $10, duplicates = duplicates + $11, out_of_window = out_of_window + $12,
+    dead_letters = dead_letters + $13, out_of_order = out_of_order + $14,
+    last_error = null, updated_at = now()
+where id = $1 and seq = $2 and run_id = $3
+  and window_start = $15 and window_end = $16`
+
+// settle finds out why the checkpoint did not move. Its lock waits until a transaction of an earlier attempt, which the server
+// may still be working on, has ended; a plain read was wrong in 86 % of the cases in which a connection was lost at COMMIT.
+func (p *Postgres) settle(ctx context.Context, tx pgx.Tx, c *commit) error {
+	var seq int64
+	var ours bool
+	err := tx.QueryRow(ctx, lockCheckpoint, c.From.ID, p.config.Run, timestamptz(c.From.Window.End)).Scan(&seq, &ours)
+	failpoint.Hit("commit.settled")
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return fmt.Errorf("shard row %d is gone: %w", c.From.ID, shard.ErrStale)
+	case err != nil:
+		return err
+	case c.sent && ours && seq == c.From.Seq+1:
+		return nil // the earlier attempt took effect, and c.counted is what it counted
+	}
+	return fmt.Errorf("shard row %d is at seq %d, not %d, taken by another run, or of another window: %w", c.From.ID, seq, c.From.Seq, shard.ErrStale)
+}
+
+const lockCheckpoint = `
+select seq, run_id is not distinct from $2::uuid and window_end = $3 from public.ingestion_shards where id = $1 for update`
+
+// outcome is what became of the events of a batch.
+type outcome struct {
+	stored    int64
+	known     int64 // already in the table
+	refused   []shard.Reject
+	notStored []*shard.Event // the events behind known and refused
+}
+
+// store inserts rows and dead letters, and corrects the counts that advance has assumed.
+func store(ctx context.Context, tx pgx.Tx, g group) error {
 	if c := g[0]; c.staged {
-		found, err := p.salvage(ctx, tx, c.load)
+		found, err := salvage(ctx, tx, c.prepared)
 		if err != nil {
 			return err
 		}
 		return account(ctx, tx, c, found)
 	}
-	if err := copyLoads(ctx, tx, g.loads()); err != nil {
-		return err
+	if rows := newCopyStream(false, g.batches()...); rows.total > 0 {
+		if err := copyRows(ctx, tx, copyEvents, rows); err != nil {
+			return err
+		}
+		failpoint.Hit("copy.done")
 	}
 	for _, c := range g {
-		if err := account(ctx, tx, c, findings{stored: int64(len(c.order))}); err != nil {
+		if err := account(ctx, tx, c, outcome{stored: int64(len(c.order))}); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// findings is what became of the events of a batch.
-type findings struct {
-	stored  int64
-	known   int64 // the table has them already
-	refused []shard.Reject
-	left    []*shard.Event // of the load's order: those that were not stored
-}
-
-// account stores the dead letters of a batch whose rows are in, and corrects its checkpoint.
-func account(ctx context.Context, tx pgx.Tx, c *commit, found findings) error {
-	t := c.expected()
-	t.Events, t.Duplicates = found.stored, t.Duplicates+found.known
-	letters := c.letters(found.refused)
-	if len(letters) > 0 {
-		fresh, knownBlind, err := bury(ctx, tx, c.From.ID, letters)
-		if err != nil {
-			return err
-		}
-		t.DeadLetters, t.deadDuplicates = fresh, knownBlind
-		t.Duplicates += int64(len(letters)) - fresh
-		failpoint.Hit("letters.in")
-	}
-	c.counted = t
-	if err := noteLate(ctx, tx, c.From.ID, c.late(found.left)); err != nil {
-		return err
-	}
-	return amend(ctx, tx, c.From.ID, c.expected(), t)
 }
 
 const copyEvents = `copy public.ingested_events (` + copyColumns + `) from stdin (format binary)`
-
-// copyLoads stores the rows of all loads, sorted by id, in one COPY.
-func copyLoads(ctx context.Context, tx pgx.Tx, loads []*load) error {
-	rows := newStream(false, loads...)
-	if rows.total == 0 {
-		return nil
-	}
-	if err := copyRows(ctx, tx, copyEvents, rows); err != nil {
-		return err
-	}
-	failpoint.Hit("copy.done")
-	return nil
-}
 
 // copyRows runs a COPY and compares the count: a trigger that returns null skips rows without an error.
 func copyRows(ctx context.Context, tx pgx.Tx, sql string, rows *copyStream) error {
@@ -174,13 +204,93 @@ func copyRows(ctx context.Context, tx pgx.Tx, sql string, rows *copyStream) erro
 	return nil
 }
 
-// rollback ends tx if it is open. It must not be kept from it by a context that has ended; where the line is dead, closing it
-// ends the transaction.
+// account inserts the dead letters of a batch whose rows are stored, and corrects its shard's counts if not all went as
+// expected. Before and after, received = events + duplicates + out of window + dead letters.
+func account(ctx context.Context, tx pgx.Tx, c *commit, found outcome) error {
+	id, expected := c.From.ID, c.expected()
+	t := expected
+	t.Events, t.Duplicates = found.stored, t.Duplicates+found.known
+	if rejects := c.deadLetters(found.refused); len(rejects) > 0 {
+		fresh, knownBlind, err := insertRejects(ctx, tx, id, rejects)
+		if err != nil {
+			return err
+		}
+		t.DeadLetters, t.deadDuplicates = fresh, knownBlind
+		t.Duplicates += int64(len(rejects)) - fresh
+		failpoint.Hit("letters.in")
+	}
+	c.counted = t
+	if late := c.late(found.notStored); late.Total() > 0 {
+		if _, err := tx.Exec(ctx, addLate, id, late.Minute, late.TenMinutes, late.Hour, late.Older, interval(late.Most)); err != nil {
+			return err
+		}
+	}
+	if t == expected {
+		return nil
+	}
+	_, err := tx.Exec(ctx, amendCounts, id, t.Events-expected.Events, t.Duplicates-expected.Duplicates,
+		t.DeadLetters-expected.DeadLetters, t.deadDuplicates)
+	return err
+}
+
+const addLate = `
+update public.ingestion_shards
+set late_minute = late_minute + $2, late_ten_minutes = late_ten_minutes + $3, late_hour = late_hour + $4,
+    late_older = late_older + $5, late_most = greatest(late_most, $6)
+where id = $1`
+
+const amendCounts = `
+update public.ingestion_shards
+set events = events + $2, duplicates = duplicates + $3, dead_letters = dead_letters + $4, dead_duplicates = dead_duplicates + $5
+where id = $1`
+
+// split inserts the pieces that a batch cuts off its shard's window: each becomes a shard of the same round and run, with its
+// parent, numbered on from the highest number there is. It is the last statement before the COMMIT. Two shards of a job may split
+// at once and would take the same number; no transaction that holds the lock against that still waits for a row.
+func split(ctx context.Context, tx pgx.Tx, b *shard.Batch) error {
+	if len(b.Split) == 0 {
+		return nil
+	}
+	starts, ends := edges(b.Split)
+	all := &pgx.Batch{}
+	all.Queue(lockNumbers, b.From.ID)
+	all.Queue(insertPieces, b.From.ID, starts, ends)
+	all.Queue(moveStart, b.From.ID, ends[len(ends)-1])
+	results := tx.SendBatch(ctx, all)
+	for _, want := range []int64{1, int64(len(b.Split)), 1} {
+		tag, err := results.Exec()
+		if err == nil && tag.RowsAffected() != want {
+			err = fmt.Errorf("split shard row %d at %s: %d rows instead of %d", b.From.ID, b.Split[0].Start, tag.RowsAffected(), want)
+		}
+		if err != nil {
+			_ = results.Close()
+			return err
+		}
+	}
+	failpoint.Hit("window.pieces")
+	return results.Close()
+}
+
+const lockNumbers = `
+select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('sluice shard numbers', job_id))
+from public.ingestion_shards where id = $1`
+
+const insertPieces = `
+insert into public.ingestion_shards (job_id, round, shard, parent_id, window_start, window_end, run_id)
+select p.job_id, p.round, w.n + (select max(o.shard) from public.ingestion_shards o where o.job_id = p.job_id and o.round = p.round),
+       p.id, w.s, w.e, p.run_id
+from public.ingestion_shards p, unnest($2::timestamptz[], $3::timestamptz[]) with ordinality as w(s, e, n)
+where p.id = $1`
+
+// The row has the batch's own window: its checkpoint was moved in the same transaction.
+const moveStart = `update public.ingestion_shards set window_start = $2 where id = $1`
+
+// rollback ends tx if it is open, even if ctx has ended; if the connection is dead, closing it ends the transaction.
 func rollback(ctx context.Context, tx pgx.Tx) {
 	if tx == nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
-	_ = tx.Rollback(ctx) // what it could say, the attempt's own error has said
+	_ = tx.Rollback(ctx) // the attempt's own error has reported the fault
 }

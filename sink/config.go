@@ -17,13 +17,13 @@ import (
 	"sluice/shard/failpoint"
 )
 
-// Config says where the database is and on whose behalf it is written to. Zero values mean the defaults.
+// Config selects a database, and the job and run on whose behalf it is written to. Zero values mean the defaults.
 type Config struct {
-	URL     string        // of PostgreSQL, with the password
+	URL     string        // of PostgreSQL, password included
 	Job     string        // name of the job; default "default"
 	Run     uuid.UUID     // of this run of the program; default: a new one
-	Writers int           // commits at a time; default 2: more are no faster on two cores
-	Timeout time.Duration // of one attempt of a commit, and of a look at the ledger; default 60 s
+	Writers int           // concurrent commits; default 2: more are no faster on two cores
+	Timeout time.Duration // of one attempt to commit, and of a query of the ledger; default 60 s
 	Pause   *shard.Pause  // the operator holds the run while it is shut, which the lock of the job shows; default: never
 	Log     *slog.Logger  // default: slog.Default
 }
@@ -53,11 +53,11 @@ func (c Config) validate() error {
 	return errors.Join(faults...)
 }
 
-// spare connections beside those of the writers: ledger, quotas, status.
+// spareConns are connections beside those of the writers: for ledger, quotas, status.
 const spareConns = 3
 
-// pool returns the settings of the connection pool. Those of the session travel in the startup packet, so that no connection
-// is ever without them.
+// pool returns the settings of the connection pool. Those of the session are part of the startup packet, so that no connection is
+// ever without them.
 func (c Config) pool() (*pgxpool.Config, error) {
 	pool, err := parseURL(c.URL)
 	if err != nil {
@@ -66,7 +66,7 @@ func (c Config) pool() (*pgxpool.Config, error) {
 	pool.MaxConns = int32(c.Writers) + spareConns
 	conn := pool.ConnConfig
 	conn.ConnectTimeout = cmp.Or(conn.ConnectTimeout, 5*time.Second)
-	dial := (&net.Dialer{Control: giveUpUnanswered, KeepAliveConfig: net.KeepAliveConfig{
+	dial := (&net.Dialer{Control: limitUnanswered, KeepAliveConfig: net.KeepAliveConfig{
 		Enable: true, Idle: 10 * time.Second, Interval: 5 * time.Second, Count: 3,
 	}}).DialContext
 	dial = failpoint.Sent(dial, "c\x00\x00\x00\x04", "copy.ended") // the message CopyDone
@@ -77,8 +77,8 @@ func (c Config) pool() (*pgxpool.Config, error) {
 	return pool, nil
 }
 
-// session returns the server's settings of every connection: what waits for us or for a lock may not wait for ever, and a
-// connection whose other end is gone is noticed within half a minute.
+// session returns the settings of every session: nothing waits for ever for us or for a lock, and a connection whose other end is
+// gone is noticed within half a minute.
 func (c Config) session() map[string]string {
 	return map[string]string{
 		"application_name":                    c.applicationName(),
@@ -95,8 +95,9 @@ func (c Config) session() map[string]string {
 	}
 }
 
-// applicationName is sluice/<job>/<run>, as pg_stat_activity shows it. PostgreSQL cuts it after 63 bytes and replaces what is
-// not ASCII, so a long or foreign job name is shortened, with a hash that keeps it apart from others, and so is the run.
+// applicationName is sluice/<job>/<run>, as pg_stat_activity shows it. PostgreSQL cuts it after 63 bytes and replaces other
+// characters than ASCII, so a long or non-ASCII job name is shortened, with a hash that keeps names apart; the run is shortened,
+// too.
 func (c Config) applicationName() string { return jobPrefix(c.Job) + c.Run.String()[:8] }
 
 func jobPrefix(job string) string {

@@ -16,8 +16,8 @@ import (
 	"sluice/sink/doctor"
 )
 
-// ConnectError says in one line why the database was not reached, and what to do about it. The driver's own words name each
-// address that it tried, with and without TLS.
+// ConnectError says in one line why the database was not reached, and what to do about it. The driver's own error lists every
+// address it tried, with and without TLS.
 type ConnectError struct {
 	Why, Hint string
 	Err       error
@@ -27,7 +27,7 @@ func (e *ConnectError) Error() string { return "reach the database: " + e.Why }
 
 func (e *ConnectError) Unwrap() error { return e.Err }
 
-// SQLSTATEs of a server that answers and lets nobody in.
+// SQLSTATEs with which a server refuses a session.
 const (
 	wrongPassword   = "28P01"
 	notAuthorized   = "28000"
@@ -44,7 +44,7 @@ var refusalHints = map[string]string{
 	cannotConnect:   "the server is starting up or shutting down: try again in a moment",
 }
 
-// connectError judges what came back instead of a session at that host and port.
+// connectError explains why there is no session at that host and port.
 func connectError(host string, port uint16, err error) *ConnectError {
 	at := net.JoinHostPort(host, fmt.Sprint(port))
 	var refused *pgconn.PgError
@@ -62,7 +62,7 @@ func connectError(host string, port uint16, err error) *ConnectError {
 		return &ConnectError{Why: at + " does not answer", Hint: "a firewall, a wrong host, or a server that is overloaded", Err: err}
 	}
 	return &ConnectError{Why: strings.Join(strings.Fields(err.Error()), " "), Err: err,
-		Hint: "is the server running, and do host, port, user, password and database fit?"}
+		Hint: "is the server running, and are host, port, user, password and database correct?"}
 }
 
 // Diagnose connects and reports whether the server is fit for a run, see [doctor.Diagnose]. If it cannot be reached, that is the

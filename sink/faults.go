@@ -3,15 +3,23 @@ package sink
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"log/slog"
+	"math/rand/v2"
 	"net"
 	"strings"
+	"sync"
 	"syscall"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"sluice/shard"
+	"sluice/shard/failpoint"
 )
 
-// SQLSTATE codes that are looked for by name (PostgreSQL manual, appendix A).
+// SQLSTATE codes that are used by name (PostgreSQL manual, appendix A).
 const (
 	protocolViolation = "08P01"
 	diskFull          = "53100"
@@ -21,7 +29,7 @@ const (
 	readOnly          = "25006"
 )
 
-// passing are the codes of faults that pass by themselves.
+// passing are the codes of transient faults, beside the classes 08 and 53.
 var passing = map[string]bool{
 	"25006": true, // read-only: a standby, or a primary being demoted
 	"25P03": true, // we were idle in the transaction for too long: a paused process
@@ -38,18 +46,18 @@ var passing = map[string]bool{
 	"58030": true, // I/O error
 }
 
-// transient tells whether err passes by itself, so that the same batch may be tried again. What is not known to pass does not.
+// transient reports whether err passes by itself, so that the same batch may be tried again. An unknown fault does not.
 func transient(err error) bool {
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) {
 		return passing[pg.Code] || inClass(pg, "08") && pg.Code != protocolViolation || inClass(pg, "53")
 	}
-	return lostLine(err)
+	return connectionLost(err)
 }
 
-// lostLine tells whether the connection broke or could not be made. The server has then said nothing; whether it had done what
-// was asked is for settle to find out.
-func lostLine(err error) bool {
+// connectionLost reports whether the connection broke or could not be made. The server has then sent no answer; whether it did
+// its work is for settle to find out.
+func connectionLost(err error) bool {
 	var network net.Error
 	switch {
 	case errors.Is(err, context.Canceled):
@@ -66,11 +74,133 @@ func lostLine(err error) bool {
 	return false
 }
 
-// refusesRows tells whether it is the rows themselves that the table does not take: a key that is there already, a value that
-// does not fit, a constraint, an exception that a trigger raised.
+// refusesRows reports whether the fault is with the rows: a key that exists already, a value that does not fit, a constraint, an
+// exception raised by a trigger.
 func refusesRows(err error) bool {
 	var pg *pgconn.PgError
 	return errors.As(err, &pg) && (inClass(pg, "22") || inClass(pg, "23") || inClass(pg, "54") || pg.Code == "P0001")
 }
 
 func inClass(pg *pgconn.PgError, class string) bool { return strings.HasPrefix(pg.Code, class) }
+
+func hasCode(err error, codes ...string) bool {
+	var pg *pgconn.PgError
+	if !errors.As(err, &pg) {
+		return false
+	}
+	for _, code := range codes {
+		if pg.Code == code {
+			return true
+		}
+	}
+	return false
+}
+
+// outage is a time in which the database takes no commits. All writers share it, so that each kind of fault is logged once: a
+// server that goes down and comes back without a free connection has two.
+type outage struct {
+	log *slog.Logger
+
+	mu    sync.Mutex
+	since time.Time
+	err   error
+	kinds map[string]bool
+}
+
+func (o *outage) begin(err error) {
+	kind := "connection"
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		kind = pg.Code
+	}
+	if kind == diskFull {
+		err = fmt.Errorf("%w (%w)", ErrDiskFull, err)
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.err = err
+	if o.since.IsZero() {
+		o.since, o.kinds = time.Now(), map[string]bool{}
+	}
+	if !o.kinds[kind] {
+		o.kinds[kind] = true
+		o.log.Warn("the database does not take commits, waiting for it", "err", err)
+	}
+}
+
+func (o *outage) end() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.since.IsZero() {
+		return
+	}
+	o.log.Info("the database takes commits again", "after", time.Since(o.since).Round(time.Millisecond))
+	o.since, o.err = time.Time{}, nil
+}
+
+// Waiting returns since when commits have been waiting for the database, and the last fault. A zero time means that none waits.
+func (p *Postgres) Waiting() (since time.Time, err error) {
+	p.outage.mu.Lock()
+	defer p.outage.mu.Unlock()
+	return p.outage.since, p.outage.err
+}
+
+// waitOut waits before the next attempt if err is transient, and otherwise returns the error to give up with.
+func (p *Postgres) waitOut(ctx context.Context, shardID int64, try int, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if !transient(err) {
+		return err
+	}
+	p.outage.begin(err)
+	failpoint.Hit("commit.failed")
+	switch {
+	case hasCode(err, lockNotAvailable):
+		p.terminateHolders(ctx, shardID)
+	case hasCode(err, readOnly), errors.Is(err, context.DeadlineExceeded):
+		p.pool.Reset() // after a failover only new connections reach the new primary, and if one connection is dead, all are
+	}
+	if hasCode(err, diskFull) {
+		return nil // fullDisk.enter waits, for all writers
+	}
+	return shard.Sleep(ctx, backoff(try))
+}
+
+const (
+	shortestWait = 100 * time.Millisecond
+	longestWait  = 5 * time.Second
+	diskFullWait = time.Minute
+)
+
+// backoff doubles the wait with every try, and draws it from the upper half, so that writers do not return in lock-step.
+func backoff(try int) time.Duration {
+	wait := longestWait
+	if try < 6 {
+		wait = min(shortestWait<<try, longestWait)
+	}
+	return wait/2 + rand.N(wait/2)
+}
+
+// terminateHolders ends the sessions of this job that hold the row of a shard, or belong to another run of it and are in a
+// transaction. The caller holds the job, so they are dead, though the server cannot know: a process that was stopped inside a
+// COPY is subject to no timeout of PostgreSQL, and keeps its locks for ever.
+func (p *Postgres) terminateHolders(ctx context.Context, shardID int64) {
+	ctx, cancel := context.WithTimeout(ctx, longestWait)
+	defer cancel()
+	tag, err := p.pool.Exec(ctx, terminateHolders, shardID, jobPrefix(p.config.Job), p.name())
+	if err != nil && !hasCode(err, undefinedTable) {
+		p.log.Warn("cannot look for the session that holds a shard", "err", err)
+	}
+	if n := tag.RowsAffected(); n > 0 {
+		p.log.Warn("ended dead sessions that held a shard", "sessions", n)
+		failpoint.Hit("holders.ended")
+	}
+}
+
+const terminateHolders = `
+select pg_catalog.pg_terminate_backend(a.pid)
+from pg_catalog.pg_stat_activity a
+where a.datname = current_database() and a.pid <> pg_backend_pid() and starts_with(a.application_name, $2)
+  and (a.backend_xid = (select s.xmax from public.ingestion_shards s where s.id = $1)
+       or a.application_name <> $3 and a.backend_xid is not null)`

@@ -9,150 +9,144 @@ import (
 	"sync"
 )
 
-// A transaction costs the less a row the more rows it has: sorted by id, several of them fall upon the same page of the index.
-// So batches that find all writers busy wait together, and whoever gets a writer first takes the others along: it leads their
-// group through one transaction, which moves all their checkpoints and has one COPY. Whatever goes wrong there, each batch is
-// tried again alone, and so has the fate that it would have had without the others: it is stale, salvaged, given up or waited
-// for, and after a COMMIT without an answer it is looked for by itself.
+// The more rows a transaction has, the less it costs a row: sorted by id, several rows fall on the same page of the index. So
+// batches that find all writers busy wait in a queue, and the first one to get a writer takes others along: one transaction
+// moves all their checkpoints and has one COPY. If it fails, for whatever reason, each batch is tried again alone, so its fate
+// is the one it would have had without the others: stale, salvaged, given up, waited out, or, after a COMMIT without an answer,
+// looked up by itself.
 
-// group is batches that are committed by one transaction, in the order of their shards.
+// group is the batches of one transaction, in the order of their shards.
 type group []*commit
 
-// groupRows is how many rows a group has at most, if it has more than one batch. With 8 shards and 2 writers on two cores:
-// the prototype took 16 % less CPU a row than without groups, with 120,000 rows 13 % (docs/performance.md).
+// groupRows is the maximum number of rows of a group of more than one batch. With 8 shards and 2 writers on two cores, the
+// prototype took 16 % less CPU a row than without groups, and 13 % less with 120,000 rows (docs/performance.md).
 const groupRows = 60_000
 
-// errApart: the batches of the group did not go in together, and the fault may be with any of them.
-var errApart = errors.New("each batch of the group is to be tried alone")
+// errSeparate: the batches of the group were not committed together, and any of them may be at fault.
+var errSeparate = errors.New("each batch of the group must be tried alone")
 
-func (g group) loads() []*load {
-	all := make([]*load, len(g))
+func (g group) batches() []*prepared {
+	all := make([]*prepared, len(g))
 	for i, c := range g {
-		all[i] = c.load
+		all[i] = c.prepared
 	}
 	return all
 }
 
-// mark notes whether a COMMIT of the group was sent.
-func (g group) mark(sent bool) {
+// setSent records whether a COMMIT of the group was sent.
+func (g group) setSent(sent bool) {
 	for _, c := range g {
 		c.sent = sent
 	}
 }
 
-// seat is a batch that waits for a writer.
-type seat struct {
+// waiter is a batch that waits for a writer.
+type waiter struct {
 	*commit
-	caller context.Context // when it ends, the caller does not wait any longer
-	rise   func()          // ends the wait: another takes the batch along
-	ended  chan struct{}   // closed when that other is through
-	err    error           // what came of it
+	caller context.Context // ends if the caller gives up
+	wake   func()          // ends the wait: another waiter takes the batch along
+	ended  chan struct{}   // closed when that other one has finished
+	err    error           // its result
 }
 
-// waiting is all that waits for a writer.
-type waiting struct {
-	mu    sync.Mutex
-	seats []*seat
+// waitQueue holds the batches that wait for a writer.
+type waitQueue struct {
+	mu      sync.Mutex
+	waiters []*waiter
 }
 
-func (w *waiting) sit(s *seat) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.seats = append(w.seats, s)
+func (q *waitQueue) enqueue(w *waiter) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.waiters = append(q.waiters, w)
 }
 
-// leave ends the wait of s; false if another has taken it.
-func (w *waiting) leave(s *seat) bool {
-	at := slices.Index(w.seats, s)
+// cancel takes w out of the queue; false if another waiter has taken it along.
+func (q *waitQueue) cancel(w *waiter) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.remove(w)
+}
+
+func (q *waitQueue) remove(w *waiter) bool {
+	at := slices.Index(q.waiters, w)
 	if at < 0 {
 		return false
 	}
-	w.seats = slices.Delete(w.seats, at, at+1)
+	q.waiters = slices.Delete(q.waiters, at, at+1)
 	return true
 }
 
-// gather takes s and those that may come along with it; none if another has taken s.
-func (w *waiting) gather(s *seat) []*seat {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if !w.leave(s) {
+// gather takes w and all that fit into its transaction out of the queue; none if another waiter has taken w along.
+func (q *waitQueue) gather(w *waiter) []*waiter {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !q.remove(w) {
 		return nil
 	}
-	taken, rows := []*seat{s}, len(s.order)
-	w.seats = slices.DeleteFunc(w.seats, func(other *seat) bool {
-		fits := !s.alone && !other.alone && rows+len(other.order) <= groupRows
+	taken, rows := []*waiter{w}, len(w.order)
+	q.waiters = slices.DeleteFunc(q.waiters, func(other *waiter) bool {
+		fits := !w.alone && !other.alone && rows+len(other.order) <= groupRows
 		if fits {
 			taken, rows = append(taken, other), rows+len(other.order)
-			other.rise()
+			other.wake()
 		}
 		return fits
 	})
-	slices.SortFunc(taken, func(a, b *seat) int { return cmp.Compare(a.From.ID, b.From.ID) })
+	slices.SortFunc(taken, func(a, b *waiter) int { return cmp.Compare(a.From.ID, b.From.ID) })
 	return taken
 }
 
-// abandon ends the wait of s, because its caller does not wait any longer; false if another has taken it.
-func (w *waiting) abandon(s *seat) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.leave(s)
-}
-
-// attempt waits for a writer and makes one transaction, or becomes part of another's. A nil error means that the batch is in,
-// by this attempt or by the one before; errApart, that it is to be tried alone.
+// attempt waits for a writer and makes one transaction, or becomes part of another's. A nil error means that the batch is
+// stored, by this attempt or by the one before; errSeparate, that it must be tried alone.
 func (p *Postgres) attempt(ctx context.Context, c *commit) error {
-	turn, rise := context.WithCancel(ctx)
-	defer rise()
-	s := &seat{commit: c, caller: ctx, rise: rise, ended: make(chan struct{})}
-	p.waiting.sit(s)
+	turn, wake := context.WithCancel(ctx)
+	defer wake()
+	w := &waiter{commit: c, caller: ctx, wake: wake, ended: make(chan struct{})}
+	p.queue.enqueue(w)
 	if err := p.writers.Acquire(turn, 1); err != nil {
-		if p.waiting.abandon(s) {
+		if p.queue.cancel(w) {
 			return err
 		}
-		<-s.ended
-		return s.err
+		<-w.ended
+		return w.err
 	}
-	taken := p.waiting.gather(s)
+	taken := p.queue.gather(w)
 	if taken == nil {
 		p.writers.Release(1)
-		<-s.ended
-		return s.err
+		<-w.ended
+		return w.err
 	}
 	defer p.writers.Release(1)
-	return p.lead(ctx, taken)
+	return p.commitGroup(ctx, taken)
 }
 
-// lead commits a group and tells its members what came of it. The rows belong to the callers, who take them back when they
-// return: so all wait for the end, and when one of them will not wait any longer, the transaction is broken off.
-func (p *Postgres) lead(ctx context.Context, taken []*seat) error {
-	told := errApart // where a panic goes through here, too
+// commitGroup commits the batches of several waiters, once the disk has room, and passes them the result. The rows belong to
+// the callers, who reuse them as soon as they return: so all wait for the end, and if one of them gives up, the transaction is
+// aborted.
+func (p *Postgres) commitGroup(ctx context.Context, taken []*waiter) error {
+	result := errSeparate // if a panic passes through here
 	defer func() {
-		for _, s := range taken {
-			s.err = told
-			close(s.ended)
+		for _, w := range taken {
+			w.err = result
+			close(w.ended)
 		}
 	}()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var g group
-	for _, s := range taken {
-		defer context.AfterFunc(s.caller, cancel)()
-		g = append(g, s.commit)
+	for _, w := range taken {
+		defer context.AfterFunc(w.caller, cancel)()
+		g = append(g, w.commit)
 	}
-	told = p.transactInTurn(ctx, g)
-	if told != nil && len(g) > 1 && !transient(told) {
-		told = fmt.Errorf("%w (%w)", errApart, told)
-	}
-	return told
-}
-
-// transactInTurn waits while the disk is full.
-func (p *Postgres) transactInTurn(ctx context.Context, g group) error {
 	turn, err := p.disk.enter(ctx)
-	if err != nil {
-		return err
+	if err == nil {
+		err = p.transact(ctx, g)
+		p.disk.leave(turn, err)
 	}
-	err = p.transact(ctx, g)
-	p.disk.leave(turn, err)
-	return err
+	if err != nil && len(g) > 1 && !transient(err) {
+		err = fmt.Errorf("%w (%w)", errSeparate, err)
+	}
+	result = err
+	return result
 }

@@ -1,11 +1,9 @@
 package sink
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -15,10 +13,10 @@ import (
 	"sluice/sink/pgtest"
 )
 
-// crowd is a batch of each of three shards, on their way through one group: all writers are busy until all of them wait.
+// crowd is one batch of each of three shards, which become one group: all writers are busy until all of them wait.
 type crowd struct {
 	*bench
-	through  *Postgres // that commits; the bench itself looks
+	through  *Postgres // commits; the bench itself reads
 	batches  [3]shard.Batch
 	callers  [3]context.Context
 	counts   [3]shard.Counts
@@ -38,33 +36,33 @@ func newCrowd(t *testing.T, b *bench, through *Postgres, rows int) *crowd {
 	return c
 }
 
-// gathers has all batches wait for one writer; the other one is kept busy until the test ends.
-func (c *crowd) gathers(t *testing.T) {
+// enqueue makes all batches wait for one writer; the other one is busy until the test ends.
+func (c *crowd) enqueue(t *testing.T) {
 	t.Helper()
 	must(t, c.through.writers.Acquire(t.Context(), 2))
 	for n := range c.batches {
 		c.returned[n].Go(func() { c.counts[n], c.errs[n] = c.through.Commit(c.callers[n], c.batches[n]) })
-		c.seated(t, n+1) // so that the first one leads
+		c.awaitQueue(t, n+1) // so that the first one takes the others along
 	}
 }
 
-func (c *crowd) seated(t *testing.T, n int) {
+func (c *crowd) awaitQueue(t *testing.T, n int) {
 	t.Helper()
 	for {
-		c.through.waiting.mu.Lock()
-		seats := len(c.through.waiting.seats)
-		c.through.waiting.mu.Unlock()
+		c.through.queue.mu.Lock()
+		waiting := len(c.through.queue.waiters)
+		c.through.queue.mu.Unlock()
 		switch {
-		case seats == n:
+		case waiting == n:
 			return
 		case t.Context().Err() != nil:
-			t.Fatalf("%d batches wait, not %d", seats, n)
+			t.Fatalf("%d batches wait, not %d", waiting, n)
 		}
 	}
 }
 
-// goes lets a writer take the group, and waits until all are through.
-func (c *crowd) goes() {
+// commit lets a writer take the group, and waits until all calls have returned.
+func (c *crowd) commit() {
 	c.through.writers.Release(1)
 	for n := range c.returned {
 		c.returned[n].Wait()
@@ -72,7 +70,7 @@ func (c *crowd) goes() {
 	c.through.writers.Release(1)
 }
 
-// stored fails the test if a shard's batch is not in, once and as counted; or, where an error is given, if anything of it is.
+// stored fails the test if a shard's batch is not stored once and as counted; or, if an error is given, if any of it is stored.
 func (c *crowd) stored(t *testing.T, n int, want shard.Counts, wantErr error) {
 	t.Helper()
 	if !errors.Is(c.errs[n], wantErr) {
@@ -101,8 +99,8 @@ select count(*) from (select id < lag(id) over (order by ctid) as wrong from ing
 func TestBatchesThatWaitShareATransaction(t *testing.T) {
 	b := newBench(t, threeWindows...)
 	c := newCrowd(t, b, b.Postgres, 200)
-	c.gathers(t)
-	c.goes()
+	c.enqueue(t)
+	c.commit()
 	for n := range c.batches {
 		c.stored(t, n, whole(200), nil)
 	}
@@ -114,8 +112,8 @@ func TestBatchesThatWaitShareATransaction(t *testing.T) {
 func TestAGroupHasABound(t *testing.T) {
 	b := newBench(t, threeWindows...)
 	c := newCrowd(t, b, b.Postgres, groupRows/3+1)
-	c.gathers(t)
-	c.goes()
+	c.enqueue(t)
+	c.commit()
 	must(t, cmp.Or(c.errs[0], c.errs[1], c.errs[2]))
 	equal(t, "transactions", b.count(t, countTransactions), 2)
 	equal(t, "rows", b.count(t, `select count(*) from ingested_events`), 3*(groupRows/3+1))
@@ -126,8 +124,8 @@ func TestOneOfAGroupIsStale(t *testing.T) {
 	b := newBench(t, threeWindows...)
 	c := newCrowd(t, b, b.Postgres, 50)
 	c.batches[1].From.Seq++
-	c.gathers(t)
-	c.goes()
+	c.enqueue(t)
+	c.commit()
 	c.stored(t, 0, whole(50), nil)
 	c.stored(t, 1, shard.Counts{}, shard.ErrStale)
 	c.stored(t, 2, whole(50), nil)
@@ -139,8 +137,8 @@ func TestARowOfAGroupIsRefused(t *testing.T) {
 	c := newCrowd(t, b, b.Postgres, 50)
 	c.batches[1].Pages[0][7].Name = strings.Repeat("x", 101)
 	c.batches[2].Pages[0][9].Properties = "{\"a\":\"\x00\"}"
-	c.gathers(t)
-	c.goes()
+	c.enqueue(t)
+	c.commit()
 	c.stored(t, 0, whole(50), nil)
 	c.stored(t, 1, shard.Counts{Received: 50, Events: 49, DeadLetters: 1}, nil)
 	c.stored(t, 2, shard.Counts{Received: 50, Events: 49, DeadLetters: 1}, nil)
@@ -151,8 +149,8 @@ func TestTheSameEventTwiceInAGroup(t *testing.T) {
 	b := newBench(t, threeWindows...)
 	c := newCrowd(t, b, b.Postgres, 50)
 	c.batches[2].Pages[0][9] = c.batches[0].Pages[0][3]
-	c.gathers(t)
-	c.goes()
+	c.enqueue(t)
+	c.commit()
 	c.stored(t, 1, whole(50), nil)
 	must(t, cmp.Or(c.errs[0], c.errs[2]))
 	equal(t, "counts", c.counts[0].Add(c.counts[2]), shard.Counts{Received: 100, Events: 99, Duplicates: 1})
@@ -165,8 +163,8 @@ func TestABatchWithDeadLettersSharesNoTransaction(t *testing.T) {
 	c := newCrowd(t, b, b.Postgres, 50)
 	c.batches[1].Rejects = []shard.Reject{reject(`{`, "")}
 	c.batches[1].Seen.Received++
-	c.gathers(t)
-	c.goes()
+	c.enqueue(t)
+	c.commit()
 	c.stored(t, 0, whole(50), nil)
 	c.stored(t, 1, shard.Counts{Received: 51, Events: 50, DeadLetters: 1}, nil)
 	c.stored(t, 2, whole(50), nil)
@@ -182,9 +180,9 @@ func TestALineCutAtTheCommitOfAGroup(t *testing.T) {
 			b := newBench(t, threeWindows...)
 			proxy := pgtest.NewProxy(t, b.url)
 			c := newCrowd(t, b, open(t, proxy.URL()), 1000)
-			c.gathers(t)
+			c.enqueue(t)
 			proxy.Cut(at)
-			c.goes()
+			c.commit()
 			equal(t, "cuts", proxy.Cuts(), 1)
 			for n := range c.batches {
 				c.stored(t, n, whole(1000), nil)
@@ -199,10 +197,10 @@ func TestOneOfThoseThatWaitIsCalledBack(t *testing.T) {
 	why := errors.New("stopped by signal")
 	caller, callBack := context.WithCancelCause(t.Context())
 	c.callers[0] = caller
-	c.gathers(t)
+	c.enqueue(t)
 	callBack(why)
 	c.returned[0].Wait() // while the others still wait
-	c.goes()
+	c.commit()
 	c.stored(t, 0, shard.Counts{}, why)
 	c.stored(t, 1, whole(50), nil)
 	c.stored(t, 2, whole(50), nil)
@@ -222,7 +220,7 @@ func TestOneOfAGroupUnderWayIsCalledBack(t *testing.T) {
 			admin := b.session(t)
 			_, err := admin.Exec(t.Context(), `begin; select from ingestion_shards order by id desc limit 1 for update`)
 			must(t, err)
-			c.gathers(t)
+			c.enqueue(t)
 			c.through.writers.Release(1)
 			b.await(t, new(atomic.Bool), `select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`)
 			callBack(why)
@@ -230,36 +228,11 @@ func TestOneOfAGroupUnderWayIsCalledBack(t *testing.T) {
 			_, err = admin.Exec(t.Context(), `rollback`)
 			must(t, err)
 			must(t, c.through.writers.Acquire(t.Context(), 1))
-			c.goes()
+			c.commit()
 			c.stored(t, who, shard.Counts{}, why)
 			c.stored(t, 1-who, whole(50), nil)
 			c.stored(t, 2, whole(50), nil)
 			b.usable(t)
 		})
-	}
-}
-
-func TestTheRowsOfManyLoadsAreMerged(t *testing.T) {
-	var loads []*load
-	var want []shard.Event
-	for n, rows := range []int{700, 0, 1, 350, 4} {
-		in := events(n*1000, rows)
-		b := batch(shard.Checkpoint{}, in)
-		want = append(want, in...)
-		l, err := newLoad(&b)
-		must(t, err)
-		loads = append(loads, l)
-	}
-	slices.SortFunc(want, func(a, b shard.Event) int { return bytes.Compare(a.ID[:], b.ID[:]) })
-	m := newMerge(loads...)
-	equal(t, "total", m.total, len(want))
-	for i := range want {
-		if e := m.event(); e == nil || *e != want[i] {
-			t.Fatalf("row %d of the merge is %v, not %v", i, e, want[i])
-		}
-		equal(t, "given", m.given, i+1)
-	}
-	if e := m.event(); e != nil {
-		t.Errorf("after the last row there is %v", e)
 	}
 }

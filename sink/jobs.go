@@ -10,32 +10,13 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 
+	"sluice/coordinator/ledger"
 	"sluice/shard"
 	"sluice/shard/failpoint"
 )
 
-// Job is one source and one span, and what is known of it as a whole.
-type Job struct {
-	ID           int64
-	Name         string
-	Source       string
-	Span         shard.Window
-	Shards       int             // windows of round 1
-	Oldest       shard.Instant   // oldest event that the survey found, nearly; 0: not known
-	Capabilities json.RawMessage // what the API was found to do; {} at first
-	APITotal     int64           // events that the API counted at the start; 0: it told no number
-	RowsBefore   int64           // rows of ingested_events when the job was made
-	Round        int             // that is worked on
-	Watermark    shard.Instant   // what is older was read, but for what comes late; 0: not known
-	Candidate    shard.Instant   // watermark that round 1 leads to; for CreateJob alone, 0: not known
-	Newest       shard.Instant   // event when the job was made; for CreateJob alone
-	VerifiedAt   time.Time       // of round 1; zero: not verified
-	Verdict      string
-	CreatedAt    time.Time
-}
-
-// Job returns the job of that name; found is false where there is none.
-func (p *Postgres) Job(ctx context.Context, name string) (job *Job, found bool, err error) {
+// Job returns the job of that name; found is false if there is none.
+func (p *Postgres) Job(ctx context.Context, name string) (job *ledger.Job, found bool, err error) {
 	ctx, cancel := p.bounded(ctx)
 	defer cancel()
 	job, err = scanJob(p.pool.QueryRow(ctx, selectJob, name))
@@ -48,7 +29,7 @@ func (p *Postgres) Job(ctx context.Context, name string) (job *Job, found bool, 
 	return job, true, nil
 }
 
-// The API's total is that at the start of the newest round that is finished, so that all of it must be there.
+// The API's total is the one at the start of the newest finished round, so that all of its events must be there.
 const jobColumns = `id, name, source, span_start, span_end, shards, capabilities,
        coalesce((select r.api_total from public.ingestion_rounds r where r.job_id = id and r.finished_at is not null
                  order by r.round desc limit 1), api_total, 0),
@@ -56,8 +37,8 @@ const jobColumns = `id, name, source, span_start, span_end, shards, capabilities
 
 const selectJob = `select ` + jobColumns + ` from public.ingestion_jobs where name = $1`
 
-func scanJob(row pgx.Row) (*Job, error) {
-	var j Job
+func scanJob(row pgx.Row) (*ledger.Job, error) {
+	var j ledger.Job
 	var start, end, watermark, oldest pgtype.Timestamptz
 	var verified *time.Time
 	err := row.Scan(&j.ID, &j.Name, &j.Source, &start, &end, &j.Shards, &j.Capabilities, &j.APITotal, &j.RowsBefore, &j.Round,
@@ -67,9 +48,9 @@ func scanJob(row pgx.Row) (*Job, error) {
 	return &j, err
 }
 
-// CreateJob writes a job and the windows of its first round, oldest first, in one transaction. It counts the rows that the
-// table has before the first of ours. The ID, the number of shards and the times in j need not be set.
-func (p *Postgres) CreateJob(ctx context.Context, j Job, windows []shard.Window) (job *Job, err error) {
+// CreateJob inserts a job and the windows of its first round, oldest first, in one transaction. It counts the rows that the table
+// has before the first of ours. The ID, the number of shards and the times in j need not be set.
+func (p *Postgres) CreateJob(ctx context.Context, j ledger.Job, windows []shard.Window) (job *ledger.Job, err error) {
 	err = pgx.BeginFunc(ctx, p.pool, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, liftTimeout); err != nil {
 			return err
@@ -80,7 +61,7 @@ func (p *Postgres) CreateJob(ctx context.Context, j Job, windows []shard.Window)
 			return err
 		}
 		failpoint.Hit("job.inserted")
-		return insertRound(ctx, tx, job.ID, &Round{
+		return insertRound(ctx, tx, job.ID, &ledger.Round{
 			Number: 1, Span: j.Span, Candidate: j.Candidate, Newest: j.Newest, APITotal: j.APITotal,
 		}, windows)
 	})
@@ -90,7 +71,7 @@ func (p *Postgres) CreateJob(ctx context.Context, j Job, windows []shard.Window)
 	return job, nil
 }
 
-// liftTimeout is for statements that read the whole table: they may take their time.
+// liftTimeout is for statements that read the whole table.
 const liftTimeout = `set local statement_timeout = 0`
 
 const insertJob = `
@@ -105,15 +86,15 @@ func orEmpty(raw json.RawMessage) json.RawMessage {
 	return raw
 }
 
-// SetCapabilities keeps what the API was found to do, as JSON.
+// SetCapabilities records what the API was found to be able to do, as JSON.
 func (p *Postgres) SetCapabilities(ctx context.Context, jobID int64, capabilities json.RawMessage) error {
 	return p.setJob(ctx, "capabilities", updateCapabilities, jobID, orEmpty(capabilities))
 }
 
 const updateCapabilities = `update public.ingestion_jobs set capabilities = $2, updated_at = now() where id = $1`
 
-// SetVerdict keeps what the check found. The time of the verification is set only where verified, and cleared otherwise. A job
-// that is verified for the first time has finished round 1, and its watermark.
+// SetVerdict records the result of a check. The time of the verification is set if verified, and cleared otherwise. The first
+// verification of a job finishes round 1 and sets the watermark.
 func (p *Postgres) SetVerdict(ctx context.Context, jobID int64, verdict string, verified bool) error {
 	return p.setJob(ctx, "verdict", updateVerdict, jobID, verdict, verified)
 }

@@ -1,8 +1,10 @@
 package sink
 
 import (
+	"encoding/json"
 	"log/slog"
 	"testing"
+	"time"
 
 	"sluice/shard"
 )
@@ -20,7 +22,7 @@ func (b *bench) openAs(t *testing.T, job string) *Postgres {
 func TestJobsDoNotKeepEachOtherOut(t *testing.T) {
 	b := newBench(t)
 	for _, p := range []*Postgres{b.Postgres, b.openAs(t, "another")} {
-		lock := &JobLock{p: p}
+		lock := &jobLock{p: p}
 		must(t, lock.take(t.Context()))
 		t.Cleanup(func() { lock.Close(t.Context()) })
 	}
@@ -36,27 +38,49 @@ func TestAnotherJobsSessionsAreLeftAlone(t *testing.T) {
 	must(t, err)
 	_, err = tx.Exec(t.Context(), `select pg_current_xact_id()`) // a transaction that writes
 	must(t, err)
-	b.evict(t.Context(), b.shard(t, 1).ID)
+	b.terminateHolders(t.Context(), b.shard(t, 1).ID)
 	_, err = tx.Exec(t.Context(), `select 1`)
 	must(t, err)
 	must(t, tx.Rollback(t.Context()))
 }
 
-// The same malformed bytes are a dead letter of each job that meets them.
-func TestEachJobKeepsItsDeadLetters(t *testing.T) {
-	b := newBench(t)
-	other := b.openAs(t, "another")
-	span := shard.Window{Start: shard.Past, End: shard.Future}
-	job, err := other.CreateJob(t.Context(), Job{Name: "another", Source: "a source", Span: span}, []shard.Window{span})
+func TestAJobIsReadAsItWasWritten(t *testing.T) {
+	b := newBench(t, threeWindows...)
+	must(t, b.SetCapabilities(t.Context(), b.job.ID, json.RawMessage(`{"until": true}`)))
+	must(t, b.SetSource(t.Context(), b.job.ID, "moved"))
+	must(t, b.SetVerdict(t.Context(), b.job.ID, "all there", true))
+	job, found, err := b.Job(t.Context(), "test")
 	must(t, err)
-	all, err := other.Load(t.Context(), job.ID)
+	equal(t, "found", found, true)
+	equal(t, "span", job.Span, shard.Window{Start: shard.Past, End: shard.Future})
+	equal(t, "shards", job.Shards, 3)
+	equal(t, "capabilities", string(job.Capabilities), `{"until": true}`)
+	equal(t, "source", job.Source, "moved")
+	equal(t, "verdict", job.Verdict, "all there")
+	equal(t, "verified", time.Since(job.VerifiedAt) < time.Hour, true)
+	must(t, b.SetVerdict(t.Context(), b.job.ID, "short", false))
+	job, _, err = b.Job(t.Context(), "test")
 	must(t, err)
-	theirs, err := other.Begin(t.Context(), all[0].ID)
+	equal(t, "verified", job.VerifiedAt.IsZero(), true)
+
+	all, err := b.Shards(b.job.ID, 0).Load(t.Context())
 	must(t, err)
-	for p, from := range map[*Postgres]shard.Checkpoint{b.Postgres: b.begin(t, 1), other: theirs} {
-		counts, err := p.Commit(t.Context(), batch(from, nil, reject(`{`, "")))
-		must(t, err)
-		equal(t, "counts", counts, shard.Counts{Received: 1, DeadLetters: 1})
+	for i, c := range all {
+		equal(t, "shard", c.Shard, i+1)
+		equal(t, "window", c.Window, threeWindows[i])
+		equal(t, "state", c.State, shard.Pending)
 	}
-	equal(t, "dead letters", b.count(t, `select count(*) from dead_letters`), 2)
+	if _, err := b.CreateJob(t.Context(), *job, threeWindows); err == nil {
+		t.Error("a second job of the same name was made")
+	}
+	if err := b.SetSource(t.Context(), 4711, "x"); err == nil {
+		t.Error("set the source of a job that is not there")
+	}
+}
+
+func TestNoJob(t *testing.T) {
+	b := newBench(t)
+	_, found, err := b.Job(t.Context(), "other")
+	must(t, err)
+	equal(t, "found", found, false)
 }

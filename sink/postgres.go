@@ -7,27 +7,30 @@ import (
 	"log/slog"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"golang.org/x/sync/semaphore"
 
+	"sluice/coordinator/ledger"
 	"sluice/migrations"
 	"sluice/shard"
 	"sluice/sink/doctor"
 )
 
-// Postgres is a Sink, and the ledger beside it. It is safe for concurrent use.
+// Postgres is a [ledger.Store], and a Sink, in PostgreSQL. It is safe for concurrent use.
 type Postgres struct {
 	config  Config
 	pool    *pgxpool.Pool
 	writers *semaphore.Weighted
-	waiting waiting
+	queue   waitQueue
 	outage  outage
 	disk    *fullDisk
 	log     *slog.Logger
 }
 
-var _ shard.Sink = (*Postgres)(nil)
+var (
+	_ shard.Sink   = (*Postgres)(nil)
+	_ ledger.Store = (*Postgres)(nil)
+)
 
 // Open connects to the database. It changes nothing there; Migrate does.
 func Open(ctx context.Context, config Config) (*Postgres, error) {
@@ -69,9 +72,12 @@ func (p *Postgres) verifySession(ctx context.Context) error {
 }
 
 // Examine checks again what would make a run lose or spoil its rows, see [doctor.Vital].
-func (p *Postgres) Examine(ctx context.Context) (findings []doctor.Finding, err error) {
+func (p *Postgres) Examine(ctx context.Context) (findings []ledger.Finding, err error) {
 	err = p.pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error {
-		findings, err = doctor.Vital(ctx, conn.Conn())
+		vital, err := doctor.Vital(ctx, conn.Conn())
+		for _, f := range vital {
+			findings = append(findings, ledger.Finding{Name: f.Name, Unfit: f.Level == doctor.Fail, Detail: f.Detail, Hint: f.Hint})
+		}
 		return err
 	})
 	if err != nil {
@@ -80,29 +86,38 @@ func (p *Postgres) Examine(ctx context.Context) (findings []doctor.Finding, err 
 	return findings, nil
 }
 
-// Close gives all connections back. It waits for those that are in use.
+// Close closes all connections. It waits for those in use.
 func (p *Postgres) Close() { p.pool.Close() }
 
 // Run returns the id under which this run takes shards.
 func (p *Postgres) Run() uuid.UUID { return p.config.Run }
 
-// name is how our sessions appear in pg_stat_activity.
+// name is the name of our sessions in pg_stat_activity.
 func (p *Postgres) name() string { return p.config.applicationName() }
 
-// Migrate brings the tables up to date, see [migrations.Up].
+// Migrate brings the tables up to date, see [migrations.Up]. Tables that only an operator can fix are a *ledger.UnfitError.
 func (p *Postgres) Migrate(ctx context.Context) error {
-	return migrations.Up(ctx, p.pool.Config().ConnConfig, p.log)
+	err := migrations.Up(ctx, p.pool.Config().ConnConfig, p.log)
+	var misfit *migrations.IncompatibleError
+	var missing *migrations.MissingError
+	var newer *migrations.NewerError
+	if errors.As(err, &misfit) || errors.As(err, &missing) || errors.As(err, &newer) {
+		return &ledger.UnfitError{Err: err}
+	}
+	return err
 }
 
-func hasCode(err error, codes ...string) bool {
-	var pg *pgconn.PgError
-	if !errors.As(err, &pg) {
-		return false
+// bounded gives a query of the ledger as much time as an attempt to commit. On a connection that silently died it would wait until
+// the kernel gives up sending, a quarter of an hour. Queries that read the whole table have no bound.
+func (p *Postgres) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, p.config.Timeout, errTimeout)
+}
+
+// ledgerError wraps an error of the ledger; a transient one becomes a *shard.TransientError.
+func ledgerError(err error, format string, args ...any) error {
+	wrapped := fmt.Errorf(format+": %w", append(args, err)...)
+	if transient(err) {
+		return &shard.TransientError{Err: wrapped}
 	}
-	for _, code := range codes {
-		if pg.Code == code {
-			return true
-		}
-	}
-	return false
+	return wrapped
 }

@@ -5,39 +5,22 @@ import (
 	"errors"
 	"time"
 
+	"sluice/coordinator/ledger"
+
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// Quota is what was learned of one endpoint's limit, and the requests of its last window: those of all runs, so that a rerun, a
-// probe, and what goes on beside them spend the same quota. Its times are by the database's clock.
-type Quota struct {
-	Endpoint  string
-	Limit     int                 // requests in one window
-	Window    time.Duration       // to the millisecond
-	NotBefore time.Time           // no request before; zero: none was refused
-	Sent      []time.Time         // requests of the last window, to the microsecond
-	Runs      map[string]QuotaRun // that spend of it now, by their ids
-}
-
-// QuotaRun is a run that spends of a quota, as it tells the others.
-type QuotaRun struct {
-	Seen    time.Time `json:"seen"`    // when it looked last
-	Books   bool      `json:"books"`   // it writes every request down before it sends it
-	Waiting bool      `json:"waiting"` // for a free slot
-	Served  time.Time `json:"served"`  // when it had its last one
-}
-
-// settleTimeout is how long a look at the quotas may take. A request waits for it.
+// settleTimeout bounds SettleQuotas, for which a request waits.
 const settleTimeout = 2 * time.Second
 
 var errSettleTimeout = errors.New("the quotas were not settled in time")
 
 // SettleQuotas hands the rows of a source's endpoints to settle, in the same order, with the time by the database's clock, and
-// keeps what it returns. The rows are locked meanwhile, so that runs settle one after the other; those of the same endpoints must
-// name them in the same order. While the disk is full it does nothing: a row that is replaced every second would take what little
-// room is made, and no page is asked for anyway.
-func (p *Postgres) SettleQuotas(ctx context.Context, source string, endpoints []string, settle func(now time.Time, rows []Quota) []Quota) error {
+// stores what it returns. The rows are locked meanwhile, so that runs settle one after the other; runs must name the same endpoints
+// in the same order. While the disk is full it does nothing: a row that is replaced every second would use up the little room that
+// is made, and no page is requested anyway.
+func (p *Postgres) SettleQuotas(ctx context.Context, source string, endpoints []string, settle func(now time.Time, rows []ledger.Quota) []ledger.Quota) error {
 	if p.disk.is() {
 		return ErrDiskFull
 	}
@@ -52,9 +35,9 @@ func (p *Postgres) SettleQuotas(ctx context.Context, source string, endpoints []
 	return nil
 }
 
-// settleQuotas sends the COMMIT with what it commits, so that a request waits for one answer less. Where it does not come to that,
-// the pool closes the connection, and with it the transaction.
-func settleQuotas(ctx context.Context, conn *pgx.Conn, source string, endpoints []string, settle func(now time.Time, rows []Quota) []Quota) error {
+// settleQuotas sends the COMMIT together with the updates, so that a request waits for one answer less. If it fails before that, the
+// pool closes the connection, and with it the transaction.
+func settleQuotas(ctx context.Context, conn *pgx.Conn, source string, endpoints []string, settle func(now time.Time, rows []ledger.Quota) []ledger.Quota) error {
 	if _, err := conn.Exec(ctx, "begin"); err != nil {
 		return err
 	}
@@ -76,8 +59,8 @@ set limit_n = $3, window_ms = $4, not_before = $5, sent = coalesce($6::timestamp
     updated_at = clock_timestamp()
 where source = $1 and endpoint = $2`
 
-// lockQuotas returns the rows of the endpoints, locked, and the time after that. Those that are not there are made.
-func lockQuotas(ctx context.Context, conn *pgx.Conn, source string, endpoints []string) (now time.Time, all []Quota, err error) {
+// lockQuotas returns the rows of the endpoints, locked, and the time after that. Missing rows are inserted.
+func lockQuotas(ctx context.Context, conn *pgx.Conn, source string, endpoints []string) (now time.Time, all []ledger.Quota, err error) {
 	for range 2 {
 		if now, all, err = selectForUpdate(ctx, conn, source, endpoints); err != nil || len(all) == len(endpoints) {
 			return now, all, err
@@ -94,16 +77,16 @@ insert into public.api_quotas (source, endpoint, limit_n, window_ms)
 select $1, e, 0, 0 from unnest($2::text[]) e order by e
 on conflict (source, endpoint) do nothing`
 
-func selectForUpdate(ctx context.Context, conn *pgx.Conn, source string, endpoints []string) (now time.Time, all []Quota, err error) {
+func selectForUpdate(ctx context.Context, conn *pgx.Conn, source string, endpoints []string) (now time.Time, all []ledger.Quota, err error) {
 	rows, _ := conn.Query(ctx, selectQuotasLocked, source, endpoints)
-	all, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (q Quota, err error) {
+	all, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (q ledger.Quota, err error) {
 		err = scanQuota(row, &q, &q.Runs, &now)
 		return q, err
 	})
 	return now, all, err
 }
 
-// The clock is read after the lock was had. A limit is believed for a day, as in selectQuotas.
+// The clock is read once the rows are locked. A limit is trusted for a day, as in selectQuotas.
 const selectQuotasLocked = `
 with locked as materialized (
   select endpoint, case when updated_at > now() - interval '1 day' then limit_n else 0 end as limit_n, window_ms, not_before, sent, runs
@@ -112,12 +95,12 @@ with locked as materialized (
 select endpoint, limit_n, window_ms, not_before, sent, runs, clock_timestamp()
 from locked order by array_position($2::text[], endpoint::text)`
 
-// LoadQuotas returns what is kept for a source, by endpoint, without who spends of it.
-func (p *Postgres) LoadQuotas(ctx context.Context, source string) ([]Quota, error) {
+// LoadQuotas returns the quotas of a source, ordered by endpoint, without their runs.
+func (p *Postgres) LoadQuotas(ctx context.Context, source string) ([]ledger.Quota, error) {
 	ctx, cancel := p.bounded(ctx)
 	defer cancel()
 	rows, _ := p.pool.Query(ctx, selectQuotas, source)
-	quotas, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (q Quota, err error) {
+	quotas, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (q ledger.Quota, err error) {
 		err = scanQuota(row, &q)
 		return q, err
 	})
@@ -127,13 +110,13 @@ func (p *Postgres) LoadQuotas(ctx context.Context, source string) ([]Quota, erro
 	return quotas, nil
 }
 
-// A limit is believed for a day: one that the API has raised since would never be noticed, because nothing is refused.
+// A limit is trusted for a day: one that the API has raised since would never be noticed, because nothing is refused.
 const selectQuotas = `
 select endpoint, case when updated_at > now() - interval '1 day' then limit_n else 0 end, window_ms, not_before, sent
 from public.api_quotas where source = $1 order by endpoint`
 
-// scanQuota reads the columns that every look at a quota has, and what else there is.
-func scanQuota(row pgx.CollectableRow, q *Quota, more ...any) error {
+// scanQuota reads the columns of all queries of quotas, and more that one of them has.
+func scanQuota(row pgx.CollectableRow, q *ledger.Quota, more ...any) error {
 	var window int64
 	var notBefore *time.Time
 	err := row.Scan(append([]any{&q.Endpoint, &q.Limit, &window, &notBefore, &q.Sent}, more...)...)

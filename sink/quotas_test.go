@@ -7,21 +7,23 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"sluice/coordinator/ledger"
 )
 
 var endpoints = []string{"list", "stream"}
 
 // unsettled leaves the rows as they are.
-func unsettled(_ time.Time, rows []Quota) []Quota { return rows }
+func unsettled(_ time.Time, rows []ledger.Quota) []ledger.Quota { return rows }
 
 // settle gives a source's endpoints these quotas, and returns what stood there.
-func settle(t *testing.T, p *Postgres, source string, quotas ...Quota) (before []Quota) {
+func settle(t *testing.T, p *Postgres, source string, quotas ...ledger.Quota) (before []ledger.Quota) {
 	t.Helper()
 	var names []string
 	for _, q := range quotas {
 		names = append(names, q.Endpoint)
 	}
-	must(t, p.SettleQuotas(t.Context(), source, names, func(_ time.Time, rows []Quota) []Quota {
+	must(t, p.SettleQuotas(t.Context(), source, names, func(_ time.Time, rows []ledger.Quota) []ledger.Quota {
 		before = rows
 		return quotas
 	}))
@@ -31,7 +33,7 @@ func settle(t *testing.T, p *Postgres, source string, quotas ...Quota) (before [
 // TestAnOldLimitIsNotBelieved: an API that has raised its limit refuses nothing, and would never be asked for more.
 func TestAnOldLimitIsNotBelieved(t *testing.T) {
 	b := newBench(t)
-	fifty := Quota{Endpoint: "stream", Limit: 50, Window: time.Minute}
+	fifty := ledger.Quota{Endpoint: "stream", Limit: 50, Window: time.Minute}
 	settle(t, b.Postgres, "api", fifty)
 	_, err := b.pool.Exec(t.Context(), `update api_quotas set updated_at = now() - interval '25 hours'`)
 	must(t, err)
@@ -45,8 +47,8 @@ func TestAnOldLimitIsNotBelieved(t *testing.T) {
 func TestQuotasAreReadAsTheyWereWritten(t *testing.T) {
 	b := newBench(t)
 	at := time.UnixMicro(1_769_541_612_369_123).UTC()
-	want := []Quota{
-		{Endpoint: "list", Limit: 10, Window: time.Minute, Sent: []time.Time{at, at.Add(time.Second)}, Runs: map[string]QuotaRun{
+	want := []ledger.Quota{
+		{Endpoint: "list", Limit: 10, Window: time.Minute, Sent: []time.Time{at, at.Add(time.Second)}, Runs: map[string]ledger.QuotaRun{
 			"one": {Seen: at, Books: true, Waiting: true, Served: at.Add(time.Second)}, "two": {Seen: at},
 		}},
 		{Endpoint: "stream", Limit: 47, Window: time.Minute, NotBefore: at},
@@ -56,13 +58,13 @@ func TestQuotasAreReadAsTheyWereWritten(t *testing.T) {
 			t.Errorf("a row that was not there has %+v", q)
 		}
 	}
-	want[1].Sent, want[1].Runs = []time.Time{}, map[string]QuotaRun{}
+	want[1].Sent, want[1].Runs = []time.Time{}, map[string]ledger.QuotaRun{}
 	got := inUTC(settle(t, b.Postgres, "api", want...))
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 	other := settle(t, b.Postgres, "api", want[1], want[0]) // as they were named
-	if !reflect.DeepEqual(inUTC(other), []Quota{want[1], want[0]}) {
+	if !reflect.DeepEqual(inUTC(other), []ledger.Quota{want[1], want[0]}) {
 		t.Errorf("in another order: %+v", other)
 	}
 	shown, err := b.LoadQuotas(t.Context(), "api")
@@ -76,7 +78,7 @@ func TestQuotasAreReadAsTheyWereWritten(t *testing.T) {
 	equal(t, "quotas of another source", len(none), 0)
 }
 
-func inUTC(quotas []Quota) []Quota {
+func inUTC(quotas []ledger.Quota) []ledger.Quota {
 	for i := range quotas {
 		q := &quotas[i]
 		if !q.NotBefore.IsZero() {
@@ -103,7 +105,7 @@ func TestTwoRunsBookInOneRow(t *testing.T) {
 				if run > 0 {
 					names = endpoints[1:]
 				}
-				err := p.SettleQuotas(t.Context(), "api", names, func(now time.Time, rows []Quota) []Quota {
+				err := p.SettleQuotas(t.Context(), "api", names, func(now time.Time, rows []ledger.Quota) []ledger.Quota {
 					if now.Before(last) {
 						t.Errorf("the clock goes back by %s", last.Sub(now))
 					}
@@ -133,7 +135,7 @@ func TestTwoRunsBookInOneRow(t *testing.T) {
 // A run that was stopped while it held the row does not hold up the others for longer than a request may wait.
 func TestARowThatStaysLockedIsGivenUp(t *testing.T) {
 	b := newBench(t)
-	settle(t, b.Postgres, "api", Quota{Endpoint: "list"})
+	settle(t, b.Postgres, "api", ledger.Quota{Endpoint: "list"})
 	tx, err := b.pool.Begin(t.Context())
 	must(t, err)
 	_, err = tx.Exec(t.Context(), `select 1 from api_quotas for update`)

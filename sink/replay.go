@@ -11,92 +11,64 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 
+	"sluice/coordinator/ledger"
 	"sluice/shard"
 )
-
-// Retry is a dead letter whose record can be decoded now.
-type Retry struct {
-	ID    int64 // of the dead letter
-	Event shard.Event
-}
-
-// Fate is what became of a dead letter that was tried again.
-type Fate struct {
-	ID      int64
-	Outcome Outcome
-	Detail  string // of one that stays: why
-}
-
-// Outcome is one word for a fate.
-type Outcome string
-
-// The fates of a dead letter. After the first three it is none any more, and is counted as what it has become.
-const (
-	Stored   Outcome = "stored"
-	Known    Outcome = "known"    // the table has the same event already
-	Outside  Outcome = "outside"  // the event does not belong to the job's span
-	Conflict Outcome = "conflict" // stays: the table has the id with other content
-	Refused  Outcome = "refused"  // stays: the table does not take the row
-	Before   Outcome = "replayed" // it was replayed before
-)
-
-// over tells whether a letter with that outcome is a dead letter no more.
-func (o Outcome) over() bool { return o == Stored || o == Known || o == Outside }
 
 // replay is one transaction that tries dead letters again.
 type replay struct {
 	tx     pgx.Tx
 	span   shard.Window
-	shards map[int64]*moved // by row
-	fates  []Fate
+	shards map[int64]*moves // by row
+	fates  []ledger.Fate
 }
 
-// moved is what a shard's row counts differently after a replay.
-type moved struct {
+// moves is how a replay changes the counts of a shard.
+type moves struct {
 	shard.Window
 	events, duplicates, outside, strays int64
 }
 
-// errRehearsal ends the transaction of a replay that is only to tell what it would do.
-var errRehearsal = errors.New("this was a rehearsal")
+// errDryRun rolls back the transaction of a dry replay.
+var errDryRun = errors.New("this was a dry run")
 
-// Replay stores the events of dead letters, marks them as replayed and sets the ledger right, in one transaction: all of it
-// happens once, however often it is asked for and whatever runs beside it. A dry one changes nothing.
-func (p *Postgres) Replay(ctx context.Context, job *Job, retries []Retry, dry bool) ([]Fate, error) {
-	r := &replay{span: job.Span, shards: map[int64]*moved{}}
+// Replay stores the events of dead letters, marks those as replayed and corrects the ledger, in one transaction: all of it happens
+// once, however often it is requested and whatever runs beside it. A dry one changes nothing.
+func (p *Postgres) Replay(ctx context.Context, job *ledger.Job, retries []ledger.Retry, dry bool) ([]ledger.Fate, error) {
+	r := &replay{span: job.Span, shards: map[int64]*moves{}}
 	err := pgx.BeginFunc(ctx, p.pool, func(tx pgx.Tx) error {
 		r.tx = tx
 		if err := r.run(ctx, job.ID, retries); err != nil || !dry {
 			return err
 		}
-		return errRehearsal
+		return errDryRun
 	})
-	if err != nil && !errors.Is(err, errRehearsal) {
+	if err != nil && !errors.Is(err, errDryRun) {
 		return nil, ledgerError(err, "replay %d dead letters", len(retries))
 	}
 	return r.fates, nil
 }
 
-// run takes its locks in the order in which a commit takes its own, shards before events, and events by their ids: so that
-// none waits for the other in a circle.
-func (r *replay) run(ctx context.Context, jobID int64, retries []Retry) error {
+// run takes its locks in the same order as a commit, shards before events, and events by their ids, so that the two cannot
+// deadlock.
+func (r *replay) run(ctx context.Context, jobID int64, retries []ledger.Retry) error {
 	home, err := r.lock(ctx, jobID, retries)
 	if err != nil {
 		return err
 	}
-	slices.SortFunc(retries, func(a, b Retry) int {
+	slices.SortFunc(retries, func(a, b ledger.Retry) int {
 		return cmp.Or(slices.Compare(a.Event.ID[:], b.Event.ID[:]), cmp.Compare(a.ID, b.ID))
 	})
 	var done []int64
 	for i := range retries {
 		letter := &retries[i]
-		fate := Fate{ID: letter.ID, Outcome: Before}
+		fate := ledger.Fate{ID: letter.ID, Outcome: ledger.Before}
 		if at, ok := home[letter.ID]; ok {
 			if fate, err = r.one(ctx, letter, r.shards[at]); err != nil {
 				return fmt.Errorf("dead letter %d: %w", letter.ID, err)
 			}
 		}
-		if fate.Outcome.over() {
+		if fate.Outcome.Settled() {
 			done = append(done, letter.ID)
 		}
 		r.fates = append(r.fates, fate)
@@ -104,8 +76,8 @@ func (r *replay) run(ctx context.Context, jobID int64, retries []Retry) error {
 	return r.close(ctx, done)
 }
 
-// lock takes the letters that are not replayed yet, and their shards. It returns the shard of each letter.
-func (r *replay) lock(ctx context.Context, jobID int64, retries []Retry) (home map[int64]int64, err error) {
+// lock locks the dead letters that are not replayed yet, and their shards. It returns the shard of each dead letter.
+func (r *replay) lock(ctx context.Context, jobID int64, retries []ledger.Retry) (home map[int64]int64, err error) {
 	ids := make([]int64, len(retries))
 	for i := range retries {
 		ids[i] = retries[i].ID
@@ -119,7 +91,7 @@ func (r *replay) lock(ctx context.Context, jobID int64, retries []Retry) (home m
 	var start, end pgtype.Timestamptz
 	rows, _ = r.tx.Query(ctx, lockShards, ids)
 	_, err = pgx.ForEachRow(rows, []any{&at, &start, &end}, func() error {
-		r.shards[at] = &moved{Window: shard.Window{Start: instant(start), End: instant(end)}}
+		r.shards[at] = &moves{Window: shard.Window{Start: instant(start), End: instant(end)}}
 		return nil
 	})
 	return home, err
@@ -135,29 +107,29 @@ select id, window_start, window_end from public.ingestion_shards
 where id in (select shard_id from public.dead_letters where id = any($1))
 order by id for update`
 
-// one finds the fate of a letter and counts it.
-func (r *replay) one(ctx context.Context, letter *Retry, m *moved) (Fate, error) {
+// one stores the event of a dead letter, if it can, and counts the outcome.
+func (r *replay) one(ctx context.Context, letter *ledger.Retry, m *moves) (ledger.Fate, error) {
 	e := &letter.Event
 	if !r.span.Contains(e.At) {
 		m.outside++
-		return Fate{ID: letter.ID, Outcome: Outside}, nil
+		return ledger.Fate{ID: letter.ID, Outcome: ledger.Outside}, nil
 	}
 	fate, err := r.store(ctx, e)
 	fate.ID = letter.ID
 	switch fate.Outcome {
-	case Stored:
+	case ledger.Stored:
 		m.events++
 		if !m.Contains(e.At) {
-			m.strays++ // it lies in another window than that of its shard, and the check must not miss it here
+			m.strays++ // it lies outside its shard's window, where the check must not look for it
 		}
-	case Known:
+	case ledger.Known:
 		m.duplicates++
 	}
 	return fate, err
 }
 
 // store inserts one event, under a savepoint: the table may refuse it.
-func (r *replay) store(ctx context.Context, e *shard.Event) (fate Fate, err error) {
+func (r *replay) store(ctx context.Context, e *shard.Event) (fate ledger.Fate, err error) {
 	args := []any{e.ID, e.Session, e.User, e.Type, e.Name, e.Properties, timestamptz(e.At), e.Device, e.Browser}
 	var inserted int64
 	err = pgx.BeginFunc(ctx, r.tx, func(savepoint pgx.Tx) error {
@@ -167,24 +139,24 @@ func (r *replay) store(ctx context.Context, e *shard.Event) (fate Fate, err erro
 	})
 	switch {
 	case err != nil && refusesRows(err):
-		return Fate{Outcome: Refused, Detail: explain(err)}, nil
+		return ledger.Fate{Outcome: ledger.Refused, Detail: explain(err)}, nil
 	case err != nil || inserted == 1:
-		return Fate{Outcome: Stored}, err
+		return ledger.Fate{Outcome: ledger.Stored}, err
 	}
 	return r.compare(ctx, e.ID, args)
 }
 
-// compare looks at the row that has the id already.
-func (r *replay) compare(ctx context.Context, id uuid.UUID, args []any) (Fate, error) {
+// compare compares the event with the row that has its id.
+func (r *replay) compare(ctx context.Context, id uuid.UUID, args []any) (ledger.Fate, error) {
 	var same bool
 	err := r.tx.QueryRow(ctx, compareEvent, args...).Scan(&same)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
-		return Fate{Outcome: Refused, Detail: "the server took the row without an error, but it is not there: is there a trigger on ingested_events?"}, nil
+		return ledger.Fate{Outcome: ledger.Refused, Detail: "the server took the row without an error, but it is not there: is there a trigger on ingested_events?"}, nil
 	case err != nil || same:
-		return Fate{Outcome: Known}, err
+		return ledger.Fate{Outcome: ledger.Known}, err
 	}
-	return Fate{Outcome: Conflict, Detail: fmt.Sprintf("the id %s is stored with other content", id)}, nil
+	return ledger.Fate{Outcome: ledger.Conflict, Detail: fmt.Sprintf("the id %s is stored with other content", id)}, nil
 }
 
 const insertEvent = `
@@ -197,12 +169,12 @@ select (session_id, user_id, type, name, properties, "timestamp", device_type, b
   is not distinct from ($2::uuid, $3::uuid, $4::text, $5::text, $6::text::jsonb, $7::timestamptz, $8::text, $9::text)
 from public.ingested_events where id = $1`
 
-// close marks the letters as replayed, and counts them as what they have become: the law of the counts holds before and after.
+// close marks dead letters as replayed, and counts them as what they have become: the sum of the counts stays the same.
 func (r *replay) close(ctx context.Context, done []int64) error {
 	for id, m := range r.shards {
 		_, err := r.tx.Exec(ctx, moveLetters, id, m.events, m.duplicates, m.outside, m.strays)
 		if err != nil {
-			return fmt.Errorf("set the ledger right: %w", err)
+			return fmt.Errorf("correct the ledger: %w", err)
 		}
 	}
 	_, err := r.tx.Exec(ctx, markReplayed, done)

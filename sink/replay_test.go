@@ -7,11 +7,13 @@ import (
 	"testing"
 	"time"
 
+	"sluice/coordinator/ledger"
 	"sluice/shard"
+	"sluice/sink/audit"
 )
 
 // buried commits n rejects to a shard and returns the retries that would make events of them, from the first-th on.
-func (b *bench) buried(t *testing.T, n, first, count int) []Retry {
+func (b *bench) buried(t *testing.T, n, first, count int) []ledger.Retry {
 	t.Helper()
 	var rejects []shard.Reject
 	for i := range count {
@@ -19,16 +21,16 @@ func (b *bench) buried(t *testing.T, n, first, count int) []Retry {
 	}
 	_, err := b.Commit(t.Context(), batch(b.begin(t, n), nil, rejects...))
 	must(t, err)
-	var retries []Retry
+	var retries []ledger.Retry
 	for i := range count {
 		id := b.count(t, `select id from dead_letters where event_id = $1`, event(first+i).ID.String())
-		retries = append(retries, Retry{ID: id, Event: event(first + i)})
+		retries = append(retries, ledger.Retry{ID: id, Event: event(first + i)})
 	}
 	return retries
 }
 
 // fates replays and counts what became of the letters.
-func (b *bench) fates(t *testing.T, retries []Retry, dry bool) map[Outcome]int {
+func (b *bench) fates(t *testing.T, retries []ledger.Retry, dry bool) map[ledger.Outcome]int {
 	t.Helper()
 	fates, err := b.Replay(t.Context(), b.job, retries, dry)
 	must(t, err)
@@ -38,8 +40,8 @@ func (b *bench) fates(t *testing.T, retries []Retry, dry bool) map[Outcome]int {
 	return tallyOf(fates)
 }
 
-func tallyOf(fates []Fate) map[Outcome]int {
-	n := map[Outcome]int{}
+func tallyOf(fates []ledger.Fate) map[ledger.Outcome]int {
+	n := map[ledger.Outcome]int{}
 	for _, f := range fates {
 		n[f.Outcome]++
 	}
@@ -58,13 +60,13 @@ func (b *bench) settled(t *testing.T, rows, letters int64) {
 func TestReplayHappensOnce(t *testing.T) {
 	b := newBench(t)
 	retries := b.buried(t, 1, 0, 10)
-	equal(t, "a rehearsal", b.fates(t, retries[:7], true)[Stored], 7)
+	equal(t, "a rehearsal", b.fates(t, retries[:7], true)[ledger.Stored], 7)
 	b.settled(t, 0, 10)
-	equal(t, "stored", b.fates(t, retries[:7], false)[Stored], 7)
+	equal(t, "stored", b.fates(t, retries[:7], false)[ledger.Stored], 7)
 	b.settled(t, 7, 3)
 	again := b.fates(t, retries, false)
-	equal(t, "of the first seven", again[Before], 7)
-	equal(t, "of the rest", again[Stored], 3)
+	equal(t, "of the first seven", again[ledger.Before], 7)
+	equal(t, "of the rest", again[ledger.Stored], 3)
 	b.settled(t, 10, 0)
 	equal(t, "received", b.shard(t, 1).Counts, shard.Counts{Received: 10, Events: 10})
 	equal(t, "bytes stay", b.count(t, `select count(*) from dead_letters where convert_from(raw, 'UTF8') ~ '^letter \d$'`), 10)
@@ -87,7 +89,7 @@ update ingestion_shards set state = 'done', end_proof = 'older' where shard = 1`
 	older[1].Event, older[1].Event.ID = event(2), event(1).ID // conflict
 	older[2].Event.At = end                                   // outside
 	older[3].Event.At = at - 1                                // of the other window
-	want := map[Outcome]int{Known: 1, Conflict: 1, Outside: 1, Stored: 2, Refused: 1}
+	want := map[ledger.Outcome]int{ledger.Known: 1, ledger.Conflict: 1, ledger.Outside: 1, ledger.Stored: 2, ledger.Refused: 1}
 	got := b.fates(t, older, false)
 	for outcome, n := range want {
 		equal(t, string(outcome), got[outcome], n)
@@ -95,9 +97,9 @@ update ingestion_shards set state = 'done', end_proof = 'older' where shard = 1`
 	b.settled(t, 4, 2)
 	equal(t, "counts", b.shard(t, 1).Counts,
 		shard.Counts{Received: 6, Events: 2, Duplicates: 1, OutOfWindow: 1, DeadLetters: 2, OutOfOrder: 1})
-	audit, err := b.Audit(t.Context(), b.job.ID)
+	figures, err := b.Audit(t.Context(), b.job.ID)
 	must(t, err)
-	if v := Judge(audit, 0, 0); !v.OK {
+	if v := audit.Judge(figures, 0, 0); !v.OK {
 		t.Errorf("%v", v.Findings)
 	}
 }
@@ -106,7 +108,7 @@ update ingestion_shards set state = 'done', end_proof = 'older' where shard = 1`
 // of three shards, so that they also wait for each other's rows.
 func TestReplaysBesideEachOther(t *testing.T) {
 	b := newBench(t, threeWindows...)
-	var retries []Retry
+	var retries []ledger.Retry
 	for n := 1; n <= 3; n++ {
 		for i, r := range b.buried(t, n, 100*n, 40) {
 			r.Event = event([...]int{i, 39 - i, (7 * i) % 40}[n-1])
@@ -115,12 +117,12 @@ func TestReplaysBesideEachOther(t *testing.T) {
 	}
 	var all sync.WaitGroup
 	var mu sync.Mutex
-	sum := map[Outcome]int{}
+	sum := map[ledger.Outcome]int{}
 	for k := range 4 {
 		all.Go(func() {
 			for from := range 3 {
 				at := (from + k) % 3 * 40
-				fates, err := b.Replay(t.Context(), b.job, append([]Retry{}, retries[at:at+40]...), false)
+				fates, err := b.Replay(t.Context(), b.job, append([]ledger.Retry{}, retries[at:at+40]...), false)
 				if err != nil {
 					t.Error(err)
 				}
@@ -133,9 +135,9 @@ func TestReplaysBesideEachOther(t *testing.T) {
 		})
 	}
 	all.Wait()
-	equal(t, "stored", sum[Stored], 40)
-	equal(t, "known", sum[Known], 80)
-	equal(t, "too late", sum[Before], 3*120)
+	equal(t, "stored", sum[ledger.Stored], 40)
+	equal(t, "known", sum[ledger.Known], 80)
+	equal(t, "too late", sum[ledger.Before], 3*120)
 	b.settled(t, 40, 0)
 	b.usable(t)
 }
@@ -143,7 +145,7 @@ func TestReplaysBesideEachOther(t *testing.T) {
 // TestReplayBesideARun: commits of the same shards bring the same events and more, while letters are replayed.
 func TestReplayBesideARun(t *testing.T) {
 	b := newBench(t, threeWindows...)
-	var retries []Retry
+	var retries []ledger.Retry
 	for n := 1; n <= 3; n++ {
 		retries = append(retries, b.buried(t, n, 100*n, 40)...)
 	}
@@ -162,7 +164,7 @@ func TestReplayBesideARun(t *testing.T) {
 	}
 	all.Go(func() {
 		for at := 0; at < len(retries); at += 4 {
-			if _, err := b.Replay(t.Context(), b.job, append([]Retry{}, retries[at:at+4]...), false); err != nil {
+			if _, err := b.Replay(t.Context(), b.job, append([]ledger.Retry{}, retries[at:at+4]...), false); err != nil {
 				t.Error(err)
 			}
 		}
@@ -183,7 +185,7 @@ func TestReplayThatIsCutOffHappensNotAtAll(t *testing.T) {
 	must(t, err)
 	var all sync.WaitGroup
 	all.Go(func() {
-		if _, err := b.Replay(context.WithoutCancel(t.Context()), b.job, append([]Retry{}, retries...), false); err == nil {
+		if _, err := b.Replay(context.WithoutCancel(t.Context()), b.job, append([]ledger.Retry{}, retries...), false); err == nil {
 			t.Error("a replay whose session was ended did not fail")
 		}
 	})
@@ -197,6 +199,6 @@ where datname = current_database() and wait_event_type = 'Lock' and query ~ 'ing
 	all.Wait()
 	must(t, holder.Rollback(t.Context()))
 	b.settled(t, 0, 20)
-	equal(t, "stored afterwards", b.fates(t, retries, false)[Stored], 20)
+	equal(t, "stored afterwards", b.fates(t, retries, false)[ledger.Stored], 20)
 	b.settled(t, 20, 0)
 }

@@ -2,37 +2,19 @@ package sink
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 
+	"sluice/coordinator/ledger"
 	"sluice/shard"
 	"sluice/shard/failpoint"
 )
 
-// Round is one pass over the end of a job's span; the first load is round 1. Instants that are not known are 0.
-type Round struct {
-	Number     int
-	Span       shard.Window
-	LateBefore shard.Instant // the watermark at its start
-	Lookback   time.Duration
-	Candidate  shard.Instant // the watermark once it is finished
-	Newest     shard.Instant // event on its first page
-	APITotal   int64         // events that the API counted on that page; 0: it told no number
-	Missing    int64         // of them, those that nothing in the ledger accounts for
-	MissedNew  int64         // of those, the ones that the round before did not miss
-	Requests   int64         // for pages, by all runs that worked on it
-	Counts     shard.Counts
-	Late       Late
-	StartedAt  time.Time
-	FinishedAt time.Time // zero: it is not
-}
-
-// BeginRound writes the job's next round and its windows, oldest first, and makes it the one that is worked on, in one
-// transaction. r needs no number and no times; where another run has begun a round meanwhile it fails.
-func (p *Postgres) BeginRound(ctx context.Context, jobID int64, r Round, windows []shard.Window) (*Round, error) {
+// BeginRound inserts the job's next round and its windows, oldest first, and makes it the current one, in one transaction. r needs
+// no number and no times. It fails if another run has begun a round meanwhile.
+func (p *Postgres) BeginRound(ctx context.Context, jobID int64, r ledger.Round, windows []shard.Window) (*ledger.Round, error) {
 	ctx, cancel := p.bounded(ctx)
 	defer cancel()
 	err := pgx.BeginFunc(ctx, p.pool, func(tx pgx.Tx) error {
@@ -55,7 +37,7 @@ set round = (select max(r.round) + 1 from public.ingestion_rounds r where r.job_
 where j.id = $1
 returning j.round`
 
-func insertRound(ctx context.Context, tx pgx.Tx, jobID int64, r *Round, windows []shard.Window) error {
+func insertRound(ctx context.Context, tx pgx.Tx, jobID int64, r *ledger.Round, windows []shard.Window) error {
 	_, err := tx.Exec(ctx, insertRoundRow, jobID, r.Number, timestamptz(r.Span.Start), timestamptz(r.Span.End), len(windows),
 		timestamptzOrNull(r.LateBefore), interval(r.Lookback), timestamptzOrNull(r.Candidate), timestamptzOrNull(r.Newest),
 		orNull(r.APITotal))
@@ -83,15 +65,15 @@ func edges(windows []shard.Window) (starts, ends []pgtype.Timestamptz) {
 	return starts, ends
 }
 
-// Focus makes a round the one that is worked on: Load, and what runs on it, see its shards.
+// Focus makes a round the current one, whose shards Load returns.
 func (p *Postgres) Focus(ctx context.Context, jobID int64, round int) error {
 	return p.setJob(ctx, "round", updateRound, jobID, round)
 }
 
 const updateRound = `update public.ingestion_jobs set round = $2, updated_at = now() where id = $1`
 
-// LastRound returns the newest round of a job, with what its shards have counted until now.
-func (p *Postgres) LastRound(ctx context.Context, jobID int64) (*Round, error) {
+// LastRound returns the newest round of a job, with the counts of its shards so far.
+func (p *Postgres) LastRound(ctx context.Context, jobID int64) (*ledger.Round, error) {
 	ctx, cancel := p.bounded(ctx)
 	defer cancel()
 	r, err := scanRound(p.pool.QueryRow(ctx, selectRounds, jobID, 1))
@@ -119,8 +101,8 @@ from public.ingestion_rounds r, lateral (
 where r.job_id = $1
 order by r.round desc limit $2`
 
-func scanRound(row pgx.Row) (*Round, error) {
-	var r Round
+func scanRound(row pgx.Row) (*ledger.Round, error) {
+	var r ledger.Round
 	var start, end, before, candidate, newest pgtype.Timestamptz
 	var lookback, most pgtype.Interval
 	var finished *time.Time
@@ -140,18 +122,15 @@ func duration(i pgtype.Interval) time.Duration {
 	return 24*time.Hour*days + time.Duration(i.Microseconds)*time.Microsecond
 }
 
-// ErrRoundOpen: a window of the round is not done, so that the watermark must not move.
-var ErrRoundOpen = errors.New("a window of the round is not done")
-
-// FinishRound closes a round all of whose windows are done, and moves the job's watermark to its candidate: both or neither. In
-// the same transaction the rows of rounds that are long over are summed up.
-func (p *Postgres) FinishRound(ctx context.Context, jobID int64, r *Round, missing int64) error {
+// FinishRound finishes a round whose windows are all done, and moves the job's watermark to its candidate: both or neither. The same
+// transaction sums up the rows of rounds that are long over.
+func (p *Postgres) FinishRound(ctx context.Context, jobID int64, r *ledger.Round, missing int64) error {
 	ctx, cancel := p.bounded(ctx)
 	defer cancel()
 	err := pgx.BeginFunc(ctx, p.pool, func(tx pgx.Tx) error {
 		tag, err := tx.Exec(ctx, finishRound, jobID, r.Number, missing)
 		if err == nil && tag.RowsAffected() == 0 {
-			err = ErrRoundOpen
+			err = ledger.ErrRoundOpen
 		}
 		if err != nil {
 			return err
@@ -168,7 +147,7 @@ func (p *Postgres) FinishRound(ctx context.Context, jobID int64, r *Round, missi
 	return nil
 }
 
-// The watermark never goes back: a page that the API had kept for a while may have been older than that of the round before.
+// The watermark never goes back: a page from a cache of the API may have been older than that of the round before.
 const finishRound = `
 with finished as (
   update public.ingestion_rounds r set finished_at = clock_timestamp(), missing = $3
@@ -196,7 +175,7 @@ select j.rows_before + (
   from public.ingestion_shards)
 from public.ingestion_jobs j where j.id = $1`
 
-// Earlier returns what all rounds of a job but the one that is worked on have counted.
+// Earlier returns the counts of all rounds of a job but the current one.
 func (p *Postgres) Earlier(ctx context.Context, jobID int64) (n shard.Counts, err error) {
 	ctx, cancel := p.bounded(ctx)
 	defer cancel()
@@ -212,3 +191,85 @@ select coalesce(sum(s.received), 0)::bigint, coalesce(sum(s.events), 0)::bigint,
   coalesce(sum(s.out_of_window), 0)::bigint, coalesce(sum(s.dead_letters), 0)::bigint, coalesce(sum(s.out_of_order), 0)::bigint
 from public.ingestion_jobs j join public.ingestion_shards s on s.job_id = j.id and s.round <> j.round
 where j.id = $1`
+
+// maxRounds is how many of the last rounds are shown.
+const maxRounds = 40
+
+// Rounds returns the last rounds of a job, the newest first.
+func (p *Postgres) Rounds(ctx context.Context, jobID int64) ([]*ledger.Round, error) {
+	ctx, cancel := p.bounded(ctx)
+	defer cancel()
+	rows, _ := p.pool.Query(ctx, selectRounds, jobID, maxRounds)
+	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (*ledger.Round, error) { return scanRound(row) })
+	if err != nil {
+		return nil, ledgerError(err, "read the rounds of job %d", jobID)
+	}
+	return all, nil
+}
+
+// NoteRequests adds to the requests of a round.
+func (p *Postgres) NoteRequests(ctx context.Context, jobID int64, round int, requests int64) error {
+	ctx, cancel := p.bounded(ctx)
+	defer cancel()
+	if _, err := p.pool.Exec(ctx, noteRequests, jobID, round, requests); err != nil {
+		return ledgerError(err, "record the requests of round %d of job %d", round, jobID)
+	}
+	return nil
+}
+
+const noteRequests = `update public.ingestion_rounds set requests = requests + $3 where job_id = $1 and round = $2`
+
+// keptRounds is how many rounds before the newest finished one keep a row for each of their windows: an hour of a follow that
+// finds new events every 30 s.
+const keptRounds = 120
+
+// prune sums up the windows of all rounds but the first and the newest ones, in one row for each window of round 1 that they lie
+// in, and one for those across an edge: the audit counts by these, so all its figures stay the same. Dead letters move with their
+// window. As in a replay, dead letters are locked before shards; and both before they are summed up, because a statement sees the
+// rows as they were when it began.
+func prune(ctx context.Context, tx pgx.Tx, jobID int64, newest int) error {
+	last := newest - keptRounds
+	if last <= 1 {
+		return nil
+	}
+	for _, sql := range []string{lockOldLetters, lockOldShards, mergeOldShards} {
+		if _, err := tx.Exec(ctx, sql, jobID, last); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// oldShards are the rows to sum up, each with the row of its group that stays.
+const oldShards = `
+  select s.*, min(s.id) over (partition by w.shard) as into_id
+  from public.ingestion_shards s left join public.ingestion_shards w
+    on w.job_id = s.job_id and w.round = 1 and s.window_start >= w.window_start and s.window_end <= w.window_end
+  where s.job_id = $1 and s.round > 1 and s.round <= $2 and s.state = 'done'`
+
+const lockOldLetters = `
+select from public.dead_letters d
+where d.shard_id in (select o.id from (` + oldShards + `) o where o.id <> o.into_id) order by d.id for update`
+
+const lockOldShards = `
+select from public.ingestion_shards r where r.id in (select o.id from (` + oldShards + `) o) order by r.id for update`
+
+const mergeOldShards = `
+with old as (` + oldShards + `
+), moved as (
+  update public.dead_letters d set shard_id = o.into_id from old o where d.shard_id = o.id and o.id <> o.into_id
+), gone as (
+  delete from public.ingestion_shards s using old o where s.id = o.id and o.id <> o.into_id
+), sums as (
+  select into_id, count(*) as windows, min(window_start) as window_start, max(window_end) as window_end, sum(received) as received,
+    sum(events) as events, sum(duplicates) as duplicates, sum(out_of_window) as out_of_window, sum(dead_letters) as dead_letters,
+    sum(out_of_order) as out_of_order, sum(dead_duplicates) as dead_duplicates, sum(late_minute) as late_minute,
+    sum(late_ten_minutes) as late_ten_minutes, sum(late_hour) as late_hour, sum(late_older) as late_older, max(late_most) as late_most
+  from old group by into_id
+)
+update public.ingestion_shards s
+set parent_id = null, window_start = n.window_start, window_end = n.window_end, received = n.received, events = n.events,
+    duplicates = n.duplicates, out_of_window = n.out_of_window, dead_letters = n.dead_letters, out_of_order = n.out_of_order,
+    dead_duplicates = n.dead_duplicates, late_minute = n.late_minute, late_ten_minutes = n.late_ten_minutes, late_hour = n.late_hour,
+    late_older = n.late_older, late_most = n.late_most
+from sums n where s.id = n.into_id and (n.windows > 1 or s.parent_id is not null)`

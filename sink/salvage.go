@@ -14,39 +14,41 @@ import (
 	"sluice/shard/failpoint"
 )
 
-// rescue stores a batch that a plain COPY cannot: its rows go to a staging table that takes whatever an Event can hold, and
-// from there into ingested_events, where each finds its own fate.
+// rescue stores a batch that a plain COPY cannot: its rows go to a staging table that accepts everything an Event can hold, and
+// from there into ingested_events, each with its own result.
 type rescue struct {
 	tx   pgx.Tx
-	load *load
-	findings
+	rows *prepared
+	outcome
 }
 
-// salvage finds out for each row whether it is new, known, in conflict with a stored one, or refused.
-func (p *Postgres) salvage(ctx context.Context, tx pgx.Tx, l *load) (findings, error) {
+// salvage stores the rows of a batch one by one, as far as necessary: each is new, known, in conflict with a stored one, or
+// refused.
+func salvage(ctx context.Context, tx pgx.Tx, p *prepared) (outcome, error) {
 	r := &rescue{tx: tx}
-	r.load = r.readable(l)
-	if len(r.load.order) == 0 {
-		return r.findings, nil
+	r.rows = r.storable(p)
+	if len(r.rows.order) == 0 {
+		return r.outcome, nil
 	}
 	if _, err := tx.Exec(ctx, createStaging); err != nil {
-		return findings{}, fmt.Errorf("create the staging table: %w", err)
+		return outcome{}, fmt.Errorf("create the staging table: %w", err)
 	}
 	failpoint.Hit("staging.created")
-	if err := copyRows(ctx, tx, copyStaging, newStream(true, r.load)); err != nil {
-		return findings{}, err
+	if err := copyRows(ctx, tx, copyStaging, newCopyStream(true, r.rows)); err != nil {
+		return outcome{}, err
 	}
 	failpoint.Hit("staging.filled")
-	if err := r.sift(ctx, 0, len(r.load.order)-1); err != nil {
-		return findings{}, err
+	if err := r.bisect(ctx, 0, len(r.rows.order)-1); err != nil {
+		return outcome{}, err
 	}
 	failpoint.Hit("staging.sifted")
-	err := r.judgeRest(ctx)
+	err := r.compareRest(ctx)
 	failpoint.Hit("staging.judged")
-	return r.findings, err
+	return r.outcome, err
 }
 
-// The staging table of one transaction. Its types are wide: what the real column refuses is found row by row, not in a COPY.
+// The staging table of one transaction. Its types are wide, so that a value which the real column refuses fails in an insert, not
+// in a COPY.
 const createStaging = `
 create temporary table staging (
   ord integer primary key, id uuid, session_id uuid, user_id uuid, type text, name text, properties text, "timestamp" timestamptz,
@@ -55,22 +57,21 @@ create temporary table staging (
 
 const copyStaging = `copy pg_temp.staging (ord, ` + copyColumns + `) from stdin (format binary)`
 
-// readable leaves out the rows whose text PostgreSQL takes in no column at all.
-func (r *rescue) readable(l *load) *load {
-	rest := *l
-	rest.order = make([]*shard.Event, 0, len(l.order))
-	for _, e := range l.order {
-		if storable(e.Type, e.Name, e.Properties, e.Device, e.Browser) {
+// storable leaves out the rows with text that no column can hold.
+func (r *rescue) storable(p *prepared) *prepared {
+	rest := *p
+	rest.order = make([]*shard.Event, 0, len(p.order))
+	for _, e := range p.order {
+		if storableText(e.Type, e.Name, e.Properties, e.Device, e.Browser) {
 			rest.order = append(rest.order, e)
 		} else {
-			r.refused = append(r.refused, letter(e, ReasonRefused, "text is not UTF-8, or holds a zero byte"))
-			r.left = append(r.left, e)
+			r.refuse(e, ReasonRefused, "text is not UTF-8, or holds a zero byte")
 		}
 	}
 	return &rest
 }
 
-func storable(texts ...string) bool {
+func storableText(texts ...string) bool {
 	for _, s := range texts {
 		if !utf8.ValidString(s) || strings.IndexByte(s, 0) >= 0 {
 			return false
@@ -79,11 +80,11 @@ func storable(texts ...string) bool {
 	return true
 }
 
-// maxRefused rows of one batch may be refused. More are not bad rows but a table that does not want them.
+// maxRefused rows of one batch may be refused. If there are more, the fault is not with the rows but with the table.
 const maxRefused = 500
 
-// sift stores the staged rows first to last. Where the table refuses one of them, halves are tried, down to the row itself.
-func (r *rescue) sift(ctx context.Context, first, last int) error {
+// bisect stores the staged rows first to last. If the table refuses one of them, each half is tried, down to the row itself.
+func (r *rescue) bisect(ctx context.Context, first, last int) error {
 	stored, err := r.insert(ctx, first, last)
 	switch {
 	case err == nil:
@@ -92,13 +93,13 @@ func (r *rescue) sift(ctx context.Context, first, last int) error {
 	case !refusesRows(err):
 		return err
 	case first == last:
-		return r.refuse(ctx, first, err)
+		return r.drop(ctx, first, err)
 	}
 	middle := first + (last-first)/2
-	if err := r.sift(ctx, first, middle); err != nil {
+	if err := r.bisect(ctx, first, middle); err != nil {
 		return err
 	}
-	return r.sift(ctx, middle+1, last)
+	return r.bisect(ctx, middle+1, last)
 }
 
 // insert moves the staged rows first to last that are new into ingested_events.
@@ -111,7 +112,7 @@ func (r *rescue) insert(ctx context.Context, first, last int) (stored int64, err
 	return stored, err
 }
 
-// Rows that went in leave the staging table: of those with the same id the first one, in the API's order.
+// Stored rows leave the staging table: of those with the same id the first one, in the API's order.
 const insertStaged = `
 with stored as (
   insert into public.ingested_events (` + copyColumns + `)
@@ -125,19 +126,19 @@ with stored as (
 )
 delete from pg_temp.staging s using firsts where s.ord = firsts.ord`
 
-func (r *rescue) refuse(ctx context.Context, ord int, why error) error {
+// drop makes a dead letter of a staged row.
+func (r *rescue) drop(ctx context.Context, ord int, why error) error {
 	if len(r.refused) == maxRefused {
 		return fmt.Errorf("the table refuses more than %d rows of one batch, the last one because: %w", maxRefused, why)
 	}
-	r.refused = append(r.refused, letter(r.event(ord), ReasonRefused, explain(why)))
-	r.left = append(r.left, r.event(ord))
+	r.refuse(r.event(ord), ReasonRefused, explain(why))
 	_, err := r.tx.Exec(ctx, deleteStaged, ord)
 	return err
 }
 
 const deleteStaged = `delete from pg_temp.staging where ord = $1`
 
-// explain tells why the server refused a row, with the constraint's name.
+// explain returns why the server refused a row, with the constraint's name.
 func explain(err error) string {
 	var pg *pgconn.PgError
 	if !errors.As(err, &pg) {
@@ -150,22 +151,23 @@ func explain(err error) string {
 	return msg
 }
 
-// judgeRest looks at what stayed in the staging table because the id was taken.
-func (r *rescue) judgeRest(ctx context.Context) error {
+// compareRest compares the rows that stayed in the staging table, because their id was taken, with the stored ones.
+func (r *rescue) compareRest(ctx context.Context) error {
 	rows, _ := r.tx.Query(ctx, selectTaken)
 	taken, err := pgx.CollectRows(rows, pgx.RowToStructByPos[takenRow])
 	if err != nil {
 		return err
 	}
 	for _, row := range taken {
-		r.left = append(r.left, r.event(row.Ord))
+		e := r.event(row.Ord)
 		switch {
 		case !row.There:
-			return fmt.Errorf("the server took the row %s without an error, but it is not there: is there a trigger on ingested_events?", r.event(row.Ord).ID)
+			return fmt.Errorf("the server took the row %s without an error, but it is not there: is there a trigger on ingested_events?", e.ID)
 		case row.Same:
 			r.known++
+			r.notStored = append(r.notStored, e)
 		default:
-			r.refused = append(r.refused, letter(r.event(row.Ord), ReasonConflict, "the id is stored with other content"))
+			r.refuse(e, ReasonConflict, "the id is stored with other content")
 		}
 	}
 	return nil
@@ -185,4 +187,9 @@ select s.ord, e.id is not null,
 from pg_temp.staging s left join public.ingested_events e using (id)
 order by s.ord`
 
-func (r *rescue) event(ord int) *shard.Event { return r.load.order[ord] }
+func (r *rescue) event(ord int) *shard.Event { return r.rows.order[ord] }
+
+func (r *rescue) refuse(e *shard.Event, reason, detail string) {
+	r.refused = append(r.refused, rejectOf(e, reason, detail))
+	r.notStored = append(r.notStored, e)
+}

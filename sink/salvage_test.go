@@ -6,8 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/jackc/pgx/v5"
-
 	"sluice/shard"
 )
 
@@ -200,25 +198,4 @@ create trigger swallow before insert on ingested_events for each row execute fun
 			equal(t, "seq", b.shard(t, 1).Seq, from.Seq)
 		})
 	}
-}
-
-func TestDeadLettersAreKeptOnceByteForByte(t *testing.T) {
-	b := newBench(t)
-	blind := reject("\x00\xff{broken", "")
-	named := reject(`{"id":"x"}`, "x\x00\xff")
-	from := b.begin(t, 1)
-	counts, err := b.Commit(t.Context(), batch(from, events(0, 3), blind, named, blind))
-	must(t, err)
-	equal(t, "counts", counts, shard.Counts{Received: 6, Events: 3, DeadLetters: 2, Duplicates: 1})
-	from.Seq++
-	counts, err = b.Commit(t.Context(), batch(from, nil, named, blind))
-	must(t, err)
-	equal(t, "counts", counts, shard.Counts{Received: 2, Duplicates: 2})
-	equal(t, "known without an id", b.count(t, `select dead_duplicates from ingestion_shards`), 2)
-	rows, err := b.pool.Query(t.Context(), `select raw from dead_letters order by raw_bytes`)
-	must(t, err)
-	raws, err := pgx.CollectRows(rows, pgx.RowTo[[]byte])
-	must(t, err)
-	equal(t, "raw", string(raws[0]), string(blind.Raw))
-	equal(t, "raw", string(raws[1]), string(named.Raw))
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"sluice/coordinator/ledger"
 	"sluice/shard"
 	"sluice/sink/pgtest"
 )
@@ -18,7 +19,7 @@ import (
 type bench struct {
 	*Postgres
 	url string
-	job *Job
+	job *ledger.Job
 }
 
 func open(tb testing.TB, url string) *Postgres {
@@ -42,7 +43,7 @@ func newBenchAt(tb testing.TB, url string, windows ...shard.Window) *bench {
 		windows = []shard.Window{{Start: shard.Past, End: shard.Future}}
 	}
 	span := shard.Window{Start: windows[0].Start, End: windows[len(windows)-1].End}
-	job, err := p.CreateJob(tb.Context(), Job{Name: "test", Source: "simulator:seed=1", Span: span}, windows)
+	job, err := p.CreateJob(tb.Context(), ledger.Job{Name: "test", Source: "simulator:seed=1", Span: span}, windows)
 	must(tb, err)
 	return &bench{Postgres: p, url: url, job: job}
 }
@@ -142,5 +143,5 @@ func keyAt(n int) shard.Key {
 // reject returns a record that could not become an event.
 func reject(raw, id string) shard.Reject {
 	return shard.Reject{Raw: []byte(raw), RawBytes: len(raw), SHA256: sha256.Sum256([]byte(raw)), EventID: id, Reason: "json",
-		Detail: "not JSON", Endpoint: shard.List}
+		Detail: "not JSON", Endpoint: "list"}
 }

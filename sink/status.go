@@ -2,31 +2,32 @@ package sink
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"sluice/coordinator/ledger"
 	"sluice/shard"
 )
 
-// Status is a job as the ledger shows it, for people.
+// Status is a job as the ledger shows it.
 type Status struct {
-	Job     *Job
-	Shards  []ShardStatus // of the current round, oldest window first
-	Earlier shard.Counts  // of all other rounds
-	Rounds  []*Round      // the last ones, the newest first; none of a job with its first load alone
-	Holder  *LockedError  // the run that holds the job now; nil: none
-	Paused  bool          // its operator has paused it
+	Job     *ledger.Job
+	Shards  []ShardStatus       // of the current round, oldest window first
+	Earlier shard.Counts        // of all other rounds
+	Rounds  []*ledger.Round     // the last ones, the newest first; nil for a job that has only its first load
+	Holder  *ledger.LockedError // the run that holds the job now; nil if none does
+	Paused  bool                // its operator has paused it
 }
 
 // ShardStatus is a checkpoint and when it moved.
 type ShardStatus struct {
 	shard.Checkpoint
-	StartedAt, UpdatedAt time.Time // zero: not yet
+	StartedAt, UpdatedAt time.Time // zero if it has not
 }
 
-// Status returns what is known of the job of that name; nil if there is none.
+// Status returns the status of the job of that name; nil if there is none.
 func (p *Postgres) Status(ctx context.Context, name string) (*Status, error) {
 	job, found, err := p.Job(ctx, name)
 	if err != nil || !found {
@@ -78,21 +79,16 @@ func (p *Postgres) readTimes(ctx context.Context, s *Status) error {
 
 const selectTimes = `select id, started_at, updated_at from public.ingestion_shards where job_id = $1`
 
-// Holder returns the session that holds the job of that name; nil: none.
-func (p *Postgres) Holder(ctx context.Context, name string) (*LockedError, error) {
-	holder := &LockedError{Job: name}
-	key := lockKey(name)
-	err := p.pool.QueryRow(ctx, selectHolder, uint32(key>>32), uint32(key)).Scan(&holder.PID, &holder.Application, &holder.Since)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, ledgerError(err, "look who holds job %s", name)
+// Holder returns the session that holds the job of that name; nil if none does.
+func (p *Postgres) Holder(ctx context.Context, name string) (*ledger.LockedError, error) {
+	holder, err := holderOf(ctx, p.pool, name)
+	if err != nil || holder.PID == 0 {
+		return nil, err
 	}
 	return holder, nil
 }
 
-// Jobs returns the names of all jobs, in the order in which they were made.
+// Jobs returns the names of all jobs, oldest first.
 func (p *Postgres) Jobs(ctx context.Context) ([]string, error) {
 	rows, _ := p.pool.Query(ctx, selectJobs)
 	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
@@ -106,3 +102,93 @@ func (p *Postgres) Jobs(ctx context.Context) ([]string, error) {
 }
 
 const selectJobs = `select name from public.ingestion_jobs order by id`
+
+// Arrived is the number of rows that a job's span had received by an instant.
+type Arrived struct {
+	At   time.Time
+	Rows int64 // since the job was created
+}
+
+// OverTime returns how the rows of a job's span arrived, in about 200 steps from the first to the last. It reads the whole table.
+// The times are those at which the rows' transactions began.
+func (p *Postgres) OverTime(ctx context.Context, job *ledger.Job) ([]Arrived, error) {
+	rows, _ := p.pool.Query(ctx, selectOverTime, timestamptz(job.Span.Start), timestamptz(job.Span.End), job.CreatedAt)
+	steps, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Arrived])
+	if err != nil {
+		return nil, ledgerError(err, "look when the rows of job %s arrived", job.Name)
+	}
+	return steps, nil
+}
+
+const selectOverTime = `
+with stored as (
+  select ingested_at, count(*) as rows from public.ingested_events
+  where "timestamp" >= $1 and "timestamp" < $2 and ingested_at >= $3 group by ingested_at
+), ends as (
+  select min(ingested_at) as first, greatest(max(ingested_at) - min(ingested_at), interval '2 seconds') / 200 as step from stored
+), steps as (
+  select e.first + (floor(extract(epoch from s.ingested_at - e.first) / extract(epoch from e.step)) + 1) * e.step as at, sum(s.rows) as rows
+  from stored s, ends e group by 1
+)
+select at, sum(rows) over (order by at)::bigint from (select first, 0 from ends where first is not null union all select * from steps) all_of_them (at, rows)
+order by at`
+
+// TableUse says whose rows are in ingested_events. A demo's rows and real events must not be mixed.
+type TableUse struct {
+	There   bool // the table exists
+	Rows    bool // and has at least one row
+	Foreign bool // some of the rows belong to no job: they were there before the first
+	Jobs    []JobUse
+}
+
+// JobUse is a job that has stored events.
+type JobUse struct {
+	Name, Source string
+	Events       int64
+}
+
+// TableUse looks at ingested_events without reading it: the ledger knows whose the rows are.
+func (p *Postgres) TableUse(ctx context.Context) (use TableUse, err error) {
+	var ledger bool
+	if err := p.pool.QueryRow(ctx, selectTables).Scan(&use.There, &ledger); err != nil {
+		return use, fmt.Errorf("look for ingested_events: %w", err)
+	}
+	if !use.There {
+		return use, nil
+	}
+	if err := p.pool.QueryRow(ctx, selectAnyRow).Scan(&use.Rows); err != nil || !use.Rows {
+		return use, wrap("look into ingested_events", err)
+	}
+	if !ledger {
+		use.Foreign = true
+		return use, nil
+	}
+	rows, _ := p.pool.Query(ctx, selectJobUse)
+	if use.Jobs, err = pgx.CollectRows(rows, pgx.RowToStructByPos[JobUse]); err != nil {
+		return use, fmt.Errorf("read whose rows are in ingested_events: %w", err)
+	}
+	err = p.pool.QueryRow(ctx, selectForeign).Scan(&use.Foreign)
+	use.Foreign = use.Foreign || len(use.Jobs) == 0
+	return use, wrap("read the first job", err)
+}
+
+const selectTables = `
+select to_regclass('public.ingested_events') is not null, to_regclass('public.ingestion_shards') is not null`
+
+const selectAnyRow = `select exists (select from public.ingested_events)`
+
+const selectJobUse = `
+select j.name, j.source, sum(s.events)::bigint
+from public.ingestion_jobs j join public.ingestion_shards s on s.job_id = j.id
+group by j.id having sum(s.events) > 0
+order by j.id`
+
+const selectForeign = `
+select coalesce((select rows_before > 0 from public.ingestion_jobs order by id limit 1), false)`
+
+func wrap(what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}

@@ -1,147 +1,91 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
-	"log/slog"
-	"os"
-	"runtime"
-	"runtime/pprof"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
 	"time"
-
-	"sluice/coordinator"
-	"sluice/fetch"
-	"sluice/fetch/quota"
-	"sluice/shard"
-	"sluice/sink"
 )
 
-// allocated is what the client's heap was asked for.
-type allocated struct {
-	Rows    int64  `json:"rows"`
-	Mallocs uint64 `json:"mallocs"`
-	Bytes   uint64 `json:"bytes"`
-}
-
-// allocationGoal is how often the heap may be asked for a row, from the request to the commit.
-const allocationGoal = 2
-
-// countAllocations loads everything once with the program's rooms, wired in a child of the bench: the program itself does not
-// tell what it allocates. The rows are those of the whole, the speed is not measured.
-func (s *stand) countAllocations(ctx context.Context) (a allocated, err error) {
-	w, err := s.newWorld(ctx, s.data)
+// allocations runs the program once more and reads from its metrics what it has allocated. Its speed is not measured, because
+// metrics cost something too.
+func (r *rig) allocations(ctx context.Context) ([]Figure, error) {
+	w, err := r.newWorld(ctx, r.program, r.data)
 	if err != nil {
-		return a, err
+		return nil, err
 	}
 	defer w.close(ctx)
-	var said bytes.Buffer
-	cmd, err := w.child(ctx, "allocations")
+	address, err := freeAddress()
 	if err != nil {
-		return a, err
+		return nil, err
 	}
-	cmd.Stdout = &said
-	if _, err := measured(cmd); err != nil {
-		return a, err
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
+	defer cancel()
+	cmd := w.command(ctx, usualShards, append([]string{"--listen=" + address, "--linger=10m"}, unlimited...)...)
+	if err := cmd.Start(); err != nil {
+		return nil, err
 	}
-	if err := json.Unmarshal(said.Bytes(), &a); err != nil {
-		return a, fmt.Errorf("read what was allocated: %w", err)
+	text, err := lastMetrics(ctx, "http://"+address+"/metrics")
+	cancel() // which kills it
+	_ = cmd.Wait()
+	if err != nil {
+		return nil, fmt.Errorf("count allocations: %w", err)
 	}
-	a.Rows = s.data.truth.Rows
-	return a, w.check(ctx)
-}
-
-func allocationFigures(a allocated) []Figure {
-	rows := float64(max(a.Rows, 1))
+	mallocs, _ := gauge(text, "go_memstats_mallocs_total")
+	size, _ := gauge(text, "go_memstats_alloc_bytes_total")
+	rows := float64(r.data.truth.Rows)
 	return []Figure{
-		Sample{float64(a.Mallocs) / rows}.figure("allocations, request to commit", "/row").atMost(allocationGoal),
-		Sample{float64(a.Bytes) / rows}.figure("allocated, request to commit", "B/row"),
-	}
+		figure(fmt.Sprintf("allocations, shards=%d", usualShards), "/row", mallocs/rows).atMost(allocationGoal),
+		figure(fmt.Sprintf("allocated, shards=%d", usualShards), "B/row", size/rows),
+	}, nil
 }
 
-// allocations is the child: it wires fetch, coordinator and sink as the program does, and counts what they allocate.
-func allocations(ctx context.Context, p place, stdout io.Writer) error {
-	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
-	client, err := newClient(p, quiet)
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	db, err := sink.Open(ctx, sink.Config{URL: p.database, Log: quiet})
-	if err != nil {
-		return err
-	}
-	defer db.Close()
-	run, err := prepare(ctx, p, client, db, quiet)
-	if err != nil {
-		return err
-	}
-	counted, err := count(p.profile, func() error { return finish(run.Run(ctx)) })
-	if err != nil {
-		return err
-	}
-	return writeJSON(stdout, counted)
-}
-
-func newClient(p place, log *slog.Logger) (*fetch.Client, error) {
-	none := quota.Limit{N: quota.Unlimited}
-	pacer, err := quota.NewPacer(quota.Config{List: none, Stream: none, MaxWait: time.Minute, Log: log})
-	if err != nil {
-		return nil, err
-	}
-	return fetch.New(fetch.Config{BaseURL: p.api, Key: "ds_bench", Fetchers: min(p.shards, 16), Pacer: pacer, Log: log})
-}
-
-// prepare makes the tables and the plan.
-func prepare(ctx context.Context, p place, client *fetch.Client, db *sink.Postgres, log *slog.Logger) (*coordinator.Coordinator, error) {
-	if err := db.Migrate(ctx); err != nil {
-		return nil, err
-	}
-	found, err := client.Survey(ctx, shard.Past)
-	if err != nil {
-		return nil, err
-	}
-	everything := shard.Window{Start: shard.Past, End: shard.Future}
-	windows := coordinator.Plan(everything, found.Oldest, found.Newest, p.shards)
-	job, err := db.CreateJob(ctx, sink.Job{Name: "default", Source: p.api, Span: everything}, windows)
-	if err != nil {
-		return nil, err
-	}
-	store := db.Ledger(job.ID)
-	checkpoints, err := store.Load(ctx)
-	if err != nil {
-		return nil, err
-	}
-	config := coordinator.Config{Log: log, Limits: shard.Limits{QueuePages: 2, BatchRows: 20_000}}
-	return coordinator.New(config, client, store, checkpoints)
-}
-
-// finish makes an error of everything that is left.
-func finish(o coordinator.Outcome, err error) error {
-	if err == nil && (o.Cause != nil || o.Left > 0 || len(o.Failures) > 0) {
-		err = fmt.Errorf("the shards did not end well: %+v", o)
-	}
-	return err
-}
-
-// count returns what the heap was asked for meanwhile, and writes a CPU profile if it is given a file's name.
-func count(profile string, do func() error) (allocated, error) {
-	if profile != "" {
-		file, err := os.Create(profile)
+// lastMetrics returns the metrics of a run that is complete.
+func lastMetrics(ctx context.Context, url string) ([]byte, error) {
+	for {
+		select {
+		case <-time.After(time.Second): // each look costs the run some allocations
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+		resp, err := http.Get(url)
 		if err != nil {
-			return allocated{}, err
+			continue // it does not listen yet
 		}
-		defer file.Close()
-		if err := pprof.StartCPUProfile(file); err != nil {
-			return allocated{}, err
+		text, err := io.ReadAll(resp.Body)
+		if err := errors.Join(err, resp.Body.Close()); err != nil {
+			return nil, err
 		}
-		defer pprof.StopCPUProfile()
+		switch code, ok := gauge(text, "sluice_exit_code"); {
+		case ok && code == 0:
+			return text, nil
+		case ok && code > 0:
+			return nil, fmt.Errorf("the run has ended with exit code %g", code)
+		}
 	}
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	err := do()
-	runtime.ReadMemStats(&after)
-	return allocated{Mallocs: after.Mallocs - before.Mallocs, Bytes: after.TotalAlloc - before.TotalAlloc}, err
+}
+
+// freeAddress is one that no process listens at, for now.
+func freeAddress() (string, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return listener.Addr().String(), listener.Close()
+}
+
+// gauge reads a value of a text in Prometheus' format.
+func gauge(text []byte, name string) (float64, bool) {
+	for line := range strings.Lines(string(text)) {
+		if key, value, ok := strings.Cut(strings.TrimSpace(line), " "); ok && key == name {
+			v, err := strconv.ParseFloat(value, 64)
+			return v, err == nil
+		}
+	}
+	return 0, false
 }

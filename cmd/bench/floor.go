@@ -3,16 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
-	"log/slog"
 	"path"
 	"sync/atomic"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
-
-	"sluice/sink"
 )
 
 // floorSessions load at the same time. Four are no faster on two cores, and the program commits with two.
@@ -21,122 +16,98 @@ const floorSessions = 2
 // floorDatabase has the floor's table.
 const floorDatabase = "floor"
 
-// copyColumns are those that the program fills, too; ingested_at is the server's.
+// copyColumns are those that the program fills too; ingested_at is the server's.
 const copyColumns = `id, session_id, user_id, type, name, properties, "timestamp", device_type, browser`
 
-const copyOut = `copy (select ` + copyColumns + ` from public.ingested_events order by "timestamp" desc, id desc offset %d limit %d) to '%s' (format binary)`
+const (
+	copyOut           = `copy (select ` + copyColumns + ` from public.ingested_events order by "timestamp" desc, id desc offset %d limit %d) to '%s' (format binary)`
+	copyIn            = `copy public.ingested_events (` + copyColumns + `) from '%s' (format binary)`
+	showDataDirectory = `show data_directory`
+	copyDatabase      = `create database ` + floorDatabase + ` template %s`
+	truncateEvents    = `truncate public.ingested_events`
+)
 
-const showDataDirectory = `show data_directory`
-
-// warm runs the program once, which gives the floor its rows and warms up everything.
-func (s *stand) warm(ctx context.Context) error {
-	if len(s.files) > 0 {
+// prepareFloor runs the program once, which warms up everything, and writes the rows into files of the server in the API's order,
+// in which the ids are random, one file for each session. The floor's table is that of a copy of the database.
+func (r *rig) prepareFloor(ctx context.Context) error {
+	if r.files != nil {
 		return nil
 	}
-	_, err := s.ingest(ctx, s.data, s.shards, s.export)
-	return err
-}
-
-// export writes the rows of a load into files of the server, in the API's order, in which the ids are random, as many to each
-// session of the floor.
-func (s *stand) export(ctx context.Context, database string) error {
-	conn, err := s.connect(ctx, database)
+	w, err := r.newWorld(ctx, r.program, r.data)
 	if err != nil {
 		return err
+	}
+	defer w.close(ctx)
+	if _, err := w.run(ctx, usualShards, unlimited...); err != nil {
+		return err
+	}
+	files, err := w.export(ctx)
+	if err != nil {
+		return fmt.Errorf("write the floor's rows: %w", err)
+	}
+	if _, err := r.admin.Exec(ctx, fmt.Sprintf(copyDatabase, w.database)); err != nil {
+		return fmt.Errorf("make the floor's table: %w", err)
+	}
+	r.files = files
+	return nil
+}
+
+func (w *world) export(ctx context.Context) (files []string, err error) {
+	conn, err := w.connect(ctx, w.database)
+	if err != nil {
+		return nil, err
 	}
 	defer conn.Close(ctx)
 	var dir string
 	if err := conn.QueryRow(ctx, showDataDirectory).Scan(&dir); err != nil {
-		return err
+		return nil, err
 	}
-	share := (s.data.truth.Rows + floorSessions - 1) / floorSessions
-	var files []string
+	share := (w.data.truth.Rows + floorSessions - 1) / floorSessions
 	for i := range int64(floorSessions) {
 		file := path.Join(dir, fmt.Sprintf("bench-rows-%d", i+1))
 		if _, err := conn.Exec(ctx, fmt.Sprintf(copyOut, i*share, share, file)); err != nil {
-			return fmt.Errorf("write the floor's rows: %w", err)
+			return nil, err
 		}
 		files = append(files, file)
 	}
-	if err := s.makeFloor(ctx); err != nil {
-		return err
-	}
-	s.files = files // from here on the floor can be measured
-	return nil
+	return files, nil
 }
 
-// makeFloor makes the floor's table.
-func (s *stand) makeFloor(ctx context.Context) error {
-	if err := s.server.EnsureDatabase(ctx, floorDatabase); err != nil {
-		return err
-	}
-	return migrate(ctx, s.server.URL(floorDatabase))
-}
-
-// migrate makes the tables, by the program's own migrations.
-func migrate(ctx context.Context, url string) error {
-	db, err := sink.Open(ctx, sink.Config{URL: url, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
-	if err != nil {
-		return err
-	}
-	defer db.Close()
-	return db.Migrate(ctx)
-}
-
-// floor is the most that the database can do: it loads the same rows into the same table from files of its own, without a
-// client that fetches, decodes or sends them.
-func (s *stand) floor(ctx context.Context) (load, error) {
+// floor is the most that the database can do: it loads the same rows into the same table from files of its own, without a client
+// that fetches, decodes or sends them.
+func (r *rig) floor(ctx context.Context) (load, error) {
 	var sessions [floorSessions]*pgx.Conn
 	for i := range sessions {
-		conn, err := s.connect(ctx, floorDatabase)
+		conn, err := r.connect(ctx, floorDatabase)
 		if err != nil {
 			return load{}, err
 		}
 		defer conn.Close(context.WithoutCancel(ctx))
 		sessions[i] = conn
 	}
-	if err := empty(ctx, sessions[0]); err != nil {
-		return load{}, err
-	}
-	watch, started := s.watch(nil), time.Now()
-	copied, err := s.copyIn(ctx, sessions[:])
-	if err != nil {
-		return load{}, fmt.Errorf("load the floor: %w", err)
-	}
-	l := load{rows: copied, wall: time.Since(started)}
-	watch.read(&l)
-	if copied != s.data.truth.Rows {
-		return load{}, fmt.Errorf("the floor took %d rows, not %d", copied, s.data.truth.Rows)
-	}
-	return l, nil
-}
-
-const truncateEvents = `truncate public.ingested_events`
-
-// empty removes what the last floor has loaded. The transaction ends here: a COPY in that of the truncate would skip the
-// write-ahead log.
-func empty(ctx context.Context, conn *pgx.Conn) error {
+	// The truncate is a transaction of its own: a COPY in the same one would skip the write-ahead log.
 	for _, sql := range []string{truncateEvents, checkpoint} {
-		if _, err := conn.Exec(ctx, sql); err != nil {
-			return err
+		if _, err := sessions[0].Exec(ctx, sql); err != nil {
+			return load{}, fmt.Errorf("empty the floor: %w", err)
 		}
 	}
-	return nil
-}
-
-const copyIn = `copy public.ingested_events (` + copyColumns + `) from '%s' (format binary)`
-
-// copyIn loads a file by each session, and returns the number of rows. They are those of a table that was checked.
-func (s *stand) copyIn(ctx context.Context, sessions []*pgx.Conn) (int64, error) {
 	var rows atomic.Int64
-	all, ctx := errgroup.WithContext(ctx)
+	all, copying := errgroup.WithContext(ctx)
+	watch := r.startWatch(0)
 	for i, conn := range sessions {
 		all.Go(func() error {
-			tag, err := conn.Exec(ctx, fmt.Sprintf(copyIn, s.files[i]))
+			tag, err := conn.Exec(copying, fmt.Sprintf(copyIn, r.files[i]))
 			rows.Add(tag.RowsAffected())
 			return err
 		})
 	}
-	err := all.Wait()
-	return rows.Load(), err
+	if err := all.Wait(); err != nil {
+		return load{}, fmt.Errorf("load the floor: %w", err)
+	}
+	l := load{rows: rows.Load()}
+	watch.stop(&l)
+	if l.rows != r.data.truth.Rows {
+		return load{}, fmt.Errorf("the floor took %d rows, want %d", l.rows, r.data.truth.Rows)
+	}
+	return l, nil
 }

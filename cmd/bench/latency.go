@@ -11,33 +11,40 @@ import (
 // pageRows is how many events the simulator puts into a page.
 const pageRows = 5000
 
+// waiting is a latency, and how many pages each shard reads with it.
+type waiting struct {
+	page   time.Duration
+	pages  int
+	shards []int
+}
+
 // measureLatency draws how the work scales with shards where each page takes its time: every shard has as many pages, so that
 // the perfect program takes as long with 32 as with one.
-func measureLatency(ctx context.Context, s *stand) ([]Figure, error) {
+func measureLatency(ctx context.Context, r *rig) ([]Figure, error) {
 	var all []Figure
-	for _, wait := range s.waits {
+	for _, wait := range r.waits {
 		loads := make([]load, len(wait.shards))
-		for _, group := range wait.together() {
-			s.say("pages of %s, %d runs beside one another, up to shards=%d", wait.page, len(group), wait.shards[group[len(group)-1]])
-			if err := s.waitOut(ctx, wait, group, loads); err != nil {
+		for _, group := range wait.concurrent() {
+			r.log("pages of %s, %d runs at a time, up to shards=%d", wait.page, len(group), wait.shards[group[len(group)-1]])
+			if err := r.waitTogether(ctx, wait, group, loads); err != nil {
 				return nil, err
 			}
 		}
 		all = append(all, latencyFigures(wait, loads)...)
 	}
-	return all, nil
+	skewed, err := r.skewedWait(ctx, r.waits[0])
+	return append(all, skewed...), err
 }
 
-// calm is how many rows a second leave the machine so idle that runs do not feel one another.
+// calm is how many rows a second leave the machine so idle that runs do not slow each other down.
 const calm = 60_000
 
-// together groups the numbers of shards that are run at the same time: those that wait nearly all the time. It returns places in
-// wait.shards.
-func (w waiting) together() [][]int {
+// concurrent groups the runs that wait nearly all the time, and so are measured together. It returns indexes of wait.shards.
+func (wait waiting) concurrent() [][]int {
 	var groups [][]int
 	room := 0.0
-	for i, shards := range w.shards {
-		speed := float64(shards*pageRows) / w.page.Seconds()
+	for i, shards := range wait.shards {
+		speed := float64(shards*pageRows) / wait.page.Seconds()
 		if speed > room {
 			groups, room = append(groups, nil), calm
 		}
@@ -48,11 +55,11 @@ func (w waiting) together() [][]int {
 	return groups
 }
 
-// waitOut runs a group, and checks the rows when all are through.
-func (s *stand) waitOut(ctx context.Context, wait waiting, group []int, loads []load) error {
+// waitTogether runs a group, and checks the rows when all have ended.
+func (r *rig) waitTogether(ctx context.Context, wait waiting, group []int, loads []load) error {
 	worlds := make([]*world, len(group))
 	for n, i := range group {
-		w, err := s.slowWorld(ctx, wait.page, wait.shards[i]*wait.pages, 0)
+		w, err := r.slowWorld(ctx, wait, wait.shards[i], 0)
 		if err != nil {
 			return err
 		}
@@ -62,8 +69,7 @@ func (s *stand) waitOut(ctx context.Context, wait waiting, group []int, loads []
 	all, running := errgroup.WithContext(ctx)
 	for n, i := range group {
 		all.Go(func() (err error) {
-			shards := wait.shards[i]
-			loads[i], err = worlds[n].ingest(running, shards, append(unlimited, fmt.Sprintf("--fetchers=%d", shards))...)
+			loads[i], err = worlds[n].runFetchers(running, wait.shards[i])
 			return err
 		})
 	}
@@ -73,13 +79,17 @@ func (s *stand) waitOut(ctx context.Context, wait waiting, group []int, loads []
 	return checkAll(ctx, worlds)
 }
 
-// slowWorld has as many pages, all but full: so that windows which are a little heavier than others have no page more.
-func (s *stand) slowWorld(ctx context.Context, page time.Duration, pages int, skew float64) (*world, error) {
-	data, err := know(int64(pages)*pageRows*9/10, skew)
+// slowWorld has wait.pages pages for each shard, nearly full: windows that are a little heavier than others have no page more.
+func (r *rig) slowWorld(ctx context.Context, wait waiting, shards int, skew float64) (*world, error) {
+	data, err := newDataset(int64(shards*wait.pages)*pageRows*9/10, skew)
 	if err != nil {
 		return nil, err
 	}
-	return s.newWorld(ctx, data, fmt.Sprintf("--latency=%s", page), fmt.Sprintf("--page-cap=%d", pageRows))
+	return r.newWorld(ctx, r.program, data, fmt.Sprintf("--latency=%s", wait.page), fmt.Sprintf("--page-cap=%d", pageRows))
+}
+
+func (w *world) runFetchers(ctx context.Context, shards int) (load, error) {
+	return w.run(ctx, shards, append(unlimited, fmt.Sprintf("--fetchers=%d", shards))...)
 }
 
 func checkAll(ctx context.Context, worlds []*world) error {
@@ -89,6 +99,25 @@ func checkAll(ctx context.Context, worlds []*world) error {
 		}
 	}
 	return nil
+}
+
+// skewedWait compares a load of which half is in one hour with an even one.
+func (r *rig) skewedWait(ctx context.Context, wait waiting) ([]Figure, error) {
+	var loads [2]load
+	for i, skew := range []float64{skewShare, 0} {
+		w, err := r.slowWorld(ctx, wait, usualShards, skew)
+		if err != nil {
+			return nil, err
+		}
+		defer w.close(ctx)
+		if loads[i], err = w.runFetchers(ctx, usualShards); err != nil {
+			return nil, err
+		}
+		if err := w.check(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return []Figure{skewFigure("pages of "+wait.page.String(), loads[0], loads[1])}, nil
 }
 
 // latencyGoals are for pages as slow as the real API's: how many times as fast as one shard (issue 4).
@@ -102,13 +131,11 @@ func latencyFigures(wait waiting, loads []load) []Figure {
 	all := make([]Figure, len(loads))
 	for i, l := range loads {
 		shards := wait.shards[i]
-		f := Sample{l.ingested()}.figure(fmt.Sprintf("pages of %s, shards=%d", wait.page, shards), thousandRows).
-			beside("one shard", Sample{l.ingested() / loads[0].ingested()}).
-			at(latencyPanel, "pages of "+wait.page.String(), shards)
+		all[i] = figure(fmt.Sprintf("pages of %s, shards=%d", wait.page, shards), thousandRows, l.ingested()).
+			beside("one shard", l.ingested()/loads[0].ingested()).at(latencyPanel, "pages of "+wait.page.String(), shards)
 		if goal, ok := latencyGoals[shards]; ok && wait.page >= realPage {
-			f = f.atLeast(goal)
+			all[i] = all[i].atLeast(goal)
 		}
-		all[i] = f
 	}
 	return all
 }

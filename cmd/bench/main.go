@@ -1,3 +1,22 @@
+// Bench measures Sluice and prints one table. `make bench` runs it on a machine with nothing else to do.
+//
+// Seconds say little: the same code on the same machine is a quarter slower an hour later. So every speed stands beside a floor
+// that was measured in the same minutes, before and after it, and runs are compared by these ratios and by the CPU a row.
+//
+// The bench builds the program and starts a PostgreSQL server of its own with the settings that users get, fsync on (rig.go). A
+// load is one run of the program as a process, with the simulator as a process of its own, so that its CPU is not the client's
+// (world.go). Afterwards the table is compared with what the simulator knows it must hold, by count and hash: speed with wrong
+// rows is no speed.
+//
+// There are three questions and a section for each, and one more for how the answers grow:
+//
+//   - whole: where the machine is the limit, `sluice run` beside server-side COPY of the same rows into the same table;
+//   - latency: where the wait for a page is the limit, how many times as fast several shards are as one;
+//   - quota: where the API's quotas are the limit, how much of them is used;
+//   - size: CPU and memory as the table grows.
+//
+// With -binary another program, such as one that was built before a change, takes turns with the checkout's, and only these two
+// are compared. What single steps cost, from decode to commit, is in the Go benchmarks: go test -bench.
 package main
 
 import (
@@ -8,16 +27,18 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := start(ctx, os.Args[1:])
+	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	if errors.Is(err, flag.ErrHelp) {
 		os.Exit(2)
@@ -28,145 +49,196 @@ func main() {
 	}
 }
 
-// start is the bench, or one of its children.
-func start(ctx context.Context, args []string) error {
-	if len(args) == 1 && children[args[0]] != nil {
-		return runChild(ctx, args[0])
-	}
-	return run(ctx, args, os.Stdout, os.Stderr)
-}
-
-// run measures, prints the table, and keeps it if all sections are in it.
+// run measures, prints the table, and keeps it as the last report if every section is in it.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	o, err := parse(args, stderr)
+	o, err := parseFlags(args, stderr)
 	if err != nil {
 		return err
 	}
-	s, err := newStand(ctx, o, func(format string, args ...any) { fmt.Fprintf(stderr, "bench: "+format+"\n", args...) })
+	r, err := newRig(ctx, o, func(format string, args ...any) { fmt.Fprintf(stderr, "bench: "+format+"\n", args...) })
 	if err != nil {
 		return err
 	}
-	defer s.close(context.WithoutCancel(ctx))
-	r := Report{Machine: s.describe(ctx), Events: o.events, Repeat: o.repeat, Passes: o.passes}
-	var failed error
-	r.Figures, failed = s.measurePasses(ctx)
-	return errors.Join(failed, publish(&r, s.path(o.out), o.keeping(failed), stdout))
+	defer r.close(context.WithoutCancel(ctx))
+	report := Report{Machine: r.machine(ctx), Events: o.events, Repeat: o.repeat}
+	report.Figures, err = r.measure(ctx)
+	keep := err == nil && len(o.sections) == len(allSections())
+	return errors.Join(err, report.publish(o.out, keep, stdout))
 }
 
-// measureAll measures the sections one after another. One that fails does not keep the others from being measured.
-func (s *stand) measureAll(ctx context.Context) (all []Figure, failed error) {
-	for _, beside := range besides(s.sections) {
-		figures, failures := make([][]Figure, len(beside)), make([]error, len(beside))
-		var measuring sync.WaitGroup
-		for i, section := range beside {
-			measuring.Go(func() { figures[i], failures[i] = section.figures(ctx, s) })
+// measure runs all sections, and all of them again, so that whatever slows the machine for some minutes is in one sample of each
+// figure only. A section that fails does not stop the others of its pass.
+func (r *rig) measure(ctx context.Context) ([]Figure, error) {
+	var all []Figure
+	for r.pass = range r.repeat {
+		r.log("pass %d of %d", r.pass+1, r.repeat)
+		var failed error
+		for _, together := range concurrentSections(r.sections) {
+			figures, errs := make([][]Figure, len(together)), make([]error, len(together))
+			var measuring sync.WaitGroup
+			for i, s := range together {
+				measuring.Go(func() {
+					figures[i], errs[i] = s.measure(ctx, r)
+					for k := range figures[i] {
+						figures[i][k].Section = s.name
+					}
+					if errs[i] != nil {
+						errs[i] = fmt.Errorf("measure %s: %w", s.name, errs[i])
+					}
+				})
+			}
+			measuring.Wait()
+			all, failed = append(all, slices.Concat(figures...)...), errors.Join(failed, errors.Join(errs...))
 		}
-		measuring.Wait()
-		all, failed = append(all, slices.Concat(figures...)...), errors.Join(failed, errors.Join(failures...))
+		if failed != nil {
+			return medians(all), failed
+		}
 	}
-	return all, failed
+	return medians(all), nil
 }
 
-// besides groups the sections that are measured at the same time: neighbours that only wait.
-func besides(sections []section) (groups [][]section) {
-	for i, one := range sections {
-		if i > 0 && one.waits && sections[i-1].waits {
+// section is a group of figures that are measured together.
+type section struct {
+	name    string
+	cost    string // how long a pass takes with the default options on two cores
+	what    string
+	measure func(context.Context, *rig) ([]Figure, error)
+	waits   bool // nearly all the time, so that it can be measured together with its neighbour
+}
+
+// allSections returns the sections in the order of the table.
+func allSections() []section {
+	return []section{
+		{"whole", "3 min", "start to exit beside the floor, CPU, allocations and memory, 1 to 64 shards", measureWhole, false},
+		{"latency", "4 min", "pages of 200 ms and of 3.2 s, 1 to 32 shards", measureLatency, true},
+		{"quota", "6 min", "the true limits, known and hidden, 1 to 64 shards; together with latency", measureQuota, true},
+		{"size", "1 min", "CPU a row, from small to large (-sizes 300000,3000000,30000000 adds 5 min)", measureSize, false},
+	}
+}
+
+// concurrentSections groups the sections that are measured at the same time.
+func concurrentSections(sections []section) (groups [][]section) {
+	for i, s := range sections {
+		if i > 0 && s.waits && sections[i-1].waits {
 			last := len(groups) - 1
-			groups[last] = append(groups[last], one)
+			groups[last] = append(groups[last], s)
 		} else {
-			groups = append(groups, []section{one})
+			groups = append(groups, []section{s})
 		}
 	}
 	return groups
 }
 
-func (one *section) figures(ctx context.Context, s *stand) ([]Figure, error) {
-	figures, err := one.measure(ctx, s)
-	if err != nil {
-		return nil, fmt.Errorf("measure %s: %w", one.name, err)
-	}
-	for i := range figures {
-		figures[i].Section = one.name
-	}
-	return figures, nil
-}
+// usualShards is the number of shards where a section does not vary it, and the one that has goals.
+const usualShards = 8
 
-// options are the flags, and what follows from them.
+// options are the flags.
 type options struct {
 	extent
 	events   int64
 	repeat   int
-	passes   int
-	shards   int
-	sizes    []int64
+	shards   []int64 // of the section whole
+	sizes    []int64 // of the section size
 	sections []section
 	out      string
-	keep     bool
 	binary   string
-	profile  string
 }
 
-// keeping is what becomes of a report: one of some sections would push out the last one of all.
-func (o *options) keeping(failed error) keeping {
-	switch {
-	case failed != nil:
-		return keepNothing
-	case len(o.sections) == len(allSections()):
-		return keepAll
-	case o.keep:
-		return keepSections
+// extent is how much is measured, apart from the number of events.
+type extent struct {
+	waits      []waiting // of the section latency
+	pace       pace      // of the section quota
+	quotaTime  time.Duration
+	quotaSizes []int // numbers of shards of the section quota
+}
+
+var (
+	full = extent{
+		waits: []waiting{
+			{200 * time.Millisecond, 20, []int{1, 2, 4, 8, 16, 32}},
+			{3200 * time.Millisecond, 24, []int{1, 2, 4, 8, 16, 32}},
+		},
+		pace: truePace, quotaTime: 5 * time.Minute, quotaSizes: []int{1, 2, 8, 64},
 	}
-	return keepNothing
-}
+	// smoke only shows that everything works.
+	smoke = extent{
+		waits: []waiting{{20 * time.Millisecond, 3, []int{1, 4}}},
+		pace:  fastPace, quotaTime: 3 * time.Second, quotaSizes: []int{1, 8},
+	}
+)
 
-func parse(args []string, stderr io.Writer) (options, error) {
+func parseFlags(args []string, stderr io.Writer) (options, error) {
 	o := options{extent: full, sections: allSections()}
 	var small bool
+	help := "some of the sections, such as whole,latency; the table is compared with the last report but not kept"
+	for _, s := range o.sections {
+		help += fmt.Sprintf("\n  %-10s %6s  %s", s.name, s.cost, s.what)
+	}
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.Int64Var(&o.events, "events", 3_000_000, "how many events are loaded")
-	flags.IntVar(&o.repeat, "repeat", 3, "how often the section whole measures floor, whole, floor")
-	flags.IntVar(&o.passes, "passes", 1, "how often all sections are measured: the table has the medians")
-	flags.IntVar(&o.shards, "shards", 8, "shards, where a section does not vary them")
-	flags.Func("sections", "some of the sections, such as whole,latency; the result is compared, and kept only with -keep:"+sectionHelp(),
-		func(names string) (err error) {
-			o.sections, err = choose(names)
-			return err
-		})
-	flags.Func("sizes", "numbers of events of the section size (default -events / 10 and -events)", func(s string) (err error) {
-		o.sizes, err = numbers(s)
+	flags.IntVar(&o.repeat, "repeat", 0, "how many times everything is measured: the table has the medians (default 1, with -binary 5)")
+	flags.Func("sections", help, func(names string) (err error) {
+		o.sections, err = chooseSections(names)
 		return err
 	})
-	flags.BoolVar(&small, "smoke", false, "measure so little that only mistakes show; choose few -events, too")
-	flags.StringVar(&o.out, "out", "bench/results", "directory, in the checkout, of the last report; empty: keep and compare nothing")
-	flags.BoolVar(&o.keep, "keep", false, "put the sections into the last report, in the place of what it has of them")
-	flags.StringVar(&o.binary, "binary", "", "measure this program, such as an older one, instead of the checkout's")
-	flags.StringVar(&o.profile, "profile", "", "file for a CPU profile of the client; the section whole writes it")
+	flags.Func("shards", "numbers of shards of the section whole (default 1,2,4,8,64, with -binary 8)", numbers(&o.shards))
+	flags.Func("sizes", "numbers of events of the section size (default -events / 10 and -events)", numbers(&o.sizes))
+	flags.BoolVar(&small, "smoke", false, "measure so little that only mistakes show; choose few -events too")
+	flags.StringVar(&o.out, "out", "bench/results", "directory of the last report, in the checkout; empty to keep and compare nothing")
+	flags.StringVar(&o.binary, "binary", "", "compare the checkout's program with this one by turns, instead of measuring the sections")
 	if err := flags.Parse(args); err != nil {
-		return o, flag.ErrHelp // it has said what is wrong
+		return o, flag.ErrHelp // the flag set has printed what is wrong
 	}
 	if small {
 		o.extent = smoke
 	}
+	usual, repeat := []int64{1, 2, 4, usualShards, 64}, 1
+	if o.binary != "" {
+		o.sections = []section{{name: "binaries", measure: compareBinaries}}
+		usual, repeat = []int64{usualShards}, 5
+	}
+	if len(o.shards) == 0 {
+		o.shards = usual
+	}
 	if len(o.sizes) == 0 {
 		o.sizes = []int64{max(1, o.events/10), o.events}
 	}
-	if min(o.events, int64(o.repeat), int64(o.passes), int64(o.shards)) < 1 || flags.NArg() > 0 {
-		return o, fmt.Errorf("-events %d, -repeat %d, -passes %d and -shards %d must be positive, and nothing may follow: %q",
-			o.events, o.repeat, o.passes, o.shards, flags.Args())
+	if o.repeat == 0 {
+		o.repeat = repeat
 	}
-	return o, nil
+	if o.events < 1 || o.repeat < 1 || flags.NArg() > 0 {
+		return o, fmt.Errorf("-events %d and -repeat %d must be positive, and no arguments may follow: %q", o.events, o.repeat, flags.Args())
+	}
+	var err error
+	if o.binary != "" {
+		o.binary, err = filepath.Abs(o.binary)
+	}
+	return o, err
 }
 
-// numbers reads a list such as 300000,3000000.
-func numbers(s string) ([]int64, error) {
-	var all []int64
-	for word := range strings.SplitSeq(s, ",") {
-		n, err := strconv.ParseInt(word, 10, 64)
-		if err != nil || n < 1 {
-			return nil, fmt.Errorf("%q is no number of events", word)
+// chooseSections finds the sections of a list of names, in the order of the table.
+func chooseSections(names string) ([]section, error) {
+	all, wanted := allSections(), strings.Split(names, ",")
+	for _, name := range wanted {
+		if !slices.ContainsFunc(all, func(s section) bool { return s.name == name }) {
+			return nil, fmt.Errorf("%q is not a section", name)
 		}
-		all = append(all, n)
 	}
-	return all, nil
+	return slices.DeleteFunc(all, func(s section) bool { return !slices.Contains(wanted, s.name) }), nil
+}
+
+// numbers reads a list such as 300000,3000000 into a flag.
+func numbers(into *[]int64) func(string) error {
+	return func(s string) error {
+		*into = nil
+		for word := range strings.SplitSeq(s, ",") {
+			n, err := strconv.ParseInt(word, 10, 64)
+			if err != nil || n < 1 {
+				return fmt.Errorf("%q is not a positive number", word)
+			}
+			*into = append(*into, n)
+		}
+		return nil
+	}
 }

@@ -1,79 +1,72 @@
 package main
 
 import (
-	"errors"
 	"slices"
 	"strings"
 	"testing"
 )
 
-func TestParseTakesNoNonsense(t *testing.T) {
-	for _, args := range []string{"-events 0", "-repeat 0", "-shards 0", "-sections whole,x", "-sizes 0", "-sizes 1,x", "more"} {
-		if o, err := parse(strings.Fields(args), &strings.Builder{}); err == nil {
+func TestParseFlagsRefuses(t *testing.T) {
+	for _, args := range []string{"-events 0", "-repeat -1", "-shards 0", "-sections whole,x", "-sizes 0", "-sizes 1,x", "more"} {
+		if o, err := parseFlags(strings.Fields(args), &strings.Builder{}); err == nil {
 			t.Errorf("%s: %+v", args, o)
 		}
 	}
 }
 
-func TestOnlyACompleteReportIsKeptUnlessAsked(t *testing.T) {
-	for args, want := range map[string]keeping{
-		"": keepAll, "-sections whole": keepNothing, "-sections shards,size,parts": keepNothing, "-sections shards -keep": keepSections,
+func TestDefaultsFollowTheOtherFlags(t *testing.T) {
+	for _, c := range []struct {
+		args          string
+		sizes, shards []int64
+		repeat        int
+		sections      string
+	}{
+		{"-events 5000", []int64{500, 5000}, []int64{1, 2, 4, 8, 64}, 1, "whole latency quota size"},
+		{"-events 1 -sections size,whole", []int64{1, 1}, []int64{1, 2, 4, 8, 64}, 1, "whole size"},
+		{"-sizes 3,40 -shards 8 -repeat 3", []int64{3, 40}, []int64{8}, 3, "whole latency quota size"},
+		{"-sizes 3 -binary /old", []int64{3}, []int64{8}, 5, "binaries"},
 	} {
-		o, err := parse(strings.Fields(args), &strings.Builder{})
-		if err != nil || o.keeping(nil) != want {
-			t.Errorf("%q: %d sections, keeping %v, %v", args, len(o.sections), o.keeping(nil), err)
+		o, err := parseFlags(strings.Fields(c.args), &strings.Builder{})
+		var names []string
+		for _, s := range o.sections {
+			names = append(names, s.name)
 		}
-		if o.keeping(errors.New("a run has failed")) != keepNothing {
-			t.Errorf("%q: what failed is kept", args)
+		if err != nil || !slices.Equal(o.sizes, c.sizes) || !slices.Equal(o.shards, c.shards) || o.repeat != c.repeat || strings.Join(names, " ") != c.sections {
+			t.Errorf("%s: %+v, %v", c.args, o, err)
 		}
 	}
 }
 
-func TestSectionsThatWaitAreMeasuredAtTheSameTime(t *testing.T) {
+func TestSectionsThatWaitAreMeasuredTogether(t *testing.T) {
 	for names, want := range map[string]string{
-		"": "parts|whole|shards|latency quota|skew|duplicates|resume|watched|size", "quota,whole": "whole|quota", "latency,skew": "latency|skew",
+		"whole,latency,quota,size": "whole|latency quota|size", "quota,whole": "whole|quota", "latency,size": "latency|size",
 	} {
-		chosen, err := choose(names)
+		chosen, err := chooseSections(names)
 		if err != nil {
 			t.Fatal(err)
 		}
 		var groups []string
-		for _, beside := range besides(chosen) {
+		for _, together := range concurrentSections(chosen) {
 			var all []string
-			for _, s := range beside {
+			for _, s := range together {
 				all = append(all, s.name)
 			}
 			groups = append(groups, strings.Join(all, " "))
 		}
 		if got := strings.Join(groups, "|"); got != want {
-			t.Errorf("%q: %s, not %s", names, got, want)
+			t.Errorf("%q: got %s, want %s", names, got, want)
 		}
 	}
 }
 
-func TestChosenSectionsKeepTheirOrder(t *testing.T) {
-	chosen, err := choose("size,whole")
-	if err != nil || len(chosen) != 2 || chosen[0].name != "whole" || chosen[1].name != "size" {
-		t.Errorf("%+v, %v", chosen, err)
-	}
-}
-
-func TestSizesFollowTheEvents(t *testing.T) {
-	for args, want := range map[string][]int64{"-events 5000": {500, 5000}, "-events 1": {1, 1}, "-sizes 3,40": {3, 40}} {
-		if o, err := parse(strings.Fields(args), &strings.Builder{}); err != nil || !slices.Equal(o.sizes, want) {
-			t.Errorf("%s: %v, %v", args, o.sizes, err)
-		}
-	}
-}
-
-func TestHelpTellsWhatEachSectionCosts(t *testing.T) {
-	var said strings.Builder
-	if _, err := parse([]string{"-help"}, &said); err == nil {
+func TestHelpSaysWhatEachSectionCosts(t *testing.T) {
+	var help strings.Builder
+	if _, err := parseFlags([]string{"-help"}, &help); err == nil {
 		t.Fatal("no error")
 	}
 	for _, s := range allSections() {
-		if !strings.Contains(said.String(), s.name) || !strings.Contains(said.String(), s.cost) {
-			t.Errorf("-help does not tell that %s takes %s", s.name, s.cost)
+		if !strings.Contains(help.String(), s.name) || !strings.Contains(help.String(), s.cost) {
+			t.Errorf("-help does not say that %s takes %s", s.name, s.cost)
 		}
 	}
 }

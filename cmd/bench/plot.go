@@ -15,12 +15,12 @@ const (
 	quotaPanel   = "quota"
 )
 
-// panel is one diagram: what its figures are compared by, over the number of shards, both as powers of two or as they are.
+// panel is one diagram: what its figures are compared by, over the number of shards.
 type panel struct {
 	name, title, unit string
-	doubling          bool // the upright axis doubles from tick to tick
-	most              float64
-	ideal             string // what the dashed line is: as many times as fast as there are shards where the axis doubles, 1 elsewhere
+	doubling          bool // the vertical axis doubles from tick to tick
+	max               float64
+	ideal             string // what the dashed line is: y = x where the axis doubles, y = 1 elsewhere
 }
 
 var panels = []panel{
@@ -54,16 +54,16 @@ func (r *Report) curves(panel string) []curve {
 	return all
 }
 
-// The measures of the picture, in its own units, and how far the axes reach: to 64 shards.
+// The dimensions of the picture in its own units. The axes reach to 64 shards.
 const (
 	panelWide, panelHigh          = 320.0, 330.0
 	marginLeft, marginTop         = 48.0, 48.0
 	plotWide, plotHigh            = 250.0, 190.0
 	legendTop, legendStep         = 290.0, 16.0
-	mostShards            float64 = 64
+	maxShards             float64 = 64
 )
 
-// plotStyle has colours that stand out from white and from black: a picture in a page does not know which of them is under it.
+// plotStyle has colours that are visible on white and on black: a picture in a page does not know its background.
 const plotStyle = `
   text { font: 11px system-ui, sans-serif; fill: #6e7781 }
   .title { font-size: 13px; font-weight: 600 }
@@ -71,7 +71,7 @@ const plotStyle = `
   .c0 { stroke: #2f81f7; color: #2f81f7 } .c1 { stroke: #d4691a; color: #d4691a }
   .line { fill: none; stroke-width: 2 } .dot { fill: currentColor }`
 
-// plot draws the scaling curves. It needs nothing but the figures.
+// plot draws the scaling curves from the figures alone.
 func (r *Report) plot() []byte {
 	var b bytes.Buffer
 	wide := panelWide * float64(len(panels))
@@ -87,13 +87,13 @@ func (r *Report) plot() []byte {
 	return b.Bytes()
 }
 
-// place turns a point into the picture's units.
+// place converts a point to the picture's units.
 func (p *panel) place(at spot) spot {
-	y := at.y / p.most
+	y := at.y / p.max
 	if p.doubling {
-		y = math.Log2(max(at.y, 1)) / math.Log2(p.most)
+		y = math.Log2(max(at.y, 1)) / math.Log2(p.max)
 	}
-	return spot{marginLeft + plotWide*math.Log2(max(at.x, 1))/math.Log2(mostShards), marginTop + plotHigh*(1-min(y, 1.05))}
+	return spot{marginLeft + plotWide*math.Log2(max(at.x, 1))/math.Log2(maxShards), marginTop + plotHigh*(1-min(y, 1.05))}
 }
 
 func (p *panel) draw(b *bytes.Buffer, curves []curve) {
@@ -113,7 +113,7 @@ func (p *panel) draw(b *bytes.Buffer, curves []curve) {
 
 // drawAxes draws a grid with its numbers.
 func (p *panel) drawAxes(b *bytes.Buffer) {
-	for x := 1.0; x <= mostShards; x *= 2 {
+	for x := 1.0; x <= maxShards; x *= 2 {
 		at := p.place(spot{x, 0})
 		fmt.Fprintf(b, "<path class=\"grid\" d=\"M%.1f %gv%g\"/>", at.x, marginTop, plotHigh)
 		text(b, at.x, marginTop+plotHigh+15, "middle", "", fmt.Sprint(x))
@@ -131,7 +131,7 @@ func (p *panel) ticks() []float64 {
 		return []float64{0, 0.25, 0.5, 0.75, 1}
 	}
 	var all []float64
-	for y := 1.0; y <= p.most; y *= 2 {
+	for y := 1.0; y <= p.max; y *= 2 {
 		all = append(all, y)
 	}
 	return all
@@ -140,9 +140,9 @@ func (p *panel) ticks() []float64 {
 // idealPoints are those of a perfect program.
 func (p *panel) idealPoints() []spot {
 	if p.doubling {
-		return []spot{p.place(spot{1, 1}), p.place(spot{p.most, p.most})}
+		return []spot{p.place(spot{1, 1}), p.place(spot{p.max, p.max})}
 	}
-	return []spot{p.place(spot{1, 1}), p.place(spot{mostShards, 1})}
+	return []spot{p.place(spot{1, 1}), p.place(spot{maxShards, 1})}
 }
 
 func (p *panel) drawCurve(b *bytes.Buffer, class string, c curve) {

@@ -10,7 +10,7 @@ import (
 
 func TestPlotIsXMLWithACurveForEachSeries(t *testing.T) {
 	point := func(ratio float64, panel, curve string, x int) Figure {
-		return Sample{1}.figure("a", thousandRows).beside(theFloor, Sample{ratio}).at(panel, curve, x)
+		return figure("a", thousandRows, 1).beside(theFloor, ratio).at(panel, curve, x)
 	}
 	r := report(2, 1000, point(0.4, machinePanel, "a < b & c", 1), point(0.7, machinePanel, "a < b & c", 8),
 		point(0.3, machinePanel, "other", 8), point(32, latencyPanel, "slow", 32), cpu(3))
@@ -26,7 +26,7 @@ func TestPlotIsXMLWithACurveForEachSeries(t *testing.T) {
 		"<circle": 4, "a &lt; b &amp; c</text>": 1, ">other</text>": 1, ">shards</text>": len(panels), ">64</text>": len(panels),
 	} {
 		if n := strings.Count(svg, part); n != times {
-			t.Errorf("%q is there %d times, not %d", part, n, times)
+			t.Errorf("%q is there %d times, want %d", part, n, times)
 		}
 	}
 }

@@ -13,13 +13,13 @@ func report(cores int, events int64, figures ...Figure) *Report {
 }
 
 func speed(ratio float64) Figure {
-	f := Sample{300}.figure("speed", thousandRows).beside(theFloor, Sample{ratio}).atLeast(0.5)
+	f := figure("speed", thousandRows, 300).beside(theFloor, ratio).atLeast(0.5)
 	f.Section = "whole"
 	return f
 }
 
 func cpu(micros float64) Figure {
-	f := Sample{micros}.figure("sluice", microsARow)
+	f := figure("sluice", microsARow, micros)
 	f.Section = "whole"
 	return f
 }
@@ -62,14 +62,14 @@ func TestFindComparesOnlyWhatCompares(t *testing.T) {
 func TestPublishKeepsTheReportAndComparesTheNext(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "bench")
 	var out bytes.Buffer
-	if err := publish(report(2, 1000, speed(0.4), cpu(4)), dir, keepAll, &out); err != nil {
+	if err := report(2, 1000, speed(0.4), cpu(4)).publish(dir, true, &out); err != nil {
 		t.Fatal(err)
 	}
 	if text := out.String(); !strings.Contains(text, "**missed**") || strings.Contains(text, " %)") {
 		t.Errorf("the first table:\n%s", text)
 	}
 	out.Reset()
-	if err := publish(report(2, 1000, speed(0.6), cpu(3)), dir, keepAll, &out); err != nil {
+	if err := report(2, 1000, speed(0.6), cpu(3)).publish(dir, true, &out); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{"reached", "0.60 × floor", "0.400 (+50 %)", "4.00 (-25 %)"} {
@@ -90,7 +90,7 @@ func TestPublishKeepsTheReportAndComparesTheNext(t *testing.T) {
 func TestAPartialReportIsComparedAndNotKept(t *testing.T) {
 	dir := t.TempDir()
 	var out bytes.Buffer
-	if err := publish(report(2, 1000, speed(0.4), cpu(4)), dir, keepAll, &out); err != nil {
+	if err := report(2, 1000, speed(0.4), cpu(4)).publish(dir, true, &out); err != nil {
 		t.Fatal(err)
 	}
 	before, err := os.ReadFile(filepath.Join(dir, latestJSON))
@@ -98,7 +98,7 @@ func TestAPartialReportIsComparedAndNotKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	out.Reset()
-	if err := publish(report(2, 1000, speed(0.6)), dir, keepNothing, &out); err != nil || !strings.Contains(out.String(), "0.400 (+50 %)") {
+	if err := report(2, 1000, speed(0.6)).publish(dir, false, &out); err != nil || !strings.Contains(out.String(), "0.400 (+50 %)") {
 		t.Errorf("%v, not compared:\n%s", err, out.String())
 	}
 	if after, err := os.ReadFile(filepath.Join(dir, latestJSON)); err != nil || !bytes.Equal(before, after) {
@@ -109,7 +109,7 @@ func TestAPartialReportIsComparedAndNotKept(t *testing.T) {
 func TestPublishWithoutADirectoryKeepsNothing(t *testing.T) {
 	t.Chdir(t.TempDir())
 	var out bytes.Buffer
-	if err := publish(report(2, 1000, speed(0.6)), "", keepAll, &out); err != nil || out.Len() == 0 {
+	if err := report(2, 1000, speed(0.6)).publish("", true, &out); err != nil || out.Len() == 0 {
 		t.Fatal(err, out.String())
 	}
 	if left, _ := filepath.Glob("*"); len(left) > 0 {
@@ -123,7 +123,7 @@ func TestABrokenReportIsNotOverwritten(t *testing.T) {
 	if err := os.WriteFile(path, []byte("{"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := publish(report(2, 1000, speed(0.6)), dir, keepAll, &bytes.Buffer{}); err == nil {
+	if err := report(2, 1000, speed(0.6)).publish(dir, true, &bytes.Buffer{}); err == nil {
 		t.Error("no error")
 	}
 	if text, _ := os.ReadFile(path); string(text) != "{" {
@@ -154,42 +154,63 @@ func TestShort(t *testing.T) {
 		12345.6: "12,346", 3_000_000: "3,000,000", -1234: "-1,234", -0.5: "-0.500",
 	} {
 		if got := short(v); got != want {
-			t.Errorf("%v is %s, not %s", v, got, want)
+			t.Errorf("%v: got %s, want %s", v, got, want)
 		}
 	}
 }
 
-// Sections that are measured anew take the place of those in the last report, which says of when they are.
-func TestSectionsCanBePutIntoTheLastReport(t *testing.T) {
-	dir := t.TempDir()
-	var out bytes.Buffer
-	whole, wait := speed(0.6), speed(0.5)
-	wait.Section, wait.Name = "latency", "pages"
-	first := report(2, 1000, whole, wait)
-	first.Machine.Revision = "old"
-	if err := publish(first, dir, keepAll, &out); err != nil {
-		t.Fatal(err)
+// One pass met a busy machine: neither its value nor its ratio is in the table.
+func TestFiguresAreMediansOfThePasses(t *testing.T) {
+	var all []Figure
+	for _, pass := range [][2]float64{{300, 0.8}, {90, 0.5}, {310, 0.9}} {
+		speed := figure("speed", thousandRows, pass[0]).beside(theFloor, pass[1]).atLeast(0.75).at(machinePanel, "speed", 8)
+		all = append(all, speed, figure("sluice", microsARow, pass[0]/100))
 	}
-	wait.Ratio = 0.7
-	for range 2 {
-		anew := report(2, 1000, wait)
-		anew.Machine.Revision, anew.Machine.Date, anew.Passes = "new", "2026-01-02", 3
-		if err := publish(anew, dir, keepSections, &out); err != nil {
-			t.Fatal(err)
+	figures := medians(all)
+	if len(figures) != 2 || figures[0].Name != "speed" || figures[1].Name != "sluice" {
+		t.Fatalf("%+v", figures)
+	}
+	near(t, "value", figures[0].Value, 300)
+	near(t, "ratio", figures[0].Ratio, 0.8)
+	near(t, "spread", figures[0].Spread, 220.0/300)
+	near(t, "the other value", figures[1].Value, 3)
+	if !figures[0].met() || figures[0].Point == nil {
+		t.Errorf("the goal or the place in the plot is lost: %+v", figures[0])
+	}
+}
+
+func TestOneOfTwoSectionsWithTheSameNameKeepsItsOwnFigure(t *testing.T) {
+	whole, size := cpu(1), cpu(2)
+	size.Section = "size"
+	if figures := medians([]Figure{whole, size}); len(figures) != 2 || figures[1].Value != 2 {
+		t.Errorf("%+v", figures)
+	}
+}
+
+func TestMedian(t *testing.T) {
+	for _, c := range []struct {
+		values []float64
+		want   float64
+	}{{[]float64{7}, 7}, {[]float64{3, 1, 2}, 2}, {[]float64{4, 1, 3, 2}, 2.5}} {
+		near(t, "median", median(c.values), c.want)
+	}
+}
+
+func TestGoalBoundsTheRatioIfThereIsOne(t *testing.T) {
+	value := figure("memory", mebibytes, 300)
+	ratio := figure("speed", thousandRows, 300).beside(theFloor, 0.6)
+	for _, c := range []struct {
+		figure Figure
+		met    bool
+	}{
+		{value, true},
+		{value.atMost(256), false},
+		{value.atMost(300), true},
+		{ratio.atLeast(0.5), true},
+		{ratio.atLeast(0.75), false},
+	} {
+		if c.figure.met() != c.met {
+			t.Errorf("%+v with goal %v: %v", c.figure, c.figure.Goal, !c.met)
 		}
-	}
-	r, err := readReport(dir)
-	if err != nil || len(r.Figures) != 2 || r.Figures[0].Ratio != 0.6 || r.Figures[1].Ratio != 0.7 || r.Machine.Revision != "old" {
-		t.Fatalf("%+v, %v", r, err)
-	}
-	if len(r.Later) != 1 || r.Later[0] != (Later{"latency", "2026-01-02", "new", 3}) {
-		t.Errorf("%+v", r.Later)
-	}
-	table, err := os.ReadFile(filepath.Join(dir, latestMarkdown))
-	if err != nil || !strings.Contains(string(table), "latency is of 2026-01-02, new, 3 passes") || !strings.Contains(string(table), "0.60 × floor") {
-		t.Errorf("%s, %v", table, err)
-	}
-	if err := publish(report(4, 1000, wait), dir, keepSections, &out); err == nil {
-		t.Error("sections of another machine were put in")
 	}
 }

@@ -1,84 +1,105 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"os"
 	"os/exec"
+	"runtime"
+	"strings"
+	"syscall"
 	"time"
+
+	"sluice/fetch/apisim"
 )
 
-// world is a simulator and a database, for one or more calls of the program.
+// world is a simulator and an empty database, for a run of a program.
 type world struct {
-	*stand
+	*rig
+	binary   string // the program that runs in it
 	data     dataset
-	sim      *simulator
+	sim      *exec.Cmd
+	url      string // of the simulator
 	database string
 }
 
-// newWorld brings up a simulator, without limits and latency unless its flags say otherwise, and an empty database.
-func (s *stand) newWorld(ctx context.Context, data dataset, flags ...string) (*world, error) {
-	w := &world{stand: s, data: data}
+// newWorld starts a simulator, without limits and latency unless its flags say otherwise, and creates a database.
+func (r *rig) newWorld(ctx context.Context, binary string, data dataset, flags ...string) (*world, error) {
+	w := &world{rig: r, binary: binary, data: data}
 	var err error
-	if w.database, err = s.makeDatabase(ctx); err != nil {
+	if w.database, err = r.createDatabase(ctx); err != nil {
 		return nil, err
 	}
-	if w.sim, err = s.simulate(ctx, data, flags...); err != nil {
-		s.drop(context.WithoutCancel(ctx), w.database)
-		return nil, err
+	if err := w.simulate(ctx, flags...); err != nil {
+		r.dropDatabase(context.WithoutCancel(ctx), w.database)
+		return nil, fmt.Errorf("start the simulator: %w", err)
 	}
 	return w, nil
 }
 
-func (w *world) close(ctx context.Context) {
-	if err := w.sim.stop(); err != nil {
-		w.say("%v", err)
+// simulate returns when the simulator listens. The flags come last and win.
+func (w *world) simulate(ctx context.Context, flags ...string) error {
+	args := []string{"simulate", "--profile=unlimited", "--listen=127.0.0.1:0",
+		fmt.Sprintf("--events=%d", w.data.events), fmt.Sprintf("--skew=%g", w.data.skew)}
+	w.sim = command(ctx, w.program, nil, append(args, flags...)...)
+	stderr, err := w.sim.StderrPipe()
+	if err != nil {
+		return err
 	}
-	w.drop(context.WithoutCancel(ctx), w.database)
+	if err := w.sim.Start(); err != nil {
+		return err
+	}
+	line, err := bufio.NewReader(stderr).ReadString('\n') // sluice: simulating … on http://127.0.0.1:4711
+	_, address, found := strings.Cut(strings.TrimSpace(line), "http://")
+	if !found {
+		return errors.Join(err, w.stopSimulator(), errors.New(line))
+	}
+	w.url = "http://" + address
+	return nil
 }
 
-// environ is what a process needs to find the world.
-func (w *world) environ() []string {
-	return []string{"API_BASE_URL=" + w.sim.url, "TARGET_API_KEY=ds_bench", "DATABASE_URL=" + w.server.URL(w.database)}
+func (w *world) stopSimulator() error {
+	if err := w.sim.Process.Signal(syscall.SIGTERM); err != nil {
+		return err
+	}
+	return w.sim.Wait()
 }
 
-// run prepares a call of the program.
-func (w *world) run(ctx context.Context, shards int, flags ...string) *exec.Cmd {
-	return command(ctx, w.program, w.environ(), append([]string{"run", fmt.Sprintf("--shards=%d", shards), "--json"}, flags...)...)
+func (w *world) close(ctx context.Context) {
+	if err := w.stopSimulator(); err != nil {
+		w.log("stop the simulator: %v", err)
+	}
+	w.dropDatabase(context.WithoutCancel(ctx), w.database)
 }
 
-// unlimited are the flags for a source without limits: none shall be looked for.
+// unlimited are the flags for a source without limits, so that the run does not look for any.
 var unlimited = []string{"--list-limit=none", "--stream-limit=none"}
 
-// ingest runs the program to its end and measures it.
-func (w *world) ingest(ctx context.Context, shards int, flags ...string) (load, error) {
-	if err := w.settle(ctx); err != nil {
-		return load{}, err
-	}
-	var said bytes.Buffer
-	cmd := w.run(ctx, shards, flags...)
-	cmd.Stdout = &said
-	l, err := w.measure(cmd)
-	if err != nil {
-		return load{}, err
-	}
-	if l.asked, err = readRequests(said.Bytes()); err != nil {
-		return load{}, err
-	}
-	return l, w.readLedger(ctx, &l)
+// load is one way of the rows into the table, measured.
+type load struct {
+	rows                        int64
+	wall                        time.Duration // of the whole process
+	ingest                      time.Duration // from the first attempt of a shard to its last commit
+	client, simulator, postgres time.Duration // CPU
+	others                      float64       // CPU that other processes of the machine used, in cores
+	peak                        int64         // bytes of the client's resident memory
+	commits                     int64
+	requests                    requests
 }
 
-// measure runs a process that loads the world's data.
-func (w *world) measure(cmd *exec.Cmd) (load, error) {
-	watch := w.watch(w.sim)
-	used, err := measured(cmd)
-	l := load{rows: w.data.truth.Rows, wall: used.wall, client: used.cpu, peak: used.peak}
-	watch.read(&l)
-	return l, err
-}
+func (l load) thousands() float64   { return float64(l.rows) / l.wall.Seconds() / 1000 }
+func (l load) ingested() float64    { return float64(l.rows) / l.ingest.Seconds() / 1000 }
+func (l load) mebibytes() float64   { return float64(l.peak) / (1 << 20) }
+func (l load) rowsACommit() float64 { return float64(l.rows) / float64(max(l.commits, 1)) }
 
-// requests are what a run says it has asked of the API.
+// micros is CPU a row in µs, which is also CPU seconds per million rows.
+func (l load) micros(cpu time.Duration) float64 { return cpu.Seconds() * 1e6 / float64(l.rows) }
+
+// requests are what `sluice run --json` reports.
 type requests struct {
 	List          int64   `json:"list"`
 	Stream        int64   `json:"stream"`
@@ -88,21 +109,62 @@ type requests struct {
 	StreamUsed    float64 `json:"stream_quota_used"`
 }
 
-func readRequests(result []byte) (requests, error) {
-	var r struct {
+// run runs the program to its end and measures it.
+func (w *world) run(ctx context.Context, shards int, flags ...string) (load, error) {
+	if err := w.settle(ctx); err != nil {
+		return load{}, err
+	}
+	cmd := w.command(ctx, shards, flags...)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	watch := w.startWatch(w.sim.Process.Pid)
+	if err := cmd.Run(); err != nil {
+		return load{}, fmt.Errorf("%s: %w\n%s", strings.Join(cmd.Args, " "), err, stderr.String())
+	}
+	l := load{rows: w.data.truth.Rows, client: cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(), peak: peakOf(cmd.ProcessState)}
+	watch.stop(&l)
+
+	var result struct {
 		Requests requests `json:"requests"`
 	}
-	if err := json.Unmarshal(result, &r); err != nil {
-		return requests{}, fmt.Errorf("read what `sluice run --json` said: %w", err)
+	if err := json.Unmarshal(stdout.Bytes(), &result); err != nil {
+		return load{}, fmt.Errorf("read what `sluice run --json` printed: %w", err)
 	}
-	return r.Requests, nil
+	l.requests = result.Requests
+	return l, w.readLedger(ctx, &l)
+}
+
+// command prepares a run of the world's program.
+func (w *world) command(ctx context.Context, shards int, flags ...string) *exec.Cmd {
+	env := []string{"API_BASE_URL=" + w.url, "TARGET_API_KEY=ds_bench", "DATABASE_URL=" + w.server.URL(w.database)}
+	return command(ctx, w.binary, env, append([]string{"run", fmt.Sprintf("--shards=%d", shards), "--json"}, flags...)...)
+}
+
+// command prepares a call of a program. It gets only the environment that is given, so that no setting of the caller's slips in.
+func command(ctx context.Context, program string, env []string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME")}, env...)
+	return cmd
+}
+
+// peakOf is the most memory that a process had resident, in bytes. It begins with that of the process that started it, so the
+// bench itself must stay small: it holds no rows.
+func peakOf(state *os.ProcessState) int64 {
+	counted, ok := state.SysUsage().(*syscall.Rusage)
+	if !ok {
+		return 0
+	}
+	if runtime.GOOS == "darwin" { // counts in bytes; Linux and the BSDs in KiB
+		return int64(counted.Maxrss)
+	}
+	return int64(counted.Maxrss) * 1024
 }
 
 const selectWalk = `
 select extract(epoch from max(updated_at) - min(started_at))::float8, sum(seq)::bigint
 from public.ingestion_shards where job_id = (select max(id) from public.ingestion_jobs)`
 
-// readLedger adds what the rows of the last job's shards say.
+// readLedger adds what the rows of the job's shards say.
 func (w *world) readLedger(ctx context.Context, l *load) error {
 	conn, err := w.connect(ctx, w.database)
 	if err != nil {
@@ -117,27 +179,36 @@ func (w *world) readLedger(ctx context.Context, l *load) error {
 	return nil
 }
 
-// only runs the program once, without limits, checks the rows, and ends the world. keep may look at the database before.
-func (w *world) only(ctx context.Context, shards int, keep func(ctx context.Context, database string) error) (load, error) {
+// check compares the table with what it must hold.
+func (w *world) check(ctx context.Context) error {
+	conn, err := w.connect(ctx, w.database)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	var have apisim.Sum
+	if err := conn.QueryRow(ctx, apisim.TruthSQL, nil, nil).Scan(&have.Rows, &have.Hash); err != nil {
+		return fmt.Errorf("check the rows: %w", err)
+	}
+	if want := w.data.truth; have != want {
+		return fmt.Errorf("the table of %s holds %d rows with hash %s, want %d with %s", w.database, have.Rows, have.Hash, want.Rows, want.Hash)
+	}
+	return nil
+}
+
+// load runs a program once in a world of its own, without limits, and checks the rows.
+func (r *rig) load(ctx context.Context, binary string, data dataset, shards int) (load, error) {
+	w, err := r.newWorld(ctx, binary, data)
+	if err != nil {
+		return load{}, err
+	}
 	defer w.close(ctx)
-	l, err := w.ingest(ctx, shards, unlimited...)
+	l, err := w.run(ctx, shards, unlimited...)
 	if err == nil {
 		err = w.check(ctx)
-	}
-	if err == nil && keep != nil {
-		err = keep(ctx, w.database)
 	}
 	if err != nil {
 		return load{}, fmt.Errorf("shards=%d: %w", shards, err)
 	}
 	return l, nil
-}
-
-// ingest runs the program once, in a world of its own.
-func (s *stand) ingest(ctx context.Context, data dataset, shards int, keep func(context.Context, string) error) (load, error) {
-	w, err := s.newWorld(ctx, data)
-	if err != nil {
-		return load{}, err
-	}
-	return w.only(ctx, shards, keep)
 }

@@ -57,7 +57,7 @@ func (h *hunt) all(ctx context.Context, mutants []mutant) ([]result, error) {
 		slices.Sort(tests)
 		tests = slices.Compact(tests)
 		group.Go(func() error {
-			f, err := h.goTest(soundCtx, nil, pkg, "("+strings.Join(tests, "|")+")", 5*h.limit)
+			f, err := h.goTest(soundCtx, &mutant{pkg: pkg}, "("+strings.Join(tests, "|")+")", 5*h.limit)
 			if err == nil && (f.Failed != "" || f.Broken != "") {
 				err = fmt.Errorf("%s fails without a mutant: %s\n%s", pkg, cmp.Or(f.Failed, f.Broken), f.tail(20))
 			}
@@ -83,7 +83,7 @@ func (h *hunt) all(ctx context.Context, mutants []mutant) ([]result, error) {
 // one runs the test of a mutant.
 func (h *hunt) one(ctx context.Context, m mutant) (result, error) {
 	started := time.Now()
-	f, err := h.goTest(ctx, m.overlay, m.pkg, strings.ReplaceAll(m.Test, "/", "$/^"), h.limit)
+	f, err := h.goTest(ctx, &m, strings.ReplaceAll(m.Test, "/", "$/^"), h.limit)
 	r := result{mutant: m, KilledBy: f.Failed, Broken: f.Broken, Took: time.Since(started)}
 	h.log("%-36s %5.1f s  %s", m.Name, r.Took.Seconds(), r.verdict())
 	if r.Broken != "" {
@@ -92,21 +92,25 @@ func (h *hunt) one(ctx context.Context, m mutant) (result, error) {
 	return r, err
 }
 
-// goTest runs tests of a package with files laid over the tree. An error means that they could not be run at all.
-func (h *hunt) goTest(ctx context.Context, overlay map[string]string, pkg, test string, limit time.Duration) (fate, error) {
+// goTest runs tests of a mutant's package. An error means that they could not be run at all.
+func (h *hunt) goTest(ctx context.Context, m *mutant, test string, limit time.Duration) (fate, error) {
 	dir, err := os.MkdirTemp("", "sluice-mutant-")
 	if err != nil {
 		return fate{}, err
 	}
 	defer os.RemoveAll(dir)
-	list, err := h.writeOverlay(dir, overlay)
+	list, err := h.writeOverlay(dir, m.overlay)
 	if err != nil {
 		return fate{}, err
 	}
 	// Compiling is fast. A process that ignores its own limit is killed, together with the processes it started.
 	ctx, cancel := context.WithTimeout(ctx, limit+5*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "go", "test", "-json", "-vet=off", "-count=1", "-timeout", limit.String(), "-run", "^"+test+"$", pkg)
+	args := []string{"test", "-json", "-vet=off", "-count=1", "-timeout", limit.String(), "-run", "^" + test + "$", m.pkg}
+	if m.rapid {
+		args = append(args, "-rapid.nofailfile") // a failure that was wanted is not kept
+	}
+	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = h.root
 	cmd.Env = append(os.Environ(), "GOFLAGS=-overlay="+list+" "+os.Getenv("GOFLAGS"))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -114,7 +118,7 @@ func (h *hunt) goTest(ctx context.Context, overlay map[string]string, pkg, test 
 	cmd.WaitDelay = 10 * time.Second
 	out, err := cmd.Output()
 	if ctx.Err() != nil {
-		return fate{}, fmt.Errorf("%s in %s: %w", test, pkg, ctx.Err())
+		return fate{}, fmt.Errorf("%s in %s: %w", test, m.pkg, ctx.Err())
 	}
 	f := readFate(out)
 	if err != nil && f.Failed == "" && f.Broken == "" {

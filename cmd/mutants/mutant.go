@@ -26,6 +26,7 @@ type mutant struct {
 
 	overlay map[string]string // file → its broken text, set by place
 	pkg     string            // package of the test, such as ./shard, set by place
+	rapid   bool              // that package has property tests, set by place
 }
 
 // edit replaces one fragment of the code.
@@ -100,13 +101,14 @@ func parseMutants(text string) (all []mutant, err error) {
 type tree struct {
 	code  map[string]string   // file → text, production code only
 	tests map[string][]string // test function → packages that declare it
+	rapid map[string]bool     // packages with property tests
 }
 
 var testFunc = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`)
 
 // readTree reads the Go and SQL files of the module. Tools that check the product are not part of it.
 func readTree(root string) (*tree, error) {
-	t := &tree{code: make(map[string]string), tests: make(map[string][]string)}
+	t := &tree{code: make(map[string]string), tests: make(map[string][]string), rapid: make(map[string]bool)}
 	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -132,6 +134,9 @@ func readTree(root string) (*tree, error) {
 			t.code[name] = string(text)
 			return nil
 		}
+		if strings.Contains(string(text), `"pgregory.net/rapid"`) {
+			t.rapid["./"+filepath.Dir(name)] = true
+		}
 		for _, match := range testFunc.FindAllStringSubmatch(string(text), -1) {
 			t.tests[match[1]] = append(t.tests[match[1]], "./"+filepath.Dir(name))
 		}
@@ -148,7 +153,7 @@ func (t *tree) place(m *mutant) error {
 	if len(in) != 1 {
 		return fmt.Errorf("%s: want exactly one test %s, found it in %q", m.Name, top, in)
 	}
-	m.pkg, m.overlay = in[0], make(map[string]string)
+	m.pkg, m.rapid, m.overlay = in[0], t.rapid[in[0]], make(map[string]string)
 	for _, e := range m.Edits {
 		pattern, names := e.pattern()
 		var places []string

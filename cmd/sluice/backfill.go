@@ -9,8 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"sluice/coordinator/job"
 	"sluice/shard"
-	"sluice/sink"
 )
 
 func (p *program) backfillCommand() *cobra.Command {
@@ -34,7 +34,7 @@ func (p *program) backfillCommand() *cobra.Command {
 				s.job = backfillName(s.span())
 			}
 			return p.stoppably(&s, func(ctx context.Context, s *settings) error {
-				return p.ingestBy(ctx, s, func(i *ingest, ctx context.Context) error { return i.backfill(ctx, again) })
+				return p.ingest(ctx, s, func(ctx context.Context, j *job.Job) job.Verdict { return j.Backfill(ctx, again) })
 			})(cmd, args)
 		},
 	}
@@ -46,38 +46,6 @@ func (p *program) backfillCommand() *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&again, "again", false, "read the span once more where that is done")
 	return cmd
-}
-
-// backfill is a run; again opens a job that is complete.
-func (i *ingest) backfill(ctx context.Context, again bool) error {
-	if err := i.open(ctx); err != nil {
-		return asStart(ctx, err)
-	}
-	if again && i.job != nil && !i.job.VerifiedAt.IsZero() {
-		if err := i.reopenAll(ctx); err != nil {
-			return asStart(ctx, err)
-		}
-	}
-	return i.begin(ctx)
-}
-
-// reopenAll has all windows of the job walked once more.
-func (i *ingest) reopenAll(ctx context.Context) error {
-	checkpoints, err := i.db.Load(ctx, i.job.ID)
-	if err != nil {
-		return err
-	}
-	var all []sink.Reopening
-	for _, cp := range checkpoints {
-		all = append(all, sink.Reopening{ID: cp.ID})
-	}
-	if err := i.db.Reopen(ctx, all); err != nil {
-		return err
-	}
-	if err := i.db.SetVerdict(ctx, i.job.ID, "read once more", false); err != nil {
-		return err
-	}
-	return i.reload(ctx)
 }
 
 // backfillName names the job of a span after its edges, short where they are dates.

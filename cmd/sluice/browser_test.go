@@ -23,7 +23,7 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// browser starts a headless Chromium and returns a tab of it; what the page complains of fails the test.
+// browser starts a headless Chromium and returns one of its tabs; errors of the page fail the test.
 func browser(t *testing.T) context.Context {
 	t.Helper()
 	if _, err := exec.LookPath("chromium"); err != nil {
@@ -57,10 +57,10 @@ func browser(t *testing.T) context.Context {
 	return ctx
 }
 
-// step is something done with the page.
+// step is an action on the page.
 type step = chromedp.Action[chromedp.Void]
 
-// at says how the page is looked at.
+// at sets the size of the window and the colour scheme.
 func at(width, height int64, scheme string) step {
 	return chromedp.Steps(chromedp.EmulateViewport(width, height), chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
 		_, err := cdp.Call(ctx, t, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
@@ -78,7 +78,7 @@ func plain() step {
 	})
 }
 
-// smaller writes a PNG with the 256 colours that it has most of: a page has few, and shades of them between.
+// smaller writes a PNG with its 256 most frequent colours: a page has few, and shades between them.
 func smaller(big []byte) ([]byte, error) {
 	img, err := png.Decode(bytes.NewReader(big))
 	if err != nil {
@@ -98,7 +98,7 @@ func smaller(big []byte) ([]byte, error) {
 	return out.Bytes(), err
 }
 
-// picture takes a screenshot of the whole page, and keeps it where SLUICE_PICTURES says.
+// picture takes a screenshot of the whole page, and keeps it in the folder SLUICE_PICTURES.
 func picture(t *testing.T, name string) step {
 	return chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
 		shot, err := chromedp.FullScreenshot(100)(ctx, target)
@@ -142,8 +142,8 @@ func fits(t *testing.T) step {
 	})
 }
 
-// byKeyboard walks over the page with the tabulator: it comes by the link over the head, both tables that can be moved sideways,
-// and the links at the foot, and what has the focus shows it.
+// byKeyboard walks through the page with the tab key: it reaches the skip link, both tables that scroll sideways, and the links of the footer,
+// and the focus is visible.
 func byKeyboard(t *testing.T) step {
 	return chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
 		var seen []string
@@ -158,7 +158,7 @@ func byKeyboard(t *testing.T) step {
 			}
 			seen = append(seen, name)
 		}
-		if got := strings.Join(seen, "|"); !strings.HasPrefix(got, "to the figures|h-quota|h-windows|metrics|this page as JSON|") {
+		if got := strings.Join(seen, "|"); !strings.HasPrefix(got, "to the figures|h-quota|h-shards|metrics|this page as JSON|") {
 			t.Errorf("the tabulator leads to %s", got)
 		}
 		return nil

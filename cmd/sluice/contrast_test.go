@@ -10,9 +10,9 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// weak is the JavaScript that returns what is hard to see on the page: texts whose contrast is below that of WCAG 2.2 (1.4.3: 4.5,
-// 3 for large ones), and marks that say something whose contrast to what they lie on is below 3 (1.4.11). Colours are read back
-// from a canvas, which knows all ways to write one; what shines through is laid over what is below.
+// weak is JavaScript that returns the elements of the page that are hard to see: texts whose contrast is below that of WCAG 2.2 (1.4.3: 4.5,
+// or 3 for large ones), and meaningful marks whose contrast to their background is below 3 (1.4.11). Colours are read back from a canvas,
+// which understands every notation; translucent ones are blended with their background.
 const weak = `(() => {
   const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
   const rgba = css => {
@@ -60,7 +60,7 @@ const weak = `(() => {
     }
   };
   const parent = e => e.parentElement;
-  mark(".total i, .bar i, .window.running i, .window.done i", "backgroundColor", parent);
+  mark(".total i, .bar i, .shard.running i, .shard.done i", "backgroundColor", parent);
   mark("path.one, path.two", "stroke", parent);
   mark(".line, .total, .bar", "borderTopColor", parent);
   mark(".key li", "borderTopColor", parent, "::before");
@@ -82,7 +82,7 @@ func sharp(t *testing.T, scheme string) step {
 	})
 }
 
-// still fails the test if something moves for those who asked for less of it.
+// still fails the test if something moves although the viewer prefers reduced motion.
 func still(t *testing.T) step {
 	return chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
 		prefer := func(motion string) (string, error) {
@@ -106,7 +106,7 @@ func still(t *testing.T) step {
 	})
 }
 
-// spoken fails the test for a drawing that says nothing to those who do not see it.
+// spoken fails the test for a drawing without a text for screen readers.
 func spoken(t *testing.T) step {
 	return chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
 		mute, err := chromedp.Evaluate[int](`[...document.querySelectorAll("svg, [role=img]")].filter(e =>

@@ -13,6 +13,7 @@ import (
 
 	"sluice/cmd/sluice/internal/terminal"
 	"sluice/cmd/sluice/internal/view"
+	"sluice/coordinator/ledger"
 	"sluice/sink"
 )
 
@@ -30,7 +31,7 @@ func (p *program) deadLettersCommand() *cobra.Command {
 
 func (p *program) deadLettersListCommand() *cobra.Command {
 	var c common
-	var q sink.DeadLetterQuery
+	var q ledger.DeadLetterQuery
 	cmd := &cobra.Command{
 		Use: "list", Short: "List them, oldest first", Args: noArgs,
 		Long:    "Counts the dead letters of a job by reason, and lists them, oldest first. What an API sent is quoted.",
@@ -91,7 +92,7 @@ type deadLetter struct {
 	RawBase64  string    `json:"raw_base64,omitempty"`
 }
 
-func describeLetter(d *sink.DeadLetter) deadLetter {
+func describeLetter(d *ledger.DeadLetter) deadLetter {
 	shown := deadLetter{
 		ID: d.ID, Shard: d.Shard, Reason: d.Reason, Detail: d.Detail, EventID: d.EventID, Endpoint: d.Endpoint,
 		SHA256: hex.EncodeToString(d.SHA256), RawBytes: d.RawBytes, ReceivedAt: d.ReceivedAt,
@@ -105,7 +106,7 @@ func describeLetter(d *sink.DeadLetter) deadLetter {
 	return shown
 }
 
-func (p *program) listDeadLetters(ctx context.Context, c *common, q sink.DeadLetterQuery) error {
+func (p *program) listDeadLetters(ctx context.Context, c *common, q ledger.DeadLetterQuery) error {
 	r, err := p.openLedger(ctx, c)
 	if err != nil {
 		return err
@@ -130,7 +131,7 @@ func (p *program) listDeadLetters(ctx context.Context, c *common, q sink.DeadLet
 	return p.printLetters(letters, reasons, len(letters) == q.Limit)
 }
 
-func (p *program) printLetters(letters []sink.DeadLetter, reasons []sink.ReasonCount, more bool) error {
+func (p *program) printLetters(letters []ledger.DeadLetter, reasons []sink.ReasonCount, more bool) error {
 	out := terminal.NewPaper(p.stdout, p.environ)
 	if len(reasons) == 0 {
 		out.Line("there are none")
@@ -154,7 +155,7 @@ func (p *program) printLetters(letters []sink.DeadLetter, reasons []sink.ReasonC
 	return out.Err()
 }
 
-func lettersTable(letters []sink.DeadLetter) terminal.Table {
+func lettersTable(letters []ledger.DeadLetter) terminal.Table {
 	t := terminal.Table{Heads: []string{">id", ">shard", "reason", "what is wrong", "record"}}
 	for i := range letters {
 		d := &letters[i]

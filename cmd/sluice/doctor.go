@@ -10,8 +10,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"sluice/cmd/sluice/internal/terminal"
-	"sluice/fetch"
+	"sluice/fetch/datasync"
 	"sluice/fetch/quota"
+	"sluice/shard"
 	"sluice/sink"
 	"sluice/sink/doctor"
 )
@@ -85,7 +86,7 @@ func (p *program) examineAPI(ctx context.Context, s *settings) []doctor.Finding 
 		return []doctor.Finding{{Name: "api", Level: doctor.Fail, Detail: err.Error(), Hint: "correct API_BASE_URL"}}
 	}
 	defer client.Close()
-	defer p.shareIfAny(ctx, src.name, pacer, log)()
+	defer p.shareIfAny(ctx, src.name, client, log)()
 	began := time.Now()
 	found, err := client.Survey(ctx, s.span().Start)
 	if err != nil {
@@ -94,7 +95,7 @@ func (p *program) examineAPI(ctx context.Context, s *settings) []doctor.Finding 
 	return describeAPI(client, pacer, found, time.Since(began))
 }
 
-func describeAPI(client *fetch.Client, pacer *quota.Pacer, found fetch.Survey, took time.Duration) []doctor.Finding {
+func describeAPI(client *datasync.Client, pacer *quota.Pacer, found shard.Survey, took time.Duration) []doctor.Finding {
 	caps := client.Capabilities()
 	findings := []doctor.Finding{
 		{Name: "api", Level: doctor.OK, Detail: fmt.Sprintf("%d events, newest %s; %d requests in %s (the key's life may have begun with them)",
@@ -110,7 +111,7 @@ func describeAPI(client *fetch.Client, pacer *quota.Pacer, found fetch.Survey, t
 		findings[1].Hint = "windows are walked one after another; more fetchers do not help"
 	}
 	for _, q := range pacer.Status() {
-		findings = append(findings, doctor.Finding{Name: "quota " + q.Endpoint.String(), Level: doctor.OK,
+		findings = append(findings, doctor.Finding{Name: "quota " + q.Name, Level: doctor.OK,
 			Detail: fmt.Sprintf("%s (%s), %d requests in the window now", q.Limit, q.Known, q.Recent)})
 	}
 	if offset, ok := client.ClockOffset(); ok {

@@ -7,45 +7,22 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/sourcegraph/conc/panics"
 
-	"sluice/coordinator"
+	"sluice/coordinator/job"
 	"sluice/fetch/apisim"
-	"sluice/shard"
 )
 
-// TestHowARunEndsIsItsExitCode: a script tells from nothing else whether the data are there, come with the next run, or are
+// TestEveryStatusHasItsExitCode: a script tells from nothing else whether the data are there, come with the next run, or are
 // in doubt.
-func TestHowARunEndsIsItsExitCode(t *testing.T) {
-	t.Setenv("TMPDIR", t.TempDir())
-	bug := &coordinator.PanicError{Recovered: panics.Try(func() { panic("a bug") })}
-	failed := func(errs ...error) (o coordinator.Outcome) {
-		for i, err := range errs {
-			o.Failures = append(o.Failures, coordinator.Failure{Shard: i + 1, Err: err})
-		}
-		return o
-	}
-	for name, c := range map[string]struct {
-		outcome coordinator.Outcome
-		over    bool
-		code    int
-	}{
-		"all done":                 {coordinator.Outcome{Done: 8}, false, exitOK},
-		"a shard failed":           {failed(errors.New("stuck")), true, exitLeft},
-		"a shard panicked":         {failed(errors.New("stuck"), bug), true, exitUnexpected},
-		"stopped by the operator":  {coordinator.Outcome{Left: 1, Cause: &errSignal{}}, true, exitLeft},
-		"nothing was committed":    {coordinator.Outcome{Left: 1, Cause: coordinator.ErrGaveUp}, true, exitLeft},
-		"the job went to another":  {coordinator.Outcome{Left: 1, Cause: errLockLost}, true, exitLocked},
-		"too many dead letters":    {coordinator.Outcome{Left: 1, Cause: coordinator.ErrTooManyDeadLetters}, true, exitDoubt},
-		"the key was refused":      {coordinator.Outcome{Cause: &shard.StopError{Err: errors.New("401"), Reason: shard.Refused}}, true, exitUnreachable},
-		"refused, and shards fail": {coordinator.Outcome{Failures: failed(bug).Failures, Cause: &shard.StopError{Err: errors.New("401"), Reason: shard.Refused}}, true, exitUnreachable},
+func TestEveryStatusHasItsExitCode(t *testing.T) {
+	t.Parallel()
+	for status, code := range map[job.Status]int{
+		job.Complete: 0, job.Broken: 1, job.Misused: 2, job.Unreachable: 3, job.Refused: 3, job.Left: 4, job.Doubt: 5, job.Locked: 6,
 	} {
-		v, over := (&ingest{}).judge(c.outcome)
-		if over != c.over || v.code != c.code {
-			t.Errorf("%s: exit code %d, over %t; want %d, %t", name, v.code, over, c.code, c.over)
-		}
-		if over && v.text == "" {
-			t.Errorf("%s: nothing is said", name)
+		var coded *exitError
+		err := verdictError(job.Verdict{Status: status, Text: "so it ended"})
+		if code == 0 && err != nil || code != 0 && (!errors.As(err, &coded) || coded.code != code) {
+			t.Errorf("%s: %v, want exit code %d", status, err, code)
 		}
 	}
 }

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestWhatTheFetchersDid: of each fetcher the shares sum up to 1, and a slow API shows as reading. A fetcher without a window is idle
-// until a part of another's is split off for it.
+// TestWhatTheFetchersDid: the shares of each fetcher sum up to 1, and a slow API shows as reading. A fetcher without a shard is idle until a
+// part of another shard is split off for it.
 func TestWhatTheFetchersDid(t *testing.T) {
 	t.Parallel()
 	w := slowWorld(t)
@@ -26,14 +26,14 @@ func TestWhatTheFetchersDid(t *testing.T) {
 			t.Errorf("fetcher %d of a run of %v s: the shares sum up to %v: %+v", n, got.Seconds, sum, f)
 		}
 		if f.Reading == 0 {
-			t.Errorf("fetcher %d has read nothing: %+v", n, f)
+			t.Errorf("fetcher %d read nothing: %+v", n, f)
 		}
 		if f.Reading < f.Database+f.Idle {
 			idle++
 		}
 	}
 	if idle > 1 {
-		t.Errorf("%d of 4 fetchers of 3 windows were idle for the most, with pages of 400 ms:\n%s", idle, r.stdout)
+		t.Errorf("%d of 4 fetchers of 3 shards were mostly idle, with pages of 400 ms:\n%s", idle, r.stdout)
 	}
 	if r = w.mustRun(exitOK, "run", "--job=again", "--shards=2", "--from=2026-01-20", "--max-dead-letters=1000"); !strings.Contains(r.stdout, "2 fetchers: reading ") {
 		t.Errorf("the summary does not say what the fetchers did:\n%s", r.stdout)

@@ -16,6 +16,8 @@ import (
 	"github.com/google/uuid"
 	"github.com/spf13/pflag"
 
+	"sluice/coordinator/job"
+	"sluice/coordinator/ledger"
 	"sluice/fetch/decode"
 	"sluice/fetch/hostile"
 	"sluice/shard"
@@ -145,19 +147,17 @@ func FuzzReplay(f *testing.F) {
 			eventID = "" // only what was readable stands there; what was not must do no harm either
 		}
 		letter := l.bury(t, raw, eventID)
-		all := &replayed{seen: map[int64]bool{}}
-		fates, err := l.db.Replay(t.Context(), l.job, all.decode([]sink.DeadLetter{*letter}), false)
-		if err != nil {
-			t.Fatalf("%q: %v", raw, err)
+		all, v := job.Replay(t.Context(), job.Config{Name: "fuzz", Store: l.db}, job.Replaying{IDs: []int64{letter.ID}, Decode: decode.Record})
+		if all == nil {
+			t.Fatalf("%q: %s", raw, v.Text)
 		}
-		for _, fate := range fates {
-			all.count(fate)
-			if fate.Outcome == sink.Refused {
-				t.Errorf("%q can be decoded, and the table refuses it: %s", raw, fate.Detail)
+		for _, left := range all.Left {
+			if left.Reason == string(ledger.Refused) {
+				t.Errorf("%q can be decoded, and the table refuses it: %s", raw, left.Detail)
 			}
 		}
 		_, reject := decode.Record(raw)
-		if sound := all.over()+all.Before == 1; len(all.Left) > 1 || sound && letter.ReplayedAt.IsZero() && reject != nil {
+		if sound := all.Settled()+all.Before == 1; len(all.Left) > 1 || sound && letter.ReplayedAt.IsZero() && reject != nil {
 			t.Errorf("%q: %+v, %+v", raw, all, reject)
 		}
 		if l.at.Seq%16 == 0 {
@@ -169,7 +169,7 @@ func FuzzReplay(f *testing.F) {
 // letterbox is a database with one job, whose one shard is fed with rejects.
 type letterbox struct {
 	db   *sink.Postgres
-	job  *sink.Job
+	job  *ledger.Job
 	at   shard.Checkpoint
 	last int64 // the newest letter
 }
@@ -184,7 +184,7 @@ func newLetterbox(f *testing.F) *letterbox {
 	ok(err)
 	f.Cleanup(db.Close)
 	ok(db.Migrate(f.Context()))
-	job, err := db.CreateJob(f.Context(), sink.Job{Name: "fuzz", Source: "fuzz", Span: unbounded}, []shard.Window{unbounded})
+	job, err := db.CreateJob(f.Context(), ledger.Job{Name: "fuzz", Source: "fuzz", Span: ledger.Everything}, []shard.Window{ledger.Everything})
 	ok(err)
 	all, err := db.Load(f.Context(), job.ID)
 	ok(err)
@@ -194,7 +194,7 @@ func newLetterbox(f *testing.F) *letterbox {
 }
 
 // bury commits a reject of these bytes and returns the dead letter that it has become, or became before.
-func (l *letterbox) bury(t *testing.T, raw []byte, eventID string) *sink.DeadLetter {
+func (l *letterbox) bury(t *testing.T, raw []byte, eventID string) *ledger.DeadLetter {
 	t.Helper()
 	hash := sha256.Sum256(raw)
 	b := shard.Batch{From: l.at, Rejects: []shard.Reject{{Raw: raw, RawBytes: len(raw), SHA256: hash, EventID: eventID, Reason: "fuzz", Detail: string(raw)}}}
@@ -204,7 +204,7 @@ func (l *letterbox) bury(t *testing.T, raw []byte, eventID string) *sink.DeadLet
 	}
 	l.at.Seq++
 	for _, after := range []int64{l.last, 0} {
-		letters, err := l.db.DeadLetters(t.Context(), sink.DeadLetterQuery{JobID: l.job.ID, Replayed: true, Whole: true, AfterID: after, Limit: 100_000})
+		letters, err := l.db.DeadLetters(t.Context(), ledger.DeadLetterQuery{JobID: l.job.ID, Replayed: true, Whole: true, AfterID: after, Limit: 100_000})
 		if err != nil {
 			t.Fatal(err)
 		}

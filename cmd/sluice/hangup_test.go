@@ -18,7 +18,7 @@ func TestAClosedTerminalDrains(t *testing.T) {
 	release := w.hold("lock table ingestion_shards in access exclusive mode") // so that the second one finds the drain under way
 	defer release()
 	w.hangUp(p)
-	w.waitForOutput(p, "again to leave at once")
+	w.waitForOutput(p, "once more to exit at once")
 	time.AfterFunc(oneSignal+100*time.Millisecond, func() { w.hangUp(p); release() })
 	if code := p.code(t, 20*time.Second); code != exitLeft {
 		t.Fatalf("exit code %d, want %d:\n%s", code, exitLeft, p.out.String())

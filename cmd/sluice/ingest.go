@@ -2,62 +2,40 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
 
 	"sluice/cmd/sluice/internal/view"
-	"sluice/coordinator"
-	"sluice/fetch"
+	"sluice/coordinator/job"
+	"sluice/fetch/datasync"
 	"sluice/fetch/quota"
-	"sluice/migrations"
 	"sluice/shard"
-	"sluice/shard/failpoint"
 	"sluice/sink"
 )
 
-// ingest is one run of a job: what `sluice run` does, step by step, and sync, follow and backfill after their own fashion.
+// ingest is one run of a job: `sluice run`, sync, follow or backfill. Package job does the work; this shows it.
 type ingest struct {
 	*program
 	*settings
 	log      *slog.Logger
+	started  time.Time
 	database database
 	source   source
 	db       *sink.Postgres
-	lock     *sink.JobLock
-	client   *fetch.Client
+	run      *job.Job         // nil until it is open
+	client   *datasync.Client // nil until the source is needed
 	pacer    *quota.Pacer
-	job      *sink.Job
-	started  time.Time
-	round    *sink.Round  // after the first one that is worked on, or was last
-	resumed  bool         // the round had been left unfinished
-	before   int64        // events that earlier runs of the job stored
-	earlier  shard.Counts // of the job's other rounds
-	noted    int64        // page requests that are some round's already
-	outcome  coordinator.Outcome
-	spent    []shard.Spent // by each fetcher, in all walks of this run
-	// concluded: the summary is printed.
-	concluded bool
-	// What those see who look from outside; nil where nobody can.
+	// For the listener and the file of metrics; nil if there is neither.
 	board    *view.Board
 	listener *listener
-	last     view.View     // at the end of the walk
-	newest   shard.Instant // as the survey found it; 0: this run made none
-	oldest   shard.Instant
+	last     view.View // at the end of the last walk
 }
 
-// ingest opens everything, walks what is unfinished, checks the result, and says how it went.
-func (p *program) ingest(ctx context.Context, s *settings) error {
-	return p.ingestBy(ctx, s, (*ingest).run)
-}
-
-// ingestBy does the same in another way than `sluice run`.
-func (p *program) ingestBy(ctx context.Context, s *settings, way func(*ingest, context.Context) error) error {
+// ingest opens the job, lets do work on it, and reports how it went.
+func (p *program) ingest(ctx context.Context, s *settings, do func(context.Context, *job.Job) job.Verdict) error {
 	log, err := p.logger(s.logLevel)
 	if err != nil {
 		return err
@@ -70,63 +48,23 @@ func (p *program) ingestBy(ctx context.Context, s *settings, way func(*ingest, c
 	if i.published() {
 		i.log = slog.New(i.board.Watch(log.Handler()))
 	}
-	defer i.holdable()()
+	defer i.pausable()()
 	if i.listener != nil {
 		defer func() { i.listener.linger(ctx, i.settings.linger) }()
 	}
 	defer i.close()
-	err = way(i, ctx)
-	if err == nil || i.concluded {
-		return err
+	if err = i.open(ctx); err == nil {
+		v := do(ctx, i.run)
+		if v.Figures != nil {
+			return i.conclude(v)
+		}
+		err = verdictError(v)
 	}
 	r := i.notStarted(err)
-	i.publishEnd(r, nil)
 	if s.json { // a script gets its one JSON document however the run ended
 		err = errors.Join(err, writeLine(p.stdout, r))
 	}
 	return err
-}
-
-// run is the way from the settings to the verdict.
-func (i *ingest) run(ctx context.Context) error {
-	if err := i.open(ctx); err != nil {
-		return asStart(ctx, err)
-	}
-	return i.begin(ctx)
-}
-
-// begin does what is left of a job that is open.
-func (i *ingest) begin(ctx context.Context) error {
-	if i.job != nil && !i.job.VerifiedAt.IsZero() {
-		return i.alreadyComplete(ctx)
-	}
-	if err := i.prepare(ctx); err != nil {
-		return asStart(ctx, err)
-	}
-	return i.work(ctx)
-}
-
-// asStart gives an error of the start its exit code: what was stopped by a signal is left for the next run, what was not
-// judged otherwise could not start.
-func asStart(ctx context.Context, err error) error {
-	var coded *exitError
-	var stop *shard.StopError
-	var misfit *migrations.IncompatibleError
-	var missing *migrations.MissingError
-	var newer *migrations.NewerError
-	switch {
-	case errors.As(err, &coded):
-		return err
-	case errors.Is(err, sink.ErrURL):
-		return fail(exitUsage, startHint(err), err)
-	case errors.As(err, &misfit), errors.As(err, &missing), errors.As(err, &newer):
-		return fail(exitUsage, "mend it as said above, and run the same command again", err)
-	case ctx.Err() != nil && stoppedBySignal(context.Cause(ctx)):
-		return fail(exitLeft, "run the same command again", err)
-	case errors.As(err, &stop):
-		return fail(exitOf(stop), stop.Hint, err)
-	}
-	return fail(exitUnreachable, startHint(err), err)
 }
 
 // open finds the source and the database, and takes the job.
@@ -135,125 +73,52 @@ func (i *ingest) open(ctx context.Context) (err error) {
 		return err
 	}
 	if i.database, err = i.findDatabase(ctx, i.settings); err != nil {
-		return err
-	}
-	run := uuid.New()
-	config := sink.Config{URL: i.database.url, Job: i.settings.job, Run: run, Writers: i.writers, Pause: i.pause, Log: i.log}
-	if i.db, err = sink.Open(ctx, config); err != nil {
-		return err
-	}
-	if err = i.takeLock(ctx); err != nil {
-		return err
-	}
-	if err = i.db.Migrate(ctx); err != nil {
-		return err
-	}
-	if err = i.examine(ctx); err != nil {
-		return err
-	}
-	failpoint.Hit("migration.done")
-	job, found, err := i.db.Job(ctx, i.settings.job)
-	if err != nil || !found {
-		return err
-	}
-	i.job = job
-	return i.checkJob(ctx)
-}
-
-// takeLock makes sure that no other run works on the job.
-func (i *ingest) takeLock(ctx context.Context) (err error) {
-	i.lock, err = i.db.Lock(ctx)
-	if errors.Is(err, sink.ErrJobLocked) {
-		return fail(exitLocked, "", err)
-	}
-	return err
-}
-
-// examine refuses a database in which rows could be lost or spoiled without an error, and warns of what is not as it should be.
-func (i *ingest) examine(ctx context.Context) error {
-	findings, err := i.db.Examine(ctx)
-	if err != nil {
-		return err
-	}
-	if f, unfit := firstFault(findings); unfit {
-		return fail(exitUsage, f.Hint, fmt.Errorf("the database is not fit for a run: %s: %s", f.Name, f.Detail))
-	}
-	for _, f := range findings {
-		i.log.Warn("the database: "+f.Name, "found", f.Detail, "hint", f.Hint)
-	}
-	return nil
-}
-
-// checkJob compares a job that exists with what was asked for.
-func (i *ingest) checkJob(ctx context.Context) error {
-	job := i.job
-	if job.Source != i.source.name {
-		if strings.HasPrefix(job.Source, demoPrefix) || strings.HasPrefix(i.source.name, demoPrefix) {
-			return fail(exitUsage, i.emptyHint(), fmt.Errorf("job %q holds the events of %s, not those of %s", job.Name, job.Source, i.source.name))
-		}
-		if !i.sourceMoved {
-			return fail(exitUsage,
-				"use another --job for another source, or --source-moved if it is the same data at a new address",
-				fmt.Errorf("job %q belongs to the source %s, not to %s", job.Name, job.Source, i.source.name))
-		}
-		i.say("job %q: source %s moved to %s", job.Name, job.Source, i.source.name)
-		if err := i.db.SetSource(ctx, job.ID, i.source.name); err != nil {
-			return err
-		}
-		job.Source = i.source.name
-	}
-	if span := i.settings.span(); job.Span != span {
-		return fail(exitUsage, "use another --job for another span",
-			fmt.Errorf("job %q has the span %s, not %s", job.Name, job.Span, span))
-	}
-	if job.Shards != i.shards && i.given("shards") && job.VerifiedAt.IsZero() { // rounds are cut into as many as are asked for
-		i.say("job %q was planned with %d shards and keeps them; --shards=%d is ignored", job.Name, job.Shards, i.shards)
-	}
-	return nil
-}
-
-// prepare opens the way to the API, and plans the job if it is new.
-func (i *ingest) prepare(ctx context.Context) (err error) {
-	if i.job == nil {
-		if err := i.checkTable(ctx); err != nil {
-			return err
-		}
-	}
-	if err := i.source.start(i.program); err != nil {
-		return err
-	}
-	if err := i.connect(ctx); err != nil {
-		return err
-	}
-	if i.job == nil {
-		defer i.leaveQuotas(ctx) // also where it ends here: the next run must wait for what this one was told
-		return i.planJob(ctx)
-	}
-	var caps fetch.Capabilities
-	if err := json.Unmarshal(i.job.Capabilities, &caps); err != nil {
-		return fmt.Errorf("read the job's capabilities: %w", err)
-	}
-	i.client.SetCapabilities(caps)
-	return nil
-}
-
-// connect makes the client, with the quotas as earlier runs left them.
-func (i *ingest) connect(ctx context.Context) (err error) {
-	i.pacer, i.client, err = i.newClient(i.settings, i.source, i.log)
-	if err != nil {
-		return fail(exitUsage, "", err)
-	}
-	return joinQuotas(ctx, i.db, i.source.name, i.pacer)
-}
-
-// alreadyComplete ends a run of a job that is done and verified, without a request.
-func (i *ingest) alreadyComplete(ctx context.Context) error {
-	if err := i.countBefore(ctx); err != nil {
 		return asStart(ctx, err)
 	}
-	return i.conclude(ctx, verdict{
-		text: fmt.Sprintf("job %q was complete and verified on %s", i.job.Name, i.job.VerifiedAt.UTC().Format(time.RFC3339)),
+	run := uuid.New()
+	i.db, err = sink.Open(ctx, sink.Config{
+		URL: i.database.url, Job: i.settings.job, Run: run, Writers: i.writers, Pause: i.pause, Log: i.log,
 	})
+	if err != nil {
+		return asStart(ctx, err)
+	}
+	i.run, err = job.Open(ctx, job.Config{
+		Name: i.settings.job, SourceName: i.source.name, Span: i.span(), Store: i.db,
+		Connect: i.connect, Moved: i.moved, Admit: i.checkTable,
+		Shards: i.shards, Fetchers: i.fetchers, Memory: int64(i.memory),
+		Limits:      shard.Limits{QueuePages: i.queuePages, BatchRows: i.batchRows},
+		GiveUpAfter: i.giveUpAfter, MaxDeadLetters: i.maxDeadLetters,
+		Lookback: orNone(i.lookback), SafetyLag: orNone(i.safetyLag), Every: i.every,
+		Pause: i.pause, Run: run.String(), Log: i.log, Guard: i.guarded,
+		Hooks: job.Hooks{Walk: i.showWalk, Stepped: i.publishTables, Rest: i.publishRest, DescribePhase: i.waits},
+	})
+	if err != nil {
+		return i.explainForeign(asStart(ctx, err))
+	}
+	if known := i.run.Snapshot().Job; known != nil && known.Shards != i.shards && i.given("shards") && !known.Verified() {
+		i.say("job %q was planned with %d shards and keeps them; --shards=%d is ignored", known.Name, known.Shards, i.shards)
+	}
+	return nil
+}
+
+// orNone keeps a zero that was given from meaning the default.
+func orNone(d time.Duration) time.Duration {
+	if d == 0 {
+		return -1
+	}
+	return d
+}
+
+// connect starts the demo, if that is the source, and makes the client.
+func (i *ingest) connect(context.Context) (job.Source, error) {
+	if err := i.source.start(i.program); err != nil {
+		return nil, err
+	}
+	var err error
+	if i.pacer, i.client, err = i.newClient(i.settings, i.source, i.log); err != nil {
+		return nil, &job.Error{Status: job.Misused, Err: err}
+	}
+	return i.client, nil
 }
 
 // close lets go of everything, in the reverse order.
@@ -262,9 +127,8 @@ func (i *ingest) close() {
 		i.client.Close()
 	}
 	i.source.stop()
-	if i.lock != nil {
-		i.lock.Close(context.Background())
-		failpoint.Hit("lock.released")
+	if i.run != nil {
+		i.run.Close()
 	}
 	if i.db != nil {
 		i.db.Close()

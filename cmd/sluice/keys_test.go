@@ -44,8 +44,8 @@ func kindOf(v any) string {
 	return "null"
 }
 
-// TestKeysAreStable: scripts rely on the keys that --json prints; testdata/keys has those of each command. A new key may be
-// added there (UPDATE_KEYS=1 writes the files), an old one is not taken away.
+// TestKeysAreStable: scripts rely on the keys that --json prints; testdata/keys has those of each command. New keys may be added there
+// (UPDATE_KEYS=1 writes the files), old ones must stay.
 func TestKeysAreStable(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 20_000, func(c *apisim.Config) { c.MalformedShare = 0.002 })
@@ -81,7 +81,7 @@ func golden(t *testing.T, line, got string) {
 	}
 }
 
-// TestJSONLinesOfARun: with --json each line of stderr is an object, too, whatever is said, and also where it ends badly.
+// TestJSONLinesOfARun: with --json each line of stderr is an object, too, also if the run fails.
 func TestJSONLinesOfARun(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 5000, func(c *apisim.Config) { c.TotalError = 3 })

@@ -17,28 +17,33 @@ const modulePrefix = "sluice/"
 
 // rooms says who may enter whom (docs/adr/0001): each package and the packages of ours that its files, tests apart, import.
 var rooms = map[string][]string{
-	"shard/failpoint": {},
-	"shard":           {"shard/failpoint"},
-	"fetch/apisim":    {},
-	"fetch/hostile":   {},
-	"migrations":      {"shard/failpoint"},
-	"fetch/quota":     {"shard"},
-	"fetch/decode":    {"shard"},
-	"fetch":           {"shard", "shard/failpoint", "fetch/quota", "fetch/decode"},
-	"coordinator":     {"shard", "shard/failpoint"},
-	"sink":            {"shard", "shard/failpoint", "migrations", "sink/doctor"},
-	"sink/doctor":     {"migrations"},
-	"sink/embedpg":    {},
-	"sink/pgtest":     {"sink/embedpg"},
-	"cmd/sluice":      {"*"},
+	"shard/failpoint":               {},
+	"shard":                         {"shard/failpoint"},
+	"fetch/apisim":                  {},
+	"fetch/hostile":                 {},
+	"migrations":                    {"shard/failpoint"},
+	"fetch/quota":                   {"shard"},
+	"fetch/decode":                  {"shard"},
+	"fetch":                         {"shard", "shard/failpoint", "fetch/quota"},
+	"fetch/datasync":                {"shard", "shard/failpoint", "coordinator/ledger", "fetch", "fetch/quota", "fetch/decode"},
+	"coordinator/ledger":            {"shard"},
+	"coordinator":                   {"shard", "shard/failpoint", "coordinator/ledger"},
+	"coordinator/job":               {"shard", "shard/failpoint", "coordinator", "coordinator/ledger", "sink/audit"},
+	"coordinator/ledger/ledgertest": {"shard", "coordinator/ledger"},
+	"coordinator/ledger/memstore":   {"shard", "coordinator/ledger"},
+	"sink":                          {"shard", "shard/failpoint", "migrations", "coordinator/ledger", "sink/doctor"},
+	"sink/audit":                    {"shard", "coordinator/ledger"},
+	"sink/doctor":                   {"migrations"},
+	"sink/embedpg":                  {},
+	"sink/pgtest":                   {"sink/embedpg"},
+	"cmd/sluice":                    {"*"},
 	// One read model of a job, and three ways to draw it.
-	"cmd/sluice/internal/view":     {"shard", "coordinator", "fetch", "fetch/quota", "sink"},
+	"cmd/sluice/internal/view":     {"shard", "coordinator", "coordinator/job", "coordinator/ledger", "fetch/datasync", "fetch/quota", "sink"},
 	"cmd/sluice/internal/terminal": {"cmd/sluice/internal/view"},
 	"cmd/sluice/internal/page":     {"cmd/sluice/internal/view"},
 	"cmd/sluice/internal/metrics":  {"cmd/sluice/internal/view"},
 	"cmd/bench":                    {"*"},
 	"cmd/mutants":                  {},
-	"cmd/picture":                  {},
 }
 
 // guests says in which rooms a third party may be.
@@ -120,7 +125,7 @@ func TestRoomsAreEnteredOnlyAsTheDesignSays(t *testing.T) {
 }
 
 // forTests are packages that only tests may import.
-var forTests = []string{"sink/pgtest", "fetch/hostile"}
+var forTests = []string{"sink/pgtest", "fetch/hostile", "coordinator/ledger/memstore", "coordinator/ledger/ledgertest"}
 
 // TestRoomsForTestsAreEnteredByTestsOnly: a binary with a fault server in it is larger, and one day calls it.
 func TestRoomsForTestsAreEnteredByTestsOnly(t *testing.T) {
@@ -143,7 +148,10 @@ const (
 )
 
 // crowded are the folders that exceed a limit for now. Nothing is added to this list.
-var crowded = []string{"cmd/bench", "cmd/sluice", "fetch/apisim", "sink"}
+var crowded = []string{
+	"cmd/sluice",
+	"fetch/apisim",
+}
 
 // TestFoldersAndPrefixesStaySmall counts production files.
 func TestFoldersAndPrefixesStaySmall(t *testing.T) {
@@ -181,9 +189,10 @@ func TestFoldersAndPrefixesStaySmall(t *testing.T) {
 }
 
 // goroutines lists the rooms that may start goroutines: the three owners, and what stands in for the world around them.
-var goroutines = []string{"coordinator", "shard", "cmd/sluice", "fetch/apisim", "sink/embedpg", "sink/pgtest", "cmd/bench", "cmd/mutants"}
+var goroutines = []string{"coordinator", "coordinator/job", "shard", "cmd/sluice", "fetch/apisim", "sink/embedpg", "sink/pgtest", "coordinator/ledger/ledgertest", "cmd/bench", "cmd/mutants"}
 
-// TestGoroutinesHaveThreeOwners: the coordinator, a shard's two halves, and the command start goroutines, nobody else.
+// TestGoroutinesHaveThreeOwners: the coordinator (with the keepers of a job's lock and quotas), a shard's two halves, and the
+// command start goroutines, nobody else.
 func TestGoroutinesHaveThreeOwners(t *testing.T) {
 	t.Parallel()
 	for _, f := range sourceFiles(t) {
@@ -204,8 +213,8 @@ func TestGoroutinesHaveThreeOwners(t *testing.T) {
 	}
 }
 
-// TestGoroutinesOfTheCommandAreGuarded: a panic in one that is not would end the process with Go's exit code, which says "wrong
-// usage" here.
+// TestGoroutinesOfTheCommandAreGuarded, and those of a job by the guard that the command gives it: an uncaught panic would end the
+// process with Go's exit code, which says "wrong usage" here.
 func TestGoroutinesOfTheCommandAreGuarded(t *testing.T) {
 	t.Parallel()
 	isGuarded := func(n ast.Node) bool {
@@ -214,11 +223,11 @@ func TestGoroutinesOfTheCommandAreGuarded(t *testing.T) {
 			return false
 		}
 		sel, ok := call.Fun.(*ast.SelectorExpr)
-		return ok && sel.Sel.Name == "guarded"
+		return ok && (sel.Sel.Name == "guarded" || sel.Sel.Name == "Guard")
 	}
 	started := 0
 	for _, f := range sourceFiles(t) {
-		if f.room != "cmd/sluice" {
+		if f.room != "cmd/sluice" && f.room != "coordinator/job" {
 			continue
 		}
 		ast.Inspect(f.file, func(n ast.Node) bool {

@@ -6,13 +6,14 @@ import (
 	"time"
 
 	"sluice/cmd/sluice/internal/view"
+	"sluice/coordinator/ledger"
 	"sluice/sink"
 )
 
 // reader is an open ledger, for the commands that look and do not run.
 type reader struct {
 	db  *sink.Postgres
-	job *sink.Job
+	job *ledger.Job
 }
 
 // openLedger opens the database of an earlier run and finds the job.

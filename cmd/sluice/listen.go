@@ -14,14 +14,14 @@ import (
 	"sluice/cmd/sluice/internal/view"
 )
 
-// listener serves what a run shows to those who look at it.
+// listener serves the page, the metrics and the health of a run.
 type listener struct {
 	http   *http.Server
 	board  *view.Board
-	hangUp context.CancelFunc // ends the streams of those who still look
+	hangUp context.CancelFunc // ends the streams of all viewers
 }
 
-// listen opens the address and serves the page, the metrics and the health of a run until it is closed.
+// listen opens the address and serves until it is closed.
 func (p *program) listen(s *settings, board *view.Board) (*listener, error) {
 	address := s.listen
 	host, _, err := net.SplitHostPort(address)
@@ -32,11 +32,11 @@ func (p *program) listen(s *settings, board *view.Board) (*listener, error) {
 	if err != nil {
 		return nil, fail(exitUsage, "choose another port, or :0 for a free one, with --listen", fmt.Errorf("--listen %s: %w", address, err))
 	}
-	looking, hangUp := context.WithCancel(context.Background())
+	viewing, hangUp := context.WithCancel(context.Background())
 	l := &listener{board: board, hangUp: hangUp}
 	l.http = &http.Server{
 		Handler:           page.Guard(l.handler(s.pprof), append(s.listenHosts, host)...),
-		BaseContext:       func(net.Listener) context.Context { return looking },
+		BaseContext:       func(net.Listener) context.Context { return viewing },
 		ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
 	}
 	go p.guarded(func() { _ = l.http.Serve(at) })()
@@ -44,7 +44,7 @@ func (p *program) listen(s *settings, board *view.Board) (*listener, error) {
 	return l, nil
 }
 
-// reachable returns the address as this machine can ask for it.
+// reachable returns the address under which this machine reaches the listener.
 func reachable(a net.Addr) string {
 	tcp, ok := a.(*net.TCPAddr)
 	if ok && tcp.IP.IsUnspecified() {
@@ -73,12 +73,12 @@ func (l *listener) now() view.View {
 	return v
 }
 
-// ready says whether pages are being committed: the run is under way and the database takes commits.
+// ready reports whether pages are being committed: the run is under way and the database takes commits.
 func (l *listener) ready(w http.ResponseWriter, _ *http.Request) {
 	v := l.now()
 	switch {
 	case v.Paused != nil:
-		http.Error(w, "paused by you: "+v.GoOn+" goes on", http.StatusServiceUnavailable)
+		http.Error(w, "paused by you: "+v.GoOn+" resumes", http.StatusServiceUnavailable)
 	case v.Away != "":
 		http.Error(w, "the database takes no commits: "+v.Away, http.StatusServiceUnavailable)
 	case v.Phase != view.Ingesting && v.Phase != view.Checking && v.Phase != view.Waiting:
@@ -88,7 +88,7 @@ func (l *listener) ready(w http.ResponseWriter, _ *http.Request) {
 	}
 }
 
-// linger keeps serving what stands on the board for a while, or until ctx ends, and then closes.
+// linger keeps serving the last view for a while, or until ctx ends, and then closes.
 func (l *listener) linger(ctx context.Context, d time.Duration) {
 	if d > 0 {
 		over := time.NewTimer(d)

@@ -16,7 +16,7 @@ import (
 	"sluice/fetch/apisim"
 )
 
-// slowWorld is an API whose run takes some seconds.
+// slowWorld has an API whose run takes some seconds.
 func slowWorld(t *testing.T) *world {
 	w := newWorld(t, 8_000, func(c *apisim.Config) {
 		c.PageCap, c.MalformedShare = 200, 0.00125
@@ -26,7 +26,7 @@ func slowWorld(t *testing.T) *world {
 	return w
 }
 
-// metric returns the value of one sample in what Prometheus would read.
+// metric returns the value of one sample of a scrape.
 func metric(t *testing.T, scrape, sample string) float64 {
 	t.Helper()
 	for line := range strings.Lines(scrape) {
@@ -42,7 +42,7 @@ func metric(t *testing.T, scrape, sample string) float64 {
 	return 0
 }
 
-// eventually asks again until the answer has what is wanted.
+// eventually repeats a request until the answer contains what is wanted.
 func eventually(t *testing.T, url, want string) string {
 	t.Helper()
 	var got string
@@ -56,8 +56,7 @@ func eventually(t *testing.T, url, want string) string {
 	return ""
 }
 
-// TestMetricsOfARun: counters move only with the commit, what they say at the end is what the tables say, and nobody who looks
-// sees the key.
+// TestMetricsOfARun: counters move only with a commit, their final values agree with the tables, and the API key is shown nowhere.
 func TestMetricsOfARun(t *testing.T) {
 	t.Parallel()
 	w := slowWorld(t)
@@ -118,8 +117,8 @@ func lint(t *testing.T, scrape string) {
 	}
 }
 
-// TestWhoMayAskTheListener: a page of somebody else whose name points here asks by its own name and gets nothing; profiles are
-// there on request only; nothing is changed from outside.
+// TestWhoMayAskTheListener: the page of another site whose name points here is rejected by its Host header; profiles are served on request
+// only; nothing can be changed from outside.
 func TestWhoMayAskTheListener(t *testing.T) {
 	t.Parallel()
 	w := slowWorld(t)
@@ -155,7 +154,7 @@ func TestWhoMayAskTheListener(t *testing.T) {
 	}
 }
 
-// TestAnAddressThatIsTaken is said before anything is begun.
+// TestAnAddressThatIsTaken is reported before the run begins.
 func TestAnAddressThatIsTaken(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 100, nil)
@@ -173,7 +172,7 @@ func TestAnAddressThatIsTaken(t *testing.T) {
 	}
 }
 
-// TestARunThatCannotBeginIsSeen: the page says why, as the last line of the run does.
+// TestARunThatCannotBeginIsSeen: the page shows the reason, as does the last line of the run.
 func TestARunThatCannotBeginIsSeen(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 100, nil)

@@ -29,7 +29,7 @@ func prometheusTool(t *testing.T, name string) string {
 
 const deployed = "../../deploy/prometheus/"
 
-// TestAlerts holds the configuration and each alert against the cases in deploy/prometheus/sluice.test.yml.
+// TestAlerts checks the configuration, and each alert against the cases in deploy/prometheus/sluice.test.yml.
 func TestAlerts(t *testing.T) {
 	t.Parallel()
 	promtool := prometheusTool(t, "promtool")
@@ -40,7 +40,7 @@ func TestAlerts(t *testing.T) {
 	}
 }
 
-// TestPromtoolLikesTheMetrics: names, units, kinds and help are by the conventions.
+// TestPromtoolLikesTheMetrics: names, units, kinds and help follow the conventions.
 func TestPromtoolLikesTheMetrics(t *testing.T) {
 	t.Parallel()
 	promtool := prometheusTool(t, "promtool")
@@ -129,7 +129,7 @@ func TestNoPanelIsEmpty(t *testing.T) {
 	}
 }
 
-// answer asks Prometheus until it has something to say.
+// answer queries Prometheus until it finds something.
 func answer(t *testing.T, at, name, query string) {
 	t.Helper()
 	var last string

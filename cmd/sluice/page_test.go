@@ -23,7 +23,7 @@ type begun struct {
 	over chan int
 }
 
-// begin starts a command line; it is stopped with the test at the latest.
+// begin starts a command line, which is stopped with the test at the latest.
 func (w *world) begin(args ...string) *begun {
 	w.t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
@@ -45,7 +45,7 @@ func (w *world) begin(args ...string) *begun {
 
 var pageAddress = regexp.MustCompile(`look at the run: (http://\S+/)`)
 
-// address waits until the run has said where its page is.
+// address waits until the run has printed the address of its page.
 func (b *begun) address(t *testing.T) string {
 	t.Helper()
 	for tick := time.NewTicker(10 * time.Millisecond); ; <-tick.C {
@@ -74,7 +74,7 @@ func TestThePageFollowsARun(t *testing.T) {
 	during := chromedp.Steps(
 		at(1280, 900, "light"), chromedp.Navigate(url),
 		until(phaseIs("ingesting")),
-		until(`document.querySelectorAll("#shards tr").length >= 8 && document.querySelectorAll("#line .window").length >= 8`),
+		until(`document.querySelectorAll("#shards tr").length >= 8 && document.querySelectorAll("#line .shard").length >= 8`),
 		until(`parseFloat(document.getElementById("total").getAttribute("aria-valuenow")) > 50 && document.querySelectorAll("#letters li b").length > 0`),
 		until(`document.querySelectorAll("#charts path.one").length === 2 && document.querySelectorAll("#charts path.two").length === 1`),
 		picture(t, "page"), at(1280, 900, "dark"), picture(t, "page-dark"), at(360, 780, "light"), fits(t), picture(t, "page-narrow"),
@@ -92,7 +92,7 @@ func TestThePageFollowsARun(t *testing.T) {
 		t.Fatalf("%v\n%s", err, b.out)
 	}
 	if html := get(t, url, ""); strings.Count(html, `class="state done"`) < 8 {
-		t.Errorf("without JavaScript the page does not show 8 windows:\n%s", html)
+		t.Errorf("without JavaScript the page does not show 8 shards:\n%s", html)
 	}
 	b.stop()
 	if code := <-b.over; code != exitOK {
@@ -103,8 +103,8 @@ func TestThePageFollowsARun(t *testing.T) {
 // A source's name comes from outside, and must stay text.
 const sharpName = `<img src=x onerror=alert(1)>"'&`
 
-// TestThePageOfASplitRun opens the page in the middle of a run of 64 windows, of which the one with half of the events is being
-// split: it says what is a part of what, and all of it can be read, in light and in dark, and on a phone.
+// TestThePageOfASplitRun opens the page in the middle of a run of 64 shards, of which the one with half of the events is being split: the
+// parts name their shard, and everything is legible, in light and in dark mode, and on a phone.
 func TestThePageOfASplitRun(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 120_000, func(c *apisim.Config) {
@@ -118,7 +118,7 @@ func TestThePageOfASplitRun(t *testing.T) {
 	url := b.address(t)
 	err := chromedp.Do(tab,
 		at(1280, 900, "light"), chromedp.Navigate(url),
-		until(`document.querySelectorAll("#shards .part").length > 3 && document.querySelectorAll("#line .window").length > 67`),
+		until(`document.querySelectorAll("#shards .part").length > 3 && document.querySelectorAll("#line .shard").length > 67`),
 		until(`[...document.querySelectorAll("#shards tr")].some(e => e.querySelector(".part") && e.querySelector(".state.running"))`),
 		until(`document.querySelectorAll("#letters li b").length > 0`),
 		until(`document.querySelectorAll("img").length === 0 && document.getElementById("source").textContent === `+quoted(sharpName)),
@@ -132,7 +132,7 @@ func TestThePageOfASplitRun(t *testing.T) {
 	<-b.over
 }
 
-// phaseIs is true when the page says so, whatever sign stands before it.
+// phaseIs is true when the page shows that phase, with any sign before it.
 func phaseIs(phase string) string {
 	return `document.querySelector("#phase span:last-child").textContent === "` + phase + `"`
 }
@@ -141,7 +141,7 @@ func quoted(s string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
 }
 
-// get returns what the listener answers; another host is one that somebody else made to point here.
+// get returns the answer of the listener; another host is a name that another site made to point here.
 func get(t *testing.T, url, host string) string {
 	t.Helper()
 	answer, err := ask(t.Context(), url, host)

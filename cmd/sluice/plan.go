@@ -9,9 +9,9 @@ import (
 
 	"sluice/cmd/sluice/internal/terminal"
 	"sluice/cmd/sluice/internal/view"
-	"sluice/fetch"
+	"sluice/coordinator/job"
+	"sluice/fetch/datasync"
 	"sluice/fetch/quota"
-	"sluice/shard"
 )
 
 func (p *program) planCommand() *cobra.Command {
@@ -35,17 +35,17 @@ func (p *program) planCommand() *cobra.Command {
 
 // planned is what `sluice plan` shows.
 type planned struct {
-	Source       string             `json:"source"`
-	Events       int64              `json:"events"` // -1: the API does not say
-	Newest       string             `json:"newest"`
-	Oldest       string             `json:"oldest"` // an estimate
-	Capabilities fetch.Capabilities `json:"capabilities"`
-	Step         string             `json:"step"`
-	Requests     int                `json:"requests_used"`
-	Pages        int64              `json:"expected_requests"` // 0: not known
-	Minutes      float64            `json:"expected_minutes"`  // at the quotas known; 0: not known
-	Quotas       []plannedQuota     `json:"quotas"`
-	Windows      []plannedWindow    `json:"windows"`
+	Source       string                `json:"source"`
+	Events       int64                 `json:"events"` // -1: the API does not say
+	Newest       string                `json:"newest"`
+	Oldest       string                `json:"oldest"` // an estimate
+	Capabilities datasync.Capabilities `json:"capabilities"`
+	Step         string                `json:"step"`
+	Requests     int                   `json:"requests_used"`
+	Pages        int64                 `json:"expected_requests"` // 0: not known
+	Minutes      float64               `json:"expected_minutes"`  // at the quotas known; 0: not known
+	Quotas       []plannedQuota        `json:"quotas"`
+	Windows      []plannedWindow       `json:"windows"`
 }
 
 type plannedWindow struct {
@@ -81,36 +81,27 @@ func (p *program) plan(ctx context.Context, s *settings) error {
 	}
 	defer client.Close()
 	if !s.isDemo() {
-		defer p.shareIfAny(ctx, src.name, pacer, log)()
+		defer p.shareIfAny(ctx, src.name, client, log)()
 	}
-	found, windows, err := survey(ctx, client, s)
+	found, err := job.Plan(ctx, client, s.span(), s.shards)
 	if err != nil {
 		return asStart(ctx, err)
 	}
-	shown := describe(src.name, found, windows, client.Capabilities())
+	shown := &planned{
+		Source: src.name, Events: found.Total, Newest: found.Newest.String(), Oldest: found.Oldest.String(),
+		Capabilities: client.Capabilities(), Step: found.Step, Requests: found.Requests, Pages: found.Pages,
+	}
+	for n, w := range found.Windows {
+		shown.Windows = append(shown.Windows, plannedWindow{n + 1, w.Start.String(), w.End.String()})
+	}
 	shown.Minutes = minutes(shown.Pages, pacer.Status())
 	for _, q := range pacer.Status() {
-		shown.Quotas = append(shown.Quotas, plannedQuota{q.Endpoint.String(), q.Limit.N, q.Limit.Window.Seconds(), q.Known.String()})
+		shown.Quotas = append(shown.Quotas, plannedQuota{q.Name, q.Limit.N, q.Limit.Window.Seconds(), q.Known.String()})
 	}
 	if s.json {
 		return writeJSON(p.stdout, shown)
 	}
 	return p.printPlan(shown)
-}
-
-func describe(name string, found fetch.Survey, windows []shard.Window, caps fetch.Capabilities) *planned {
-	shown := &planned{
-		Source: name, Events: found.Total, Newest: found.Newest.String(), Oldest: found.Oldest.String(),
-		Capabilities: caps, Step: caps.Step(), Requests: found.Requests,
-	}
-	for n, w := range windows {
-		shown.Windows = append(shown.Windows, plannedWindow{n + 1, w.Start.String(), w.End.String()})
-	}
-	if found.Total >= 0 && caps.PageSize > 0 {
-		// The last page of each window is half empty on average, and the end of the data is read twice.
-		shown.Pages = found.Total/int64(caps.PageSize) + int64(len(windows)+1)/2 + 1
-	}
-	return shown
 }
 
 // minutes returns how long so many requests take at the quotas known; 0 if they are not.

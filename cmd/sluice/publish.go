@@ -8,8 +8,7 @@ import (
 	"sluice/cmd/sluice/internal/metrics"
 	"sluice/cmd/sluice/internal/terminal"
 	"sluice/cmd/sluice/internal/view"
-	"sluice/coordinator"
-	"sluice/shard"
+	"sluice/coordinator/job"
 )
 
 const (
@@ -17,16 +16,28 @@ const (
 	countEvery   = 5 * time.Second // the figures that take a query
 )
 
-// show draws the progress of a coordinator until the returned function is called.
-func (i *ingest) show(ctx context.Context, c *coordinator.Coordinator) func() {
+// showWalk draws and publishes the progress of the shards until the returned function is called.
+func (i *ingest) showWalk(ctx context.Context) func() {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	var drawing sync.WaitGroup
-	drawing.Go(i.guarded(func() {
-		terminal.Show(ctx, i.console, i.environ, i.json, func() view.View { return i.progress(c, view.Ingesting) })
+	var showing sync.WaitGroup
+	showing.Go(i.guarded(func() {
+		terminal.Show(ctx, i.console, i.environ, i.json, func() view.View { return i.walking(view.Ingesting) })
 	}))
+	if i.published() {
+		showing.Go(i.guarded(func() {
+			every(ctx, publishEvery, func() { i.board.Publish(i.walking(view.Ingesting)) })
+		}))
+		showing.Go(i.guarded(func() {
+			every(ctx, countEvery, func() { i.publishTables(ctx) })
+		}))
+	}
 	return func() {
 		cancel()
-		drawing.Wait()
+		showing.Wait()
+		if i.published() {
+			i.last = i.walking(view.Checking)
+			i.board.Publish(i.last)
+		}
 	}
 }
 
@@ -43,27 +54,6 @@ func (i *ingest) openBoard() (err error) {
 		i.listener, err = i.program.listen(i.settings, i.board)
 	}
 	return err
-}
-
-// publish keeps the board up to date while the coordinator runs; the returned function publishes a last view and ends that.
-func (i *ingest) publish(ctx context.Context, c *coordinator.Coordinator) func() {
-	if !i.published() {
-		return func() {}
-	}
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	var publishing sync.WaitGroup
-	publishing.Go(i.guarded(func() {
-		every(ctx, publishEvery, func() { i.board.Publish(i.progress(c, view.Ingesting)) })
-	}))
-	publishing.Go(i.guarded(func() {
-		every(ctx, countEvery, func() { i.publishTables(ctx) })
-	}))
-	return func() {
-		cancel()
-		publishing.Wait()
-		i.last = i.progress(c, view.Checking)
-		i.board.Publish(i.last)
-	}
 }
 
 // every calls do at once, and then in an interval until ctx ends.
@@ -88,43 +78,30 @@ func (i *ingest) publishTables(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, countEvery)
 	defer cancel()
-	if i.job.Round > 1 {
-		if rounds, err := i.db.Rounds(ctx, i.job.ID); err == nil {
+	known := i.run.Snapshot().Job
+	if known.Round > 1 {
+		if rounds, err := i.db.Rounds(ctx, known.ID); err == nil {
 			i.board.SetRounds(view.Rounds(rounds))
 		}
 	}
-	if counts, err := i.db.DeadLetterReasons(ctx, i.job.ID); err == nil {
+	if counts, err := i.db.DeadLetterReasons(ctx, known.ID); err == nil {
 		i.board.SetLetters(view.LettersOf(counts))
 	}
 }
 
 // publishRest publishes that a follow waits for its next round, after one that ended with the verdict.
-func (i *ingest) publishRest(after verdict) {
-	if !i.published() {
-		return
+func (i *ingest) publishRest(after job.Verdict) {
+	if i.published() {
+		i.board.Publish(i.waiting(after))
 	}
-	v := i.snapshot(view.Waiting)
-	v.Stored, v.Before, v.Rejected = i.last.Stored, i.before, i.last.Rejected
-	v.Shards, v.LastCommit, v.Oldest, v.Newest = i.last.Shards, i.last.LastCommit, i.last.Oldest, i.last.Newest
-	if i.last.At.IsZero() {
-		v.Stored = i.before
-	}
-	if after.code == exitUnreachable {
-		v.Limit = after.text
-	}
-	i.board.Publish(v)
 }
 
-// publishEnd publishes the end of a run, and writes the file for the textfile collector. A run that never had a coordinator has no
-// ledger to read.
-func (i *ingest) publishEnd(r *result, ledger []shard.Checkpoint) {
+// publishEnd publishes the end of a run, and writes the file for the textfile collector.
+func (i *ingest) publishEnd(v view.View) {
 	if !i.published() {
 		return
 	}
-	if i.concluded {
-		i.publishTables(context.Background())
-	}
-	i.board.Publish(i.ended(r, ledger))
+	i.board.Publish(v)
 	if i.settings.metricsFile == "" {
 		return
 	}

@@ -2,13 +2,14 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 
-	"github.com/spf13/cobra"
+	"sluice/cmd/sluice/internal/view"
+	"sluice/coordinator/job"
+	"sluice/fetch/decode"
 
-	"sluice/sink"
+	"github.com/spf13/cobra"
 )
 
 // replaySettings say which dead letters are tried again, and with which bytes.
@@ -42,9 +43,9 @@ func (p *program) deadLettersReplayCommand() *cobra.Command {
 	return cmd
 }
 
-// replay tries dead letters again, page by page, each page in a transaction of its own.
+// replay tries dead letters again.
 func (p *program) replay(ctx context.Context, s *replaySettings) error {
-	mended, err := s.mended()
+	records, err := s.records()
 	if err != nil {
 		return err
 	}
@@ -53,73 +54,59 @@ func (p *program) replay(ctx context.Context, s *replaySettings) error {
 		return err
 	}
 	defer r.db.Close()
-	all := &replayed{Job: r.job.Name, DryRun: s.dry, Left: []leftLetter{}, mended: mended, seen: map[int64]bool{}}
-	if err := all.walk(ctx, r, s); err != nil {
-		return fail(exitLeft, "the same command goes on with the rest; nothing is replayed twice", err)
+	all, v := job.Replay(ctx, job.Config{Name: s.job, Store: r.db}, job.Replaying{
+		IDs: s.ids, Reason: s.reason, Records: records, Dry: s.dry, Decode: decode.Record,
+	})
+	if all == nil {
+		return fail(exitLeft, "the same command goes on with the rest; nothing is replayed twice", v.Err)
 	}
-	doubt := all.check(ctx, r)
 	if err := p.printReplayed(all, s.json); err != nil {
 		return err
 	}
-	for _, id := range s.ids {
-		if !all.seen[id] {
-			return usage("job %q has no dead letter %d", r.job.Name, id)
-		}
+	if len(all.Unknown) > 0 {
+		return usage("job %q has no dead letter %d", r.job.Name, all.Unknown[0])
 	}
-	return doubt
+	return verdictError(v)
 }
 
-// mended reads the records of --from-file; nil: the stored bytes are to be taken.
-func (s *replaySettings) mended() (map[int64][]byte, error) {
+// records reads the records of --from-file; nil means that the stored bytes are taken.
+func (s *replaySettings) records() (map[int64][]byte, error) {
 	if s.file == "" {
 		return nil, nil
 	}
 	if len(s.ids) > 0 || s.reason != "" {
 		return nil, usage("--from-file names the dead letters itself: leave out --id and --reason")
 	}
-	mended, err := readMendedFile(s.file)
+	records, err := readMendedFile(s.file)
 	if err != nil {
 		return nil, usage("--from-file: %w", err)
 	}
-	s.ids = slices.Sorted(maps.Keys(mended))
-	return mended, nil
+	s.ids = slices.Sorted(maps.Keys(records))
+	return records, nil
 }
 
-// walk replays all that the settings choose.
-func (all *replayed) walk(ctx context.Context, r *reader, s *replaySettings) error {
-	const page = 50 // of at most 1 MiB each
-	q := sink.DeadLetterQuery{
-		JobID: r.job.ID, IDs: s.ids, Reason: s.reason, Replayed: s.ids != nil, Whole: true, Limit: page,
+func (p *program) printReplayed(all *job.Replayed, asJSON bool) error {
+	if asJSON {
+		return writeJSON(p.stdout, all)
 	}
-	for {
-		letters, err := r.db.DeadLetters(ctx, q)
-		if err != nil || len(letters) == 0 {
-			return err
-		}
-		fates, err := r.db.Replay(ctx, r.job, all.decode(letters), s.dry)
-		if err != nil {
-			return err
-		}
-		for _, fate := range fates {
-			all.count(fate)
-		}
-		q.AfterID = letters[len(letters)-1].ID
+	out := &printer{w: p.stdout}
+	if all.DryRun {
+		out.line("nothing was changed; without --dry-run it would be:")
 	}
-}
-
-// check judges the table again where that was done before: the verdict of a verified job shall speak of the table as it is now.
-func (all *replayed) check(ctx context.Context, r *reader) error {
-	if all.DryRun || all.over() == 0 || r.job.VerifiedAt.IsZero() {
-		return nil
+	for _, one := range []struct {
+		n    int
+		text string
+	}{
+		{all.Stored, "stored"}, {all.Known, "known: the table has the same event"},
+		{all.Outside, "outside the job's span"}, {all.Before, "replayed before"}, {len(all.Left), "left, and still dead letters"},
+	} {
+		out.line("%12s  %s", view.Number(int64(one.n)), one.text)
 	}
-	audit, err := r.db.Audit(ctx, r.job.ID)
-	if err != nil {
-		return err
+	for _, left := range all.Left {
+		out.line("%8d  %-15s %s", left.ID, left.Reason, short(left.Detail, 200))
 	}
-	judged := sink.Judge(audit, r.job.APITotal, 0)
-	all.Verdict = judged.Summary()
-	if err := r.db.SetVerdict(ctx, r.job.ID, all.Verdict, judged.OK); err != nil || judged.OK {
-		return err
+	if all.Check != "" {
+		out.line("checked: %s", all.Check)
 	}
-	return fmt.Errorf("after the replay: %w", inDoubt(&audit, judged, false))
+	return out.err
 }

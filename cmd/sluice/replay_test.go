@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"sluice/coordinator/job"
 	"sluice/fetch/apisim"
 )
 
@@ -44,7 +45,7 @@ from (select shard_id, count(*) as n from kept group by 1) c where s.id = c.shar
 commit`
 
 // replayJSON runs a replay and returns what it says of itself.
-func (w *world) replayJSON(code int, args ...string) (all replayed) {
+func (w *world) replayJSON(code int, args ...string) (all job.Replayed) {
 	w.t.Helper()
 	r := w.mustRun(code, append([]string{"dead-letters", "replay", "--json"}, args...)...)
 	if err := json.Unmarshal([]byte(r.stdout), &all); err != nil {
@@ -67,7 +68,7 @@ func TestReplayWithANewerDecoder(t *testing.T) {
 	if dry := w.replayJSON(exitOK, "--dry-run"); dry.Stored != n || !dry.DryRun {
 		t.Errorf("a rehearsal says %+v", dry)
 	}
-	if none := w.replayJSON(exitOK, "--reason=nul"); none.over() != 0 || len(none.Left) != 0 {
+	if none := w.replayJSON(exitOK, "--reason=nul"); none.Settled() != 0 || len(none.Left) != 0 {
 		t.Errorf("of another reason: %+v", none)
 	}
 	var id int64
@@ -75,11 +76,11 @@ func TestReplayWithANewerDecoder(t *testing.T) {
 	if one := w.replayJSON(exitOK, fmt.Sprintf("--id=%d", id)); one.Stored != 1 {
 		t.Errorf("one letter: %+v", one)
 	}
-	if rest := w.replayJSON(exitOK); rest.Stored != n-1 || len(rest.Left) != 0 || !contains(rest.Verdict, "20000 rows") {
+	if rest := w.replayJSON(exitOK); rest.Stored != n-1 || len(rest.Left) != 0 || !contains(rest.Check, "20000 rows") {
 		t.Errorf("the rest: %+v", rest)
 	}
 	w.complete()
-	if again := w.replayJSON(exitOK, fmt.Sprintf("--id=%d", id)); again.Before != 1 || again.over() != 0 {
+	if again := w.replayJSON(exitOK, fmt.Sprintf("--id=%d", id)); again.Before != 1 || again.Settled() != 0 {
 		t.Errorf("once more: %+v", again)
 	}
 	w.mustRun(exitUsage, "dead-letters", "replay", "--id=4711")
@@ -118,7 +119,7 @@ func TestReplayThatChangesNothingSaysWhy(t *testing.T) {
 			t.Errorf("letter %d stays without a reason", left.ID)
 		}
 	}
-	if len(all.Left) != letters || len(told) != reasons || all.over() != 0 {
+	if len(all.Left) != letters || len(told) != reasons || all.Settled() != 0 {
 		t.Errorf("%d letters of %d reasons are left of %d of %d; %+v", len(all.Left), len(told), letters, reasons, all)
 	}
 	if r := w.mustRun(exitOK, "dead-letters", "replay"); strings.ContainsAny(r.stdout, "\x1b\x00") || !contains(r.stdout, "still dead letters") {
@@ -165,7 +166,7 @@ func TestReplayOfMendedRecords(t *testing.T) {
 	if half := w.replayJSON(exitOK, write(lines[:len(lines)/2]...)); half.Stored != len(lines)/2 {
 		t.Errorf("half of them: %+v", half)
 	}
-	if all := w.replayJSON(exitOK, write(lines...)); all.Before != len(lines)/2 || all.over()+all.Before != len(lines) {
+	if all := w.replayJSON(exitOK, write(lines...)); all.Before != len(lines)/2 || all.Settled()+all.Before != len(lines) {
 		t.Errorf("all of %d: %+v", len(lines), all)
 	}
 	for name, c := range map[string]struct{ line, want string }{
@@ -252,7 +253,7 @@ func TestReplayKilledThenExact(t *testing.T) {
 		t.Fatalf("the run beside the replays: exit code %d:\n%s", code, p.out.String())
 	}
 	all := w.replayJSON(exitOK)
-	t.Logf("%d letters, %d kills, %d left to the last replay", letters, kills, all.over())
+	t.Logf("%d letters, %d kills, %d left to the last replay", letters, kills, all.Settled())
 	if letters < 100 || len(all.Left) != 0 {
 		t.Errorf("%d letters; %+v", letters, all)
 	}

@@ -81,7 +81,7 @@ func workFacts(v *view.View) (facts []page.Fact) {
 		took := last.At.Sub(first.At)
 		add("last row", last.At.UTC().Format(time.DateTime))
 		add("from the first row to the last", view.Short(took))
-		add("events a second, pauses included", view.Number(int64(float64(last.Stored)/max(took.Seconds(), 0.001))))
+		add("events per second, pauses included", view.Number(int64(float64(last.Stored)/max(took.Seconds(), 0.001))))
 	}
 	if !v.VerifiedAt.IsZero() {
 		add("verified", v.VerifiedAt.UTC().Format(time.DateTime))
@@ -94,6 +94,6 @@ func workFacts(v *view.View) (facts []page.Fact) {
 			attempts, begun = attempts+n, begun+1
 		}
 	}
-	add("attempts at shards", fmt.Sprintf("%d, %d of them retries", attempts, attempts-begun))
+	add("attempts at shards", fmt.Sprintf("%d (%d retries)", attempts, attempts-begun))
 	return facts
 }

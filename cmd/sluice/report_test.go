@@ -12,8 +12,8 @@ import (
 	"sluice/fetch/apisim"
 )
 
-// TestReport: the page tells what the tables hold, of a job that is done and of one that is not, and stays text where the
-// source's name is sharp.
+// TestReport: the page shows the figures of the tables, of a finished and of an unfinished job, and a hostile name of the source stays
+// text.
 func TestReport(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 30_000, func(c *apisim.Config) { c.MalformedShare = 0.001 })
@@ -30,7 +30,7 @@ func TestReport(t *testing.T) {
 		}
 	}
 	if strings.Count(r.stdout, `class="state done"`) != 4 || strings.Contains(r.stdout, "<img") || strings.Contains(r.stdout, "http://") {
-		t.Errorf("not 4 windows, a name that is no text, or something from elsewhere:\n%s", r.stdout)
+		t.Errorf("not 4 shards, a name that is no text, or something from elsewhere:\n%s", r.stdout)
 	}
 	file := filepath.Join(t.TempDir(), "report.html")
 	write(t, file, r.stdout)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,135 +13,145 @@ import (
 	"time"
 
 	"sluice/cmd/sluice/internal/view"
+	"sluice/coordinator/job"
+	"sluice/coordinator/ledger"
+	"sluice/fetch/datasync"
 	"sluice/shard"
 )
 
-// result is the summary of a run. Its figures come from the ledger, not from what the process remembers.
+// result is what `sluice run --json` prints: the summary of a run. Its figures come from the ledger, not from what the process remembers.
 type result struct {
-	Job        string         `json:"job"`
-	Source     string         `json:"source"`
-	ExitCode   int            `json:"exit_code"`
-	Verdict    string         `json:"verdict"`
-	Findings   []string       `json:"findings,omitempty"`
-	Hint       string         `json:"hint,omitempty"`
-	Events     int64          `json:"events"`
-	Received   int64          `json:"received"`
-	Duplicates int64          `json:"duplicates"`
-	OutOfWin   int64          `json:"out_of_window"`
-	Dead       int64          `json:"dead_letters"`
-	OutOfOrder int64          `json:"out_of_order"`
-	Shards     int            `json:"shards"`
-	Done       int            `json:"shards_done"`
-	Seconds    float64        `json:"seconds"`
-	New        int64          `json:"events_this_run"`
-	Round      *round         `json:"round,omitempty"` // the last one after the first
-	Requests   *requests      `json:"requests,omitempty"`
-	Fetchers   []view.Fetcher `json:"fetchers,omitempty"`
+	Job      string   `json:"job"`
+	Source   string   `json:"source"`
+	ExitCode int      `json:"exit_code"`
+	Verdict  string   `json:"verdict"`
+	Findings []string `json:"findings,omitempty"`
+	Hint     string   `json:"hint,omitempty"`
+	shard.Counts
+	Shards   int            `json:"shards"`
+	Done     int            `json:"shards_done"`
+	Seconds  float64        `json:"seconds"`
+	New      int64          `json:"events_this_run"`
+	Round    *round         `json:"round,omitempty"` // the last one after the first
+	Requests *requests      `json:"requests,omitempty"`
+	Fetchers []view.Fetcher `json:"fetchers,omitempty"`
 }
 
-// requests are what this run asked of the API.
+// requests are those of this run, and the shares of the quotas that it used.
 type requests struct {
 	view.Requests
 	ListUsed   float64 `json:"list_quota_used"`
 	StreamUsed float64 `json:"stream_quota_used"`
 }
 
-func requestsOf(v *view.View) *requests {
-	r := &requests{Requests: v.Requests.Requests}
-	for i := range v.Quotas {
-		switch q := &v.Quotas[i]; q.Endpoint {
-		case shard.List.String():
-			r.ListUsed = q.Used
-		case shard.Stream.String():
-			r.StreamUsed = q.Used
-		}
-	}
-	return r
+// round is the last round, as `sluice sync --json` prints it.
+type round struct {
+	Number    int         `json:"number"`
+	Start     string      `json:"start"`
+	New       int64       `json:"new_events"`
+	Late      ledger.Late `json:"late"`
+	Missing   int64       `json:"missing"`
+	Watermark *time.Time  `json:"watermark,omitempty"`
 }
 
-// notStarted is the result of a run that ended before there was anything to summarize.
-func (i *ingest) notStarted(err error) *result {
-	r := &result{
-		Job: i.settings.job, Source: i.source.name, ExitCode: exitUnexpected, Verdict: err.Error(),
-		Seconds: time.Since(i.started).Seconds(),
+// ending is how a run ended, as it is shown.
+type ending struct {
+	code       int
+	text, hint string
+	findings   []string
+}
+
+// endingOf adds the exit code and the hint of an error to a verdict.
+func endingOf(v job.Verdict, err error) ending {
+	end := ending{text: v.Text, findings: v.Findings}
+	if err != nil {
+		end.code = exitUnexpected
 	}
 	var coded *exitError
 	if errors.As(err, &coded) {
-		r.ExitCode, r.Hint = coded.code, coded.advice()
+		end.code, end.hint = coded.code, coded.hint
+	}
+	return end
+}
+
+// resultOf sums up a run that has ended.
+func resultOf(v *view.View, end ending) *result {
+	return &result{
+		Job: v.Job, Source: v.Source, ExitCode: end.code, Verdict: end.text, Findings: end.findings, Hint: end.hint, Counts: v.Counts,
+		Shards: len(v.Shards), Done: v.Count("done"), Seconds: v.At.Sub(v.Started).Seconds(), New: max(0, v.Counts.Events-v.Before),
+	}
+}
+
+// notStarted publishes and returns the end of a run that ended before there was anything to sum up.
+func (i *ingest) notStarted(err error) *result {
+	end := endingOf(job.Verdict{Text: err.Error()}, err)
+	var coded *exitError
+	if errors.As(err, &coded) {
+		end.hint = coded.advice()
+	}
+	v := i.ended(end, nil)
+	i.publishEnd(v)
+	return resultOf(&v, end)
+}
+
+// conclude publishes and prints the end of a run, and returns the error that carries the exit code.
+func (i *ingest) conclude(verdict job.Verdict) error {
+	err := verdictError(verdict)
+	end := endingOf(verdict, err)
+	v := i.ended(end, verdict.Figures)
+	i.publishTables(context.Background())
+	i.publishEnd(v)
+	printed := i.print(i.summarize(&v, end, verdict.Figures), &v, verdict.Figures)
+	return cmp.Or(err, printed)
+}
+
+// summarize sums up a run whose job is known.
+func (i *ingest) summarize(v *view.View, end ending, f *job.Figures) *result {
+	r := resultOf(v, end)
+	r.Shards = cmp.Or(r.Shards, f.Shards)
+	for _, s := range f.Fetchers {
+		r.Fetchers = append(r.Fetchers, view.FetcherOf(s))
+	}
+	if f.Round != nil {
+		r.Round = &round{
+			Number: f.Round.Number, Start: f.Round.Span.Start.String(), New: f.Round.Counts.Events, Late: f.Round.Late,
+			Missing: f.Round.Missing, Watermark: view.PointInTime(f.Watermark),
+		}
+	}
+	if i.client == nil {
+		return r
+	}
+	r.Requests = &requests{Requests: v.Requests.Requests}
+	for k := range v.Quotas {
+		switch q := &v.Quotas[k]; q.Endpoint {
+		case string(datasync.List):
+			r.Requests.ListUsed = q.Used
+		case string(datasync.Stream):
+			r.Requests.StreamUsed = q.Used
+		}
 	}
 	return r
 }
 
-// conclude prints the summary, and returns the error that carries the exit code.
-func (i *ingest) conclude(ctx context.Context, v verdict) error {
-	i.concluded = true
-	r, ledger, err := i.summarize(ctx, v)
-	if err != nil {
-		i.log.Warn("the summary is incomplete", "err", err)
-	}
-	i.publishEnd(r, ledger)
+// print writes the summary, for people or as JSON. "ingestion complete" is the last line but one, and only there with exit code 0.
+func (i *ingest) print(r *result, v *view.View, f *job.Figures) error {
 	if i.json {
-		err = writeLine(i.stdout, r)
-	} else {
-		err = i.print(r)
+		return writeLine(i.stdout, r)
 	}
-	if v.code == exitOK {
-		return err
-	}
-	return fail(v.code, v.hint, errors.New(v.text))
-}
-
-// summarize reads the ledger, and returns it beside its summary.
-func (i *ingest) summarize(ctx context.Context, v verdict) (*result, []shard.Checkpoint, error) {
-	r := &result{
-		Job: i.job.Name, Source: i.job.Source, ExitCode: v.code, Verdict: v.text, Findings: v.findings, Hint: v.hint,
-		Shards: i.job.Shards, Seconds: time.Since(i.started).Seconds(),
-	}
-	if i.client != nil {
-		v := i.snapshot(view.Ended)
-		r.Requests = requestsOf(&v)
-	}
-	for _, s := range i.spent {
-		r.Fetchers = append(r.Fetchers, view.FetcherOf(s))
-	}
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	checkpoints, err := i.db.Load(ctx, i.job.ID)
-	if err != nil {
-		return r, nil, err
-	}
-	sum, err := i.db.Earlier(ctx, i.job.ID)
-	for _, cp := range checkpoints {
-		sum = sum.Add(cp.Counts)
-		if cp.State == shard.Done {
-			r.Done++
-		}
-	}
-	r.Shards = len(checkpoints)
-	r.Events, r.Received, r.Duplicates = sum.Events, sum.Received, sum.Duplicates
-	r.OutOfWin, r.Dead, r.OutOfOrder = sum.OutOfWindow, sum.DeadLetters, sum.OutOfOrder
-	r.New = sum.Events - i.before
-	r.Round = i.describeRound()
-	return r, checkpoints, err
-}
-
-// print writes the summary for people. "ingestion complete" is the last line but one, and only there with exit code 0.
-func (i *ingest) print(r *result) error {
 	out := &printer{w: i.stdout}
 	out.line("job %s, source %s", r.Job, r.Source)
 	out.line("%s events stored (%s in this run), %d of %d shards done", view.Number(r.Events), view.Number(r.New), r.Done, r.Shards)
 	out.line("%s records received: %s duplicates, %s of other windows, %s dead letters, %s out of order",
-		view.Number(r.Received), view.Number(r.Duplicates), view.Number(r.OutOfWin), view.Number(r.Dead),
-		view.Number(r.OutOfOrder))
+		view.Number(r.Received), view.Number(r.Duplicates), view.Number(r.OutOfWindow), view.Number(r.DeadLetters), view.Number(r.OutOfOrder))
 	if q := r.Requests; q != nil {
-		out.line("%d requests to the list (%d refused), %d to the stream (%d refused), %d repeated, %d answered from the API's cache",
-			q.List, q.ListRefused, q.Stream, q.StreamRefused, q.Retries, q.Cached)
+		out.line("%s requests to the list (%d refused), %s to the stream (%d refused), %d repeated, %d answered from the API's cache",
+			view.Number(q.List), q.ListRefused, view.Number(q.Stream), q.StreamRefused, q.Retries, q.Cached)
 		if q.ListUsed > 0 || q.StreamUsed > 0 {
-			out.line("quota used: %.1f%% of the list's, %.1f%% of the stream's, since they were known", 100*q.ListUsed, 100*q.StreamUsed)
+			out.line("quota used: %s", quotasUsed(v))
 		}
 	}
-	if len(i.spent) > 0 {
-		out.line("%s", view.FetchersLine(i.spent))
+	if len(f.Fetchers) > 0 {
+		out.line("%s", view.FetchersLine(f.Fetchers))
 	}
 	if r.Round != nil {
 		out.line("%s", r.Round)
@@ -150,8 +161,8 @@ func (i *ingest) print(r *result) error {
 	}
 	out.line("%s in %s", r.Verdict, view.Short(time.Duration(r.Seconds*float64(time.Second))))
 	if i.database.private != nil {
-		out.line("look at the rows: %s", i.database.private.PSQLLine(i.database.name))
-		out.line("PostgreSQL stays up; to stop it: %s db stop", shellWord(self()))
+		out.line("query the rows with: %s", i.database.private.PSQLLine(i.database.name))
+		out.line("PostgreSQL keeps running; stop it with: %s db stop", shellWord(self()))
 	}
 	if r.ExitCode == exitOK {
 		out.line("ingestion complete")
@@ -160,7 +171,34 @@ func (i *ingest) print(r *result) error {
 	return out.err
 }
 
-// self returns how this program can be called again from the current directory.
+// quotasUsed returns the share of each quota that was used since its limit is known.
+func quotasUsed(v *view.View) string {
+	var parts []string
+	for k := range v.Quotas {
+		switch q := &v.Quotas[k]; {
+		case q.Used > 0:
+			parts = append(parts, fmt.Sprintf("%s %.1f%%", q.Endpoint, 100*q.Used))
+		case q.Limit > 0:
+			parts = append(parts, q.Endpoint+" learned too late to measure")
+		default:
+			parts = append(parts, q.Endpoint+" without a known limit")
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+func (r *round) String() string {
+	text := fmt.Sprintf("round %d from %s: %s new events", r.Number, r.Start, view.Number(r.New))
+	if n := r.Late.Total(); n > 0 {
+		text += fmt.Sprintf(", %s of them late, the oldest by %s", view.Number(n), view.Short(r.Late.Most))
+	}
+	if r.Watermark != nil {
+		text += fmt.Sprintf("; all events are stored up to %s", r.Watermark.Format(time.RFC3339Nano))
+	}
+	return text
+}
+
+// self returns how to call this program again from the current directory.
 func self() string {
 	exe, err := os.Executable()
 	if err != nil {
@@ -176,7 +214,7 @@ func self() string {
 	return exe
 }
 
-// shellWord quotes a path for a shell, where it needs that.
+// shellWord quotes a path for a shell if necessary.
 func shellWord(s string) string {
 	if strings.ContainsAny(s, " \t'\"$\\`*?[]()&;<>|#~") {
 		return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
@@ -184,7 +222,7 @@ func shellWord(s string) string {
 	return s
 }
 
-// printer writes lines and remembers the first error.
+// printer writes lines and keeps the first error.
 type printer struct {
 	w   io.Writer
 	err error

@@ -2,12 +2,12 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
 	"time"
+
+	"sluice/coordinator/job"
 
 	"github.com/spf13/cobra"
 )
@@ -18,18 +18,20 @@ func (p *program) runCommand() *cobra.Command {
 		Use:   "run",
 		Short: "Ingest every event, or resume where the last run stopped",
 		Long: "Ingests every event of the source into ingested_events, exactly once, and checks the result. Running it again\n" +
-			"resumes what is unfinished; when all is done and verified it says so at once.\n\n" +
-			"The first Ctrl-C fetches nothing new and commits what was fetched (exit code 4), the second leaves at once.\n" +
-			"SIGUSR1 pauses the run, and goes on with it: nothing new is asked for, what is under way is committed. Ctrl-Z and fg\n" +
-			"stop and continue the process.\n\n" +
+			"resumes unfinished work; once everything is stored and verified, it returns at once.\n\n" +
+			"The first Ctrl-C finishes the pages in flight (exit code 4), the second exits at once.\n" +
+			"SIGUSR1 pauses and resumes the run: no new pages are requested, pages in flight are committed. Ctrl-Z and fg suspend\n" +
+			"and resume the process.\n\n" +
 			"On a terminal there is a bar for each shard and one for all; elsewhere a line every 5 s. With --json the result is one JSON\n" +
-			"object on stdout, and each line of stderr is one: the log, what is said, and every 5 s the progress (\"msg\":\"progress\").",
+			"object on stdout, and each line of stderr is one: log, messages, and every 5 s the progress (\"msg\":\"progress\").",
 		Example: "  sluice run --shards=8\n  sluice run --listen 127.0.0.1:8080 --linger 10m\n  sluice run --json 2> log.jsonl | jq .verdict\n" +
 			"  sluice run --shards=32 --fetchers=16 --memory=256MiB\n" +
 			"  sluice run --job=january --from=2026-01-01 --to=2026-02-01",
 		Args:        noArgs,
 		Annotations: map[string]string{asLines: "yes"},
-		RunE:        p.stoppably(&s, p.ingest),
+		RunE: p.stoppably(&s, func(ctx context.Context, s *settings) error {
+			return p.ingest(ctx, s, func(ctx context.Context, j *job.Job) job.Verdict { return j.Load(ctx) })
+		}),
 	}
 	s.bind(cmd.Flags())
 	s.bindWatch(cmd.Flags())
@@ -51,7 +53,20 @@ func (p *program) stoppably(s *settings, do func(context.Context, *settings) err
 // errSignal is the cause of a stop by the operator.
 type errSignal struct{ signal os.Signal }
 
-func (e *errSignal) Error() string { return fmt.Sprintf("stopped by %s", e.signal) }
+func (e *errSignal) Error() string { return "stopped by " + signalName(e.signal) }
+
+// signalName returns what people call a signal that stops a run.
+func signalName(s os.Signal) string {
+	switch s {
+	case syscall.SIGINT:
+		return "Ctrl-C"
+	case syscall.SIGTERM:
+		return "SIGTERM"
+	case syscall.SIGHUP:
+		return "SIGHUP"
+	}
+	return "a signal"
+}
 
 // stoppable returns a context that the first SIGINT, SIGTERM or SIGHUP ends; the second ends the process at once, with the
 // shell's code for that signal. Only a hangup never does: the terminal is gone, and nobody is there to be impatient.
@@ -64,11 +79,11 @@ func (p *program) stoppable(ctx context.Context) (context.Context, func()) {
 		if !ok {
 			return
 		}
-		p.say("%s: what was begun is brought to an end, nothing new is asked for (again to leave at once)", first)
+		p.say("%s: finishing pages in flight; once more to exit at once", signalName(first))
 		stop(&errSignal{first})
 		if second, ok := patiently(signals); ok {
 			code := 128 + int(second.(syscall.Signal))
-			p.say("exit code %d (left at once): the same command goes on where this one stopped", code)
+			p.say("exit code %d (left at once): run the same command to resume", code)
 			p.exit(code)
 		}
 	})()
@@ -100,10 +115,4 @@ func patiently(signals <-chan os.Signal) (os.Signal, bool) {
 		}
 	}
 	return nil, false
-}
-
-// stoppedBySignal tells whether the operator ended ctx.
-func stoppedBySignal(cause error) bool {
-	var bySignal *errSignal
-	return errors.As(cause, &bySignal)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -11,6 +12,8 @@ import (
 	"github.com/spf13/pflag"
 
 	"sluice/coordinator"
+	"sluice/coordinator/job"
+	"sluice/coordinator/ledger"
 	"sluice/fetch"
 	"sluice/fetch/quota"
 	"sluice/shard"
@@ -104,12 +107,12 @@ func (s *settings) given(flag string) bool { return s.flags.Changed(flag) }
 func (s *settings) bind(flags *pflag.FlagSet) {
 	s.flags = flags
 	s.common.bind(flags)
-	s.memory = 160 << 20
-	flags.IntVar(&s.shards, "shards", 8, "windows that the span is cut into")
+	s.memory = coordinator.DefaultMemory
+	flags.IntVar(&s.shards, "shards", job.DefaultShards, "windows that the span is cut into")
 	flags.IntVar(&s.fetchers, "fetchers", 0, "pages asked for at a time (default: as many as shards, 16 at most)")
 	flags.IntVar(&s.writers, "writers", 2, "commits at a time")
-	flags.IntVar(&s.queuePages, "queue-pages", 2, "pages that wait for the database, for each shard")
-	flags.IntVar(&s.batchRows, "batch-rows", 20_000, "rows that are committed together at most")
+	flags.IntVar(&s.queuePages, "queue-pages", shard.DefaultQueuePages, "pages that wait for the database, for each shard")
+	flags.IntVar(&s.batchRows, "batch-rows", shard.DefaultBatchRows, "rows that are committed together at most")
 	flags.IntVar(&s.pageSize, "page-size", 100_000, "records asked for at first; the API's answer decides")
 	flags.Var(&s.memory, "memory", "what all pages in hand may hold together, such as 160MiB")
 	flags.Var(&s.from, "from", "oldest event time, RFC 3339 or a date (default: open to the past)")
@@ -117,13 +120,13 @@ func (s *settings) bind(flags *pflag.FlagSet) {
 	flags.Var(&s.listLimit, "list-limit", "known limit of the list, such as 10/60s, or none (default: learned)")
 	flags.Var(&s.streamLimit, "stream-limit", "known limit of the stream, such as 50/60s, or none (default: learned)")
 	flags.StringVar(&s.madeCursors, "made-cursors", "auto", "auto or never: make a cursor to resume where no endpoint can be asked by timestamp")
-	flags.DurationVar(&s.giveUpAfter, "give-up-after", 15*time.Minute, "stop when no page was committed for so long")
+	flags.DurationVar(&s.giveUpAfter, "give-up-after", coordinator.DefaultGiveUpAfter, "stop when no page was committed for so long")
 	flags.DurationVar(&s.maxWait, "max-wait", 15*time.Minute, "longest Retry-After that is waited for")
 	flags.Int64Var(&s.maxDeadLetters, "max-dead-letters", 0, "dead letters that stop the run (default: 100 or 1 % of what was received)")
 	flags.BoolVar(&s.requireTLS, "require-tls", false, "refuse an API that is reached by plain http")
 	flags.StringVar(&s.source, "source", "", "name of the source (default: the API's origin, or the simulator's data)")
 	flags.BoolVar(&s.sourceMoved, "source-moved", false, "the job's source has a new address: accept it under the same job")
-	s.safetyLag = defaultLag
+	s.safetyLag = job.DefaultSafetyLag
 	s.demo.bind(flags)
 }
 
@@ -146,15 +149,18 @@ func (s *settings) load(p *program) error {
 			faults = append(faults, fmt.Errorf(format, args...))
 		}
 	}
+	run := coordinator.Config{
+		Fetchers: cmp.Or(s.fetchers, coordinator.DefaultFetchers(s.shards)), Memory: int64(s.memory),
+		Limits:      shard.Limits{QueuePages: s.queuePages, BatchRows: s.batchRows},
+		GiveUpAfter: s.giveUpAfter, Drain: coordinator.DefaultDrain,
+	}
+	for _, fault := range run.Faults() {
+		faults = append(faults, fmt.Errorf("--%w", fault))
+	}
 	check(s.shards >= 1 && s.shards <= 10_000, "--shards %d: there must be from 1 to 10,000", s.shards)
-	check(s.fetchers >= 0 && s.fetchers <= 1024, "--fetchers %d: there may be from 1 to 1024", s.fetchers)
 	check(s.writers >= 1 && s.writers <= 64, "--writers %d: there must be from 1 to 64", s.writers)
-	check(s.queuePages >= 1 && s.queuePages <= 1000, "--queue-pages %d: it must be from 1 to 1000", s.queuePages)
-	check(s.batchRows >= 1 && s.batchRows <= 1_000_000, "--batch-rows %d: it must be from 1 to 1,000,000", s.batchRows)
 	check(s.pageSize >= 1 && s.pageSize <= 1_000_000, "--page-size %d: it must be from 1 to 1,000,000", s.pageSize)
-	check(s.memory >= coordinator.MinMemory, "--memory %s: at least %s are needed", s.memory, byteSize(coordinator.MinMemory))
 	check(s.madeCursors == "auto" || s.madeCursors == "never", "--made-cursors %q: it must be auto or never", s.madeCursors)
-	check(s.giveUpAfter > 0, "--give-up-after %s: it must be positive", s.giveUpAfter)
 	check(s.maxWait > 0, "--max-wait %s: it must be positive", s.maxWait)
 	s.checkRounds(check)
 	check(s.maxDeadLetters >= 0, "--max-dead-letters %d: it must not be negative", s.maxDeadLetters)
@@ -174,12 +180,9 @@ func (s *settings) load(p *program) error {
 // isDemo tells whether no API is configured, so that the simulator is ingested.
 func (s *settings) isDemo() bool { return s.api == "" }
 
-// unbounded is the span of a job over the whole API.
-var unbounded = shard.Window{Start: shard.Past, End: shard.Future}
-
 // span returns what --from and --to bound; their absence leaves it open.
 func (s *settings) span() shard.Window {
-	w := unbounded
+	w := ledger.Everything
 	if s.from.set {
 		w.Start = s.from.at
 	}

@@ -3,26 +3,17 @@ package main
 import (
 	"context"
 	"log/slog"
+	"time"
 
-	"sluice/fetch/quota"
+	"github.com/google/uuid"
+
+	"sluice/fetch/datasync"
 	"sluice/sink"
 )
 
-// share lets a command that only looks at the API spend the quota that runs know of, and know of what it spends: the pacer
-// begins with what is in the table, and the returned function writes it back. A database without the table has nothing to tell.
-func (p *program) share(ctx context.Context, db *sink.Postgres, source string, pacer *quota.Pacer) (save func()) {
-	if joinQuotas(ctx, db, source, pacer) != nil {
-		return func() {}
-	}
-	return func() {
-		ctx, cancel := lastWrite(ctx)
-		defer cancel()
-		_ = pacer.Leave(ctx) // a look at the API does not fail for that
-	}
-}
-
-// shareIfAny does the same where there is a database that answers, and makes or starts none.
-func (p *program) shareIfAny(ctx context.Context, source string, pacer *quota.Pacer, log *slog.Logger) (save func()) {
+// shareIfAny lets a command that only looks at the API spend the quotas that runs know of, and tell them what it spent, if there is
+// a database that answers; none is made or started. The returned function writes the quotas back.
+func (p *program) shareIfAny(ctx context.Context, source string, client *datasync.Client, log *slog.Logger) (save func()) {
 	url := p.runningURL(ctx)
 	if url == "" {
 		return func() {}
@@ -31,10 +22,14 @@ func (p *program) shareIfAny(ctx context.Context, source string, pacer *quota.Pa
 	if err != nil {
 		return func() {}
 	}
-	written := p.share(ctx, db, source, pacer)
+	joined := client.Join(ctx, db, source, uuid.NewString()) == nil // an older database has no such table
 	return func() {
-		written()
-		db.Close()
+		defer db.Close()
+		if joined {
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+			defer cancel()
+			_ = client.Leave(ctx) // a look at the API does not fail for that
+		}
 	}
 }
 

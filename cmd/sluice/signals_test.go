@@ -36,7 +36,7 @@ func TestSecondSignalLeavesAtOnce(t *testing.T) {
 	defer release()
 	begun := time.Now()
 	for p.Process.Signal(syscall.SIGTERM) == nil && time.Since(begun) < 5*time.Second {
-		w.waitForOutput(p, "again to leave at once")
+		w.waitForOutput(p, "once more to exit at once")
 	}
 	if code := p.code(t, 5*time.Second); code != 128+15 || !contains(p.out.String(), "exit code 143") {
 		t.Fatalf("exit code %d, want 143:\n%s", code, p.out.String())
@@ -53,7 +53,7 @@ func TestTwoSignalsAtOnceAreOne(t *testing.T) {
 		if err := p.Process.Signal(syscall.SIGTERM); err != nil {
 			t.Fatal(err)
 		}
-		w.waitForOutput(p, "again to leave at once")
+		w.waitForOutput(p, "once more to exit at once")
 	}
 	if code := p.code(t, 10*time.Second); code != exitLeft {
 		t.Fatalf("exit code %d, want %d:\n%s", code, exitLeft, p.out.String())

@@ -1,14 +1,14 @@
 package main
 
 import (
-	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"sluice/cmd/sluice/internal/view"
-	"sluice/coordinator"
+	"sluice/coordinator/job"
+	"sluice/coordinator/ledger"
 	"sluice/shard"
-	"sluice/sink"
 )
 
 // snapshot returns the view of the run, without its shards.
@@ -18,91 +18,46 @@ func (i *ingest) snapshot(phase view.Phase) view.View {
 	if i.client == nil {
 		return v
 	}
-	if total, known := i.client.Total(); known && i.settings.span() == unbounded {
+	if total, known := i.client.Total(); known && i.span() == ledger.Everything {
 		v.Total = total // the API counts all events, not those of a span
 	}
-	if i.job != nil && (i.job.Round > 1 || i.every != 0) {
-		v.Round, v.Watermark = i.job.Round, view.PointInTime(i.job.Watermark)
-		if i.round != nil {
-			v.Late = i.round.Late.Total()
-		}
-	}
+	s := i.run.Snapshot()
+	v.SetRound(&s, i.every != 0)
 	v.SetTraffic(i.client.Traffic(), i.pacer.Status())
 	return v
 }
 
-// progress returns the view of the run while a coordinator works on its shards.
-func (i *ingest) progress(c *coordinator.Coordinator, phase view.Phase) view.View {
-	v, s := i.snapshot(phase), c.Progress()
-	v.SetProgress(&s, i.timeSpan(s.Shards, v.At))
-	v.Stored, v.Before = v.Stored+i.earlier.Events, i.before
-	since, err := i.db.Waiting()
-	if errors.Is(err, sink.ErrDiskFull) {
-		v.Away = "its disk is full"
-	} else if err != nil {
-		v.Away = "it is away"
-	}
-	v.Limit = i.limitedBy(&v, s.Active, since, err)
+// walking returns the view of the run while its shards are walked.
+func (i *ingest) walking(phase view.Phase) view.View {
+	v, s := i.snapshot(phase), i.run.Snapshot()
+	since, away := i.db.Waiting()
+	v.SetWalk(&s, since, away)
 	return v
 }
 
-// ended returns the view of a run that has ended, with the shards as they stand in the ledger, or as they were seen last if it could
-// not be read.
-func (i *ingest) ended(r *result, ledger []shard.Checkpoint) view.View {
+// waiting returns the view of a follow that waits for its next round, after one that ended with the verdict.
+func (i *ingest) waiting(after job.Verdict) view.View {
+	v, before := i.snapshot(view.Waiting), i.run.Snapshot().Before
+	v.SetLast(&i.last)
+	if v.Before = before; i.last.At.IsZero() {
+		v.Stored = before
+	}
+	if after.Status == job.Unreachable {
+		v.Limit = after.Text
+	}
+	return v
+}
+
+// ended returns the view of a run that has ended, with the figures of the ledger if there are any.
+func (i *ingest) ended(end ending, figures *job.Figures) view.View {
 	v := i.snapshot(view.Ended)
-	v.LastCommit, v.Rejected = i.last.LastCommit, i.last.Rejected
-	v.Stored, v.Before, v.Verdict, v.ExitCode = r.Events, r.Events-r.New, r.Verdict, r.ExitCode
-	for _, f := range r.Findings {
-		v.Verdict += "\n" + f
-	}
-	if len(ledger) == 0 {
-		v.Shards, v.Oldest, v.Newest = i.last.Shards, i.last.Oldest, i.last.Newest
-		return v
-	}
-	latest := map[int]*view.Shard{}
-	for k := range i.last.Shards {
-		latest[i.last.Shards[k].Number] = &i.last.Shards[k]
-	}
-	shards := view.Progress(ledger)
-	v.SetShards(shards, i.timeSpan(shards, v.At))
-	for k := range v.Shards {
-		if last := latest[v.Shards[k].Number]; last != nil {
-			v.Shards[k].Pages, v.Shards[k].Commit = last.Pages, last.Commit
-		}
+	v.ExitCode, v.Verdict = end.code, strings.Join(append([]string{end.text}, end.findings...), "\n")
+	v.SetLast(&i.last)
+	if figures != nil {
+		s := i.run.Snapshot()
+		v.SetFigures(&s, figures)
 	}
 	return v
-}
-
-// timeSpan returns the span of time that is drawn: that of the round up to the newest event when it began, or from the oldest event to
-// the newest if this run has looked for them.
-func (i *ingest) timeSpan(shards []coordinator.ShardProgress, now time.Time) shard.Window {
-	if span, ok := view.SpanOf(i.round); ok {
-		return span
-	}
-	if i.newest > i.oldest && i.oldest != 0 && i.settings.span() == unbounded {
-		return shard.Window{Start: i.oldest, End: i.newest.Add(time.Millisecond)}
-	}
-	return view.GuessSpan(shards, now)
-}
-
-// limitedBy returns what limits the run right now; the database takes no commits since then if there is an error.
-func (i *ingest) limitedBy(v *view.View, active int, since time.Time, away error) string {
-	quotas := v.ScarceQuotas(active)
-	switch {
-	case v.Paused != nil:
-		return view.YouPaused
-	case errors.Is(away, sink.ErrDiskFull):
-		return fmt.Sprintf("the database's disk, full for %s", view.Short(time.Since(since)))
-	case away != nil:
-		return fmt.Sprintf("the database, away for %s", view.Short(time.Since(since)))
-	case active == 0:
-		return ""
-	case 2*v.Queueing >= active:
-		return "the database"
-	case quotas != "":
-		return quotas
-	}
-	return "the API's latency"
 }
 
 // waits returns what a shard in this phase waits for, for the log of a shard that commits nothing.
@@ -120,9 +75,9 @@ func (i *ingest) waits(phase shard.Phase) string {
 	for _, q := range i.pacer.Status() {
 		switch {
 		case time.Now().Before(q.PausedUntil):
-			words += fmt.Sprintf(", whose %s is paused until %s", q.Endpoint, q.PausedUntil.UTC().Format(time.RFC3339))
+			words += fmt.Sprintf(", whose %s is paused until %s", q.Name, q.PausedUntil.UTC().Format(time.RFC3339))
 		case q.Waiting > 0:
-			words += fmt.Sprintf(", whose %s has a quota of %s", q.Endpoint, q.Limit)
+			words += fmt.Sprintf(", whose %s has a quota of %s", q.Name, q.Limit)
 		}
 	}
 	return words

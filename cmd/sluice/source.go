@@ -15,8 +15,11 @@ import (
 	"github.com/spf13/pflag"
 
 	"sluice/cmd/sluice/internal/view"
+	"sluice/coordinator"
+	"sluice/coordinator/job"
 	"sluice/fetch"
 	"sluice/fetch/apisim"
+	"sluice/fetch/datasync"
 	"sluice/fetch/quota"
 	"sluice/sink"
 )
@@ -128,16 +131,17 @@ func (s *source) knownLimits(given *settings) (list, stream quota.Limit) {
 }
 
 // newClient makes the client of a source, and the pacer under it.
-func (p *program) newClient(s *settings, src source, log *slog.Logger) (*quota.Pacer, *fetch.Client, error) {
+func (p *program) newClient(s *settings, src source, log *slog.Logger) (*quota.Pacer, *datasync.Client, error) {
 	list, stream := src.knownLimits(s)
-	pacer, err := quota.NewPacer(quota.Config{List: list, Stream: stream, MaxWait: s.maxWait, Pause: s.pause, Log: log})
+	pacer, err := quota.NewPacer(quota.Config{Quotas: datasync.Quotas(list, stream), MaxWait: s.maxWait, Pause: s.pause, Log: log})
 	if err != nil {
 		return nil, nil, err
 	}
-	client, err := fetch.New(fetch.Config{
-		BaseURL: src.api, Key: src.key, Version: version, Fetchers: max(s.fetchers, min(s.shards, 16)),
-		PageSize: s.pageSize, MaxBody: int64(s.memory), MadeCursors: s.madeCursors == "auto",
-		Require: s.requireTLS, Pacer: pacer, Log: log,
+	client, err := datasync.New(datasync.Config{
+		BaseURL: src.api, Key: src.key, Version: version, MadeCursors: s.madeCursors == "auto", RequireTLS: s.requireTLS,
+		Fetch: fetch.Config{
+			Fetchers: cmp.Or(s.fetchers, coordinator.DefaultFetchers(s.shards)), PageSize: s.pageSize, MaxBody: int64(s.memory), Pacer: pacer, Log: log,
+		},
 	})
 	return pacer, client, err
 }
@@ -153,12 +157,12 @@ func (i *ingest) checkTable(ctx context.Context) error {
 	}
 	for _, job := range use.Jobs {
 		if job.Source != i.source.name {
-			return fail(exitUsage, i.emptyHint()+"; or set API_BASE_URL and TARGET_API_KEY for the real API",
+			return misused(i.emptyHint()+"; or set API_BASE_URL and TARGET_API_KEY for the real API",
 				fmt.Errorf("ingested_events holds rows of job %q (%s), the demo would mix with them", job.Name, job.Source))
 		}
 	}
 	if use.Foreign {
-		return fail(exitUsage, "use another database for the demo, or set API_BASE_URL and TARGET_API_KEY for the real API",
+		return misused("use another database for the demo, or set API_BASE_URL and TARGET_API_KEY for the real API",
 			errors.New("ingested_events holds rows that are no job's, the demo would mix with them"))
 	}
 	return nil
@@ -167,8 +171,30 @@ func (i *ingest) checkTable(ctx context.Context) error {
 func (i *ingest) refuseDemoRows(use sink.TableUse) error {
 	for _, job := range use.Jobs {
 		if strings.HasPrefix(job.Source, demoPrefix) {
-			return fail(exitUsage, i.emptyHint(), fmt.Errorf("ingested_events holds rows of the demo (job %q, %s)", job.Name, job.Source))
+			return misused(i.emptyHint(), fmt.Errorf("ingested_events holds rows of the demo (job %q, %s)", job.Name, job.Source))
 		}
 	}
 	return nil
+}
+
+func misused(hint string, err error) error {
+	return &job.Error{Status: job.Misused, Hint: hint, Err: err}
+}
+
+// moved reports whether a job of another source may be continued with this one. A demo has other data, and never moves.
+func (i *ingest) moved(from string) bool {
+	if !i.sourceMoved || strings.HasPrefix(from, demoPrefix) || strings.HasPrefix(i.source.name, demoPrefix) {
+		return false
+	}
+	i.say("job %q: source %s moved to %s", i.settings.job, from, i.source.name)
+	return true
+}
+
+// explainForeign gives the error of a job of another source better words if a demo is involved.
+func (i *ingest) explainForeign(err error) error {
+	var source *job.SourceError
+	if errors.As(err, &source) && (strings.HasPrefix(source.Source, demoPrefix) || strings.HasPrefix(source.Given, demoPrefix)) {
+		return fail(exitUsage, i.emptyHint(), fmt.Errorf("job %q holds the events of %s, not those of %s", source.Job, source.Source, source.Given))
+	}
+	return err
 }

@@ -212,7 +212,7 @@ func (p *program) printStatus(v *view.View) error {
 		out.Fact("quota", "%s", quotaWords(&v.Quotas[i], v.At))
 	}
 	if v.Watermark != nil {
-		out.Fact("round", "%d, watermark %s, %s ago", v.Round, v.Watermark.Format(time.RFC3339), view.Short(v.At.Sub(*v.Watermark)))
+		out.Fact("round", "%d: all events stored up to %s UTC (%s ago)", v.Round, v.Watermark.UTC().Format(time.DateTime), view.Short(v.At.Sub(*v.Watermark)))
 	}
 	lagLine(out, v)
 	if v.Verdict != "" {
@@ -261,7 +261,7 @@ func lagLine(out *terminal.Paper, v *view.View) {
 		heights[i] = highestLag(lags, first.At.Add(time.Duration(i)*each), first.At.Add(time.Duration(i+1)*each)) / max(highest, 1)
 	}
 	seconds := func(n float64) string { return view.Short(time.Duration(n * float64(time.Second))) }
-	out.Fact("behind", "%s %s now, %s at most in the last %s", out.Spark(heights), seconds(last.Seconds), seconds(highest), view.Short(last.At.Sub(first.At)))
+	out.Fact("behind", "%s %s now, peak %s in the last %s", out.Spark(heights), seconds(last.Seconds), seconds(highest), view.Short(last.At.Sub(first.At)))
 }
 
 // highestLag returns the highest lag between two instants. Between two points it grows with the clock.

@@ -9,7 +9,7 @@ import (
 	"sluice/cmd/sluice/internal/view"
 )
 
-// TestStatusShowsTheRounds: how far the table was behind, as high as it was, and the last rounds with what they cost.
+// TestStatusShowsTheRounds: a chart of how far the table was behind, and the last rounds with their requests.
 func TestStatusShowsTheRounds(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 3, 8, 12, 0, 0, 0, time.UTC)
@@ -28,7 +28,7 @@ func TestStatusShowsTheRounds(t *testing.T) {
 	}
 	text := strings.Join(strings.Fields(out.String()), " ")
 	for _, want := range []string{
-		"1m 10s now, 1m 10s at most in the last 3m 00s", "4 2026-03-08 11:59:58 under way 1,234 5 7 2026-03-08 11:50:00",
+		"1m 10s now, peak 1m 10s in the last 3m 00s", "4 2026-03-08 11:59:58 under way 1,234 5 7 2026-03-08 11:50:00",
 		"3 2026-03-08 11:58:58 2.0s 1,234 5 7 2026-03-08 11:50:00 3 missing",
 	} {
 		if !strings.Contains(text, want) {
@@ -36,6 +36,6 @@ func TestStatusShowsTheRounds(t *testing.T) {
 		}
 	}
 	if !strings.Contains(out.String(), "█") || !strings.ContainsAny(out.String(), "▁▂") {
-		t.Errorf("no saw is drawn:\n%s", out.String())
+		t.Errorf("there is no chart of the lag:\n%s", out.String())
 	}
 }

@@ -2,85 +2,84 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"time"
+	"errors"
 
-	"sluice/shard/failpoint"
+	"sluice/coordinator"
+	"sluice/coordinator/job"
+	"sluice/coordinator/ledger"
 	"sluice/sink"
-	"sluice/sink/doctor"
 )
 
-// check compares table, ledger and source, records the verdict, and names the shards to walk once more.
-func (i *ingest) check(ctx context.Context) (verdict, []sink.Reopening) {
-	findings, err := i.db.Examine(ctx)
-	if err != nil {
-		return notChecked(ctx, err), nil
-	}
-	if f, unfit := firstFault(findings); unfit {
-		return unfitted(f), nil
-	}
-	audit, err := i.db.Audit(ctx, i.job.ID)
-	if err != nil {
-		return notChecked(ctx, err), nil
-	}
-	failpoint.Hit("windows.compared")
-	atEnd, err := i.totalNow(ctx)
-	if err != nil {
-		i.log.Warn("the source did not say how many events it has now", "err", err)
-	}
-	judged := sink.Judge(audit, i.job.APITotal, atEnd)
-	i.logSkipped(judged)
-	if err := i.db.SetVerdict(ctx, i.job.ID, judged.Summary(), judged.OK); err != nil {
-		return notChecked(ctx, err), nil
-	}
-	failpoint.Hit("verdict.written")
-	if judged.OK {
-		return verdict{text: judged.Summary(), findings: judged.Findings}, nil
-	}
-	return verdict{
-		code: exitDoubt, text: "the check failed: " + judged.Summary(), findings: judged.Findings,
-		hint: "`sluice verify` shows the figures, `sluice verify --repair` opens what falls short, and a run walks it again",
-	}, judged.Reopen
+// exitCode is how a status is reported to the shell.
+func exitCode(s job.Status) int {
+	return map[job.Status]int{
+		job.Complete: exitOK, job.Left: exitLeft, job.Doubt: exitDoubt, job.Locked: exitLocked, job.Refused: exitUnreachable,
+		job.Unreachable: exitUnreachable, job.Misused: exitUsage, job.Broken: exitUnexpected,
+	}[s]
 }
 
-// firstFault returns the first finding with which a run must not go on.
-func firstFault(findings []doctor.Finding) (doctor.Finding, bool) {
-	for _, f := range findings {
-		if f.Level == doctor.Fail {
-			return f, true
-		}
+// verdictError returns the error of a run that is not complete, with its exit code and what to do about it.
+func verdictError(v job.Verdict) error {
+	var coded *exitError
+	switch {
+	case v.Status == job.Complete:
+		return nil
+	case errors.As(v.Err, &coded):
+		return coded
 	}
-	return doctor.Finding{}, false
+	hint := v.Hint
+	if hint == "" {
+		hint = hintOf(v.Err)
+	}
+	if hint == "" && v.Status == job.Left {
+		hint = resumeHint
+	}
+	return fail(exitCode(v.Status), hint, errors.New(v.Text))
 }
 
-// unfitted: the tables were changed during the run, so that rows may be spoiled although their number is right.
-func unfitted(f doctor.Finding) verdict {
-	return verdict{
-		code: exitDoubt, text: fmt.Sprintf("the check failed: the database was changed during the run: %s: %s", f.Name, f.Detail),
-		hint: "mend it, rows written since may be spoiled: " + f.Hint,
+// asStart gives an error before a run its exit code.
+func asStart(ctx context.Context, err error) error {
+	var coded *exitError
+	if errors.As(err, &coded) {
+		return err
 	}
+	if errors.Is(err, sink.ErrURL) {
+		return fail(exitUsage, startHint(err), err)
+	}
+	e := job.Classify(ctx, err)
+	if coded, ok := verdictError(job.Verdict{Status: e.Status, Hint: e.Hint, Text: e.Error(), Err: e}).(*exitError); ok {
+		coded.err = err
+		return coded
+	}
+	return err
 }
 
-// notChecked: everything was read, but a stop or the database kept the check from being made. It is what is left to do.
-func notChecked(ctx context.Context, err error) verdict {
-	if ctx.Err() != nil {
-		err = context.Cause(ctx)
-	}
-	return verdict{code: exitLeft, text: "all windows are walked, but the check could not be made: " + err.Error(), hint: resumeHint}
-}
+const resumeHint = "the same command resumes where this one stopped"
 
-func (i *ingest) logSkipped(v sink.Verdict) {
-	for _, f := range v.NotApplied {
-		i.log.Info("not checked", "why", f)
+// hintOf is what to do about an error, in terms of commands and flags; empty if nothing better is known than what the exit code
+// suggests.
+func hintOf(err error) string {
+	var panicked *coordinator.PanicError
+	var unfit *ledger.UnfitError
+	var source *job.SourceError
+	var span *job.SpanError
+	switch {
+	case errors.As(err, &panicked):
+		return "this is a bug; the stack is in " + keepStack(panicked.Recovered.String())
+	case errors.Is(err, coordinator.ErrTooManyDeadLetters):
+		return "look at `sluice dead-letters list`; `sluice dead-letters replay` tries them again, --max-dead-letters allows more; then " + resumeHint
+	case errors.Is(err, job.ErrCheck):
+		return "`sluice verify` shows the figures, `sluice verify --repair` opens incomplete windows, and a run fetches them again"
+	case errors.Is(err, job.ErrUnfinished):
+		return "`sluice run` goes on with it"
+	case errors.Is(err, job.ErrMissing):
+		return "the next round looks once more; events later than --lookback reaches are read by `sluice backfill`"
+	case errors.As(err, &unfit):
+		return "fix it as said above, and run the same command again"
+	case errors.As(err, &source):
+		return "use another --job for another source, or --source-moved if it is the same data at a new address"
+	case errors.As(err, &span):
+		return "use another --job for another span"
 	}
-}
-
-// totalNow returns how many events the source has, by its last answer; a run that asked nothing asks once.
-func (i *ingest) totalNow(ctx context.Context) (int64, error) {
-	if n, ok := i.client.Total(); ok {
-		return n, nil
-	}
-	ctx, cancel := context.WithTimeoutCause(ctx, 2*time.Minute, fmt.Errorf("no answer about the total within 2 minutes"))
-	defer cancel()
-	return i.client.AskTotal(ctx)
+	return startHint(err)
 }

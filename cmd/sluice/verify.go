@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -13,8 +12,8 @@ import (
 
 	"sluice/cmd/sluice/internal/terminal"
 	"sluice/cmd/sluice/internal/view"
-	"sluice/shard"
-	"sluice/sink"
+	"sluice/coordinator/job"
+	"sluice/sink/audit"
 )
 
 func (p *program) verifyCommand() *cobra.Command {
@@ -72,91 +71,56 @@ func (p *program) verify(ctx context.Context, s *settings, repair bool) error {
 		return err
 	}
 	defer r.db.Close()
-	total, err := p.askTotal(ctx, s, r)
-	if err != nil && isRefusal(err) {
-		return asStart(ctx, err)
-	}
-	if err != nil {
-		p.say("the source did not say how many events it has now: %v", err)
-	}
-	if err := r.examine(ctx); err != nil {
-		return err
-	}
-	audit, err := r.db.AuditByDay(ctx, r.job.ID)
-	if err != nil {
-		return unreachable(err)
-	}
-	judged := sink.Judge(audit, r.job.APITotal, total)
-	shown := describeAudit(&audit, judged, r.job.APITotal, total)
-	if repair && len(judged.Reopen) > 0 {
-		if err := p.reopen(ctx, r, s, judged); err != nil {
-			return err
-		}
-		shown.Reopened = len(judged.Reopen)
-	}
-	if err := p.printVerified(shown, s.json); err != nil || judged.OK {
-		return err
-	}
-	return inDoubt(&audit, judged, shown.Reopened > 0)
-}
-
-// isRefusal tells whether the key was refused: all other faults of the API leave table and ledger to be compared.
-func isRefusal(err error) bool {
-	var stop *shard.StopError
-	return errors.As(err, &stop) && stop.Reason == shard.Refused
-}
-
-// askTotal asks the API for its count, where one is configured.
-func (p *program) askTotal(ctx context.Context, s *settings, r *reader) (int64, error) {
-	if s.isDemo() {
-		return 0, nil
-	}
-	log, err := p.logger(s.logLevel)
-	if err != nil {
-		return 0, err
-	}
 	src, err := p.findSource(s)
-	if err != nil {
-		return 0, err
+	config := job.Config{Name: s.job, SourceName: src.name, Store: r.db}
+	if !s.isDemo() {
+		config.Connect = func(context.Context) (job.Source, error) {
+			if err != nil {
+				return nil, err
+			}
+			log, err := p.logger(s.logLevel)
+			if err != nil {
+				return nil, err
+			}
+			_, client, err := p.newClient(s, src, log)
+			return client, err
+		}
 	}
-	pacer, client, err := p.newClient(s, src, log)
-	if err != nil {
-		return 0, fail(exitUsage, "", err)
+	v := job.Verify(ctx, config, repair)
+	if v.Audit == nil && v.Status != job.Doubt {
+		return verdictError(v.Verdict)
 	}
-	defer client.Close()
-	defer p.share(ctx, r.db, src.name, pacer)()
-	return client.AskTotal(ctx)
-}
-
-// reopen makes the windows that fall short suspect. It needs the job for itself, as a run does.
-func (p *program) reopen(ctx context.Context, r *reader, s *settings, judged sink.Verdict) error {
-	lock, err := r.db.Lock(ctx)
-	if errors.Is(err, sink.ErrJobLocked) {
-		return fail(exitLocked, "wait for the run, or stop it", err)
+	if v.TotalErr != nil {
+		p.say("the source did not say how many events it has now: %v", v.TotalErr)
 	}
-	if err != nil {
+	if v.Audit == nil {
+		return verdictError(v.Verdict)
+	}
+	if err := p.printVerified(describeAudit(&v), s.json); err != nil {
 		return err
 	}
-	defer lock.Close(ctx)
-	if err := r.db.Reopen(ctx, judged.Reopen); err != nil {
-		return err
+	if v.Status == job.Doubt {
+		v.Hint = "`sluice verify --repair`, then `sluice run`"
+		if v.Reopened > 0 {
+			v.Hint = "`sluice run` walks the windows that are open again"
+		}
 	}
-	return r.db.SetVerdict(ctx, r.job.ID, judged.Summary(), false)
+	return verdictError(v.Verdict)
 }
 
-func describeAudit(a *sink.Audit, v sink.Verdict, start, now int64) *verified {
+func describeAudit(v *job.Verification) *verified {
 	shown := &verified{
-		OK: v.OK, Summary: v.Summary(), Findings: v.Findings, NotApplied: v.NotApplied,
-		Rows: a.Rows, TotalStart: start, TotalNow: now, Days: []verifiedDay{},
+		OK: v.Judged.OK, Summary: v.Judged.Summary(), Findings: v.Judged.Findings, NotApplied: v.Judged.NotApplied,
+		Rows: v.Audit.Rows, TotalStart: v.TotalStart, TotalNow: v.TotalNow, Reopened: v.Reopened, Days: []verifiedDay{},
 	}
-	for _, w := range a.Windows {
+	for _, w := range v.Audit.Windows {
 		shown.Shards = append(shown.Shards, verifiedRows{
 			Shard: w.Shard, Window: w.Window.String(), State: string(w.State), Proof: string(w.Proof), Rows: w.Rows,
 			Events: w.Counts.Events,
 		})
 	}
-	for _, d := range a.Days {
-		day := verifiedDay{Day: d.Day.Format(time.DateOnly), Rows: d.Rows, Complete: a.Complete(d), Shards: map[int]int64{}}
+	for _, d := range v.Audit.Days {
+		day := verifiedDay{Day: d.Day.Format(time.DateOnly), Rows: d.Rows, Complete: audit.Complete(v.Audit, d), Shards: map[int]int64{}}
 		for _, part := range d.Shards {
 			day.Shards[part.Shard] = part.Rows
 		}
@@ -234,30 +198,4 @@ func (d *verifiedDay) cells() []terminal.Cell {
 		parts = append(parts, fmt.Sprintf("%d: %s", number, view.Number(d.Shards[number])))
 	}
 	return []terminal.Cell{terminal.Text("%s", d.Day), terminal.Text("%s", view.Number(d.Rows)), complete, terminal.Faint("%s", strings.Join(parts, ", "))}
-}
-
-// examine looks whether the tables are still such that their number of rows says something.
-func (r *reader) examine(ctx context.Context) error {
-	findings, err := r.db.Examine(ctx)
-	if err != nil {
-		return unreachable(err)
-	}
-	if f, unfit := firstFault(findings); unfit {
-		return fail(exitDoubt, f.Hint, fmt.Errorf("the data are in doubt: %s: %s", f.Name, f.Detail))
-	}
-	return nil
-}
-
-// inDoubt returns the exit code of a check that failed: an unfinished job is no doubt.
-func inDoubt(a *sink.Audit, v sink.Verdict, reopened bool) error {
-	for _, w := range a.Windows {
-		if w.Proof == "" {
-			return fail(exitLeft, "`sluice run` goes on with it", errors.New("the job is not finished: "+v.Summary()))
-		}
-	}
-	hint := "`sluice verify --repair`, then `sluice run`"
-	if reopened {
-		hint = "`sluice run` walks the windows that are open again"
-	}
-	return fail(exitDoubt, hint, errors.New("the data are in doubt: "+v.Summary()))
 }

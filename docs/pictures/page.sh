@@ -1,5 +1,5 @@
 #!/bin/sh
-# Takes the pictures of the page in this directory anew: a test of the page, which needs a Chromium, keeps them in the middle of a run.
+# Renews the pictures of the page in this directory: a test of the page, which needs Chromium, takes them in the middle of a run.
 set -eu
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd -P)
 work=$(mktemp -d)

@@ -1,13 +1,14 @@
 #!/bin/sh
-# Makes the pictures of the terminal in this directory anew, from real runs in tmux: a private PostgreSQL in a directory of its
-# own, the built-in simulator with its limits, a bad record now and then.
+# Renews the pictures of the terminal in this directory from real runs in tmux: a private PostgreSQL in a directory of its own, and
+# the built-in simulator with its limits and a bad record now and then. Needs tmux; freeze (charmbracelet) draws the pictures.
 set -eu
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd -P)
 work=$(mktemp -d)
 socket=sluice-pictures-$$
 cd "$here/../.."
 go build -o "$work/sluice" ./cmd/sluice
-go build -o "$work/picture" ./cmd/picture
+GOBIN="$PWD/bin" go install github.com/charmbracelet/freeze@v0.2.2
+freeze=$PWD/bin/freeze
 mkdir "$work/here"
 
 cleanup() {
@@ -17,7 +18,7 @@ cleanup() {
 }
 trap cleanup EXIT INT TERM
 
-# show WIDTH HEIGHT: a terminal of that size, with nothing on it but a prompt.
+# show WIDTH HEIGHT: a terminal of that size with nothing but a prompt.
 show() {
 	tmux -L "$socket" kill-server 2>/dev/null || true
 	sleep 1
@@ -28,9 +29,15 @@ show() {
 
 type_in() { tmux -L "$socket" send-keys -t shown "$1" Enter; }
 
-# keep NAME: what stands on the terminal now, without the lines that name this machine's places.
+# keep NAME: what the terminal shows now, without the lines that name this machine's directories and the empty ones at the end.
+# freeze knows neither dim text nor a colour that ends by itself: one becomes grey, the other a reset.
 keep() {
-	tmux -L "$socket" capture-pane -e -p -J -t shown | grep -v -e "$work" -e '127\.0\.0\.1' | "$work/picture" >"$here/$1.svg"
+	esc=$(printf '\033')
+	tmux -L "$socket" capture-pane -e -p -J -t shown | grep -v -e "$work" -e '127\.0\.0\.1' -e /var/lib/sluice -e '^\$ *$' |
+		sed -e "s/$esc\[2m\($esc\[39m\)\{0,1\}/$esc[38;5;245m/g" -e "s/$esc\[\(22\|39\)m/$esc[0m/g" |
+		sed -e :a -e '/^[[:space:]]*$/{$d;N;ba' -e '}' >"$work/shown"
+	"$freeze" "$work/shown" --language ansi --output "$here/$1.svg" --background '#0d1117' --border.radius 8 --padding 16 --font.size 13 \
+		--line-height 1.4 --font.family "ui-monospace, SFMono-Regular, Menlo, 'DejaVu Sans Mono', monospace" >/dev/null
 }
 
 (cd "$work/here" && "$work/sluice" db start >/dev/null 2>&1)

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"sluice/fetch/hostile"
-	"sluice/shard"
 )
 
 // fixture reads a recorded answer of the real API. They are not part of the project; where they are absent the test is
@@ -30,7 +29,7 @@ func fixture(tb testing.TB, name string) []byte {
 
 func decode(tb testing.TB, raw []byte) *Page {
 	tb.Helper()
-	b, err := New().Page(raw, shard.List)
+	b, err := New().Page(raw, "list")
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -185,7 +184,7 @@ func TestFlatBodyIsAccepted(t *testing.T) {
 func TestEveryCutOfAPageIsRefused(t *testing.T) {
 	whole := page(goodRecord, other(1))
 	for n := range whole {
-		if b, err := New().Page(whole[:n], shard.List); err == nil {
+		if b, err := New().Page(whole[:n], "list"); err == nil {
 			t.Fatalf("cut after %d bytes of %d: accepted as %+v", n, len(whole), b)
 		}
 	}
@@ -204,7 +203,7 @@ func TestWhatIsNoPageIsRefused(t *testing.T) {
 		`{"data":[` + goodRecord + `],"hasMore":false,"meta":{"returned":2}}`,
 		`{"data":[` + goodRecord + `,],"hasMore":false,"meta":{"returned":1}}`,
 	} {
-		if b, err := New().Page([]byte(raw), shard.List); err == nil {
+		if b, err := New().Page([]byte(raw), "list"); err == nil {
 			t.Errorf("%s: accepted as %+v", raw, b)
 		}
 	}
@@ -242,7 +241,7 @@ func BenchmarkDecode(b *testing.B) {
 	b.SetBytes(int64(len(raw)))
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := d.Page(raw, shard.List); err != nil {
+		if _, err := d.Page(raw, "list"); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -36,8 +36,8 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte(`{"data":[` + goodRecord + `],"hasMore":false,"nextCursor":null}`))
 	d := New()
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		b, err := d.Page(raw, shard.Stream)
-		fresh, freshErr := New().Page(raw, shard.Stream)
+		b, err := d.Page(raw, "stream")
+		fresh, freshErr := New().Page(raw, "stream")
 		if (err == nil) != (freshErr == nil) || err == nil && !(reflect.DeepEqual(b.Events, fresh.Events) && reflect.DeepEqual(b.Rejects, fresh.Rejects)) {
 			t.Fatalf("a used decoder: %+v, %v; a new one: %+v, %v", b, err, fresh, freshErr)
 		}

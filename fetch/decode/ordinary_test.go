@@ -29,7 +29,7 @@ func readsTheSame(t *testing.T, d *Decoder, raw []byte) bool {
 // warmed returns a decoder that has read the good records, so that it knows their properties and their day.
 func warmed(t testing.TB) *Decoder {
 	d := New()
-	if _, err := d.Page(page(goodRecord, isoRecord), shard.List); err != nil {
+	if _, err := d.Page(page(goodRecord, isoRecord), "list"); err != nil {
 		t.Fatal(err)
 	}
 	return d

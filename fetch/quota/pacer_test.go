@@ -14,15 +14,15 @@ import (
 )
 
 // onePerMinute lets one request a minute through at each endpoint.
-var onePerMinute = Config{List: Limit{1, time.Minute}, Stream: Limit{1, time.Minute}}
+var onePerMinute = both(Limit{1, time.Minute}, Limit{1, time.Minute})
 
 // slot is when the next request may follow one at a limit of one per minute.
 const slot = time.Minute + time.Minute/marginShare
 
-func onlyList(e shard.Endpoint) bool   { return e == shard.List }
-func onlyStream(e shard.Endpoint) bool { return e == shard.Stream }
+func onlyList(e string) bool   { return e == "list" }
+func onlyStream(e string) bool { return e == "stream" }
 
-func takeCall(t *testing.T, p *Pacer, usable func(shard.Endpoint) bool) Slot {
+func takeCall(t *testing.T, p *Pacer, usable func(string) bool) Slot {
 	t.Helper()
 	c, err := p.Take(t.Context(), usable)
 	if err != nil {
@@ -35,12 +35,12 @@ func TestTakePrefersTheList(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, start := newTestPacer(t, onePerMinute), time.Now()
 		for i, want := range []struct {
-			endpoint shard.Endpoint
+			endpoint string
 			at       time.Duration
-		}{{shard.List, 0}, {shard.Stream, 0}, {shard.List, slot}, {shard.Stream, slot}} {
+		}{{"list", 0}, {"stream", 0}, {"list", slot}, {"stream", slot}} {
 			c := takeCall(t, p, simBoth)
-			if c.Endpoint != want.endpoint || c.At.Sub(start) != want.at {
-				t.Errorf("call %d: %s after %v, want %s after %v", i, c.Endpoint, c.At.Sub(start), want.endpoint, want.at)
+			if c.Quota != want.endpoint || c.At.Sub(start) != want.at {
+				t.Errorf("call %d: %s after %v, want %s after %v", i, c.Quota, c.At.Sub(start), want.endpoint, want.at)
 			}
 			p.Observe(c, Answer{})
 		}
@@ -48,8 +48,8 @@ func TestTakePrefersTheList(t *testing.T) {
 }
 
 func TestTakeWithoutAnEndpoint(t *testing.T) {
-	p := newTestPacer(t, Config{})
-	if _, err := p.Take(t.Context(), func(shard.Endpoint) bool { return false }); !errors.Is(err, ErrNoEndpoint) {
+	p := newTestPacer(t, unknown)
+	if _, err := p.Take(t.Context(), func(string) bool { return false }); !errors.Is(err, ErrNoQuota) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -95,7 +95,7 @@ func TestReturnFreesTheSlotAtOnce(t *testing.T) {
 // Who waits for the reply to a single request must not wait for one that was never sent.
 func TestReturnEndsTheWaitForAReply(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p, start := newTestPacer(t, Config{}), time.Now()
+		p, start := newTestPacer(t, unknown), time.Now()
 		c := takeCall(t, p, onlyList)
 		time.AfterFunc(5*time.Second, func() { p.Return(c) })
 		if next := takeCall(t, p, onlyList); next.At.Sub(start) != 5*time.Second {
@@ -109,7 +109,7 @@ func TestReturnEndsTheWaitForAReply(t *testing.T) {
 func TestListIsAskedOneByOneUntilItsLimitIsKnown(t *testing.T) {
 	for _, headers := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
-			p, start := newTestPacer(t, Config{}), time.Now()
+			p, start := newTestPacer(t, unknown), time.Now()
 			var at []time.Duration
 			for range 5 {
 				c := takeCall(t, p, onlyList)
@@ -156,8 +156,8 @@ func TestRetryAfterBeyondMaxWaitEndsTheRun(t *testing.T) {
 		if !strings.Contains(stop.Error(), back) || !strings.Contains(stop.Hint, back) {
 			t.Errorf("%q, %q: do not say to come back at %s", stop.Error(), stop.Hint, back)
 		}
-		if c := takeCall(t, p, simBoth); c.Endpoint != shard.List {
-			t.Errorf("%s, want the list, which goes on alone", c.Endpoint)
+		if c := takeCall(t, p, simBoth); c.Quota != "list" {
+			t.Errorf("%s, want the list, which goes on alone", c.Quota)
 		}
 		if s := kept(t, p)[1]; !s.NotBefore.Equal(start.Add(time.Hour)) {
 			t.Errorf("the next run would start at %v, want %v", s.NotBefore, start.Add(time.Hour))
@@ -172,7 +172,7 @@ func TestRetryAfterBeyondMaxWaitEndsTheRun(t *testing.T) {
 // The same for a window that is so long: waiting it out is not for a run to do.
 func TestLongWindowEndsTheRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newTestPacer(t, Config{Stream: Limit{1, time.Hour}})
+		p := newTestPacer(t, both(Limit{}, Limit{1, time.Hour}))
 		p.Observe(takeCall(t, p, onlyStream), Answer{})
 		var stop *shard.StopError
 		if _, err := p.Take(t.Context(), onlyStream); !errors.As(err, &stop) {
@@ -183,7 +183,7 @@ func TestLongWindowEndsTheRun(t *testing.T) {
 
 func TestPauseHoldsForEverybody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p, start := newTestPacer(t, Config{Stream: Limit{100, time.Minute}}), time.Now()
+		p, start := newTestPacer(t, both(Limit{}, Limit{100, time.Minute})), time.Now()
 		refused := takeCall(t, p, onlyStream)
 		p.Observe(refused, Answer{Refused: true, RetryAfter: 30 * time.Second})
 		var mu sync.Mutex
@@ -209,7 +209,7 @@ func TestPauseHoldsForEverybody(t *testing.T) {
 
 func TestSentCountsFromTheMomentOfWriting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p, start := newTestPacer(t, Config{List: Limit{1, time.Minute}}), time.Now()
+		p, start := newTestPacer(t, both(Limit{1, time.Minute}, Limit{})), time.Now()
 		c := takeCall(t, p, onlyList)
 		time.Sleep(2 * time.Second) // to connect
 		p.Sent(c)
@@ -234,13 +234,129 @@ func TestFreeAnswersLeaveTheQuotaAlone(t *testing.T) {
 }
 
 func TestPacerConfigIsChecked(t *testing.T) {
-	_, err := NewPacer(Config{List: Limit{10, time.Millisecond}, Stream: Limit{N: -2}, MaxWait: -time.Second})
-	if err == nil {
-		t.Fatal("no error")
-	}
-	for _, field := range []string{"Config.List", "Config.Stream", "Config.MaxWait"} {
-		if !strings.Contains(err.Error(), field) {
-			t.Errorf("%q does not name %s", err, field)
+	for _, c := range []struct {
+		config Config
+		faults []string
+	}{
+		{Config{}, []string{"Config.Quotas: 0 quotas"}},
+		{Config{Quotas: make([]Spec, 65)}, []string{"Config.Quotas: 65 quotas"}},
+		{Config{Quotas: []Spec{{Name: "list"}, {Name: "list"}, {}}}, []string{`the name "list" is`, `the name "" is`}},
+		{
+			Config{Quotas: both(Limit{10, time.Millisecond}, Limit{N: -2}).Quotas, MaxWait: -time.Second},
+			[]string{"Config.Quotas: list: ", "Config.Quotas: stream: ", "Config.MaxWait"},
+		},
+	} {
+		_, err := NewPacer(c.config)
+		for _, fault := range c.faults {
+			if err == nil || !strings.Contains(err.Error(), fault) {
+				t.Errorf("%+v: the error %v does not say %q", c.config, err, fault)
+			}
 		}
+	}
+}
+
+// Three endpoints of one API, each with a limit of its own: two are configured and one is learned. Eight fetchers use all of all
+// three; a second run, which has two of them in another order, finds them in the table by name.
+func TestThreeQuotas(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		servers := map[string]*simLimiter{
+			"search": {limit: Limit{5, time.Minute}}, "feed": {limit: Limit{30, time.Minute}}, "export": {limit: Limit{40, 2 * time.Minute}},
+		}
+		specs := []Spec{{"search", servers["search"].limit, false}, {"feed", Limit{}, false}, {"export", servers["export"].limit, false}}
+		table := newSimTable()
+		p, gone := table.newRun(t, Config{Quotas: specs}, "first")
+		var first []Slot
+		for range 3 {
+			first = append(first, takeCall(t, p, func(name string) bool {
+				return !slices.ContainsFunc(first, func(c Slot) bool { return c.Quota == name })
+			}))
+		}
+		for i, c := range first {
+			if c.Quota != specs[i].Name {
+				t.Errorf("slot %d is of %s, want %s", i, c.Quota, specs[i].Name)
+			}
+			p.Return(c)
+		}
+
+		ctx, stop := context.WithTimeout(t.Context(), 40*time.Minute)
+		defer stop()
+		from := time.Now().Add(20 * time.Minute)
+		var fetchers sync.WaitGroup
+		for range 8 {
+			fetchers.Go(func() {
+				for {
+					c, err := p.Take(ctx, simBoth)
+					if err != nil {
+						return
+					}
+					time.Sleep(100 * time.Millisecond)
+					a := servers[c.Quota].arrive()
+					servers[c.Quota].tally(a)
+					if !a.Refused {
+						time.Sleep(3 * time.Second)
+					}
+					p.Observe(c, a)
+				}
+			})
+		}
+		fetchers.Wait()
+		for _, s := range p.Status() {
+			server := servers[s.Name]
+			if used := server.used(from, time.Now()); used < 0.97 || server.refused > 1 {
+				t.Errorf("%s: used %.3f, refused %d times", s.Name, used, server.refused)
+			}
+			if s.Limit != server.limit {
+				t.Errorf("%s: limit %s (%s), want %s", s.Name, s.Limit, s.Known, server.limit)
+			}
+		}
+		if err := p.Leave(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		gone()
+
+		second, gone := table.newRun(t, Config{Quotas: []Spec{{Name: "export"}, {Name: "feed"}}}, "second")
+		defer gone()
+		for i, want := range []Status{
+			{Name: "export", Known: Unknown}, // the limit was configured for the first run only
+			{Name: "feed", Known: Remembered, Limit: servers["feed"].limit},
+		} {
+			got := second.Status()[i]
+			if got.Recent == 0 {
+				t.Errorf("%s: the requests of the first run are forgotten", got.Name)
+			}
+			if got.Recent = 0; got != want {
+				t.Errorf("%+v, want %+v", got, want)
+			}
+		}
+	})
+}
+
+// A refusal of one quota holds back that one alone.
+func TestARefusalPausesOneOfThreeQuotas(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, start := newTestPacer(t, Config{Quotas: []Spec{{Name: "search"}, {Name: "feed"}, {Name: "export"}}}), time.Now()
+		only := func(name string) func(string) bool { return func(n string) bool { return n == name } }
+		p.Observe(takeCall(t, p, only("feed")), Answer{Refused: true, RetryAfter: time.Minute})
+		for _, name := range []string{"search", "export"} {
+			if c := takeCall(t, p, only(name)); c.At != start {
+				t.Errorf("%s: a slot after %v, want one at once", name, c.At.Sub(start))
+			}
+		}
+		if c := takeCall(t, p, only("feed")); c.At.Sub(start) != time.Minute {
+			t.Errorf("feed: a slot after %v, want 1m", c.At.Sub(start))
+		}
+	})
+}
+
+// BenchmarkPacer is what a request costs beside the request, where nothing is paced: Take and Observe.
+func BenchmarkPacer(b *testing.B) {
+	p := newTestPacer(b, both(Limit{N: Unlimited}, Limit{N: Unlimited}))
+	b.ReportAllocs()
+	for b.Loop() {
+		call, err := p.Take(b.Context(), simBoth)
+		if err != nil {
+			b.Fatal(err)
+		}
+		p.Observe(call, Answer{})
 	}
 }

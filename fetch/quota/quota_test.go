@@ -7,15 +7,13 @@ import (
 
 	"golang.org/x/time/rate"
 	"pgregory.net/rapid"
-
-	"sluice/shard"
 )
 
 // at is a moment in tests that need no clock.
 func at(d time.Duration) time.Time { return time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC).Add(d) }
 
 // mustTakeAt takes from a quota that must be free, which the bucket may delay.
-func mustTakeAt(tb rapid.TB, q *quota, now time.Time) *quotaRequest {
+func mustTakeAt(tb rapid.TB, q *quota, now time.Time) *request {
 	tb.Helper()
 	r, wait := q.take(now)
 	if r == nil {
@@ -25,7 +23,7 @@ func mustTakeAt(tb rapid.TB, q *quota, now time.Time) *quotaRequest {
 }
 
 // takeWhenFree waits for as long as it takes, and returns when that was.
-func takeWhenFree(q *quota, now time.Time) (*quotaRequest, time.Time) {
+func takeWhenFree(q *quota, now time.Time) (*request, time.Time) {
 	r, wait := q.take(now)
 	for r == nil {
 		now = now.Add(wait)
@@ -39,8 +37,8 @@ func takeWhenFree(q *quota, now time.Time) (*quotaRequest, time.Time) {
 func TestQuotaNeverExceedsItsLimit(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		limit := Limit{rapid.IntRange(1, 60).Draw(t, "n"), time.Duration(rapid.IntRange(1, 300).Draw(t, "seconds")) * time.Second}
-		q := newQuota(shard.List, limit)
-		now, flying, sent := at(0), []*quotaRequest(nil), []time.Time(nil)
+		q := newQuota(Spec{"list", limit, true})
+		now, flying, sent := at(0), []*request(nil), []time.Time(nil)
 		for range 300 {
 			r, wait := q.take(now)
 			switch {
@@ -66,7 +64,7 @@ func TestQuotaNeverExceedsItsLimit(t *testing.T) {
 // The wait that take names is enough, and it is no shorter than the speed allows.
 func TestQuotaIsFreeAfterTheWaitItNames(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		q := newQuota(shard.Stream, Limit{rapid.SampledFrom([]int{0, 1, 50, 60}).Draw(t, "n"), time.Minute})
+		q := newQuota(Spec{"stream", Limit{rapid.SampledFrom([]int{0, 1, 50, 60}).Draw(t, "n"), time.Minute}, false})
 		now, last, speed := at(0), at(-time.Hour), rate.Limit(1)
 		for range 200 {
 			r, wait := q.take(now)
@@ -91,8 +89,8 @@ func TestQuotaIsFreeAfterTheWaitItNames(t *testing.T) {
 func TestQuotaSurvivesAnyServer(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		limit := rapid.SampledFrom([]Limit{{}, {N: Unlimited}, {1, time.Second}, {50, time.Minute}}).Draw(t, "limit")
-		q := newQuota(rapid.SampledFrom([]shard.Endpoint{shard.List, shard.Stream}).Draw(t, "endpoint"), limit)
-		now, flying := at(0), []*quotaRequest(nil)
+		q := newQuota(Spec{"any", limit, rapid.Bool().Draw(t, "announced")})
+		now, flying := at(0), []*request(nil)
 		for range rapid.IntRange(0, 60).Draw(t, "steps") {
 			now = now.Add(time.Duration(rapid.Int64Range(0, int64(2*time.Minute)).Draw(t, "pass")))
 			if r, _ := q.take(now); r != nil {
@@ -128,11 +126,11 @@ func anyAnswer(t *rapid.T) Answer {
 
 func checkSound(t *rapid.T, q *quota, flying int) {
 	t.Helper()
-	if !slices.IsSortedFunc(q.log, func(a, b *quotaRequest) int { return a.at.Compare(b.at) }) {
+	if !slices.IsSortedFunc(q.log, func(a, b *request) int { return a.at.Compare(b.at) }) {
 		t.Fatal("the log is out of order")
 	}
-	if q.flying != flying || q.limit < Unlimited || q.low < Unlimited || q.window <= 0 || q.patience < 1 {
-		t.Fatalf("unsound: %+v, want %d under way", q.quotaTerms, flying)
+	if q.inFlight != flying || q.limit < Unlimited || q.low < Unlimited || q.window <= 0 || q.patience < 1 {
+		t.Fatalf("unsound: %+v, want %d under way", q.terms, flying)
 	}
 }
 
@@ -153,7 +151,7 @@ func TestWindowNeverShrinks(t *testing.T) {
 		{Limit{}, []time.Duration{0}, 60 * time.Second},
 		{Limit{}, []time.Duration{1000 * time.Hour}, longestWindow},
 	} {
-		q := newQuota(shard.List, c.known)
+		q := newQuota(Spec{"list", c.known, true})
 		now := at(0)
 		for _, reset := range c.resets {
 			q.observe(now, mustTakeAt(t, q, now), Answer{Limit: 10, Remaining: 9, Reset: reset})
@@ -162,5 +160,16 @@ func TestWindowNeverShrinks(t *testing.T) {
 		if q.window != c.want {
 			t.Errorf("known %s, resets %v: window %v, want %v", c.known, c.resets, q.window, c.want)
 		}
+	}
+}
+
+// BenchmarkQuota is the same for a quota as the stream's, with a full log, on a clock that always shows a free slot.
+func BenchmarkQuota(b *testing.B) {
+	q, now := newQuota(Spec{"stream", Limit{50, time.Minute}, false}), at(0)
+	b.ReportAllocs()
+	for b.Loop() {
+		var r *request
+		r, now = takeWhenFree(q, now)
+		q.observe(now, r, Answer{})
 	}
 }

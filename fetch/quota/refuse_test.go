@@ -5,8 +5,6 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
-
-	"sluice/shard"
 )
 
 // Requests that were under way when the limit was hit come back in any order; what is learned is the same.
@@ -16,7 +14,7 @@ func TestOrderOfRefusalsMakesNoDifference(t *testing.T) {
 		known := rapid.SampledFrom([]Limit{{}, {120, time.Minute}}).Draw(t, "known")
 		order := rapid.Permutation(indices(over)).Draw(t, "order")
 
-		q := newQuota(shard.Stream, known)
+		q := newQuota(Spec{"stream", known, false})
 		storm(q, limit, over, order)
 		if q.limit != limit || q.window != time.Minute || !q.sure {
 			t.Fatalf("learned %d per %v (sure: %v), want %d per minute", q.limit, q.window, q.sure, limit)
@@ -32,11 +30,11 @@ func TestOrderOfRefusalsMakesNoDifference(t *testing.T) {
 
 // storm sends limit+over requests, of which the last are refused, and observes the refusals in the given order.
 func storm(q *quota, limit, over int, order []int) {
-	sent := make([]*quotaRequest, limit+over)
+	sent := make([]*request, limit+over)
 	for i := range sent {
-		sent[i] = &quotaRequest{at: at(time.Duration(i) * 200 * time.Millisecond), open: true}
+		sent[i] = &request{at: at(time.Duration(i) * 200 * time.Millisecond), open: true}
 		q.log.add(sent[i])
-		q.flying++
+		q.inFlight++
 	}
 	now := sent[len(sent)-1].at.Add(time.Second)
 	for i, o := range order {
@@ -62,8 +60,8 @@ func indices(n int) []int {
 func TestOthersAreBookedOnce(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		others, ours := rapid.IntRange(0, 4).Draw(t, "others"), rapid.IntRange(1, 5).Draw(t, "ours")
-		q := newQuota(shard.List, Limit{10, time.Minute})
-		var sent []*quotaRequest
+		q := newQuota(Spec{"list", Limit{10, time.Minute}, true})
+		var sent []*request
 		for i := range ours {
 			sent = append(sent, mustTakeAt(t, q, at(time.Duration(i)*1500*time.Millisecond)))
 		}
@@ -78,7 +76,7 @@ func TestOthersAreBookedOnce(t *testing.T) {
 
 // Others have taken all that we left: nothing goes before theirs are forgotten.
 func TestOthersTakeUpRoom(t *testing.T) {
-	q := newQuota(shard.List, Limit{10, time.Minute})
+	q := newQuota(Spec{"list", Limit{10, time.Minute}, true})
 	q.observe(at(3*time.Second), mustTakeAt(t, q, at(0)), Answer{Limit: 10, Remaining: 0, Reset: 5 * time.Second})
 	if _, wait := q.take(at(4 * time.Second)); wait != 57*time.Second {
 		t.Errorf("waits %v, want 57s", wait)
@@ -88,12 +86,12 @@ func TestOthersTakeUpRoom(t *testing.T) {
 // Refused again after the pause it was told: others keep the server's log full, and our own refused requests with
 // them. Only silence for a whole window ends that.
 func TestSecondRefusalDrainsTheLog(t *testing.T) {
-	q := newQuota(shard.Stream, Limit{50, time.Minute})
+	q := newQuota(Spec{"stream", Limit{50, time.Minute}, false})
 	q.observe(at(0), mustTakeAt(t, q, at(0)), Answer{Refused: true, RetryAfter: 3 * time.Second})
 	if _, wait := q.take(at(time.Second)); wait != 59*time.Second { // nothing of ours was accepted: as good as a second one
 		t.Errorf("waits %v, want 59s", wait)
 	}
-	var sent []*quotaRequest
+	var sent []*request
 	for i := range 10 {
 		now := at(2*time.Minute + time.Duration(i)*time.Second)
 		r := mustTakeAt(t, q, now)
@@ -114,7 +112,7 @@ func TestSecondRefusalDrainsTheLog(t *testing.T) {
 
 // A request of ours that overtook another is not somebody else's.
 func TestOvertakingIsNotTakenForOthers(t *testing.T) {
-	q := newQuota(shard.List, Limit{10, time.Minute})
+	q := newQuota(Spec{"list", Limit{10, time.Minute}, true})
 	first, second := mustTakeAt(t, q, at(0)), mustTakeAt(t, q, at(500*time.Millisecond))
 	q.observe(at(4*time.Second), second, Answer{Limit: 10, Remaining: 9, Reset: time.Minute})
 	q.observe(at(4*time.Second), first, Answer{Limit: 10, Remaining: 8, Reset: time.Minute})

@@ -180,7 +180,7 @@ func TestARunThatComesInAnnouncesItself(t *testing.T) {
 // What one run is told to wait, all wait, from the moment on when its fetcher would wait for it.
 func TestAPauseOfOneRunHoldsAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		table, roomy := newSimTable(), Config{Stream: Limit{100, time.Minute}}
+		table, roomy := newSimTable(), both(Limit{}, Limit{100, time.Minute})
 		a, gone := table.newRun(t, roomy, "a")
 		defer gone()
 		b, gone := table.newRun(t, roomy, "b")
@@ -201,9 +201,9 @@ func TestAPauseOfOneRunHoldsAll(t *testing.T) {
 func TestARefusalOfOneRunIsKnownToAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		table := newSimTable()
-		a, gone := table.newRun(t, Config{}, "a")
+		a, gone := table.newRun(t, unknown, "a")
 		defer gone()
-		b, gone := table.newRun(t, Config{}, "b")
+		b, gone := table.newRun(t, unknown, "b")
 		defer gone()
 		first := takeCall(t, a, onlyStream)
 		a.Observe(first, Answer{})
@@ -237,7 +237,7 @@ func TestTwoRunsLearnAHiddenLimit(t *testing.T) {
 			var runs sync.WaitGroup
 			var pacers []*Pacer
 			for _, run := range []string{"a", "b"} {
-				p, gone := table.newRun(t, Config{}, run)
+				p, gone := table.newRun(t, unknown, run)
 				defer gone()
 				pacers = append(pacers, p)
 				runs.Go(func() { api.read(t, p, 8, endless, 20*time.Minute) })
@@ -259,7 +259,7 @@ func TestTwoRunsLearnAHiddenLimit(t *testing.T) {
 // Without the table each run goes on by what it knows, and when it is back, the others learn what was sent.
 func TestWithoutTheTableARunGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		table, limit := newSimTable(), Config{List: Limit{3, time.Minute}, Stream: Limit{3, time.Minute}}
+		table, limit := newSimTable(), both(Limit{3, time.Minute}, Limit{3, time.Minute})
 		a, gone := table.newRun(t, limit, "a")
 		defer gone()
 		b, gone := table.newRun(t, limit, "b")

@@ -7,8 +7,6 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"sluice/shard"
 )
 
 // simLimiter is the limiter of an endpoint as api.md 4.2 found it: a sliding log in which refused requests count too.
@@ -116,7 +114,7 @@ func simBetween(r *rand.Rand, from, to time.Duration) time.Duration {
 
 // simBan is a time in which no request may be sent.
 type simBan struct {
-	endpoint    shard.Endpoint
+	endpoint    string
 	from, until time.Time
 }
 
@@ -152,7 +150,7 @@ func (s *simAPI) get(p *Pacer, c Slot) bool {
 	r := rand.New(rand.NewPCG(s.net.seed, k))
 	up, down, page := s.net.oneWay(r), s.net.oneWay(r), simBetween(r, s.net.page[0], s.net.page[1])
 	limiter := s.stream
-	if c.Endpoint == shard.List {
+	if c.Quota == "list" {
 		limiter = s.list
 	}
 
@@ -172,7 +170,7 @@ func (s *simAPI) get(p *Pacer, c Slot) bool {
 	case a.Cached:
 		page = 200 * time.Millisecond
 	}
-	if c.Endpoint == shard.Stream && limiter == s.list { // one bucket for both: only the list says so
+	if c.Quota == "stream" && limiter == s.list { // one bucket for both: only the list says so
 		a.Limit, a.Remaining, a.Reset = 0, 0, 0
 	}
 	time.Sleep(max(page-up, down))
@@ -180,7 +178,7 @@ func (s *simAPI) get(p *Pacer, c Slot) bool {
 	if !a.Refused && !a.Cached && !s.lost(k) {
 		p.Stamped(c, s.clock(came.Add(simQuery(r))).Truncate(time.Millisecond))
 	}
-	s.ban(c.Endpoint, a)
+	s.ban(c.Quota, a)
 	return !a.Refused && !s.lost(k)
 }
 
@@ -207,7 +205,7 @@ func (s *simAPI) note(c Slot) uint64 {
 	return uint64(len(s.calls))
 }
 
-func (s *simAPI) ban(e shard.Endpoint, a Answer) {
+func (s *simAPI) ban(e string, a Answer) {
 	if a.Refused {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -220,8 +218,8 @@ func (s *simAPI) checkBans(t *testing.T) {
 	t.Helper()
 	for _, b := range s.bans {
 		for _, c := range s.calls {
-			if c.Endpoint == b.endpoint && c.At.After(b.from) && c.At.Before(b.until) {
-				t.Errorf("%s: sent at %v, though paused from %v until %v", c.Endpoint, c.At, b.from, b.until)
+			if c.Quota == b.endpoint && c.At.After(b.from) && c.At.Before(b.until) {
+				t.Errorf("%s: sent at %v, though paused from %v until %v", c.Quota, c.At, b.from, b.until)
 			}
 		}
 	}
@@ -263,7 +261,7 @@ func (s *simAPI) page(ctx context.Context, t *testing.T, p *Pacer) bool {
 	}
 }
 
-func simBoth(shard.Endpoint) bool { return true }
+func simBoth(string) bool { return true }
 
 // intrude lets somebody else send a request to each endpoint in turn, one to the list for n-1 to the stream, until
 // the test ends.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"sluice/shard"
@@ -19,17 +20,17 @@ type simTable struct {
 	away  atomic.Bool
 
 	lock  chan struct{} // held while time passes, which a mutex must not be in a bubble
-	rows  map[shard.Endpoint]State
+	rows  map[string]State
 	looks atomic.Int64
 }
 
 func newSimTable() *simTable {
 	return &simTable{
-		ahead: -37 * time.Hour, takes: 2 * time.Millisecond, lock: make(chan struct{}, 1), rows: map[shard.Endpoint]State{},
+		ahead: -37 * time.Hour, takes: 2 * time.Millisecond, lock: make(chan struct{}, 1), rows: map[string]State{},
 	}
 }
 
-func (s *simTable) Settle(ctx context.Context, endpoints []shard.Endpoint, settle func(time.Time, []State) []State) error {
+func (s *simTable) Settle(ctx context.Context, endpoints []string, settle func(time.Time, []State) []State) error {
 	s.lock <- struct{}{}
 	defer func() { <-s.lock }()
 	time.Sleep(s.takes)
@@ -48,9 +49,9 @@ func (s *simTable) Settle(ctx context.Context, endpoints []shard.Endpoint, settl
 	return ctx.Err()
 }
 
-func (s *simTable) row(e shard.Endpoint) State {
+func (s *simTable) row(e string) State {
 	row := s.rows[e]
-	row.Endpoint, row.Sent, row.Runs = e, slices.Clone(row.Sent), maps.Clone(row.Runs)
+	row.Name, row.Sent, row.Runs = e, slices.Clone(row.Sent), maps.Clone(row.Runs)
 	return row
 }
 
@@ -82,7 +83,7 @@ func startAfter(t *testing.T, c Config, states ...State) *Pacer {
 	s, p := newSimTable(), newTestPacer(t, c)
 	s.takes, s.ahead = 0, 0
 	for _, state := range states {
-		s.rows[state.Endpoint] = state
+		s.rows[state.Name] = state
 	}
 	if err := p.Join(t.Context(), s, "next"); err != nil {
 		t.Fatal(err)
@@ -98,5 +99,68 @@ func kept(t *testing.T, p *Pacer) [2]State {
 	if err := p.Join(t.Context(), s, "last"); err != nil {
 		t.Fatal(err)
 	}
-	return [2]State{s.row(shard.List), s.row(shard.Stream)}
+	return [2]State{s.row("list"), s.row("stream")}
+}
+
+func TestStateKeepsWhatTheServerMayStillCount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, start := newTestPacer(t, unknown), time.Now()
+		p.Observe(takeCall(t, p, onlyList), Answer{Limit: 10, Remaining: 9, Reset: time.Minute})
+		time.Sleep(50 * time.Second)
+		p.Observe(takeCall(t, p, onlyList), Answer{Limit: 10, Remaining: 8, Reset: 10 * time.Second})
+		time.Sleep(20 * time.Second)
+
+		list, stream := kept(t, p)[0], kept(t, p)[1]
+		if list.Name != "list" || list.Limit != (Limit{10, time.Minute}) || !list.NotBefore.IsZero() {
+			t.Errorf("list: %+v", list)
+		}
+		if len(list.Sent) != 1 || !list.Sent[0].Equal(start.Add(50*time.Second)) {
+			t.Errorf("sent %v, want only the second: the first was forgotten", list.Sent)
+		}
+		if stream.Name != "stream" || stream.Limit != (Limit{}) || len(stream.Sent) > 0 {
+			t.Errorf("stream: %+v, want nothing", stream)
+		}
+	})
+}
+
+// A limit that the operator gave may have been meant for one run; what an earlier run has learned must survive it.
+func TestStateDoesNotKeepWhatItWasTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		learned := Limit{50, time.Minute}
+		gentle := startAfter(t, both(Limit{}, Limit{5, time.Minute}), State{Name: "stream", Limit: learned})
+		if s := gentle.Status()[1]; s.Limit.N != 5 || s.Known != Configured {
+			t.Errorf("%s (%s), want what was told", s.Limit, s.Known)
+		}
+		if s := kept(t, gentle)[1]; s.Limit != learned {
+			t.Errorf("%s is kept, want %s", s.Limit, learned)
+		}
+	})
+}
+
+func TestRestoreKeepsThePause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		p := startAfter(t, unknown, State{Name: "stream", NotBefore: start.Add(40 * time.Second)})
+		if c := takeCall(t, p, onlyStream); c.At.Sub(start) != 40*time.Second {
+			t.Errorf("call after %v, want 40s", c.At.Sub(start))
+		}
+	})
+}
+
+// A clock that was set back makes requests of the future; impossible limits come from a newer version.
+func TestRestoreSurvivesNonsense(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		p := startAfter(t, unknown, State{Name: "list", Limit: Limit{1, time.Nanosecond}},
+			State{Name: "stream", Limit: Limit{1, time.Minute}, Sent: []time.Time{start.Add(time.Hour)}})
+		if s := p.Status()[0]; s.Known != Unknown {
+			t.Errorf("list: %s (%s), want unknown", s.Limit, s.Known)
+		}
+		if c := takeCall(t, p, onlyStream); c.At.Sub(start) != slot {
+			t.Errorf("call after %v, want %v", c.At.Sub(start), slot)
+		}
+		if sent := kept(t, p)[1].Sent; len(sent) != 1 {
+			t.Errorf("%v are kept, want one: that of the future is over", sent)
+		}
+	})
 }

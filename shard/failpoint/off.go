@@ -5,6 +5,6 @@ package failpoint
 // Hit passes a point.
 func Hit(string) {}
 
-// Sent returns dial. In a build with fail points its connections pass the point after every write that holds the text: that
-// is how a crash gets between a request and its answer.
+// Sent returns dial. In a build with fail points, its connections pass the point after every write that contains the text: so a
+// crash gets between a request and its answer.
 func Sent(dial Dial, _, _ string) Dial { return dial }

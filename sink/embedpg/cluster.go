@@ -2,15 +2,19 @@ package embedpg
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"os/user"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 )
 
-// initialise makes the cluster under another name and renames it, so that an initdb that was killed leaves nothing that
-// could be taken for a cluster. The password is kept first: a cluster without it would be of no use.
+// initialise makes the cluster under another name and renames it, so that a killed initdb leaves nothing that could be mistaken
+// for a cluster. The password is written first: a cluster without it would be useless.
 func (s *Server) initialise(ctx context.Context, bin programs, run account) error {
 	s.config.Say(fmt.Sprintf("making a private PostgreSQL %d in %s", bin.major, s.home))
 	addr := newAddress()
@@ -54,7 +58,7 @@ func (s *Server) initdb(ctx context.Context, bin programs, run account, dir, pas
 	return nil
 }
 
-// emptyDir makes a directory that belongs to the account, in place of whatever was left there.
+// emptyDir makes a directory that belongs to the account, replacing anything that is there.
 func emptyDir(path string, run account) error {
 	if err := os.RemoveAll(path); err != nil {
 		return err
@@ -65,7 +69,7 @@ func emptyDir(path string, run account) error {
 	return run.own(path)
 }
 
-// own gives a path to the account, where that is not ourselves.
+// own gives a path to the account, unless that is our own.
 func (a account) own(path string) error {
 	if !a.other {
 		return nil
@@ -73,7 +77,7 @@ func (a account) own(path string) error {
 	return os.Chown(path, int(a.uid), int(a.gid))
 }
 
-// include lets a cluster's own configuration, with all that initdb found out about the system, end with ours.
+// include appends our settings to the cluster's own configuration, which initdb has fitted to the system.
 func include(conf, ours string) error {
 	f, err := os.OpenFile(conf, os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil {
@@ -86,8 +90,8 @@ func include(conf, ours string) error {
 	return err
 }
 
-// baseSettings fit a small machine that takes in much data. Whatever durability needs stays on. shared_buffers,
-// wal_compression and larger ones of these gained nothing that could be measured; rare checkpoints did.
+// baseSettings suit a small machine that takes in much data. Everything that durability needs stays on. More shared_buffers,
+// wal_compression, and larger values of the others gained nothing measurable; rare checkpoints did.
 const baseSettings = `listen_addresses = '127.0.0.1'
 unix_socket_directories = ''
 max_connections = 100
@@ -121,8 +125,77 @@ func (s *Server) writeConf(port int) error {
 	if err := os.WriteFile(s.home.conf(), []byte(text), 0o644); err != nil {
 		return fmt.Errorf("write the server's settings: %w", err)
 	}
-	if err := os.Chmod(s.home.conf(), 0o644); err != nil { // whatever the umask is: the server's user must read it
+	if err := os.Chmod(s.home.conf(), 0o644); err != nil { // regardless of the umask: the server's user must read it
 		return fmt.Errorf("write the server's settings: %w", err)
 	}
 	return s.home.give(s.home.conf())
+}
+
+// account is the system user that runs the server: our own, or another one if we are root, as PostgreSQL refuses to run as root.
+type account struct {
+	uid, gid uint32
+	other    bool // not our own
+}
+
+// accountFor returns our own account. For root it is the owner of an existing cluster, or user postgres for a new one.
+func accountFor(ctx context.Context, h home) (account, error) {
+	if os.Geteuid() != 0 {
+		return account{uid: uint32(os.Geteuid()), gid: uint32(os.Getegid())}, nil
+	}
+	for _, dir := range []string{h.data(), string(h)} {
+		if uid, gid, err := owner(dir); err == nil && uid != 0 {
+			return account{uid: uid, gid: gid, other: true}, nil
+		}
+	}
+	return systemAccount(ctx, "postgres")
+}
+
+// systemAccount looks a system user up, and creates it if the server's package did not.
+func systemAccount(ctx context.Context, name string) (account, error) {
+	u, err := user.Lookup(name)
+	if errors.As(err, new(user.UnknownUserError)) {
+		if err := addSystemUser(ctx, name); err != nil {
+			return account{}, err
+		}
+		u, err = user.Lookup(name)
+	}
+	if err != nil {
+		return account{}, fmt.Errorf("look up the system user that runs PostgreSQL: %w", err)
+	}
+	uid, uidErr := strconv.ParseUint(u.Uid, 10, 32)
+	gid, gidErr := strconv.ParseUint(u.Gid, 10, 32)
+	return account{uid: uint32(uid), gid: uint32(gid), other: true}, errors.Join(uidErr, gidErr)
+}
+
+// addSystemUser tries the two programs that systems have for it: shadow's, and BusyBox's.
+func addSystemUser(ctx context.Context, name string) error {
+	var errs []error
+	for _, line := range []string{"useradd --system --user-group --no-create-home --shell /bin/false ", "adduser -S -D -H -s /bin/false "} {
+		words := strings.Fields(line + name)
+		out, err := exec.CommandContext(ctx, words[0], words[1:]...).CombinedOutput()
+		if err == nil {
+			return nil
+		}
+		errs = append(errs, fmt.Errorf("%s: %w: %s", words[0], err, strings.TrimSpace(string(out))))
+	}
+	return fmt.Errorf("create system user %s, because PostgreSQL refuses to run as root: %w", name, errors.Join(errs...))
+}
+
+// command prepares a program of PostgreSQL to run as this account, in a directory that it can enter, and without the PG*
+// variables of our environment, which may point to another server.
+func (a account) command(cmd *exec.Cmd, dir string) *exec.Cmd {
+	cmd.Dir = dir
+	cmd.Env = []string{"LC_ALL=C", "TZ=UTC"}
+	for _, kv := range os.Environ() {
+		name, _, _ := strings.Cut(kv, "=")
+		switch name {
+		case "PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "TMPDIR":
+			cmd.Env = append(cmd.Env, kv)
+		}
+	}
+	cmd.SysProcAttr = &syscall.SysProcAttr{}
+	if a.other {
+		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: a.uid, Gid: a.gid}
+	}
+	return cmd
 }

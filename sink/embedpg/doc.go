@@ -1,35 +1,29 @@
-// Package embedpg gives every checkout a PostgreSQL server of its own, and every test a database of its own, with nothing
-// set up before: it finds the server's programs (or, as root, installs them), makes a cluster on first use, and starts it.
+// Package embedpg gives every checkout a PostgreSQL server of its own, with nothing set up before: [Start] finds the server's
+// programs (or, as root, installs them), makes a cluster on first use, and starts it.
 //
-// The server stays up after the program that started it. It runs in a session of its own, so Ctrl-C does not reach it, and
-// the next program adopts it. It listens on 127.0.0.1 only, on a free port, behind a random password; both are kept in one
-// 0600 file in libpq's own format, so that psql can use it too.
+// The server outlives the program that started it. It runs in a session of its own, so Ctrl-C does not reach it, and the next
+// program adopts it. It listens on 127.0.0.1 only, on a free port, behind a random password; both are kept in one 0600 file in
+// libpq's own format, so that psql can use it too.
 //
 // # One directory
 //
-// All of a server lives in one directory, its home: .sluice/pg in the checkout. PostgreSQL refuses to run as root, and the
-// system user that runs it then cannot enter root's own home; so as root the home is /var/lib/sluice/<hash of the
-// checkout>, and .sluice/pg is a symbolic link to it.
+// A server lives in one directory, its home: .sluice/pg in the checkout. PostgreSQL refuses to run as root, and the system user
+// that runs it instead cannot enter root's home directory; so as root the home is /var/lib/sluice/<hash of the checkout>, and
+// .sluice/pg is a symbolic link to it.
 //
 //	data/        the cluster, made by initdb; belongs to the user that runs the server
 //	sluice.conf  our settings, written anew at every start and included by the cluster's own file
 //	pgpass       127.0.0.1:port:*:sluice:password
 //	database     the name of the database of the last run
-//	log, log.1   what the server said, this time and the time before
-//	lock         locked while somebody starts or stops the server
+//	log, log.1   the server's log, and that of the start before
+//	lock         locked while a process starts or stops the server
 //	alive        locked by the server itself
 //
 // # Is it alive?
 //
-// A pid in a file cannot tell: it may belong to another process by now, to a zombie, or to a postmaster whose orphaned
-// children still write. So the server is started with an open, locked file (alive) that all its processes inherit. The
-// kernel drops the lock with the last of them: whether it can be taken is the whole question, also after kill -9.
+// A pid in a file is no proof: it may belong to another process by now, to a zombie, or to a postmaster whose orphaned children
+// still write. So the server is started with an open, locked file (alive) that all its processes inherit. The kernel drops the
+// lock with the last of them, also after kill -9: the server is alive exactly while the lock cannot be taken.
 //
-// # Tests
-//
-// [Test] returns the URL of an empty database on one server that all test processes of a user share, and [TestServer] a
-// server that a test may crash. Both end by themselves when nobody uses them any more (see watch.go): a test that is killed
-// leaves nothing running.
-//
-// The package knows nothing of Sluice's tables: sink's tests use it, so it must not import sink.
+// The package knows nothing of Sluice's tables. Servers for tests are in sink/pgtest.
 package embedpg

@@ -3,7 +3,6 @@ package embedpg
 import (
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 )
 
@@ -85,33 +84,7 @@ func TestHomeOf(t *testing.T) {
 	}
 }
 
-func TestAddress(t *testing.T) {
-	t.Parallel()
-	h := home(t.TempDir())
-	want := newAddress()
-	want.port = 50123
-	if err := h.writeAddress(want); err != nil {
-		t.Fatal(err)
-	}
-	if got, err := h.readAddress(); err != nil || got != want {
-		t.Errorf("read %+v, want %+v; error %v", got, want, err)
-	}
-	if newAddress().password == want.password || len(want.password) < 20 {
-		t.Error("the password can be guessed")
-	}
-	for _, bad := range []string{"", "127.0.0.1:x:*:sluice:y\n", "other:1:*:sluice:y\n"} {
-		if err := os.WriteFile(h.pgpass(), []byte(bad), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if a, err := h.readAddress(); err == nil {
-			t.Errorf("%q was read as %+v", bad, a)
-		} else if bad != "" && strings.Contains(err.Error(), bad) {
-			t.Errorf("the error shows the file: %v", err)
-		}
-	}
-}
-
-// A directory in /tmp that somebody else has prepared is not used, by root neither.
+// A directory in /tmp that another user has prepared is not used, not even by root.
 func TestCheckOwner(t *testing.T) {
 	t.Parallel()
 	ours := home(t.TempDir())

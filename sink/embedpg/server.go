@@ -6,13 +6,16 @@ import (
 	"fmt"
 	"sync/atomic"
 	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// Config says which server is meant. The zero value means that of the checkout that we are in.
+// Config selects a server. The zero value means that of the current checkout.
 type Config struct {
 	// Checkout is the directory whose .sluice the server belongs to. Default: the checkout that the program was built in, so
-	// that it finds its server wherever it is called; else the nearest directory, from the current one upwards, that has a
-	// .sluice or a go.mod; else the current one.
+	// that it finds its server wherever it is called from; else the nearest directory, from the current one upwards, that has
+	// a .sluice or a go.mod; else the current one.
 	Checkout string
 	// Say gets a line about each step that takes a while or changes the system, such as an installed package or a new cluster.
 	// Default: none.
@@ -25,17 +28,16 @@ type Config struct {
 	Booted func(context.Context, *Server) error
 }
 
-// ErrNone says that the checkout has no server yet.
+// ErrNone means that the checkout has no server yet.
 var ErrNone = errors.New("there is no private PostgreSQL server here yet; `sluice run` or `sluice db start` makes one")
 
-// What a start may take, with a package to install or a crash to recover from, and what a stop may, with its last checkpoint.
 const (
-	startTimeout = 10 * time.Minute
-	stopTimeout  = 2 * time.Minute
+	startTimeout = 10 * time.Minute // with a package to install, or a crash to recover from
+	stopTimeout  = 2 * time.Minute  // with a last checkpoint
 )
 
-// Server is a private PostgreSQL server, running or not. Its methods may be called by several goroutines and processes at
-// once: whoever changes something holds the home's lock.
+// Server is a private PostgreSQL server, running or not. It is safe for concurrent use, by several processes too: changes are
+// made under the home's lock.
 type Server struct {
 	home     home
 	checkout string // "" for a server outside of any
@@ -43,14 +45,14 @@ type Server struct {
 	addr     atomic.Pointer[address]
 }
 
-// Start returns the checkout's server, running: it is made on first use, adopted where it runs, and started where it does
-// not, after a crash too. The server outlives the caller.
+// Start returns the checkout's server, running: it is made on first use, adopted if it runs, and started otherwise, also after
+// a crash. The server outlives the caller.
 func Start(ctx context.Context, cfg Config) (*Server, error) {
 	s, err := locate(cfg)
 	if err != nil {
 		return nil, err
 	}
-	return s, s.start(ctx)
+	return s, s.Start(ctx)
 }
 
 // Find returns the checkout's server, which may be stopped, or [ErrNone]. It changes nothing.
@@ -78,7 +80,7 @@ func At(dir string, cfg Config) (*Server, error) {
 	return s, s.home.checkOwner()
 }
 
-// locate says where the server is or would be, and touches nothing.
+// locate returns the server where it is or would be, and touches nothing.
 func locate(cfg Config) (*Server, error) {
 	checkout, err := checkoutOf(cfg)
 	if err != nil {
@@ -100,10 +102,8 @@ func newServer(h home, checkout string, cfg Config) *Server {
 	return s
 }
 
-// Start starts a server that exists, if it does not run. (The function of the same name also makes one.)
-func (s *Server) Start(ctx context.Context) error { return s.start(ctx) }
-
-func (s *Server) start(ctx context.Context) error {
+// Start starts the server if it is not running, and makes its cluster if there is none.
+func (s *Server) Start(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout, fmt.Errorf("it took longer than %v", startTimeout))
 	defer cancel()
 	if err := s.home.create(); err != nil {
@@ -123,7 +123,7 @@ func (s *Server) start(ctx context.Context) error {
 	return s.config.Booted(ctx, s)
 }
 
-// adopt waits while the server lives, until it answers. False means that it does not live and may be started.
+// adopt waits while the server is alive, until it answers. False means that it is not alive and may be started.
 func (s *Server) adopt(ctx context.Context) bool {
 	if s.load() != nil {
 		return false
@@ -131,7 +131,7 @@ func (s *Server) adopt(ctx context.Context) bool {
 	answers := false
 	err := until(ctx, func() (bool, error) {
 		if !s.lives() {
-			return true, nil // and nobody asks a port that may be somebody else's by now
+			return true, nil // without a connection to a port that may be another server's by now
 		}
 		answers = s.ping(ctx) == nil
 		return answers, nil
@@ -166,7 +166,7 @@ func (s *Server) bringUp(ctx context.Context) error {
 	return s.boot(ctx, bin, run)
 }
 
-// load takes the address from its file.
+// load reads the address from its file.
 func (s *Server) load() error {
 	a, err := s.home.readAddress()
 	if err == nil {
@@ -175,6 +175,65 @@ func (s *Server) load() error {
 	return err
 }
 
-// URL is the connection string of a database on the server, with the password in it. It holds until the next start, which
+// URL returns the connection string of a database on the server, password included. It is valid until the next start, which
 // may have to take another port.
 func (s *Server) URL(database string) string { return s.addr.Load().url(database) }
+
+const selectDatabase = `select exists (select from pg_catalog.pg_database where datname = $1)`
+
+// EnsureDatabase creates the database unless it exists.
+func (s *Server) EnsureDatabase(ctx context.Context, name string) error {
+	conn, err := s.connect(ctx, "postgres")
+	if err != nil {
+		return fmt.Errorf("create database %s: %w", name, err)
+	}
+	defer conn.Close(ctx)
+	var there bool
+	if err := conn.QueryRow(ctx, selectDatabase, name).Scan(&there); err != nil {
+		return fmt.Errorf("look for database %s: %w", name, err)
+	}
+	if there {
+		return nil
+	}
+	return createDatabase(ctx, conn, name)
+}
+
+// createDatabase accepts that another session creates the database at the same moment (42P04, or 23505 from the catalogue's
+// index).
+func createDatabase(ctx context.Context, conn *pgx.Conn, name string) error {
+	_, err := conn.Exec(ctx, "create database "+pgx.Identifier{name}.Sanitize())
+	var pe *pgconn.PgError
+	if errors.As(err, &pe) && (pe.Code == "42P04" || pe.Code == "23505") {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("create database %s: %w", name, err)
+	}
+	return nil
+}
+
+// Status describes a server, for people.
+type Status struct {
+	Running bool
+	PID     int
+	Port    int
+	Dir     string // its home
+	Log     string
+	Version string // of the running server; empty if it is stopped
+}
+
+const showVersion = `show server_version`
+
+// Status returns what can be seen of the server.
+func (s *Server) Status(ctx context.Context) Status {
+	st := Status{Dir: string(s.home), Log: s.home.log(), Port: s.addr.Load().port}
+	if !s.lives() || s.ping(ctx) != nil {
+		return st
+	}
+	st.Running, st.PID = true, s.PID()
+	if conn, err := s.connect(ctx, "postgres"); err == nil {
+		defer conn.Close(ctx)
+		_ = conn.QueryRow(ctx, showVersion).Scan(&st.Version)
+	}
+	return st
+}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"html/template"
+	"io"
 	"strings"
 
 	"sluice/cmd/sluice/internal/view"
@@ -17,33 +18,37 @@ var partsHTML string
 //go:embed page.html
 var pageHTML string
 
+//go:embed report.html
+var reportHTML string
+
 //go:embed page.css
 var pageCSS string
 
 //go:embed page.js
 var pageJS string
 
-var page = parse(pageHTML)
+var page, report = parse(pageHTML), parse(reportHTML)
 
-// parse makes a page of its text and of the parts that pages share.
+// parse returns the template of a page, with the parts that pages share.
 func parse(text string) *template.Template {
 	pieces := template.New("page").Funcs(template.FuncMap{
-		"css": func() template.CSS { return template.CSS(pageCSS) },
-		"js":  func() template.JS { return template.JS(pageJS) },
+		"css":     func() template.CSS { return template.CSS(pageCSS) },
+		"js":      func() template.JS { return template.JS(pageJS) },
+		"percent": percent, "ratio": ratio, "number": func(n any) string { return view.Number(integer(n)) }, "edge": edge,
 	})
 	return template.Must(template.Must(pieces.Parse(partsHTML)).Parse(text))
 }
 
-// part is an element of the page that is sent when it changes, named by its id. Of a list that has the same items as before,
-// only those that changed are sent.
+// part is an element of the page that is sent when it changes, named by its id. Of a list with the same items as before, only those that
+// changed are sent.
 type part struct {
 	id, html string
 	items    []part
 }
 
-// frame is a view in parts, made once for all who look.
+// frame is a view in parts, made once for all viewers.
 type frame struct {
-	number int // frames are counted, so that who has seen the one before gets what changed
+	number int // a viewer that was sent the frame before gets only what changed
 	run    string
 	title  string
 	over   bool
@@ -55,7 +60,7 @@ type frame struct {
 // blocks are the parts by their ids, which are also the names of their templates, in the order of the page.
 var blocks = []string{"who", "phase", "verdict", "progress", "ages", "caption", "charts", "rounds", "quotas", "letters", "warnings", "stamp"}
 
-// next makes the frame that follows f.
+// next returns the frame that follows f.
 func (f *frame) next(v *view.View) (*frame, error) {
 	w := put(v)
 	parts, err := w.parts()
@@ -78,10 +83,10 @@ func (w *words) parts() ([]part, error) {
 	}
 	var line, rows []part
 	for i := range w.Line {
-		line = append(line, part{id: w.Line[i].ID, html: r.execute("window", &w.Line[i])})
+		line = append(line, part{id: w.Line[i].ID, html: r.execute("piece", &w.Line[i])})
 	}
 	for i := range w.Rows {
-		rows = append(rows, part{id: fmt.Sprintf("w%d", w.Rows[i].Number), html: r.execute("row", &w.Rows[i])})
+		rows = append(rows, part{id: fmt.Sprintf("w%d", w.Rows[i].Number), html: r.execute("row", w.Rows[i])})
 	}
 	parts = append(parts, r.list("line", line), r.list("shards", rows))
 	return parts, r.err
@@ -98,7 +103,7 @@ func (r *renderer) execute(name string, data any) string {
 	return out.String()
 }
 
-// list makes a part of its items, whose texts are HTML already.
+// list returns a part made of its items, which are HTML already.
 func (r *renderer) list(name string, items []part) part {
 	var inner strings.Builder
 	for _, one := range items {
@@ -120,7 +125,7 @@ func (w *words) page(parts []part) ([]byte, error) {
 	return out.Bytes(), err
 }
 
-// changes returns what has to be put in the place of what, by ids.
+// changes returns the HTML of the parts that changed, by their ids.
 func changes(before, after []part) map[string]string {
 	known := make(map[string]*part, len(before))
 	for i := range before {
@@ -144,7 +149,7 @@ func changes(before, after []part) map[string]string {
 	return changed
 }
 
-// sameItems tells whether two lists have the same items in the same order; those of no list at all are none.
+// sameItems reports whether two lists have the same items in the same order; an empty list has none.
 func sameItems(a, b []part) bool {
 	for i := range a {
 		if len(a) != len(b) || a[i].id != b[i].id {
@@ -154,7 +159,7 @@ func sameItems(a, b []part) bool {
 	return len(a) > 0 && len(b) > 0
 }
 
-// whole is the event that leads from anything to this frame.
+// whole returns the event that leads from anything to this frame.
 func (f *frame) whole() ([]byte, error) { return f.event(changes(nil, f.parts)) }
 
 func (f *frame) event(changed map[string]string) ([]byte, error) {
@@ -165,4 +170,28 @@ func (f *frame) event(changed map[string]string) ([]byte, error) {
 		Parts map[string]string `json:"parts"`
 	}{f.run, f.title, f.over, changed})
 	return fmt.Appendf(nil, "event: parts\nretry: 2000\ndata: %s\n\n", data), err
+}
+
+// Fact is a line of a report.
+type Fact struct{ Name, Value string }
+
+// Facts are lines that belong together.
+type Facts struct {
+	Name  string
+	Facts []Fact
+}
+
+// Report writes one self-contained page about a job, as its tables show it.
+func Report(w io.Writer, v *view.View, groups []Facts) error {
+	shown := struct {
+		*words
+		Groups []Facts
+	}{put(v), groups}
+	shown.Title, shown.Follows = "report on "+v.Job, false
+	shown.Charts = []chart{storedOf(v.History), ratesOf(v.History, true)}
+	shown.Phase = phase{"unfinished", "lost", "◐"}
+	if v.Phase == view.Ended {
+		shown.Phase = phase{"complete and verified", "good", "✓"}
+	}
+	return report.Execute(w, shown)
 }

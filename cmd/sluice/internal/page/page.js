@@ -1,4 +1,4 @@
-// The server renders the parts of the page; this puts those that changed in their place and draws nothing itself.
+// The server renders the parts of the page; this script puts those that changed in their place and draws nothing itself.
 const byId = id => document.getElementById(id);
 
 function parse(html) {
@@ -7,7 +7,7 @@ function parse(html) {
   return t.content.firstElementChild;
 }
 
-// settle makes now like then, and keeps the elements where it can, so that bars glide, and focus and selection stay.
+// settle makes now like then, and keeps elements if it can, so that bars glide, and focus and selection stay.
 function settle(now, then) {
   for (const a of [...now.attributes]) if (!then.hasAttribute(a.name)) now.removeAttribute(a.name);
   for (const a of then.attributes) if (now.getAttribute(a.name) !== a.value) now.setAttribute(a.name, a.value);
@@ -34,7 +34,7 @@ const source = new EventSource("live");
 
 source.addEventListener("parts", e => {
   const said = JSON.parse(e.data);
-  if (said.run !== run) again = `The server was started again at ${clock()}: this is its new run.`;
+  if (said.run !== run) again = `The server restarted at ${clock()}: this is its new run.`;
   run = said.run;
   over = said.over;
   lost = "";
@@ -48,7 +48,7 @@ source.addEventListener("parts", e => {
 
 let lost = "";
 source.addEventListener("error", () => {
-  lost ||= over ? `The run has ended, and since ${clock()} its server is gone. This is how it ended.`
-    : `Connection lost at ${clock()}, trying again. What stands here is from then.`;
-  notice(source.readyState === EventSource.CLOSED ? lost.replace(", trying again.", ": load the page again.") : lost);
+  lost ||= over ? `The run has ended, and its server stopped at ${clock()}. This is the final state.`
+    : `Connection lost at ${clock()}, reconnecting. These figures are from then.`;
+  notice(source.readyState === EventSource.CLOSED ? lost.replace(", reconnecting.", ": reload the page.") : lost);
 });

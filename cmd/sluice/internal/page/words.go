@@ -3,69 +3,73 @@ package page
 import (
 	"cmp"
 	"fmt"
+	"reflect"
+	"slices"
 	"strings"
 	"time"
 
 	"sluice/cmd/sluice/internal/view"
 )
 
-// words is a view as people read it.
+// words is a view as the pages write it. Templates take from the view itself whatever needs no words.
 type words struct {
-	Job, Source, Version, Run, Title string
-	Follows                          bool // it shows a run that goes on
-	Phase                            phase
-	Verdict                          string
-	Percent, Stored, Of, Left, Took  string
-	Rate, Mean, Limit, LastCommit    string
-	Done, Troubled, Requests         string
-	Refused, Rejected, RejectedNote  string
-	Watermark, Behind                string // where the source is followed
-	Stamp                            string
-	Ages                             []string // of the time line, from its oldest end
-	Line                             []window
-	Rows                             []row
-	Hidden                           int // windows that have no row
-	Charts                           []chart
-	Lag                              []chart // of a job that has rounds
-	Rounds                           []roundRow
-	Quotas                           []quota
-	Letters                          []letters
-	Warnings                         []warning
+	View                            *view.View
+	Run, Title                      string
+	Follows                         bool // the page shows a run that goes on
+	Phase                           phase
+	Verdict                         string
+	Percent, Stored, Of, Left, Took string
+	Rate, Mean, Limit, LastCommit   string
+	Done, Troubled, Requests        string
+	Refused, Rejected, RejectedNote string
+	Watermark, Behind               string // of a job that follows its source
+	Stamp                           string
+	Ages                            []string // of the time line, from its oldest end
+	Line                            []piece
+	Rows                            []row
+	Hidden                          int // shards that have no row
+	Charts                          []chart
+	Lag                             []chart // of a job that has rounds
+	Rounds                          []roundRow
+	Quotas                          []quota
+	MostLetters                     int64 // for one reason
+	Warnings                        []view.Warning
 }
 
-// phase is a state in words, in a colour and with a sign, for those who do not see the colour.
+// phase is a state in words, with a colour, and with a sign if colours cannot be seen.
 type phase struct{ Text, Class, Sign string }
-
-type quota struct{ Endpoint, Allowed, Known, Recent, Share, Used, Waiting, Paused string }
-
-type letters struct{ Count, Reason, Share string }
-
-type warning struct{ At, Level, Text string }
 
 func put(v *view.View) *words {
 	w := &words{
-		Job: v.Job, Source: v.Source, Version: v.Version, Run: runOf(v), Follows: v.Phase != view.Ended, Verdict: v.Verdict,
+		View: v, Run: fmt.Sprintf("%x", v.Started.UnixNano()), Follows: v.Phase != view.Ended, Verdict: v.Verdict,
 		Stored: view.Number(v.Stored), Limit: cmp.Or(v.Limit, "nothing"), Phase: phaseOf(v),
-		Stamp: "as of " + v.At.UTC().Format("2006-01-02 15:04:05 MST"), Charts: charts(v),
+		Requests: view.Number(v.Requests.List + v.Requests.Stream),
+		Refused:  fmt.Sprintf("%s refused, %s repeated", view.Number(v.Requests.Refused()), view.Number(v.Requests.Retries)),
+		Stamp:    "as of " + v.At.UTC().Format("2006-01-02 15:04:05 MST"), Charts: charts(v),
+		Warnings: slices.Clone(v.Warnings),
 	}
+	slices.Reverse(w.Warnings)
 	w.progress(v)
-	w.requests(&v.Requests.Requests)
-	w.watermark(v)
-	w.shards(v)
-	w.rounds(v)
-	for i := range v.Quotas {
-		w.Quotas = append(w.Quotas, putQuota(&v.Quotas[i], v.At))
-	}
 	w.letters(v)
-	for i := len(v.Warnings) - 1; i >= 0; i-- { // the newest first
-		one := v.Warnings[i]
-		w.Warnings = append(w.Warnings, warning{one.At.UTC().Format("15:04:05"), one.Level, one.Text})
+	w.shards(v)
+	if v.Watermark != nil {
+		w.Watermark = v.Watermark.UTC().Format("2006-01-02 15:04:05")
+		w.Behind = short(max(0, v.At.Sub(*v.Watermark))) + " behind"
+		if v.Round > 0 {
+			w.Behind += fmt.Sprintf(", round %d", v.Round)
+		}
+	}
+	if len(v.Rounds) > 1 {
+		w.Lag = []chart{lagOf(v)}
+		for _, r := range v.Rounds[:min(len(v.Rounds), maxRoundRows)] {
+			w.Rounds = append(w.Rounds, roundRow{r})
+		}
+	}
+	for i := range v.Quotas {
+		w.Quotas = append(w.Quotas, quota{&v.Quotas[i], v.At})
 	}
 	return w
 }
-
-// runOf tells one run from the next at the same address.
-func runOf(v *view.View) string { return fmt.Sprintf("%x", v.Started.UnixNano()) }
 
 func phaseOf(v *view.View) phase {
 	switch {
@@ -81,9 +85,10 @@ func phaseOf(v *view.View) phase {
 	return phase{"complete", "good", "✓"}
 }
 
+// progress writes how much is stored, how fast, and how long the rest will take.
 func (w *words) progress(v *view.View) {
-	took := v.At.Sub(v.Started)
-	w.Took = "for " + short(took)
+	took := short(v.At.Sub(v.Started))
+	w.Took = "for " + took
 	w.Rate, w.Mean = view.Number(int64(v.Rate)), "mean "+view.Number(int64(v.Mean))
 	w.Of, w.Left, w.Percent = "of an unknown number", "not known yet", "0"
 	if v.Total > 0 {
@@ -96,62 +101,40 @@ func (w *words) progress(v *view.View) {
 	if v.Left != nil {
 		w.Left = short(*v.Left)
 	}
-	if v.Paused != nil && v.Phase != view.Ended {
-		w.pause(v)
-	}
 	if v.LastCommit != nil {
-		w.LastCommit = "last commit " + ago(*v.LastCommit, v.At)
+		w.LastCommit = "last commit " + view.Ago(*v.LastCommit, v.At)
 	}
-	if v.Phase == view.Waiting && v.Paused == nil {
+	if v.Phase != view.Ingesting && v.Phase != view.Starting {
 		w.Left = "none"
 	}
-	if v.Phase == view.Ended || v.Phase == view.Checking {
-		w.Left, w.Took = "none", "took "+short(took)
-	}
-	if v.Phase == view.Ended {
+	switch {
+	case v.Phase == view.Ended:
 		w.Rate, w.Mean, w.LastCommit = view.Number(int64(v.Mean)), "mean of the run", ""
-		w.Limit, w.Title = "nothing, it has ended", w.Phase.Text+" · "+v.Job
-	}
-	if v.Phase == view.Ended && v.ExitCode == 0 {
-		w.Percent = "100" // dead letters are counted by the API, and are no rows
-	}
-}
-
-// pause says what stands still, and how to go on.
-func (w *words) pause(v *view.View) {
-	w.Left, w.Took = "paused", "for "+short(v.At.Sub(*v.Paused).Truncate(time.Second))
-	w.Title = "paused · " + v.Job
-	w.Verdict = "Paused by you at " + v.Paused.UTC().Format("15:04:05 MST") + ": nothing new is asked for, what was under way is committed. " +
-		v.GoOn + " goes on, SIGTERM ends the run."
-}
-
-func (w *words) requests(r *view.Requests) {
-	w.Requests = view.Number(r.List + r.Stream)
-	w.Refused = fmt.Sprintf("%s refused, %s repeated", view.Number(r.ListRefused+r.StreamRefused), view.Number(r.Retries))
-}
-
-// watermark says up to when everything is stored, where the source is followed.
-func (w *words) watermark(v *view.View) {
-	if v.Watermark == nil {
-		return
-	}
-	w.Watermark = v.Watermark.UTC().Format("2006-01-02 15:04:05")
-	w.Behind = short(max(0, v.At.Sub(*v.Watermark))) + " behind"
-	if v.Round > 0 {
-		w.Behind += fmt.Sprintf(", round %d", v.Round)
+		w.Limit, w.Title, w.Took = "nothing: the run has ended", w.Phase.Text+" · "+v.Job, "took "+took
+		if v.ExitCode == 0 {
+			w.Percent = "100" // the API counts dead letters, too
+		}
+	case v.Paused != nil:
+		w.Left, w.Took = "paused", "for "+short(v.At.Sub(*v.Paused).Truncate(time.Second))
+		w.Title = "paused · " + v.Job
+		w.Verdict = fmt.Sprintf("Paused by you at %s: no new pages are requested, pages in flight are committed. To resume: %s. To stop: SIGTERM.",
+			v.Paused.UTC().Format("15:04:05 MST"), v.GoOn)
+	case v.Phase == view.Checking:
+		w.Took = "took " + took
 	}
 }
 
+// letters sums up the dead letters. Their reasons are counted now and then, those of the shards always.
 func (w *words) letters(v *view.View) {
-	var sum, most int64
+	var sum, shards int64
 	for _, l := range v.Letters {
-		sum, most = sum+l.Count, max(most, l.Count)
+		sum, w.MostLetters = sum+l.Count, max(w.MostLetters, l.Count)
 	}
-	for _, l := range v.Letters {
-		w.Letters = append(w.Letters, letters{view.Number(l.Count), l.Reason, percent(float64(l.Count) / float64(most))})
+	for i := range v.Shards {
+		shards += v.Shards[i].Rejected
 	}
-	if v.Phase != view.Ended { // the letters are counted now and then, the windows always
-		sum = max(sum, rejected(v.Shards))
+	if v.Phase != view.Ended {
+		sum = max(sum, shards)
 	}
 	w.Rejected, w.RejectedNote = view.Number(sum), "all records were readable"
 	if sum > 0 {
@@ -159,36 +142,40 @@ func (w *words) letters(v *view.View) {
 	}
 }
 
-func rejected(shards []view.Shard) (sum int64) {
-	for i := range shards {
-		sum += shards[i].Rejected
-	}
-	return sum
+// quota is a quota in the table at an instant.
+type quota struct {
+	*view.Quota
+	at time.Time
 }
 
-func putQuota(q *view.Quota, now time.Time) quota {
-	shown := quota{
-		Endpoint: q.Endpoint, Known: q.Known, Recent: view.Number(int64(q.Recent)), Waiting: view.Number(int64(q.Waiting)),
-		Allowed: fmt.Sprintf("%d in %s", q.Limit, short(time.Duration(q.Window*1e9))), Used: "–", Paused: "no",
-	}
+// Allowed returns the limit.
+func (q quota) Allowed() string {
 	switch {
 	case q.Limit < 0:
-		shown.Allowed = "no limit"
+		return "no limit"
 	case q.Limit == 0:
-		shown.Allowed = "not known yet"
-	default:
-		shown.Share = percent(float64(q.Recent) / float64(q.Limit))
+		return "not known yet"
 	}
-	if q.Used > 0 {
-		shown.Used = fmt.Sprintf("%.1f %%", 100*q.Used)
-	}
-	if q.PausedUntil != nil && q.PausedUntil.After(now) {
-		shown.Paused = "for " + short(q.PausedUntil.Sub(now))
-	}
-	return shown
+	return fmt.Sprintf("%d in %s", q.Limit, short(q.Length()))
 }
 
-// percent returns a share as a number of CSS and of people, and 100 only when it is whole.
+// SoFar returns the share of the allowed requests that was used.
+func (q quota) SoFar() string {
+	if q.Used == 0 {
+		return "–"
+	}
+	return fmt.Sprintf("%.1f %%", 100*q.Used)
+}
+
+// Pause returns whether and how long the endpoint is paused.
+func (q quota) Pause() string {
+	if q.PausedUntil == nil || !q.PausedUntil.After(q.at) {
+		return "no"
+	}
+	return "for " + short(q.PausedUntil.Sub(q.at))
+}
+
+// percent returns a share as a number for CSS and for people, and 100 only if it is whole.
 func percent(share float64) string {
 	p := min(max(100*share, 0), 100)
 	if p < 100 {
@@ -200,13 +187,13 @@ func percent(share float64) string {
 	return fmt.Sprintf("%.1f", p)
 }
 
-func ago(t, now time.Time) string {
-	d := now.Sub(t).Truncate(time.Second)
-	if d < time.Second {
-		return "just now"
-	}
-	return short(d) + " ago"
+// ratio returns the share of a part in percent.
+func ratio(part, whole any) string {
+	return percent(float64(integer(part)) / float64(max(integer(whole), 1)))
 }
 
-// short writes a duration without a fraction that says nothing.
+// integer returns the value of an integer of any size.
+func integer(n any) int64 { return reflect.ValueOf(n).Int() }
+
+// short writes a duration without a fraction of zero.
 func short(d time.Duration) string { return strings.Replace(view.Short(d), ".0s", "s", 1) }

@@ -13,11 +13,11 @@ import (
 	"sluice/cmd/sluice/internal/view"
 )
 
-// glass is a terminal as far as Sluice uses one: it wraps, scrolls, goes up and clears.
+// glass is a terminal as far as Sluice uses one: it wraps, scrolls, moves the cursor up and clears.
 type glass struct {
 	mu            sync.Mutex
 	width, height int
-	rows          []string // all that was ever shown, the last height of them are visible
+	rows          []string // everything that was ever shown; the last height rows are visible
 	at            int      // row of the cursor
 }
 
@@ -62,7 +62,7 @@ func (w *glass) print(line string) {
 	}
 }
 
-// narrow makes the window narrower, and wraps what stands there, as most terminals do.
+// narrow makes the window narrower and wraps its lines, as terminals do.
 func (w *glass) narrow(width int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -73,8 +73,8 @@ func (w *glass) narrow(width int) {
 	}
 }
 
-// watchBars runs bars over so many shards in a window for 30 s, with a line of the log every second, and calls change after 15 s.
-// It returns what should stand there in the end: each line of the log once, in order, the bars below it, and then what came after.
+// watchBars shows the bars of some shards for 30 s, with a log line every second, and calls change after 15 s. It returns what the window
+// should show in the end: each log line once and in order, the bars below, and then the lines that came later.
 func watchBars(t *testing.T, w *glass, shards int, change func()) []string {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -95,7 +95,7 @@ func watchBars(t *testing.T, w *glass, shards int, change func()) []string {
 	return append(append(want, frameOf(running(shards), w.width, w.height)...), "the summary")
 }
 
-// TestTheLogStandsAboveTheBars, also where there are more shards than lines.
+// TestTheLogStandsAboveTheBars, even with more shards than lines.
 func TestTheLogStandsAboveTheBars(t *testing.T) {
 	w := &glass{width: 80, height: 24}
 	if want := watchBars(t, w, 64, func() {}); !slices.Equal(w.rows, want) {
@@ -103,7 +103,7 @@ func TestTheLogStandsAboveTheBars(t *testing.T) {
 	}
 }
 
-// TestANarrowerWindowKeepsNoTraces of the wider one: what it wrapped is drawn over.
+// TestANarrowerWindowKeepsNoTraces of the wider one: wrapped lines are drawn over.
 func TestANarrowerWindowKeepsNoTraces(t *testing.T) {
 	w := &glass{width: 80, height: 24}
 	if want := watchBars(t, w, 6, func() { w.narrow(50) }); !slices.Equal(w.rows, want) {
@@ -111,8 +111,8 @@ func TestANarrowerWindowKeepsNoTraces(t *testing.T) {
 	}
 }
 
-// TestAStoppedProcessLeavesTheWindowToTheShell: what is drawn stays, what is said and what the shell writes stand below it, and after
-// fg the bars begin anew below that.
+// TestAStoppedProcessLeavesTheWindowToTheShell: the drawn bars stay, log lines and the output of the shell go below them, and after fg new
+// bars begin below that.
 func TestAStoppedProcessLeavesTheWindowToTheShell(t *testing.T) {
 	w := &glass{width: 80, height: 40}
 	synctest.Test(t, func(t *testing.T) {

@@ -24,7 +24,7 @@ func running(shards int) view.View {
 
 func frameOf(v view.View, width, height int) []string { return style{}.frame(&v, width, height) }
 
-// TestFrameFitsTheWindow whatever its size, with a line to spare: one that scrolls leaves its traces at every drawing.
+// TestFrameFitsTheWindow of any size, with a line to spare: a frame that scrolls leaves traces at every drawing.
 func TestFrameFitsTheWindow(t *testing.T) {
 	for _, shards := range []int{0, 1, 8, 64} {
 		for width := 1; width < 210; width += 7 {
@@ -62,7 +62,7 @@ func TestFrameShowsAllShardsWhereThereIsRoom(t *testing.T) {
 	}
 }
 
-// TestFrameShowsThoseThatMove where there is not room for all, and sums up the rest.
+// TestFrameShowsThoseThatMove if there is no room for all shards, and sums up the rest.
 func TestFrameShowsThoseThatMove(t *testing.T) {
 	v := running(64)
 	v.Shards[40].State = "failed"
@@ -77,11 +77,11 @@ func TestFrameShowsThoseThatMove(t *testing.T) {
 		t.Errorf("the rest is %q, want %q", got, want)
 	}
 	if tall := strings.Join(frameOf(v, 80, 40), "\n"); !strings.Contains(tall, "41 ") || !strings.Contains(tall, "  failed") {
-		t.Errorf("with room to spare, what failed is not shown:\n%s", tall)
+		t.Errorf("with room to spare, the failed shard is not shown:\n%s", tall)
 	}
 }
 
-// TestAPieceSaysWhatItIsAPartOf, where the window is wide enough, in a column that the others leave empty.
+// TestAPieceSaysWhatItIsAPartOf if the window is wide enough, in a column that is empty for other shards.
 func TestAPieceSaysWhatItIsAPartOf(t *testing.T) {
 	v := running(3)
 	v.Shards[2].Parent = 1

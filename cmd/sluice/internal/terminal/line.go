@@ -60,12 +60,12 @@ func figures(v *view.View) (parts []string) {
 	return parts
 }
 
-// paused returns that the run is paused, for how long if that is known, and how to go on.
+// paused returns that the run is paused, for how long if that is known, and how to resume it.
 func paused(v *view.View) string {
 	if v.Paused.IsZero() {
-		return fmt.Sprintf("paused by you (%s goes on)", v.GoOn)
+		return fmt.Sprintf("paused by you (%s resumes)", v.GoOn)
 	}
-	return fmt.Sprintf("paused by you for %s (%s goes on)", view.Short(v.At.Sub(*v.Paused)), v.GoOn)
+	return fmt.Sprintf("paused by you for %s (%s resumes)", view.Short(v.At.Sub(*v.Paused)), v.GoOn)
 }
 
 // progress is the line of `--json`: an object as slog's JSON handler writes them, so that readers of stderr need one rule.

@@ -7,7 +7,7 @@ import (
 
 func nowhere(string) (string, bool) { return "", false }
 
-// TestTableColumnsStandBelowEachOther, numbers to the right, and without colours where stdout is no terminal.
+// TestTableColumnsStandBelowEachOther: numbers are aligned to the right, and there are no colours unless stdout is a terminal.
 func TestTableColumnsStandBelowEachOther(t *testing.T) {
 	var out bytes.Buffer
 	p := NewPaper(&out, nowhere)

@@ -2,7 +2,7 @@ package terminal
 
 import "testing"
 
-// TestBarIsFullOnlyAtTheEnd, and not empty where something is done.
+// TestBarIsFullOnlyAtTheEnd, and not empty once something is done.
 func TestBarIsFullOnlyAtTheEnd(t *testing.T) {
 	for share, want := range map[float64]string{0: "....", 0.001: "-...", 0.5: "==..", 0.999: "===-", 1: "====", 2: "====", -1: "...."} {
 		if got := (style{ascii: true}).draw(style{ascii: true}.bar(share, 4, good), 80); got != want {

@@ -12,7 +12,7 @@ import (
 	"sluice/cmd/sluice/internal/view"
 )
 
-// shown is a run with much to tell.
+// shown is a run with all kinds of figures.
 func shown(stored int64) view.View {
 	return view.View{
 		Job: "default", Total: 100_000, Stored: stored, Limit: "the API's quotas", Rejected: 3,
@@ -22,7 +22,7 @@ func shown(stored int64) view.View {
 	}
 }
 
-// showFor returns what is said in so long where nobody looks at a terminal, at 1,000 events a second.
+// showFor returns the lines that are written in that time without a terminal, at 1,000 events per second.
 func showFor(t *testing.T, d time.Duration, asJSON bool) []string {
 	var out bytes.Buffer
 	synctest.Test(t, func(t *testing.T) {
@@ -37,7 +37,7 @@ func showFor(t *testing.T, d time.Duration, asJSON bool) []string {
 	return strings.Split(strings.TrimSpace(out.String()), "\n")
 }
 
-// TestALineEveryFiveSeconds where nobody looks at a terminal, and none after the end.
+// TestALineEveryFiveSeconds without a terminal, and none after the end.
 func TestALineEveryFiveSeconds(t *testing.T) {
 	lines := showFor(t, 21*time.Second, false)
 	if len(lines) != 4 {
@@ -50,7 +50,7 @@ func TestALineEveryFiveSeconds(t *testing.T) {
 	}
 }
 
-// TestProgressAsJSON: an object a line. Scripts rely on the keys.
+// TestProgressAsJSON: one object per line. Scripts rely on the keys.
 func TestProgressAsJSON(t *testing.T) {
 	lines := showFor(t, 6*time.Second, true)
 	if len(lines) != 1 {

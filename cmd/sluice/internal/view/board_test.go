@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// TestThePastOfAFollowHasItsRests: between two rounds nothing comes, which is no slope from one commit to the next. What comes
-// after the last commit of a run that is checked is no part of its rate.
+// TestThePastOfAFollowHasItsRests: the pause between two rounds is drawn flat, not as a slope from one commit to the next. The time after
+// the last commit of a run that is being checked is not part of its rate.
 func TestThePastOfAFollowHasItsRests(t *testing.T) {
 	began := time.Unix(1_769_541_612, 0)
 	for phase, want := range map[Phase]int{Waiting: 11, Checking: 1, Ended: 1} {

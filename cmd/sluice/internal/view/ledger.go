@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"sluice/coordinator"
+	"sluice/coordinator/job"
+	"sluice/coordinator/ledger"
 	"sluice/shard"
 	"sluice/sink"
 )
@@ -14,12 +16,12 @@ const YouPaused = "you paused it"
 
 // OfLedger returns a job as its tables show it.
 func OfLedger(s *sink.Status, now time.Time) *View {
-	job := s.Job
+	j := s.Job
 	v := &View{
-		Job: job.Name, Source: job.Source, Phase: Ingesting, Started: job.CreatedAt, At: now, Verdict: job.Verdict, VerifiedAt: job.VerifiedAt,
-		Total: Countable(job), Counts: s.Earlier, Round: job.Round, Watermark: PointInTime(job.Watermark), Rounds: Rounds(s.Rounds),
+		Job: j.Name, Source: j.Source, Phase: Ingesting, Started: j.CreatedAt, At: now, Verdict: j.Verdict, VerifiedAt: j.VerifiedAt,
+		Total: Countable(j), Counts: s.Earlier, Round: j.Round, Watermark: PointInTime(j.Watermark), Rounds: Rounds(s.Rounds),
 	}
-	if !job.VerifiedAt.IsZero() {
+	if !j.VerifiedAt.IsZero() {
 		v.Phase = Ended
 	}
 	if s.Holder == nil {
@@ -44,18 +46,16 @@ func (v *View) setCheckpoints(s *sink.Status) {
 		known[checkpoints[i].Shard] = &s.Shards[i]
 		v.Counts = v.Counts.Add(checkpoints[i].Counts)
 	}
-	progress := Progress(checkpoints)
-	span, ok := shard.Window{}, false
+	progress := ofCheckpoints(checkpoints)
+	now := job.Snapshot{Job: s.Job}
 	if len(s.Rounds) > 0 && s.Rounds[0].Number == s.Job.Round {
-		span, ok = SpanOf(s.Rounds[0])
+		now.Round = s.Rounds[0]
 	}
-	if !ok {
-		span = GuessSpan(progress, v.At)
-	}
-	v.SetShards(progress, span)
+	v.setShards(progress, timeSpan(&now, progress, v.At))
 	for i := range v.Shards {
 		one := &v.Shards[i]
 		cp := known[one.Number]
+		one.Doing = "" // that is known of a run alone
 		one.Proof, one.Attempts, one.Error, one.Seq, one.Updated = string(cp.Proof), cp.Attempts, cp.LastError, cp.Seq, cp.UpdatedAt
 		if !cp.StartedAt.IsZero() {
 			one.Took = cp.UpdatedAt.Sub(cp.StartedAt).Seconds()
@@ -63,8 +63,8 @@ func (v *View) setCheckpoints(s *sink.Status) {
 	}
 }
 
-// Progress returns the shards of a ledger that no run works on.
-func Progress(ledger []shard.Checkpoint) (all []coordinator.ShardProgress) {
+// ofCheckpoints returns the shards of a ledger that no run works on.
+func ofCheckpoints(ledger []shard.Checkpoint) (all []coordinator.ShardProgress) {
 	parents := coordinator.Parents(ledger)
 	for i := range ledger {
 		cp := &ledger[i]
@@ -76,7 +76,7 @@ func Progress(ledger []shard.Checkpoint) (all []coordinator.ShardProgress) {
 }
 
 // Countable returns the events that a job has to store; zero means unknown: the API counts all of its events, not those of a span.
-func Countable(job *sink.Job) int64 {
+func Countable(job *ledger.Job) int64 {
 	if job.Span != (shard.Window{Start: shard.Past, End: shard.Future}) {
 		return 0
 	}
@@ -87,7 +87,7 @@ func (v *View) stateOfJob() string {
 	verified, done := !v.VerifiedAt.IsZero(), v.Count(string(shard.Done)) == len(v.Shards)
 	switch {
 	case v.Paused != nil:
-		return "paused by you: SIGUSR1 to its process goes on, SIGTERM ends it"
+		return "paused by you: SIGUSR1 to its process resumes it, SIGTERM ends it"
 	case verified && v.Round > 1 && v.Holder != "":
 		return "complete and verified, and kept current by a run"
 	case verified && v.Round > 1 && !done:
@@ -97,13 +97,13 @@ func (v *View) stateOfJob() string {
 	case v.Holder != "":
 		return "running"
 	case done:
-		return "all windows walked, not verified"
+		return "all shards done, not verified"
 	}
 	return "unfinished: `sluice run` resumes it"
 }
 
 // SetQuotas puts on v what the tables know of the source's quotas.
-func (v *View) SetQuotas(quotas []sink.Quota) {
+func (v *View) SetQuotas(quotas []ledger.Quota) {
 	for i := range quotas {
 		q := &quotas[i]
 		one := Quota{Endpoint: q.Endpoint, Limit: q.Limit, Window: q.Window.Seconds()}

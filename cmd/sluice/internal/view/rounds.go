@@ -3,8 +3,8 @@ package view
 import (
 	"time"
 
+	"sluice/coordinator/ledger"
 	"sluice/shard"
-	"sluice/sink"
 )
 
 // Round is one pass over the end of the span.
@@ -22,7 +22,7 @@ type Round struct {
 }
 
 // Rounds returns the rounds of the ledger.
-func Rounds(rounds []*sink.Round) (all []Round) {
+func Rounds(rounds []*ledger.Round) (all []Round) {
 	for _, r := range rounds {
 		one := Round{
 			Number: r.Number, Began: r.StartedAt, From: r.Span.Start.String(), Events: r.Counts.Events, Late: r.Late.Total(),

@@ -24,6 +24,7 @@ func TestPercentIsWholeOnlyAtTheEnd(t *testing.T) {
 func TestShortIsHowPeopleSayIt(t *testing.T) {
 	for d, want := range map[time.Duration]string{
 		12300 * time.Millisecond: "12.3s", 9*time.Minute + 46*time.Second: "9m 46s", 62 * time.Minute: "1h 02m",
+		71*time.Hour + time.Minute: "71h 01m", 76*time.Hour + 59*time.Minute: "3d 04h",
 	} {
 		if got := Short(d); got != want {
 			t.Errorf("Short(%s) = %q, want %q", d, got, want)

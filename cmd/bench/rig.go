@@ -1,0 +1,184 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+
+	"github.com/jackc/pgx/v5"
+
+	"sluice/fetch/apisim"
+	"sluice/sink/embedpg"
+)
+
+// rig is what every section measures on: the program, a PostgreSQL server, and the data.
+type rig struct {
+	options
+	log     func(format string, args ...any)
+	root    string // of the checkout
+	dir     string // .sluice/bench in it: everything that the bench makes and removes
+	lock    *os.File
+	program string // the checkout's, freshly built; it is the simulator too
+	data    dataset
+	server  *embedpg.Server
+	files   []string // the rows of the floor
+	pass    int      // from 0
+
+	mu        sync.Mutex
+	admin     *pgx.Conn // creates and drops databases
+	databases int       // created so far
+}
+
+// newRig builds the program and starts the server. Its directory is always the same, so that the next bench finds and removes
+// whatever a killed one has left.
+func newRig(ctx context.Context, o options, log func(string, ...any)) (_ *rig, err error) {
+	r := &rig{options: o, log: log}
+	out, err := exec.CommandContext(ctx, "go", "env", "GOMOD").Output()
+	mod := strings.TrimSpace(string(out))
+	if err != nil || filepath.Base(mod) != "go.mod" {
+		return nil, fmt.Errorf("find the checkout: %w", errors.Join(err, errors.New("run the bench inside it")))
+	}
+	r.root = filepath.Dir(mod)
+	r.dir = filepath.Join(r.root, ".sluice", "bench")
+	if r.out != "" && !filepath.IsAbs(r.out) {
+		r.out = filepath.Join(r.root, r.out)
+	}
+	if r.data, err = newDataset(o.events, 0); err != nil {
+		return nil, err
+	}
+	if err := r.acquire(); err != nil {
+		return nil, err
+	}
+	for _, step := range []func(context.Context) error{r.sweep, r.build, r.serve} {
+		if err := step(ctx); err != nil {
+			r.close(context.WithoutCancel(ctx))
+			return nil, err
+		}
+	}
+	return r, nil
+}
+
+// acquire keeps a second bench out: it would sweep this one away.
+func (r *rig) acquire() (err error) {
+	if err := os.MkdirAll(r.dir, 0o755); err != nil {
+		return err
+	}
+	if r.lock, err = os.Create(filepath.Join(r.dir, "lock")); err != nil {
+		return err
+	}
+	if err := syscall.Flock(int(r.lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return fmt.Errorf("another bench is running in this checkout: %w", err)
+	}
+	return nil
+}
+
+func (r *rig) serverConfig() embedpg.Config {
+	return embedpg.Config{Checkout: r.dir, Say: func(line string) { r.log("%s", line) }}
+}
+
+// sweep removes the server of an earlier bench, with its data.
+func (r *rig) sweep(ctx context.Context) error {
+	server, err := embedpg.Find(r.serverConfig())
+	if errors.Is(err, embedpg.ErrNone) {
+		return nil
+	}
+	if err == nil {
+		err = server.Stop(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("remove the server of an earlier bench: %w", err)
+	}
+	return os.RemoveAll(server.Status(ctx).Dir)
+}
+
+// build makes the program, so that an old one is never measured by mistake.
+func (r *rig) build(ctx context.Context) error {
+	r.program = filepath.Join(r.dir, "sluice")
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", r.program, "./cmd/sluice")
+	cmd.Dir = r.root
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build sluice: %w\n%s", err, out)
+	}
+	return nil
+}
+
+func (r *rig) serve(ctx context.Context) (err error) {
+	if r.server, err = embedpg.Start(ctx, r.serverConfig()); err != nil {
+		return err
+	}
+	r.admin, err = r.connect(ctx, "postgres")
+	return err
+}
+
+// close removes the server with its data, and everything else that the bench has made.
+func (r *rig) close(ctx context.Context) {
+	if r.admin != nil {
+		_ = r.admin.Close(ctx)
+	}
+	err := r.sweep(ctx)
+	if err == nil {
+		err = os.RemoveAll(r.dir)
+	}
+	if err != nil {
+		r.log("%v", err)
+	}
+	_ = r.lock.Close()
+}
+
+func (r *rig) connect(ctx context.Context, database string) (*pgx.Conn, error) {
+	return pgx.Connect(ctx, r.server.URL(database))
+}
+
+func (r *rig) createDatabase(ctx context.Context) (string, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.databases++
+	name := fmt.Sprintf("load_%d", r.databases)
+	return name, r.server.EnsureDatabase(ctx, name)
+}
+
+const dropDatabase = `drop database if exists %s with (force)`
+
+func (r *rig) dropDatabase(ctx context.Context, name string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, err := r.admin.Exec(ctx, fmt.Sprintf(dropDatabase, pgx.Identifier{name}.Sanitize())); err != nil {
+		r.log("drop database %s: %v", name, err)
+	}
+}
+
+const checkpoint = `checkpoint`
+
+// settle writes out what earlier loads have left, so that it is not written during the next one.
+func (r *rig) settle(ctx context.Context) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_, err := r.admin.Exec(ctx, checkpoint)
+	return err
+}
+
+// dataset is what a simulator serves, and what a table must hold when all of it was read.
+type dataset struct {
+	events int64
+	skew   float64 // share of the events inside one hour
+	truth  apisim.Sum
+}
+
+func newDataset(events int64, skew float64) (dataset, error) {
+	config, err := apisim.Profile(apisim.Unlimited)
+	if err != nil {
+		return dataset{}, err
+	}
+	config.Events, config.SkewShare = events, skew
+	data, err := apisim.NewData(config)
+	if err != nil {
+		return dataset{}, err
+	}
+	return dataset{events, skew, data.Truth(apisim.Past, apisim.Future)}, nil
+}

@@ -1,0 +1,109 @@
+package job
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"sluice/shard"
+)
+
+// Follow makes a pass like Sync every Config.Every until ctx ends. A source or a store that is away is waited for, without end.
+// Stopped between two rounds it is Complete, in the middle of one Left. It ends by itself when no further round would help: the
+// key was refused, another run took the job, or the first load is in doubt.
+func (j *Job) Follow(ctx context.Context) Verdict {
+	if err := j.prepare(ctx); err != nil {
+		return unstarted(ctx, err)
+	}
+	f := follower{every: j.config.Every, rest: j.rest, log: j.config.Log}
+	f.step = func(ctx context.Context) Verdict {
+		v := j.step(ctx)
+		if hook := j.config.Hooks.Stepped; hook != nil {
+			hook(ctx)
+		}
+		return v
+	}
+	return j.attend(ctx, f.run)
+}
+
+func (j *Job) rest(after Verdict) {
+	j.note(func() { j.phase = Waiting })
+	if hook := j.config.Hooks.Rest; hook != nil {
+		hook(after)
+	}
+}
+
+// follower takes steps until it is stopped, or until one of them ends it.
+type follower struct {
+	every time.Duration
+	step  func(context.Context) Verdict
+	rest  func(Verdict) // called with the verdict on a step, at once and every second until the next one
+	log   *slog.Logger
+}
+
+func (f *follower) run(ctx context.Context) Verdict {
+	for faults := 0; ; {
+		began := time.Now()
+		v := f.step(ctx)
+		if v.final || ctx.Err() != nil {
+			return v.stopped(ctx, v.between && faults == 0)
+		}
+		f.log.Debug("a step is done", "verdict", v.Text)
+		pause := f.every - time.Since(began)
+		if faults++; v.Status == Complete || v.Status == Doubt {
+			faults = 0
+		}
+		if faults > 0 {
+			pause = patience(faults)
+			f.log.Warn("waiting for what is away", "why", v.Text, "trying_again_in", pause)
+		}
+		if f.wait(ctx, v, pause) != nil {
+			return v.stopped(ctx, faults == 0)
+		}
+	}
+}
+
+// restEvery is how often a follow that waits shows that it does.
+const restEvery = time.Second
+
+// wait waits for the next step.
+func (f *follower) wait(ctx context.Context, v Verdict, pause time.Duration) error {
+	for end := time.Now().Add(pause); ; {
+		f.rest(v)
+		left := time.Until(end)
+		if left <= restEvery {
+			return shard.Sleep(ctx, left)
+		}
+		if err := shard.Sleep(ctx, restEvery); err != nil {
+			return err
+		}
+	}
+}
+
+// maxPatience is the longest pause before something that is away is tried again.
+const maxPatience = 30 * time.Second
+
+// patience doubles with every fault in a row.
+func patience(faults int) time.Duration {
+	return min(maxPatience, time.Second<<min(faults-1, 10))
+}
+
+// stopped is the verdict on a follow that ends after v. With nothing left to do, being stopped is no fault.
+func (v Verdict) stopped(ctx context.Context, clean bool) Verdict {
+	cause := context.Cause(ctx)
+	switch {
+	case v.final:
+	case errors.Is(cause, ErrLockLost):
+		v = Verdict{Status: Locked, Text: cause.Error(), Err: cause, final: true}
+	case clean && v.Status == Doubt: // the last round found too little: that is what there is to say
+	case clean && cause != nil:
+		v.Status, v.Text, v.Hint, v.Err = Complete, cause.Error()+" between two rounds", "", nil
+	default:
+		v.Status, v.Hint = Left, ""
+		if v.Err == nil {
+			v.Err = cause
+		}
+	}
+	return v
+}

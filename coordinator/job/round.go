@@ -1,0 +1,217 @@
+package job
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"sluice/coordinator"
+	"sluice/coordinator/ledger"
+	"sluice/shard"
+	"sluice/shard/failpoint"
+	"sluice/sink/audit"
+)
+
+// Sync makes one incremental pass, a round, after finishing what was left unfinished: the first load, or the round before. If
+// nothing is new it costs one request.
+func (j *Job) Sync(ctx context.Context) Verdict {
+	if err := j.prepare(ctx); err != nil {
+		return unstarted(ctx, err)
+	}
+	return j.attend(ctx, func(ctx context.Context) Verdict {
+		if !j.job.Verified() {
+			if v := j.step(ctx); v.Status != Complete {
+				return v
+			}
+		}
+		v := j.step(ctx)
+		if j.resumed && !v.final && (v.Status == Complete || v.Status == Doubt) { // if too little was found, the next one looks again
+			v = j.step(ctx)
+		}
+		return v
+	})
+}
+
+// step does what is next: the first load, or a round.
+func (j *Job) step(ctx context.Context) Verdict {
+	if j.job.Verified() {
+		return j.nextRound(ctx)
+	}
+	v := j.firstLoad(ctx)
+	if v.Status != Complete {
+		return v
+	}
+	if err := j.reload(ctx); err != nil {
+		return failed(ctx, err)
+	}
+	return v
+}
+
+// nextRound continues the round that was left, or begins the next one, unless nothing is new.
+func (j *Job) nextRound(ctx context.Context) Verdict {
+	r, err := j.openRound(ctx)
+	if err != nil {
+		v := failed(ctx, err)
+		v.between = r == nil
+		return v
+	}
+	if r == nil {
+		j.noted = j.source.Requests() // those of a look that found nothing new are no round's
+		return Verdict{Text: "nothing is new: " + j.behind()}
+	}
+	j.note(func() { j.round = r })
+	if v, over := j.walk(ctx); over {
+		return v
+	}
+	return j.closeRound(ctx)
+}
+
+// openRound returns the round to walk, or nil if nothing is new.
+func (j *Job) openRound(ctx context.Context) (*ledger.Round, error) {
+	last, err := j.store.LastRound(ctx, j.job.ID)
+	if err != nil {
+		return nil, err
+	}
+	if last.Number > 1 {
+		j.note(func() { j.round = last })
+	}
+	j.resumed = last.Number > 1 && !last.Finished()
+	if j.resumed {
+		j.config.Log.Info("going on with a round", "round", last.Number, "span", last.Span)
+		return last, j.focus(ctx, last.Number)
+	}
+	latest, err := j.source.Latest(ctx)
+	failpoint.Hit("round.looked")
+	if err != nil || idle(last, &latest) {
+		return nil, err
+	}
+	return j.beginRound(ctx, last, &latest)
+}
+
+// idle reports whether the newest page is that of the last round: as many events, and none newer. Events that were missing then,
+// and not already before, are looked for once more.
+func idle(last *ledger.Round, latest *shard.Latest) bool {
+	return last.Finished() && last.MissedNew <= 0 && latest.Total >= 0 && latest.Total == last.APITotal && latest.Newest == last.Newest
+}
+
+// beginRound writes down the next round.
+func (j *Job) beginRound(ctx context.Context, last *ledger.Round, latest *shard.Latest) (*ledger.Round, error) {
+	from, err := j.resumeFrom(ctx)
+	if err != nil {
+		return nil, err
+	}
+	span := shard.Window{Start: max(j.job.Span.Start, from), End: j.job.Span.End}
+	if !from.Finite() {
+		span.Start = j.job.Span.Start
+	}
+	gap := coordinator.Gap{
+		Span: span, Lookback: j.config.Lookback, New: -1,
+		Page: shard.Sample{From: latest.Oldest, To: latest.Newest, Events: latest.Events},
+	}
+	if latest.Total >= 0 && last.APITotal > 0 {
+		gap.New = max(0, latest.Total-last.APITotal)
+	}
+	shards := j.config.Shards
+	if !j.source.Windows() {
+		shards = 1
+	}
+	windows := coordinator.PlanRound(gap, shards)
+	r, err := j.store.BeginRound(ctx, j.job.ID, ledger.Round{
+		Span: span, LateBefore: j.job.Watermark, Lookback: j.config.Lookback, Candidate: j.candidate(latest.Newest),
+		Newest: latest.Newest, APITotal: max(0, latest.Total),
+	}, windows)
+	if err != nil {
+		return nil, err
+	}
+	j.config.Log.Debug("a round begins", "round", r.Number, "span", span, "windows", len(windows), "new", gap.New)
+	return r, j.reload(ctx)
+}
+
+// resumeFrom is where a round begins: the lookback before the watermark. A job that is older than its watermark is read from
+// the start of its newest window on: what was there when that was begun was read.
+func (j *Job) resumeFrom(ctx context.Context) (shard.Instant, error) {
+	if j.job.Watermark != 0 {
+		return j.job.Watermark.Add(-j.config.Lookback), nil
+	}
+	from := shard.Past
+	checkpoints, err := j.store.Load(ctx, j.job.ID)
+	for i := range checkpoints {
+		from = max(from, checkpoints[i].Window.Start)
+	}
+	return from, err
+}
+
+// candidate is the watermark that a round leads to whose first page had that newest event; 0 means that it had none.
+func (j *Job) candidate(newest shard.Instant) shard.Instant {
+	now := time.Now()
+	if ahead, known := j.source.ClockOffset(); known {
+		now = now.Add(ahead)
+	}
+	return min(newest, shard.InstantOf(now.Add(-j.config.SafetyLag)), j.config.Span.End)
+}
+
+// closeRound judges a round by its ledger, moves the watermark, and sums up what came.
+func (j *Job) closeRound(ctx context.Context) Verdict {
+	missing, err := j.judgeRound(ctx)
+	failpoint.Hit("round.judged")
+	if err == nil {
+		err = j.store.FinishRound(ctx, j.job.ID, j.round, missing)
+	}
+	if err == nil {
+		err = j.reload(ctx)
+	}
+	if err != nil {
+		return failed(ctx, err)
+	}
+	r, err := j.store.LastRound(ctx, j.job.ID)
+	if err != nil {
+		return failed(ctx, err)
+	}
+	j.note(func() { j.round = r })
+	if r.Late.Most > r.Lookback/2 {
+		j.config.Log.Warn("events come late, close to the edge of the lookback: give more of it with --lookback", "late", r.Late.Total(),
+			"oldest", r.Late.Most, "lookback", r.Lookback)
+	}
+	j.config.Log.Info("a round is done", "round", r.Number, "new", r.Counts.Events, "late", r.Late.Total(), "missing", r.Missing,
+		"watermark", j.job.Watermark)
+	if r.MissedNew > 0 {
+		text := fmt.Sprintf("round %d: the source counted %d events more than the ledger accounts for", r.Number, r.Missing)
+		return Verdict{Status: Doubt, Text: text, Err: &explained{text, ErrMissing}}
+	}
+	return Verdict{Text: fmt.Sprintf("round %d: %s new events, %s", r.Number, number(r.Counts.Events), j.behind())}
+}
+
+// number writes n with commas.
+func number(n int64) string {
+	s := strconv.FormatInt(n, 10)
+	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+// judgeRound makes sure that the windows of the round tile it, and returns how many events the source counted at its start that
+// nothing accounts for. The table is not read: every commit has counted its rows.
+func (j *Job) judgeRound(ctx context.Context) (missing int64, err error) {
+	checkpoints, err := j.store.Load(ctx, j.job.ID)
+	if err != nil {
+		return 0, err
+	}
+	if err := audit.Tiled(j.round.Span, checkpoints); err != nil {
+		return 0, err
+	}
+	if j.round.APITotal == 0 || j.job.Span != ledger.Everything {
+		return 0, nil
+	}
+	accounted, err := j.store.Accounted(ctx, j.job.ID)
+	return max(0, j.round.APITotal-accounted), err
+}
+
+// behind says how far the watermark is.
+func (j *Job) behind() string {
+	if !j.job.Watermark.Finite() || j.job.Watermark == 0 {
+		return "no watermark yet"
+	}
+	return fmt.Sprintf("everything up to %s was read", j.job.Watermark)
+}

@@ -1,0 +1,130 @@
+package memstore
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"sluice/coordinator/ledger"
+	"sluice/shard"
+)
+
+// Audit implements ledger.Store.
+func (s *Store) Audit(ctx context.Context, jobID int64) (a ledger.Audit, err error) {
+	err = s.do(ctx, "audit", 0, func(t *Tables) (err error) {
+		a, err = t.audit(jobID)
+		return err
+	})
+	return a, err
+}
+
+// AuditByDay implements ledger.Store.
+func (s *Store) AuditByDay(ctx context.Context, jobID int64) (a ledger.Audit, err error) {
+	err = s.do(ctx, "audit by day", 0, func(t *Tables) (err error) {
+		if a, err = t.audit(jobID); err == nil {
+			t.countDays(&a)
+		}
+		return err
+	})
+	return a, err
+}
+
+func (t *Tables) audit(jobID int64) (a ledger.Audit, err error) {
+	j := t.jobOf(jobID)
+	if j == nil {
+		return a, errNoJob
+	}
+	a = ledger.Audit{Span: j.Span, RowsBefore: j.RowsBefore, Rows: int64(len(t.Events))}
+	for _, sh := range t.Round(jobID, 1) {
+		a.Windows = append(a.Windows, ledger.AuditWindow{Checkpoint: sh.Checkpoint})
+	}
+	for _, sh := range t.Shards {
+		switch {
+		case sh.JobID != jobID:
+			a.ByOthers += sh.Counts.Events
+			continue
+		case sh.Round > 1:
+			a.Later += sh.Counts.Events
+			if sh.State != shard.Done {
+				a.LaterOpen++
+			}
+			for i := range a.Windows {
+				if sh.inside(a.Windows[i].Window) {
+					a.Windows[i].Later += max(0, sh.Counts.Events-sh.Counts.OutOfOrder)
+				}
+			}
+		}
+		a.DeadDuplicates += sh.DeadDuplicates
+	}
+	for _, e := range t.Events {
+		if i := bucket(&a, e.At); i >= 0 {
+			a.Windows[i].Rows++
+		}
+	}
+	t.countDead(&a, jobID)
+	return a, nil
+}
+
+// bucket returns the window in which an instant lies, or -1: each window reaches up to the start of the next, as for the server.
+func bucket(a *ledger.Audit, at shard.Instant) int {
+	i, found := slices.BinarySearchFunc(a.Windows, at, func(w ledger.AuditWindow, at shard.Instant) int { return cmp.Compare(w.Window.Start, at) })
+	if !found {
+		i--
+	}
+	if n := len(a.Windows); i < 0 || i == n-1 && at >= a.Windows[n-1].Window.End && a.Windows[n-1].Window.End != shard.Future {
+		return -1
+	}
+	return i
+}
+
+func (t *Tables) countDead(a *ledger.Audit, jobID int64) {
+	named := map[string]bool{}
+	for _, d := range t.DeadLetters {
+		if d.JobID != jobID || !d.ReplayedAt.IsZero() {
+			continue
+		}
+		id, err := uuid.Parse(d.EventID)
+		stored := err == nil && len(d.EventID) == 36 && t.Events[id] != nil
+		switch {
+		case d.EventID == "":
+			a.DeadBlind++
+		case !stored:
+			named[strings.ToLower(d.EventID)] = true
+		case d.Reason == "conflict":
+			a.DeadConflicts++
+		}
+	}
+	a.DeadNamed = int64(len(named))
+}
+
+func (t *Tables) countDays(a *ledger.Audit) {
+	type part struct {
+		day    time.Time
+		window int
+	}
+	rows := map[part]int64{}
+	for _, e := range t.Events {
+		if e.At.Finite() {
+			rows[part{e.At.Time().Truncate(24 * time.Hour), bucket(a, e.At)}]++
+		}
+	}
+	parts := make([]part, 0, len(rows))
+	for p := range rows {
+		parts = append(parts, p)
+	}
+	slices.SortFunc(parts, func(a, b part) int { return cmp.Or(a.day.Compare(b.day), cmp.Compare(a.window, b.window)) })
+	for _, p := range parts {
+		if n := len(a.Days); n == 0 || !a.Days[n-1].Day.Equal(p.day) {
+			a.Days = append(a.Days, ledger.AuditDay{Day: p.day})
+		}
+		day := &a.Days[len(a.Days)-1]
+		day.Rows += rows[p]
+		if p.window >= 0 {
+			day.Shards = append(day.Shards, ledger.DayOfShard{Shard: a.Windows[p.window].Shard, Rows: rows[p]})
+		}
+	}
+}

@@ -1,0 +1,226 @@
+package migrations
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// IncompatibleError says why an existing ingested_events cannot hold our rows, and how to fix it.
+type IncompatibleError struct {
+	Faults []string // whole sentences
+	Alter  []string // SQL statements, in the order to run them
+}
+
+func (e *IncompatibleError) Error() string {
+	msg := "the existing table ingested_events does not fit: " + strings.Join(e.Faults, "; ")
+	if len(e.Alter) == 0 {
+		return msg
+	}
+	return msg + "\nfix it with:\n  " + strings.Join(e.Alter, "\n  ")
+}
+
+// want is a column of ours.
+type want struct {
+	name string
+	kind string // pg_type name of what the COPY sends
+	text int    // for text: characters that must fit; 0 for other kinds
+	ddl  string
+}
+
+var wanted = [...]want{
+	{"id", "uuid", 0, "uuid"},
+	{"session_id", "uuid", 0, "uuid"},
+	{"user_id", "uuid", 0, "uuid"},
+	{"type", "text", 50, "varchar(50)"},
+	{"name", "text", 100, "varchar(100)"},
+	{"properties", "jsonb", 0, "jsonb"},
+	{"timestamp", "timestamptz", 0, "timestamptz"},
+	{"device_type", "text", 20, "varchar(20)"},
+	{"browser", "text", 50, "varchar(50)"},
+	{"ingested_at", "timestamptz", 0, "timestamptz"},
+}
+
+// column is a column of the table.
+type column struct {
+	Name       string
+	Kind       string
+	Modifier   int32 // pg_attribute.atttypmod
+	NotNull    bool
+	HasDefault bool // a default, an identity or an expression
+	Generated  bool // the value cannot be given
+}
+
+// CompareEvents checks whether an existing ingested_events can hold everything we write; it is no error if there is none. Columns
+// may be wider than ours or nullable, and there may be more, as long as we need not fill them. Otherwise the error is an
+// *[IncompatibleError].
+func CompareEvents(ctx context.Context, db Querier) error {
+	var oid *uint32
+	var kind, persistence string
+	err := db.QueryRow(ctx, selectTable).Scan(&oid, &kind, &persistence)
+	if err != nil || oid == nil {
+		return wrap("look for ingested_events", err)
+	}
+	fault := &IncompatibleError{}
+	if fault.table(kind, persistence); len(fault.Faults) > 0 {
+		return fault
+	}
+	rows, _ := db.Query(ctx, selectColumns, *oid)
+	columns, err := pgx.CollectRows(rows, pgx.RowToStructByPos[column])
+	if err != nil {
+		return wrap("read the columns of ingested_events", err)
+	}
+	fault.columns(columns)
+	var unique bool
+	if err := db.QueryRow(ctx, selectKey, *oid).Scan(&unique); err != nil {
+		return wrap("read the indexes of ingested_events", err)
+	}
+	if !unique {
+		fault.add("id is not unique by itself (a valid index, not partial, not deferrable)",
+			`create unique index on public.ingested_events (id);`)
+	}
+	if len(fault.Faults) > 0 {
+		return fault
+	}
+	return nil
+}
+
+const selectTable = `
+select c.oid, coalesce(c.relkind::text, ''), coalesce(c.relpersistence::text, '')
+from (select to_regclass('public.ingested_events') as oid) t
+left join pg_catalog.pg_class c on c.oid = t.oid`
+
+const selectColumns = `
+select a.attname::text, t.typname::text, a.atttypmod, a.attnotnull, a.atthasdef or a.attidentity <> '',
+       a.attgenerated <> '' or a.attidentity = 'a'
+from pg_catalog.pg_attribute a join pg_catalog.pg_type t on t.oid = a.atttypid
+where a.attrelid = $1 and a.attnum > 0 and not a.attisdropped
+order by a.attnum`
+
+const selectKey = `
+select exists (
+  select from pg_catalog.pg_index i join pg_catalog.pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
+  where i.indrelid = $1 and i.indisunique and i.indisvalid and i.indimmediate and i.indpred is null
+    and i.indnkeyatts = 1 and a.attname = 'id')`
+
+func (e *IncompatibleError) add(fault string, alter ...string) {
+	e.Faults = append(e.Faults, fault)
+	e.Alter = append(e.Alter, alter...)
+}
+
+func (e *IncompatibleError) table(kind, persistence string) {
+	switch {
+	case kind != "r":
+		e.add("it is not an ordinary table", `alter table public.ingested_events rename to ingested_events_before;`)
+	case persistence != "p":
+		e.add("it is not logged, so that a crash of the server would empty it", `alter table public.ingested_events set logged;`)
+	}
+}
+
+func (e *IncompatibleError) columns(have []column) {
+	named := make(map[string]column, len(have))
+	for _, c := range have {
+		named[c.Name] = c
+	}
+	for _, w := range wanted {
+		e.column(w, named)
+		delete(named, w.name)
+	}
+	for _, c := range have {
+		if _, extra := named[c.Name]; extra && c.NotNull && !c.HasDefault {
+			e.add(fmt.Sprintf("column %s is not null and has no default, and we write nothing into it", c.Name),
+				fmt.Sprintf("alter table public.ingested_events alter column %s drop not null;", pgx.Identifier{c.Name}.Sanitize()))
+		}
+	}
+}
+
+func (e *IncompatibleError) column(w want, named map[string]column) {
+	name := pgx.Identifier{w.name}.Sanitize()
+	c, there := named[w.name]
+	switch {
+	case !there && w.name == "ingested_at":
+		e.add("column ingested_at is missing", "alter table public.ingested_events add column ingested_at timestamptz not null default now();")
+	case !there:
+		e.add(fmt.Sprintf("column %s is missing", w.name), fmt.Sprintf("alter table public.ingested_events add column %s %s;", name, w.ddl))
+	case c.Generated:
+		e.add(fmt.Sprintf("column %s is generated", w.name), fmt.Sprintf("alter table public.ingested_events alter column %s drop expression;", name))
+	case !w.takes(c):
+		e.add(fmt.Sprintf("column %s is %s, not %s", w.name, c.describe(), w.ddl),
+			fmt.Sprintf("alter table public.ingested_events alter column %[1]s type %[2]s using %[1]s::%[2]s;", name, w.ddl))
+	case w.name == "ingested_at" && c.NotNull && !c.HasDefault:
+		e.add("column ingested_at has no default", "alter table public.ingested_events alter column ingested_at set default now();")
+	}
+}
+
+// varcharHeader is what PostgreSQL adds to the length in a varchar's modifier.
+const varcharHeader = 4
+
+// takes reports whether each of our values fits into c unchanged. A timestamptz with fewer digits would round, and could move
+// an event out of its window.
+func (w want) takes(c column) bool {
+	switch {
+	case w.text > 0 && c.Kind == "varchar":
+		return c.Modifier < 0 || int(c.Modifier)-varcharHeader >= w.text
+	case w.kind == "timestamptz":
+		return c.Kind == w.kind && (c.Modifier < 0 || c.Modifier == 6)
+	}
+	return c.Kind == w.kind
+}
+
+func (c column) describe() string {
+	switch {
+	case c.Modifier < 0:
+		return c.Kind
+	case c.Kind == "varchar" || c.Kind == "bpchar":
+		return fmt.Sprintf("%s(%d)", c.Kind, c.Modifier-varcharHeader)
+	}
+	return fmt.Sprintf("%s(%d)", c.Kind, c.Modifier)
+}
+
+// MissingError means that tables were dropped after the migrations that made them.
+type MissingError struct {
+	Missing, Left []string
+}
+
+func (e *MissingError) Error() string { return e.What() + "; " + e.Hint() }
+
+// What says which tables are missing.
+func (e *MissingError) What() string {
+	return fmt.Sprintf("the migrations have run, but these tables are missing: %s", strings.Join(e.Missing, ", "))
+}
+
+// Hint says how to fix it.
+func (e *MissingError) Hint() string {
+	return fmt.Sprintf("restore them from a backup; or start over: drop table public.%s cascade;", strings.Join(append(e.Left, table), ", public."))
+}
+
+// ours are the tables that the migrations make.
+var ours = []string{"ingested_events", "ingestion_jobs", "ingestion_rounds", "ingestion_shards", "dead_letters", "api_quotas"}
+
+// CompareTables makes sure that an up-to-date database has all tables; otherwise the error is a *[MissingError].
+func CompareTables(ctx context.Context, db Querier) error {
+	version, err := Version(ctx, db)
+	if err != nil || version < Newest() {
+		return err
+	}
+	rows, _ := db.Query(ctx, selectPresent, ours)
+	present, err := pgx.CollectRows(rows, pgx.RowTo[bool])
+	fault := &MissingError{}
+	for i, there := range present {
+		switch {
+		case !there:
+			fault.Missing = append(fault.Missing, ours[i])
+		case ours[i] != "ingested_events":
+			fault.Left = append(fault.Left, ours[i])
+		}
+	}
+	if err != nil || len(fault.Missing) == 0 {
+		return wrap("look for the tables", err)
+	}
+	return fault
+}
+
+const selectPresent = `
+select to_regclass('public.' || t.name) is not null from unnest($1::text[]) with ordinality t(name, n) order by n`

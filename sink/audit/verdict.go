@@ -1,0 +1,134 @@
+// Package audit judges a job: given the figures of an audit, is everything that should be there in the table? It is pure, and
+// reads neither the table nor the source.
+//
+// Three things are compared. Every window must be done, with a proof of its end, and hold at least the rows that its shard
+// stored there. The table must hold what the ledger stored: exactly that, if nobody else writes to it. And a job over the whole
+// source must account, in rows and dead letters, for every event that the source counted when the job began.
+package audit
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"sluice/coordinator/ledger"
+	"sluice/shard"
+)
+
+// Verdict says whether the table holds what it should hold.
+type Verdict struct {
+	OK         bool
+	Findings   []string           // what is wrong, or missing
+	NotApplied []string           // which checks could not be made, and why
+	Reopen     []ledger.Reopening // shards to walk once more: their windows may lack events
+	rows       int64
+	checked    []string
+}
+
+// Summary is the verdict in one line.
+func (v Verdict) Summary() string {
+	switch {
+	case v.OK:
+		return strings.Join(append([]string{fmt.Sprintf("%d rows", v.rows)}, v.checked...), ", ")
+	case len(v.Findings) == 1:
+		return v.Findings[0]
+	}
+	return fmt.Sprintf("%s, and %d more findings", v.Findings[0], len(v.Findings)-1)
+}
+
+// Judge compares an audit with itself, and with the number of events that the source counted at the start and at the end; 0
+// means that it gave no number.
+//
+// The windows must tile the span, and every shard be done, with its proof. Every window must hold at least the rows that its
+// shard stored there, except that records out of order may lie in other windows. The table must hold what the ledger stored:
+// exactly that, if nobody else wrote. And for a job over the whole source, all events that it counted at the start must be there
+// as a row or a dead letter, and no more than it counted at the end.
+func Judge(a ledger.Audit, totalAtStart, totalAtEnd int64) Verdict {
+	v := Verdict{rows: a.Rows}
+	v.judgeWindows(&a)
+	v.judgeSum(&a)
+	if a.LaterOpen > 0 {
+		v.skip("%d windows of the last round: they are not done", a.LaterOpen)
+	}
+	switch {
+	case slices.ContainsFunc(a.Windows, func(w ledger.AuditWindow) bool { return !proven(&w) }):
+		v.skip("the source's total: not all shards are done")
+	case a.Span != ledger.Everything:
+		v.skip("the source's total: it counts all events, and the job has the span %s", a.Span)
+	default:
+		v.judgeTotals(&a, totalAtStart, totalAtEnd)
+	}
+	v.OK = len(v.Findings) == 0
+	return v
+}
+
+func (v *Verdict) find(format string, args ...any) {
+	v.Findings = append(v.Findings, fmt.Sprintf(format, args...))
+}
+
+func (v *Verdict) skip(format string, args ...any) {
+	v.NotApplied = append(v.NotApplied, fmt.Sprintf(format, args...))
+}
+
+// judgeSum compares the table with the ledger as a whole: strays, which lie in some other window, are in it too.
+func (v *Verdict) judgeSum(a *ledger.Audit) {
+	stored := a.Later
+	for i := range a.Windows {
+		stored += a.Windows[i].Counts.Events
+	}
+	alone := a.RowsBefore == 0 && a.ByOthers == 0
+	switch {
+	case a.Rows < a.RowsBefore+stored:
+		v.find("%d rows were there before and %d were stored, but the table has %d", a.RowsBefore, stored, a.Rows)
+		v.reopenSuspects(a)
+	case alone && a.Rows > stored:
+		v.find("the table has %d rows, %d more than were stored: somebody else writes into it", a.Rows, a.Rows-stored)
+	case alone:
+		v.checked = append(v.checked, "the table is what the ledger stored")
+	default:
+		v.skip("equality of table and ledger: %d rows were there before, other jobs stored %d", a.RowsBefore, a.ByOthers)
+	}
+}
+
+func (v *Verdict) judgeTotals(a *ledger.Audit, atStart, atEnd int64) {
+	most := a.Rows + a.DeadNamed + a.DeadBlind + a.DeadDuplicates + a.DeadConflicts
+	least := a.Rows + a.DeadNamed
+	switch {
+	case atStart <= 0:
+		v.skip("the source's total at the start: it is not known")
+	case most < atStart:
+		v.find("the source had %d events at the start; %d rows and %d dead letters account for %d: %d are missing",
+			atStart, a.Rows, most-a.Rows, most, atStart-most)
+		v.reopenSuspects(a)
+	case a.RowsBefore > 0 || a.ByOthers > 0:
+		v.skip("the source's total at the start, %d: the table has rows that are not this job's", atStart)
+	default:
+		v.checked = append(v.checked, fmt.Sprintf("at least the %d that the source counted", atStart))
+	}
+	switch {
+	case atEnd <= 0:
+		v.skip("the source's total at the end: it is not known")
+	case a.RowsBefore > 0 || a.ByOthers > 0:
+		v.skip("the source's total at the end: the table has rows that are not this job's")
+	case least > atEnd:
+		v.find("the source has %d events at the end, but %d rows and %d dead letters without a row are there", atEnd, a.Rows, a.DeadNamed)
+	}
+}
+
+// reopenSuspects names the windows that may lack events when no window's own count falls short: first those whose end rests on
+// the source's word that there is no more, then all.
+func (v *Verdict) reopenSuspects(a *ledger.Audit) {
+	for _, suspect := range []func(w *ledger.AuditWindow) bool{
+		func(w *ledger.AuditWindow) bool { return w.Proof == shard.ProofConfirmed },
+		func(*ledger.AuditWindow) bool { return true },
+	} {
+		if len(v.Reopen) > 0 {
+			return
+		}
+		for i := range a.Windows {
+			if w := &a.Windows[i]; w.State == shard.Done && suspect(w) {
+				v.Reopen = append(v.Reopen, ledger.Reopening{ID: w.ID})
+			}
+		}
+	}
+}
