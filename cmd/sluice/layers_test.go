@@ -38,7 +38,7 @@ var rooms = map[string][]string{
 	"sink/pgtest":                   {"sink/embedpg"},
 	"cmd/sluice":                    {"*"},
 	// One read model of a job, and three ways to draw it.
-	"cmd/sluice/internal/view":     {"shard", "coordinator", "coordinator/ledger", "fetch/datasync", "fetch/quota", "sink"},
+	"cmd/sluice/internal/view":     {"shard", "coordinator", "coordinator/job", "coordinator/ledger", "fetch/datasync", "fetch/quota", "sink"},
 	"cmd/sluice/internal/terminal": {"cmd/sluice/internal/view"},
 	"cmd/sluice/internal/page":     {"cmd/sluice/internal/view"},
 	"cmd/sluice/internal/metrics":  {"cmd/sluice/internal/view"},

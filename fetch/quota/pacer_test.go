@@ -347,3 +347,16 @@ func TestARefusalPausesOneOfThreeQuotas(t *testing.T) {
 		}
 	})
 }
+
+// BenchmarkPacer is what a request costs beside the request, where nothing is paced: Take and Observe.
+func BenchmarkPacer(b *testing.B) {
+	p := newTestPacer(b, both(Limit{N: Unlimited}, Limit{N: Unlimited}))
+	b.ReportAllocs()
+	for b.Loop() {
+		call, err := p.Take(b.Context(), simBoth)
+		if err != nil {
+			b.Fatal(err)
+		}
+		p.Observe(call, Answer{})
+	}
+}

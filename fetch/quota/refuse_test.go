@@ -30,11 +30,11 @@ func TestOrderOfRefusalsMakesNoDifference(t *testing.T) {
 
 // storm sends limit+over requests, of which the last are refused, and observes the refusals in the given order.
 func storm(q *quota, limit, over int, order []int) {
-	sent := make([]*quotaRequest, limit+over)
+	sent := make([]*request, limit+over)
 	for i := range sent {
-		sent[i] = &quotaRequest{at: at(time.Duration(i) * 200 * time.Millisecond), open: true}
+		sent[i] = &request{at: at(time.Duration(i) * 200 * time.Millisecond), open: true}
 		q.log.add(sent[i])
-		q.flying++
+		q.inFlight++
 	}
 	now := sent[len(sent)-1].at.Add(time.Second)
 	for i, o := range order {
@@ -61,7 +61,7 @@ func TestOthersAreBookedOnce(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		others, ours := rapid.IntRange(0, 4).Draw(t, "others"), rapid.IntRange(1, 5).Draw(t, "ours")
 		q := newQuota(Spec{"list", Limit{10, time.Minute}, true})
-		var sent []*quotaRequest
+		var sent []*request
 		for i := range ours {
 			sent = append(sent, mustTakeAt(t, q, at(time.Duration(i)*1500*time.Millisecond)))
 		}
@@ -91,7 +91,7 @@ func TestSecondRefusalDrainsTheLog(t *testing.T) {
 	if _, wait := q.take(at(time.Second)); wait != 59*time.Second { // nothing of ours was accepted: as good as a second one
 		t.Errorf("waits %v, want 59s", wait)
 	}
-	var sent []*quotaRequest
+	var sent []*request
 	for i := range 10 {
 		now := at(2*time.Minute + time.Duration(i)*time.Second)
 		r := mustTakeAt(t, q, now)

@@ -24,9 +24,9 @@ func TestWindowFromRetryAfter(t *testing.T) {
 		{"longer than any window", []float64{0}, 20, 3600, 60, false},
 		{"no request of ours", nil, 20, 30, 60, false},
 	} {
-		var l quotaLog
+		var l requestLog
 		for _, s := range c.sent {
-			l.add(&quotaRequest{at: at(seconds(s))})
+			l.add(&request{at: at(seconds(s))})
 		}
 		if w, sure := l.window(at(seconds(c.refused)), seconds(c.retryAfter)); w != seconds(c.want) || sure != c.sure {
 			t.Errorf("%s: %v (sure: %v), want %vs (%v)", c.name, w, sure, c.want, c.sure)
@@ -39,11 +39,11 @@ func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Se
 // A server that only says no. Two hundred in five minutes were taken for 58 in two, for good, with a refusal every seven minutes.
 func TestExplainFindsTheWindowThatFits(t *testing.T) {
 	for _, truth := range []Limit{{50, time.Minute}, {200, 5 * time.Minute}} {
-		var l quotaLog
+		var l requestLog
 		var overshotAt time.Time
 		window, limit := time.Duration(0), 0
 		ask := func(now time.Time) bool {
-			r := &quotaRequest{at: now, refused: len(l.after(now.Add(-truth.Window))) >= truth.N}
+			r := &request{at: now, refused: len(l.after(now.Add(-truth.Window))) >= truth.N}
 			if l.add(r); r.refused {
 				overshotAt = now
 				window, limit = l.explain(overshotAt)
