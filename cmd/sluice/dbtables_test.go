@@ -25,8 +25,8 @@ func TestTablesChangedInTheMiddle(t *testing.T) {
 		"the ledger is emptied":    {`truncate ingestion_shards cascade`, exitLeft, "is gone", exitDoubt},
 		"the whole job is deleted": {`begin; lock table ingestion_shards; truncate ingestion_jobs cascade; commit`, exitLeft, "is gone", exitUsage},
 		"the database is dropped":  {"", exitLeft, "does not exist", exitUnreachable},
-		"the rows are deleted":     {`truncate ingested_events`, exitOK, "walked once more", exitOK},
-		"some rows are deleted":    {`delete from ingested_events where id in (select id from ingested_events limit 10)`, exitOK, "walked once more", exitOK},
+		"the rows are deleted":     {`truncate ingested_events`, exitOK, "fetched again", exitOK},
+		"some rows are deleted":    {`delete from ingested_events where id in (select id from ingested_events limit 10)`, exitOK, "fetched again", exitOK},
 		"one shard is deleted":     {`delete from ingestion_shards where id = (select id from ingestion_shards where state = 'running' and parent_id is null order by seq, id limit 1)`, exitLeft, "is gone", exitDoubt},
 	} {
 		t.Run(name, func(t *testing.T) {

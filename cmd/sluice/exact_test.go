@@ -134,7 +134,7 @@ func TestImpossibleFailsClearly(t *testing.T) {
 		want   string
 		change func(*apisim.Config)
 	}{
-		"a tie larger than a page, cursors die at once": {"cannot advance inside 2026-01-12T00:00:00Z", func(c *apisim.Config) {
+		"a tie larger than a page, cursors die at once": {"cannot advance beyond 2026-01-12T00:00:00Z", func(c *apisim.Config) {
 			c.PageCap, c.CursorLife = 500, time.Millisecond
 			c.Ties = []apisim.Tie{{Events: 2000, At: middle}}
 		}},

@@ -118,7 +118,7 @@ func FuzzMendedFile(f *testing.F) {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		mended, err := readMended(bytes.NewReader(text))
+		mended, err := readFixed(bytes.NewReader(text))
 		if (err == nil) != (len(mended) > 0) {
 			t.Errorf("%d records, %v", len(mended), err)
 		}

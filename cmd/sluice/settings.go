@@ -154,17 +154,16 @@ func (s *settings) load(p *program) error {
 		Limits:      shard.Limits{QueuePages: s.queuePages, BatchRows: s.batchRows},
 		GiveUpAfter: s.giveUpAfter, Drain: coordinator.DefaultDrain,
 	}
-	for _, fault := range run.Faults() {
+	whole := job.Config{Name: s.job, Shards: s.shards, MaxDeadLetters: s.maxDeadLetters, Every: s.every}
+	for _, fault := range append(run.Faults(), whole.Faults()...) {
 		faults = append(faults, fmt.Errorf("--%w", fault))
 	}
-	check(s.shards >= 1 && s.shards <= 10_000, "--shards %d: there must be from 1 to 10,000", s.shards)
 	check(s.writers >= 1 && s.writers <= 64, "--writers %d: there must be from 1 to 64", s.writers)
 	check(s.pageSize >= 1 && s.pageSize <= 1_000_000, "--page-size %d: it must be from 1 to 1,000,000", s.pageSize)
 	check(s.madeCursors == "auto" || s.madeCursors == "never", "--made-cursors %q: it must be auto or never", s.madeCursors)
 	check(s.maxWait > 0, "--max-wait %s: it must be positive", s.maxWait)
-	s.checkRounds(check)
-	check(s.maxDeadLetters >= 0, "--max-dead-letters %d: it must not be negative", s.maxDeadLetters)
-	check(s.job != "" && len(s.job) <= 63, "--job %q: a name of 1 to 63 bytes is needed", s.job)
+	check(s.lookback >= 0, "--lookback %s: must not be negative", s.lookback)
+	check(s.safetyLag >= 0, "--safety-lag %s: must not be negative", s.safetyLag)
 	check(!s.from.set || !s.to.set || s.from.at < s.to.at, "--from %s is not before --to %s", s.from.at, s.to.at)
 	err := writable(s.metricsFile)
 	check(err == nil, "--metrics-file: %v", err)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"time"
 
 	"sluice/coordinator/job"
 
@@ -37,10 +36,4 @@ func (p *program) syncCommand() *cobra.Command {
 func (s *settings) bindRounds(flags *pflag.FlagSet) {
 	flags.DurationVar(&s.lookback, "lookback", job.DefaultLookback, "how far before the watermark a round begins, to find events that came late")
 	flags.DurationVar(&s.safetyLag, "safety-lag", job.DefaultSafetyLag, "how far the watermark stays behind the API's clock at least")
-}
-
-func (s *settings) checkRounds(check func(ok bool, format string, args ...any)) {
-	check(s.lookback >= 0, "--lookback %s: it must not be negative", s.lookback)
-	check(s.safetyLag >= 0, "--safety-lag %s: it must not be negative", s.safetyLag)
-	check(s.every == 0 || s.every >= time.Second, "--every %s: it must be at least 1s", s.every)
 }
