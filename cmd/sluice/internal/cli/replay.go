@@ -1,0 +1,112 @@
+package cli
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	"sluice/cmd/sluice/internal/view"
+	"sluice/coordinator/job"
+	"sluice/fetch/decode"
+
+	"github.com/spf13/cobra"
+)
+
+// replaySettings say which dead letters are tried again, and with which bytes.
+type replaySettings struct {
+	common
+	ids    []int64
+	reason string
+	file   string
+	dry    bool
+}
+
+func (p *Program) deadLettersReplayCommand() *cobra.Command {
+	var s replaySettings
+	cmd := &cobra.Command{
+		Use: "replay", Short: "Try them again, with this program's decoder or with mended records", Args: noArgs,
+		Long: "Decodes the stored bytes again, and stores the events of those that are sound now: after an upgrade, or after a fix of the\n" +
+			"table. Each is stored exactly once, however often this is run, killed or run beside `sluice run`; the ledger follows, so that\n" +
+			"`sluice verify` stays true. What still cannot become a row stays a dead letter, and is listed with its reason.\n\n" +
+			"--from-file reads mended records, one a line: {\"id\":17,\"record\":{…}}, where id is that of the dead letter. The bytes that\n" +
+			"were received stay in dead_letters.",
+		Example: "  sluice dead-letters replay --dry-run\n  sluice dead-letters replay --reason=too-long\n" +
+			"  sluice dead-letters show 17 --raw | jq -c '{id: 17, record: (.timestamp = 1769541612369)}' > mended.jsonl\n" +
+			"  sluice dead-letters replay --from-file=mended.jsonl",
+		RunE: func(cmd *cobra.Command, _ []string) error { return p.replay(cmd.Context(), &s) },
+	}
+	s.common.bind(cmd.Flags())
+	cmd.Flags().Int64SliceVar(&s.ids, "id", nil, "only these, from `sluice dead-letters list`")
+	cmd.Flags().StringVar(&s.reason, "reason", "", "only those of this reason")
+	cmd.Flags().StringVar(&s.file, "from-file", "", "take the records from this file of JSON lines, not from the stored bytes")
+	cmd.Flags().BoolVar(&s.dry, "dry-run", false, "only say what would happen")
+	return cmd
+}
+
+// replay tries dead letters again.
+func (p *Program) replay(ctx context.Context, s *replaySettings) error {
+	records, err := s.records()
+	if err != nil {
+		return err
+	}
+	r, err := p.openLedger(ctx, &s.common)
+	if err != nil {
+		return err
+	}
+	defer r.db.Close()
+	all, v := job.Replay(ctx, job.Config{Name: s.job, Store: r.db}, job.Replaying{
+		IDs: s.ids, Reason: s.reason, Records: records, Dry: s.dry, Decode: decode.Record,
+	})
+	if all == nil {
+		return fail(ExitLeft, "the same command goes on with the rest; nothing is replayed twice", v.Err)
+	}
+	if err := p.printReplayed(all, s.json); err != nil {
+		return err
+	}
+	if len(all.Unknown) > 0 {
+		return usage("job %q has no dead letter %d", r.job.Name, all.Unknown[0])
+	}
+	return verdictError(v)
+}
+
+// records reads the records of --from-file; nil means that the stored bytes are taken.
+func (s *replaySettings) records() (map[int64][]byte, error) {
+	if s.file == "" {
+		return nil, nil
+	}
+	if len(s.ids) > 0 || s.reason != "" {
+		return nil, usage("--from-file names the dead letters itself: leave out --id and --reason")
+	}
+	records, err := readMendedFile(s.file)
+	if err != nil {
+		return nil, usage("--from-file: %w", err)
+	}
+	s.ids = slices.Sorted(maps.Keys(records))
+	return records, nil
+}
+
+func (p *Program) printReplayed(all *job.Replayed, asJSON bool) error {
+	if asJSON {
+		return writeJSON(p.Stdout, all)
+	}
+	out := &printer{w: p.Stdout}
+	if all.DryRun {
+		out.line("nothing was changed; without --dry-run it would be:")
+	}
+	for _, one := range []struct {
+		n    int
+		text string
+	}{
+		{all.Stored, "stored"}, {all.Known, "known: the table has the same event"},
+		{all.Outside, "outside the job's span"}, {all.Before, "replayed before"}, {len(all.Left), "left, and still dead letters"},
+	} {
+		out.line("%12s  %s", view.Number(int64(one.n)), one.text)
+	}
+	for _, left := range all.Left {
+		out.line("%8d  %-15s %s", left.ID, left.Reason, short(left.Detail, 200))
+	}
+	if all.Check != "" {
+		out.line("checked: %s", all.Check)
+	}
+	return out.err
+}
