@@ -21,11 +21,11 @@ func (i *ingest) showWalk(ctx context.Context) func() {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var showing sync.WaitGroup
 	showing.Go(i.guarded(func() {
-		terminal.Show(ctx, i.Stderr, i.Environ, i.json, func() view.View { return i.progress(view.Ingesting) })
+		terminal.Show(ctx, i.Stderr, i.Environ, i.json, func() view.View { return i.walking(view.Ingesting) })
 	}))
 	if i.published() {
 		showing.Go(i.guarded(func() {
-			every(ctx, publishEvery, func() { i.board.Publish(i.progress(view.Ingesting)) })
+			every(ctx, publishEvery, func() { i.board.Publish(i.walking(view.Ingesting)) })
 		}))
 		showing.Go(i.guarded(func() {
 			every(ctx, countEvery, func() { i.publishTables(ctx) })
@@ -35,7 +35,7 @@ func (i *ingest) showWalk(ctx context.Context) func() {
 		cancel()
 		showing.Wait()
 		if i.published() {
-			i.last = i.progress(view.Checking)
+			i.last = i.walking(view.Checking)
 			i.board.Publish(i.last)
 		}
 	}
@@ -91,19 +91,9 @@ func (i *ingest) publishTables(ctx context.Context) {
 
 // publishRest publishes that a follow waits for its next round, after one that ended with the verdict.
 func (i *ingest) publishRest(after job.Verdict) {
-	if !i.published() {
-		return
+	if i.published() {
+		i.board.Publish(i.waiting(after))
 	}
-	v, before := i.snapshot(view.Waiting), i.run.Snapshot().Before
-	v.Stored, v.Before, v.Rejected = i.last.Stored, before, i.last.Rejected
-	v.Shards, v.LastCommit, v.Oldest, v.Newest = i.last.Shards, i.last.LastCommit, i.last.Oldest, i.last.Newest
-	if i.last.At.IsZero() {
-		v.Stored = before
-	}
-	if after.Status == job.Unreachable {
-		v.Limit = after.Text
-	}
-	i.board.Publish(v)
 }
 
 // publishEnd publishes the end of a run, and writes the file for the textfile collector.

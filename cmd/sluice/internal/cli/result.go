@@ -89,7 +89,7 @@ func (i *ingest) notStarted(err error) *result {
 	if errors.As(err, &coded) {
 		end.hint = coded.advice()
 	}
-	v := i.ended(end)
+	v := i.ended(end, nil)
 	i.publishEnd(v)
 	return resultOf(&v, end)
 }
@@ -98,8 +98,7 @@ func (i *ingest) notStarted(err error) *result {
 func (i *ingest) conclude(verdict job.Verdict) error {
 	err := verdictError(verdict)
 	end := endingOf(verdict, err)
-	v := i.ended(end)
-	i.setFigures(&v, verdict.Figures)
+	v := i.ended(end, verdict.Figures)
 	i.publishTables(context.Background())
 	i.publishEnd(v)
 	printed := i.print(i.summarize(&v, end, verdict.Figures), &v, verdict.Figures)

@@ -1,17 +1,14 @@
 package cli
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	"sluice/cmd/sluice/internal/view"
-	"sluice/coordinator"
 	"sluice/coordinator/job"
 	"sluice/coordinator/ledger"
 	"sluice/shard"
-	"sluice/sink"
 )
 
 // snapshot returns the view of the run, without its shards.
@@ -24,93 +21,43 @@ func (i *ingest) snapshot(phase view.Phase) view.View {
 	if total, known := i.client.Total(); known && i.span() == ledger.Everything {
 		v.Total = total // the API counts all events, not those of a span
 	}
-	if s := i.run.Snapshot(); s.Job != nil && (s.Job.Round > 1 || i.every != 0) {
-		v.Round, v.Watermark = s.Job.Round, view.PointInTime(s.Job.Watermark)
-		if s.Round != nil {
-			v.Late = s.Round.Late.Total()
-		}
-	}
+	s := i.run.Snapshot()
+	v.SetRound(&s, i.every != 0)
 	v.SetTraffic(i.client.Traffic(), i.pacer.Status())
 	return v
 }
 
-// progress returns the view of the run while its shards are walked.
-func (i *ingest) progress(phase view.Phase) view.View {
+// walking returns the view of the run while its shards are walked.
+func (i *ingest) walking(phase view.Phase) view.View {
 	v, s := i.snapshot(phase), i.run.Snapshot()
-	v.SetProgress(&s.Shards, i.timeSpan(&s, s.Shards.Shards, v.At))
-	v.Stored, v.Before = v.Stored+s.Earlier.Events, s.Before
-	since, err := i.db.Waiting()
-	if errors.Is(err, sink.ErrDiskFull) {
-		v.Away = "its disk is full"
-	} else if err != nil {
-		v.Away = "it is away"
-	}
-	v.Limit = i.limitedBy(&v, s.Shards.Active, since, err)
+	since, away := i.db.Waiting()
+	v.SetWalk(&s, since, away)
 	return v
 }
 
-// ended returns the view of a run that has ended, as it was last.
-func (i *ingest) ended(end ending) view.View {
-	v, last := i.snapshot(view.Ended), &i.last
+// waiting returns the view of a follow that waits for its next round, after one that ended with the verdict.
+func (i *ingest) waiting(after job.Verdict) view.View {
+	v, before := i.snapshot(view.Waiting), i.run.Snapshot().Before
+	v.SetLast(&i.last)
+	if v.Before = before; i.last.At.IsZero() {
+		v.Stored = before
+	}
+	if after.Status == job.Unreachable {
+		v.Limit = after.Text
+	}
+	return v
+}
+
+// ended returns the view of a run that has ended, with the figures of the ledger if there are any.
+func (i *ingest) ended(end ending, figures *job.Figures) view.View {
+	v := i.snapshot(view.Ended)
 	v.ExitCode, v.Verdict = end.code, strings.Join(append([]string{end.text}, end.findings...), "\n")
-	v.Stored, v.Rejected, v.LastCommit = last.Stored, last.Rejected, last.LastCommit
-	v.Shards, v.Oldest, v.Newest = last.Shards, last.Oldest, last.Newest
+	v.SetLast(&i.last)
+	if figures != nil {
+		s := i.run.Snapshot()
+		v.SetFigures(&s, figures)
+	}
 	return v
-}
-
-// setFigures puts on v what the ledger has of the job at the end of a run. If it could not be read, the shards stay as they were last.
-func (i *ingest) setFigures(v *view.View, f *job.Figures) {
-	s := i.run.Snapshot()
-	v.Before = s.Before
-	if f.Checkpoints == nil {
-		return
-	}
-	v.Counts, v.Stored = f.Counts, f.Counts.Events
-	latest := map[int]*view.Shard{}
-	for k := range v.Shards {
-		latest[v.Shards[k].Number] = &v.Shards[k]
-	}
-	shards := view.Progress(f.Checkpoints)
-	v.SetShards(shards, i.timeSpan(&s, shards, v.At))
-	for k := range v.Shards {
-		one := &v.Shards[k]
-		one.Doing = ""
-		if last := latest[one.Number]; last != nil {
-			one.Pages, one.Commit = last.Pages, last.Commit
-		}
-	}
-}
-
-// timeSpan returns the span of time that is drawn: that of the round up to the newest event when it began, or from the oldest event to
-// the newest if this run has looked for them.
-func (i *ingest) timeSpan(s *job.Snapshot, shards []coordinator.ShardProgress, now time.Time) shard.Window {
-	if span, ok := view.SpanOf(s.Round); ok {
-		return span
-	}
-	if s.Newest > s.Oldest && s.Oldest != 0 && i.span() == ledger.Everything {
-		return shard.Window{Start: s.Oldest, End: s.Newest.Add(time.Millisecond)}
-	}
-	return view.GuessSpan(shards, now)
-}
-
-// limitedBy returns what limits the run right now; the database takes no commits since then if there is an error.
-func (i *ingest) limitedBy(v *view.View, active int, since time.Time, away error) string {
-	quotas := v.ScarceQuotas(active)
-	switch {
-	case v.Paused != nil:
-		return view.YouPaused
-	case errors.Is(away, sink.ErrDiskFull):
-		return fmt.Sprintf("the database's disk, full for %s", view.Short(time.Since(since)))
-	case away != nil:
-		return fmt.Sprintf("the database, away for %s", view.Short(time.Since(since)))
-	case active == 0:
-		return ""
-	case 2*v.Queueing >= active:
-		return "the database"
-	case quotas != "":
-		return quotas
-	}
-	return "the API's latency"
 }
 
 // waits returns what a shard in this phase waits for, for the log of a shard that commits nothing.
