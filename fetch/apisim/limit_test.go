@@ -202,13 +202,13 @@ func TestBucketsOfEndpoints(t *testing.T) {
 func TestHammeringForgetsTheOldest(t *testing.T) {
 	b := bucket{algorithm: SlidingAll, window: time.Minute}
 	now := time.Unix(0, 0)
-	for i := range 3 * mostLogged {
+	for i := range 3 * maxLogged {
 		now = now.Add(time.Millisecond)
 		if v := b.take(10, now); v.allowed != (i < 10) || v.remaining != max(0, 9-i) {
 			t.Fatalf("request %d: %+v", i, v)
 		}
 	}
-	if len(b.log) > mostLogged+1 {
+	if len(b.log) > maxLogged+1 {
 		t.Errorf("%d entries", len(b.log))
 	}
 }

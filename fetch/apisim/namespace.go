@@ -6,7 +6,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// mix is the finaliser of SplitMix64: a bijection in which every bit of the input reaches every bit of the result.
+// mix is the finalizer of SplitMix64: a bijection in which every bit of the input reaches every bit of the result.
 func mix(x uint64) uint64 {
 	x ^= x >> 30
 	x *= 0xbf58476d1ce4e5b9
@@ -15,7 +15,7 @@ func mix(x uint64) uint64 {
 	return x ^ x>>31
 }
 
-// golden spreads neighbouring numbers apart before they are mixed.
+// golden spreads neighboring numbers apart before they are mixed.
 const golden = 0x9e3779b97f4a7c15
 
 // draw returns the number that a key holds at place i of its sequence.
