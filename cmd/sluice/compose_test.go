@@ -182,7 +182,7 @@ func TestComposeRunIsScrapedByName(t *testing.T) {
 	if targets := read(t, "../../deploy/prometheus/targets/sluice.json"); target != "sluice:8080" || !strings.Contains(targets, `"`+target+`"`) {
 		t.Errorf("%s is not among the targets: %s", target, targets)
 	}
-	if !strings.Contains(read(t, "../../run-ingestion.sh"), `alone="--use-aliases $alone"`) {
+	if !strings.Contains(read(t, "../../run-ingestion.sh"), `$alone --use-aliases"`) {
 		t.Error("a container of `docker compose run` has its service's name with --use-aliases only")
 	}
 	if !strings.Contains(read(t, "../../run-ingestion.sh"), `alone="--publish 127.0.0.1:$port:`+port+" $alone\"") {
