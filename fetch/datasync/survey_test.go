@@ -8,6 +8,16 @@ import (
 	"sluice/shard"
 )
 
+// surveyed looks at the API, and returns how many requests had come in then.
+func (w *world) surveyed(from shard.Instant) (shard.Survey, int) {
+	w.t.Helper()
+	found, err := w.Survey(w.t.Context(), from)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return found, w.asked()
+}
+
 // blindTop replaces the newest records of an API by null.
 func blindTop(c apisim.Config, n int64) apisim.Config {
 	c.Records = map[int64][]byte{}
@@ -47,6 +57,20 @@ func TestAnAPIOfNothingReadableIsRefusedSoon(t *testing.T) {
 		found, err := w.Survey(w.t.Context(), shard.Past)
 		if w.said(err) == nil || found.Requests != maxUnreadable {
 			t.Errorf("%v after %d requests", err, found.Requests)
+		}
+	})
+}
+
+// The search for the oldest event takes up to ten requests. Nobody needs it who knows where to begin.
+func TestASpanWithABeginningNeedsNoSearch(t *testing.T) {
+	play(t, scene{api: apisim.Config{Events: 100_000}}, func(w *world) {
+		from := shard.Instant(w.sim.Data().Event(50_000).OrderMS * 1000)
+		found, asked := w.surveyed(from)
+		if asked != 2 || found.Requests != 2 || found.Oldest != from || !w.Capabilities().UntilStream {
+			t.Errorf("%d requests (it says %d), oldest %s, %+v", asked, found.Requests, found.Oldest, w.Capabilities())
+		}
+		if len(found.Samples) != 2 || found.Samples[1].From < from {
+			t.Errorf("samples %v, want one between %s and the newest page", found.Samples, from)
 		}
 	})
 }

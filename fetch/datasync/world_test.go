@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"slices"
@@ -95,6 +96,16 @@ func newWorld(t *testing.T, s scene) *world {
 	return w
 }
 
+func newTestPacer(tb testing.TB, c quota.Config) *quota.Pacer {
+	tb.Helper()
+	c.Log = slog.New(slog.DiscardHandler)
+	p, err := quota.NewPacer(c)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return p
+}
+
 func (w *world) simulator(s scene) http.Handler {
 	s.api.PageCap = cmp.Or(s.api.PageCap, 100)
 	sim, err := apisim.New(s.api)
@@ -137,6 +148,12 @@ func (w *world) said(err error) error {
 	return err
 }
 
+// top is the place at which the whole API is read.
+var top = shard.Position{End: shard.Future}
+
+// No end of time, no end of pages, and the speed of the pacer in requests a second.
+const forever, endless, quotaSpeed = math.MaxInt64, math.MaxInt64, 5
+
 // walk reads pages from a place until the iterator ends, and at most so many.
 func (w *world) walk(from shard.Position, most int) (pages []shard.Page, err error) {
 	return w.walkWith(w.t.Context(), from, most)
@@ -174,6 +191,11 @@ func (w *world) must(pages []shard.Page, err error) []shard.Page {
 
 // counts returns what came to an endpoint of the simulator.
 func (w *world) counts(e apisim.Endpoint) apisim.Counts { return w.sim.Counts(e) }
+
+// asked returns how many page requests came in.
+func (w *world) asked() int {
+	return int(w.counts(apisim.List).Requests + w.counts(apisim.Feed).Requests)
+}
 
 // queries returns what the simulator was asked at an endpoint, in order.
 func (w *world) queries(e apisim.Endpoint) (queries []string) {
@@ -245,6 +267,14 @@ func wantStop(t *testing.T, err error, reason shard.StopReason) *shard.StopError
 		t.Fatalf("%v (%#v): want a stop for reason %d", err, err, reason)
 	}
 	return stop
+}
+
+func wantStuck(t *testing.T, err error) {
+	t.Helper()
+	var stuck *shard.StuckError
+	if !errors.As(err, &stuck) {
+		t.Fatalf("%v (%#v): want a fault that a few attempts may mend", err, err)
+	}
 }
 
 func wantPermanent(t *testing.T, err error) {

@@ -1,13 +1,17 @@
-package datasync
+package fetch_test
 
 import (
 	"bufio"
+	"bytes"
+	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
+	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -36,7 +40,7 @@ func hold(c net.Conn) { _, _ = io.Copy(io.Discard, c) }
 // minutes.
 func TestSlowAnswersEnd(t *testing.T) {
 	const ok = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
-	page := onePage("", "")
+	page := onePage()
 	long := ok + fmt.Sprintf("Content-Length: %d\r\n\r\n", len(page)+2000)
 	for name, c := range map[string]struct {
 		serve func(net.Conn)
@@ -59,7 +63,7 @@ func TestSlowAnswersEnd(t *testing.T) {
 		"an error that stalls": {func(c net.Conn) { _, _ = io.WriteString(c, "HTTP/1.1 500 X\r\nContent-Length: 9\r\n\r\n"); hold(c) }, 2 * time.Second, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			play(t, scene{caps: listOnly, client: fetch.Config{Tries: 1}, listen: func(conn net.Conn) {
+			play(t, scene{client: fetch.Config{Tries: 1}, listen: func(conn net.Conn) {
 				if head(bufio.NewReader(conn)) != "" {
 					c.serve(conn)
 				}
@@ -95,8 +99,8 @@ func drip2(w io.Writer, text string) {
 
 // A handshake that hangs ends after five seconds, without a word of HTTP.
 func TestHandshakeThatHangsEnds(t *testing.T) {
-	play(t, scene{caps: listOnly, client: fetch.Config{Tries: 1}, listen: hold}, func(w *world) {
-		w.origin.Scheme = "https"
+	play(t, scene{client: fetch.Config{Tries: 1}, listen: hold}, func(w *world) {
+		w.api.base = "https://api.test"
 		start := time.Now()
 		_, err := w.ask()
 		if wantTransient(w.t, err); time.Since(start) != 5*time.Second {
@@ -108,9 +112,9 @@ func TestHandshakeThatHangsEnds(t *testing.T) {
 // A stop takes effect at once, wherever a request is, and says why.
 func TestStopInTheMiddleOfABody(t *testing.T) {
 	stopped := errors.New("stopped by a test")
-	play(t, scene{caps: listOnly, listen: func(c net.Conn) {
+	play(t, scene{listen: func(c net.Conn) {
 		if head(bufio.NewReader(c)) != "" {
-			whole := reply(200, "", onePage("", ""))
+			whole := reply(200, "", onePage())
 			_, _ = io.WriteString(c, whole[:120])
 			drip(c, whole[120:], time.Second)
 		}
@@ -130,7 +134,7 @@ func TestStopInTheMiddleOfABody(t *testing.T) {
 func mischief(rng *rand.Rand, seen *atomic.Int64) func(net.Conn) {
 	var mu sync.Mutex
 	draw := func(n int) int { mu.Lock(); defer mu.Unlock(); return rng.IntN(n) }
-	page := reply(200, "", onePage("", ""))
+	page := reply(200, "", onePage())
 	return func(c net.Conn) {
 		for r := bufio.NewReader(c); head(r) != ""; {
 			seen.Add(1)
@@ -165,8 +169,8 @@ func TestPacerHearsOfEveryRequestOnce(t *testing.T) {
 		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(seed, 1))
 			var seen, stopped atomic.Int64
-			ample := quota.Config{Quotas: Quotas(quota.Limit{N: 100_000, Window: 24 * time.Hour}, quota.Limit{N: quota.Unlimited}), MaxWait: 48 * time.Hour}
-			play(t, scene{caps: listOnly, pacer: ample, listen: mischief(rng, &seen)}, func(w *world) {
+			ample := quota.Config{Quotas: one(quota.Limit{N: 100_000, Window: 24 * time.Hour}), MaxWait: 48 * time.Hour}
+			play(t, scene{pacer: ample, listen: mischief(rng, &seen)}, func(w *world) {
 				var fetchers sync.WaitGroup
 				for i := range 6 {
 					fetchers.Go(func() {
@@ -189,4 +193,140 @@ func TestPacerHearsOfEveryRequestOnce(t *testing.T) {
 			})
 		})
 	}
+}
+
+func gzipped(s string) string {
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	_, _ = z.Write([]byte(s))
+	_ = z.Close()
+	return b.String()
+}
+
+// Bodies that are framed wrongly in other ways than by a cut.
+func TestWronglyFramedBodiesAreRefused(t *testing.T) {
+	page := onePage()
+	zip := gzipped(page)
+	badSum := zip[:len(zip)-8] + "\x00\x00\x00\x00" + zip[len(zip)-4:]
+	const ok = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+	for name, answer := range map[string]string{
+		"length too long":           ok + fmt.Sprintf("Content-Length: %d\r\n\r\n%s", len(page)+1, page),
+		"two lengths":               ok + fmt.Sprintf("Content-Length: %d\r\nContent-Length: %d\r\n\r\n%s", len(page), len(page)-1, page),
+		"negative length":           ok + "Content-Length: -1\r\n\r\n" + page,
+		"a length of letters":       ok + "Content-Length: many\r\n\r\n" + page,
+		"bad chunk size":            ok + "Transfer-Encoding: chunked\r\n\r\nzz\r\n" + page,
+		"huge chunk size":           ok + "Transfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n" + page,
+		"unknown transfer encoding": ok + "Transfer-Encoding: gzip\r\n\r\n" + page,
+		"garbage behind the gzip":   reply(200, "Content-Encoding: gzip\r\n", zip+"garbage"),
+		"bad checksum":              reply(200, "Content-Encoding: gzip\r\n", badSum),
+		"no gzip at all":            reply(200, "Content-Encoding: gzip\r\n", page),
+		"gzip twice":                reply(200, "Content-Encoding: gzip\r\n", gzipped(zip)),
+		"gzip said twice":           reply(200, "Content-Encoding: gzip\r\nContent-Encoding: gzip\r\n", gzipped(zip)),
+		"br, unasked":               reply(200, "Content-Encoding: br\r\n", page),
+		"zstd, unasked":             reply(200, "Content-Encoding: zstd\r\n", page),
+		"deflate, unasked":          reply(200, "Content-Encoding: deflate\r\n", page),
+		"partial content":           strings.Replace(reply(200, "", page), "200", "206", 1),
+		"no content":                "HTTP/1.1 204 No Content\r\n\r\n",
+		"a header folded by CR":     "HTTP/1.1 200 OK\r\nX: a\rContent-Length: 5\r\n\r\n" + page,
+		"a header without a colon":  "HTTP/1.1 200 OK\r\nX \x1b[2J\r\n\r\n" + page,
+		"status 99":                 "HTTP/1.1 99 X\r\n\r\n" + page,
+		"no HTTP":                   page,
+		"nothing":                   "",
+	} {
+		t.Run(name, func(t *testing.T) {
+			play(t, scene{listen: func(c net.Conn) {
+				if head(bufio.NewReader(c)) != "" {
+					_, _ = c.Write([]byte(answer))
+				}
+			}}, func(w *world) {
+				_, err := w.ask()
+				wantTransient(w.t, err)
+				if strings.ContainsAny(err.Error(), "\x1b\r\n") {
+					w.t.Errorf("%q holds what moves a terminal", err)
+				}
+			})
+		})
+	}
+}
+
+// A body that is longer than its length says: the page is refused, and what was left over is not the answer to the next
+// request.
+func TestWhatIsLeftOverOfABodyAnswersNothing(t *testing.T) {
+	page := onePage()
+	var asked atomic.Int64
+	play(t, scene{client: fetch.Config{Tries: 1}, listen: func(c net.Conn) {
+		r := bufio.NewReader(c)
+		for head(r) != "" {
+			text := reply(200, "", page)
+			if asked.Add(1) == 1 { // the second half is a whole answer by itself
+				text = reply(200, "", page[:100]) + reply(200, "", emptyPage)
+			}
+			_, _ = c.Write([]byte(text))
+		}
+	}}, func(w *world) {
+		_, err := w.ask()
+		wantTransient(w.t, err)
+		time.Sleep(time.Second)
+		if page, err := w.ask(); err != nil || page.Received != 9 {
+			w.t.Errorf("the next answer has %d events, %v", page.Received, err)
+		}
+		if n := w.pipe.dialed.Load(); n != 2 {
+			w.t.Errorf("%d connections: the one with left-overs was used again", n)
+		}
+	})
+}
+
+// TestABodyThatSaysItIsTooLargeIsNotRead: it used to be read up to the bound, for each of several fetchers at a time.
+func TestABodyThatSaysItIsTooLargeIsNotRead(t *testing.T) {
+	var sent atomic.Int64
+	endless := func(rw http.ResponseWriter, _ *http.Request) {
+		rw.Header().Set("Content-Type", "application/json")
+		rw.Header().Set("Content-Length", strconv.Itoa(1<<40))
+		for chunk := make([]byte, 64<<10); ; sent.Add(int64(len(chunk))) {
+			if _, err := rw.Write(chunk); err != nil {
+				return
+			}
+		}
+	}
+	play(t, scene{answer: endless}, func(w *world) {
+		_, err := w.ask()
+		wantStuck(t, err)
+		if n := sent.Load(); n > 8<<20 {
+			t.Errorf("%d MiB were taken", n>>20)
+		}
+	})
+}
+
+// A refusal whose body did not come to its end was heard of only when the body was given up, 15 s later. Until then the other
+// fetchers went on asking, against the Retry-After in its headers. The simulation found it.
+func TestRefusalWithoutItsBodyStopsAll(t *testing.T) {
+	var asked []time.Time
+	var mu sync.Mutex
+	refuse := func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		asked = append(asked, time.Now())
+		mu.Unlock()
+		w.Header().Set("Retry-After", "30")
+		w.Header().Set("Content-Length", "100")
+		w.WriteHeader(http.StatusTooManyRequests)
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	}
+	play(t, scene{answer: refuse}, func(w *world) {
+		var fetchers sync.WaitGroup
+		for range 3 {
+			fetchers.Go(func() {
+				ctx, cancel := context.WithTimeout(w.t.Context(), 20*time.Second)
+				defer cancel()
+				_, _ = w.walkWith(ctx, shard.Position{End: shard.Future}, 1)
+			})
+			time.Sleep(time.Second) // not all at once, or they would be on their way already
+		}
+		fetchers.Wait()
+		mu.Lock()
+		defer mu.Unlock()
+		if len(asked) != 1 {
+			w.t.Errorf("the API was asked %d times, at %v", len(asked), asked)
+		}
+	})
 }

@@ -3,13 +3,17 @@ package datasync
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"sluice/fetch"
 	"sluice/fetch/apisim"
+	"sluice/fetch/quota"
 	"sluice/shard"
 )
 
@@ -40,23 +44,6 @@ func (g *gate) set(h http.HandlerFunc) {
 	}
 	g.answer.Store(&h)
 }
-
-// answered is a handler for a whole answer.
-func answered(status int, content, body string, headers ...string) http.HandlerFunc {
-	return func(w http.ResponseWriter, _ *http.Request) {
-		for i := 0; i < len(headers); i += 2 {
-			w.Header().Set(headers[i], headers[i+1])
-		}
-		w.Header().Set("Content-Type", content)
-		w.WriteHeader(status)
-		_, _ = w.Write([]byte(body))
-	}
-}
-
-const (
-	jsonType = "application/json"
-	htmlPage = "<html><body>502 Bad Gateway</body></html>"
-)
 
 // While the door to the stream is out of order the list goes on, the door is not hammered, and it is used again when it works.
 func TestTokenEndpointDown(t *testing.T) {
@@ -258,4 +245,166 @@ func TestKeyRefusedAtTheTokenEndpoint(t *testing.T) {
 		_, err := w.walk(shard.Position{End: w.truth()[0].At + 1}, 1)
 		wantStop(w.t, err, shard.Refused)
 	})
+}
+
+// A token must not die on its way to the API: it is renewed while there is time.
+func TestNoTokenDiesOnItsWay(t *testing.T) {
+	slow := func(next http.Handler, w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet {
+			time.Sleep(time.Second)
+		}
+		next.ServeHTTP(w, r)
+	}
+	play(t, scene{api: apisim.Config{Events: 500, TokenLife: time.Minute}, caps: both, between: slow}, func(w *world) {
+		newest := shard.Position{End: w.truth()[0].At + 1}
+		for range 100 {
+			w.must(w.walk(newest, 1))
+		}
+		if n := w.counts(apisim.Feed); n.Failed > 0 || n.Requests != 100 {
+			t.Errorf("%d of %d requests came with a dead token", n.Failed, n.Requests)
+		}
+	})
+}
+
+// A token that is due to be renewed, but whose renewal has just failed, is still good. All fetchers asked again and again for
+// it, without a pause, until the next try was due: in virtual time for ever. The simulation found it.
+func TestFailedRenewalDoesNotSpin(t *testing.T) {
+	watchdog := time.AfterFunc(time.Minute, func() { panic("spins") }) // outside of the bubble, whose time would stand still
+	defer watchdog.Stop()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, scene{api: apisim.Config{Events: 500, TokenLife: 100 * time.Second}, caps: both})
+		defer w.end()
+		place := shard.Position{End: shard.InstantOf(w.sim.Config().Newest)} // only the stream can be asked for it
+		w.must(w.walk(place, 1))
+		time.Sleep(85 * time.Second)
+		w.sim.Script(apisim.Access, apisim.Repeat(3, apisim.Status(503))...)
+		pages, err := w.walk(place, 1)
+		if err != nil || pages[0].Endpoint != Stream {
+			t.Fatalf("%d pages, %v", len(pages), err)
+		}
+		if n := w.counts(apisim.Access).Requests; n != 2 {
+			t.Errorf("%d requests for access, want the first and one to renew it", n)
+		}
+	})
+}
+
+// TestAPanicInTheSharedRequestIsCarried: singleflight ends the process at a panic, in a goroutine of its own; so it is carried to
+// those who wait, where their shard's guard catches it.
+func TestAPanicInTheSharedRequestIsCarried(t *testing.T) {
+	pacer, err := quota.NewPacer(quota.Config{Quotas: Quotas(quota.Limit{}, quota.Limit{})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := New(Config{BaseURL: "http://api.test", Key: canary, Fetch: fetch.Config{Pacer: pacer,
+		Transport: roundTrip(func(*http.Request) (*http.Response, error) { panic("a bug") })}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if text, ok := recover().(string); !ok || !strings.Contains(text, "a bug") || !strings.Contains(text, "access_test.go") {
+			t.Errorf("caught %q", text)
+		}
+	}()
+	_, err = c.tokens.get(t.Context(), time.Millisecond)
+	t.Errorf("no panic, %v", err)
+}
+
+// At a shut gate not even access to the stream is asked for.
+func TestAShutGateAsksForNoAccess(t *testing.T) {
+	door, at := new(gate), new(shard.Pause)
+	limits := unlimited
+	limits.Pause = at
+	play(t, scene{between: door.between, caps: both, pacer: limits}, func(w *world) {
+		at.Toggle()
+		var walking sync.WaitGroup
+		walking.Go(func() { _, _ = w.walk(top, 1) })
+		time.Sleep(24 * time.Hour)
+		if n := door.asked.Load(); n != 0 || w.asked() != 0 {
+			t.Errorf("%d requests for access and %d for pages", n, w.asked())
+		}
+		at.Toggle()
+		walking.Wait()
+		if w.asked() != 1 {
+			t.Errorf("%d requests after the gate was opened", w.asked())
+		}
+	})
+}
+
+func TestEndpointStaysAtTheOrigin(t *testing.T) {
+	origin, err := parseOrigin("https://api.example.com/api/v1/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for given, want := range map[string]string{
+		"/api/v1/events/d4ta/x7k9/feed":            "https://api.example.com/api/v1/events/d4ta/x7k9/feed",
+		"https://API.example.com:443/api/v1/feed":  "https://api.example.com/api/v1/feed",
+		"/api/v1/feed?x=1#f":                       "https://api.example.com/api/v1/feed",
+		"//evil.com/api/x":                         "",
+		"https://evil.com/api/x":                   "",
+		"http://api.example.com/api/x":             "",
+		"https://api.example.com@evil.com/api/x":   "",
+		"https://api.example.com.evil.com/api/x":   "",
+		"https://user:pw@api.example.com/api/x":    "",
+		"//api.example.com:8443/api/x":             "",
+		"http://169.254.169.254/api/x":             "",
+		"javascript:alert(1)":                      "",
+		"file:///api/passwd":                       "",
+		"https:evil":                               "",
+		"https:///api/x":                           "",
+		"/../../admin":                             "",
+		"/api/../admin":                            "",
+		"/api/%2e%2e/admin":                        "",
+		"/api/%2fadmin":                            "",
+		`/\evil.com/api/`:                          "",
+		"/admin":                                   "",
+		"":                                         "",
+		"?x=1":                                     "",
+		"/api/x\r\nX: y":                           "",
+		"/api/\x00":                                "",
+		"/api/" + strings.Repeat("x", maxEndpoint): "",
+		"/api/v1//feed":                            "",
+		"/api":                                     "",
+	} {
+		u, err := resolveEndpoint(origin, given)
+		switch {
+		case want == "" && err == nil:
+			t.Errorf("%.60q is taken as %s", given, u)
+		case want != "" && err != nil:
+			t.Errorf("%.60q is refused: %v", given, err)
+		case want != "" && u.String() != want:
+			t.Errorf("%.60q is taken as %s, want %s", given, u, want)
+		}
+	}
+}
+
+func FuzzResolveEndpoint(f *testing.F) {
+	for _, s := range []string{"/api/v1/x", "//evil.com/api/", "/api/%2e%2e/x", "https://api.example.com:443/api/x", "/api/a%20b?c#d",
+		"https://api.example.com@evil.com/api/", `/\evil.com/api/`, "/api/%252e%252e/x", "/api/é", "https:api/x", "/api/;x=1"} {
+		f.Add(s)
+	}
+	origin := &url.URL{Scheme: "https", Host: "api.example.com"}
+	f.Fuzz(func(t *testing.T, given string) {
+		u, err := resolveEndpoint(origin, given)
+		if err != nil {
+			return
+		}
+		if u.Scheme != "https" || u.Host != "api.example.com" || u.User != nil || !strings.HasPrefix(u.Path, "/api/") ||
+			strings.Contains(u.String(), "..") {
+			t.Errorf("%q leads to %s", given, u)
+		}
+		if again, err := resolveEndpoint(origin, u.String()); err != nil || again.String() != u.String() {
+			t.Errorf("%q leads to %s, which leads to %v, %v", given, u, again, err)
+		}
+	})
+}
+
+func TestTokenHeaderIsOnAnAllowList(t *testing.T) {
+	for name, ok := range map[string]bool{
+		"X-Stream-Token": true, "x-token": true, "X-API-Key": false, "Host": false, "Authorization": false, "": false,
+		"X-\r\nY": false, "X-Requested-With": false, "X-" + strings.Repeat("a", 41): false,
+	} {
+		if err := checkTokenHeader(name); (err == nil) != ok {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
 }

@@ -15,6 +15,138 @@ import (
 	"sluice/shard"
 )
 
+// What a status means to those above: the key is refused, the fault passes, or the shard fails.
+func TestStatusSaysWhatARetryWouldMend(t *testing.T) {
+	for name, c := range map[string]struct {
+		status int
+		want   func(*testing.T, error)
+	}{
+		"401": {401, func(t *testing.T, err error) { wantStop(t, err, shard.Refused) }},
+		"403": {403, func(t *testing.T, err error) { wantStop(t, err, shard.Refused) }},
+		"404": {404, wantPermanent},
+		"418": {418, wantPermanent},
+		"307": {307, wantPermanent},
+		"500": {500, func(t *testing.T, err error) { wantTransient(t, err) }},
+		"504": {504, func(t *testing.T, err error) { wantTransient(t, err) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			play(t, scene{api: apisim.Config{Events: 500}, caps: listOnly}, func(w *world) {
+				w.sim.Script(apisim.List, apisim.Repeat(10, apisim.Status(c.status))...)
+				_, err := w.ask()
+				c.want(w.t, err)
+			})
+		})
+	}
+}
+
+// What is no page is a fault that passes: it is asked for again, three times in a row, and it is never the end of the data.
+func TestWhatIsNoPageIsAskedForAgain(t *testing.T) {
+	for name, c := range map[string]struct{ content, body string }{
+		"HTML":                    {"text/html", htmlPage},
+		"HTML that claims JSON":   {jsonType, htmlPage},
+		"null":                    {jsonType, "null"},
+		"{}":                      {jsonType, "{}"},
+		"[]":                      {jsonType, "[]"},
+		"a string":                {jsonType, `"maintenance"`},
+		"a number":                {jsonType, "0"},
+		"nothing":                 {jsonType, ""},
+		"blanks":                  {jsonType, " \n\t"},
+		"an error":                {jsonType, `{"error":"Internal","message":"try later","code":"X"}`},
+		"an error with a page":    {jsonType, onePage(`{"data"`, `{"error":"partial","data"`)},
+		"an error with the key":   {jsonType, onePage(`{"data"`, `{"error":"`+canary+`","data"`)},
+		"a page as HTML":          {"text/html; charset=utf-8", onePage("", "")},
+		"a page as text":          {"text/plain", onePage("", "")},
+		"a page in UTF-16":        {jsonType + "; charset=utf-16", onePage("", "")},
+		"a page in Latin-1":       {jsonType + `; charset="iso-8859-1"`, onePage("", "")},
+		"bytes of UTF-16":         {jsonType, "\xff\xfe{\x00}\x00"},
+		"data null":               {jsonType, onePage("["+soundRecord+"]", "null")},
+		"data an object":          {jsonType, onePage("["+soundRecord+"]", "{}")},
+		"data a string":           {jsonType, onePage("["+soundRecord+"]", `"x"`)},
+		"no data":                 {jsonType, onePage(`"data"`, `"Data"`)},
+		"hasMore as a string":     {jsonType, onePage(`"hasMore":true`, `"hasMore":"true"`)},
+		"hasMore as a number":     {jsonType, onePage(`"hasMore":true`, `"hasMore":1`)},
+		"hasMore null":            {jsonType, onePage(`"hasMore":true`, `"hasMore":null`)},
+		"no hasMore":              {jsonType, onePage(`"hasMore":true,`, ``)},
+		"HASMORE":                 {jsonType, onePage(`"hasMore"`, `"HASMORE"`)},
+		"hasMore twice":           {jsonType, onePage(`"hasMore":true`, `"hasMore":true,"hasMore":false`)},
+		"a cursor that is {}":     {jsonType, onePage(`"abc"`, `{}`)},
+		"a cursor that is 7":      {jsonType, onePage(`"abc"`, `7`)},
+		"a cursor of 9 KiB":       {jsonType, onePage(`"abc"`, `"`+strings.Repeat("a", 9<<10)+`"`)},
+		"returned more":           {jsonType, onePage(`"returned":1`, `"returned":2`)},
+		"returned less":           {jsonType, onePage(`"returned":1`, `"returned":0`)},
+		"something behind":        {jsonType, onePage("", "") + "x"},
+		"two pages":               {jsonType, onePage("", "") + onePage("", "")},
+		"a prefix against theft":  {jsonType, ")]}'\n" + onePage("", "")},
+		"NUL in the envelope":     {jsonType, onePage(`"meta"`, "\x00\"meta\"")},
+		"bad UTF-8 in a cursor":   {jsonType, onePage(`"abc"`, "\"a\xff\"")},
+		"half a pair in a cursor": {jsonType, onePage(`"abc"`, `"\ud83d"`)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var asked atomic.Int64
+			play(t, scene{caps: listOnly, answer: func(w http.ResponseWriter, r *http.Request) {
+				asked.Add(1)
+				answered(200, c.content, c.body)(w, r)
+			}}, func(w *world) {
+				pages, err := w.walk(top, 5)
+				wantTransient(w.t, err)
+				if len(pages) > 0 || asked.Load() != 3 {
+					w.t.Errorf("%d pages, asked %d times", len(pages), asked.Load())
+				}
+			})
+		})
+	}
+}
+
+// And what is a page in spite of its looks is taken.
+func TestOddPagesAreTaken(t *testing.T) {
+	for name, c := range map[string]struct{ content, body string }{
+		"as the API says it": {"application/json; charset=utf-8", onePage("", "")},
+		"a BOM":              {jsonType, "\xef\xbb\xbf" + onePage("", "")},
+		"no content type":    {"", onePage("", "")},
+		"another JSON":       {"application/vnd.api+json;charset=UTF-8", onePage("", "")},
+		"ASCII":              {"text/json; charset=US-ASCII", onePage("", "")},
+		"blanks around":      {jsonType, "\n " + onePage("", "") + " \n"},
+		"unknown fields":     {jsonType, onePage(`"meta"`, `"links":{"next":"http://evil.test"},"meta"`)},
+		"a long cursor":      {jsonType, onePage(`"abc"`, `"`+strings.Repeat("a", 8<<10)+`"`)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			play(t, scene{caps: listOnly, answer: answered(200, c.content, c.body)}, func(w *world) {
+				if page, err := w.ask(); err != nil || len(page.Events) != 1 || !page.More {
+					w.t.Errorf("%d events, more %t, %v", len(page.Events), page.More, w.said(err))
+				}
+			})
+		})
+	}
+}
+
+// A page whose records cannot be told apart would be the same again: a few times in a row, and its shard fails.
+func TestAPageThatCannotBeToldApartIsStuck(t *testing.T) {
+	const poison = `{"data":[{"id":"1"},}],"pagination":{"hasMore":true}}`
+	answer := func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write([]byte(poison))
+	}
+	play(t, scene{answer: answer, caps: listOnly}, func(w *world) {
+		_, err := w.ask()
+		var stuck *shard.StuckError
+		if !errors.As(err, &stuck) || stuck.Limit != 5 {
+			t.Errorf("%v (%#v): want a fault that fails the shard the fifth time", err, err)
+		}
+	})
+}
+
+// Nobody knows when on its way an answer said how long its cursor lives: the second that it took counts as gone.
+func TestACursorLivesFromWhenItWasSaid(t *testing.T) {
+	play(t, scene{api: apisim.Config{Events: 500}, caps: listOnly}, func(w *world) {
+		left := func() time.Duration { return time.Until(w.must(w.walk(top, 1))[0].CursorExpires) }
+		quick := left()
+		w.sim.Script(apisim.List, apisim.Delay(3*time.Second))
+		if slow := left(); quick-slow != 4*time.Second { // three that the API has counted itself, and the one
+			t.Errorf("it is taken to live for %v after a quick answer, for %v after a slow one", quick, slow)
+		}
+	})
+}
+
 // learnedWindow is what is waited where a refusal says nothing of use: the window of a minute that all APIs are believed to
 // have, until the log has drained.
 const learnedWindow = time.Minute
@@ -113,19 +245,6 @@ func (w *world) storm(fetchers int, long time.Duration) (first error) {
 	}
 	all.Wait()
 	return first
-}
-
-// A storm in which every second request is refused loses nothing, ends, and is not answered with a storm.
-func TestStormOf429s(t *testing.T) {
-	play(t, scene{api: apisim.Config{Events: 3000, CursorLife: time.Hour}, caps: listOnly, pacer: quota.Config{Quotas: Quotas(quota.Limit{}, quota.Limit{N: quota.Unlimited})}}, func(w *world) {
-		for range 15 {
-			w.sim.Script(apisim.List, apisim.Limited(5*time.Second), apisim.Behave())
-		}
-		w.wantEvents(w.must(w.walk(top, forever)), w.truth())
-		if n := w.counts(apisim.List).Requests; n != 30+15 {
-			w.t.Errorf("%d requests for 30 pages and 15 refusals", n)
-		}
-	})
 }
 
 // An API that is out of order for minutes costs three requests an attempt, is never taken for the end, and is asked no sooner
