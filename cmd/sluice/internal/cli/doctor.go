@@ -108,7 +108,7 @@ func describeAPI(client *datasync.Client, pacer *quota.Pacer, found shard.Survey
 	}
 	if !caps.Windows() {
 		findings[1].Level = doctor.Warn
-		findings[1].Hint = "windows are walked one after another; more fetchers do not help"
+		findings[1].Hint = "shards are read one after another; more fetchers do not help"
 	}
 	for _, q := range pacer.Status() {
 		findings = append(findings, doctor.Finding{Name: "quota " + q.Name, Level: doctor.OK,

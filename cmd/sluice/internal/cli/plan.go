@@ -18,9 +18,9 @@ func (p *Program) planCommand() *cobra.Command {
 	var s settings
 	cmd := &cobra.Command{
 		Use:   "plan",
-		Short: "Look at the API and show the windows that a run would walk",
+		Short: "Probe the API and show the shards that a run would read",
 		Long: "Asks the API for a few pages (at most 14 requests, two with --from), and shows what it can do, the span of its\n" +
-			"events and the windows that `sluice run` would walk. Nothing is stored. The requests count against the API's\n" +
+			"events and the shards that `sluice run` would read. Nothing is stored. The requests count against the API's\n" +
 			"quota, and the life of the key may start with its first use.",
 		Example: "  sluice plan --shards=8\n  sluice plan --from=2026-01-01 --to=2026-02-01\n" +
 			"  sluice plan --list-limit=10/60s --stream-limit=50/60s --json | jq .expected_minutes",

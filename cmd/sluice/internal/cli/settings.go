@@ -108,7 +108,7 @@ func (s *settings) bind(flags *pflag.FlagSet) {
 	s.flags = flags
 	s.common.bind(flags)
 	s.memory = coordinator.DefaultMemory
-	flags.IntVar(&s.shards, "shards", job.DefaultShards, "windows that the span is cut into")
+	flags.IntVar(&s.shards, "shards", job.DefaultShards, "shards that the span is cut into")
 	flags.IntVar(&s.fetchers, "fetchers", 0, "pages asked for at a time (default: as many as shards, 16 at most)")
 	flags.IntVar(&s.writers, "writers", 2, "commits at a time")
 	flags.IntVar(&s.queuePages, "queue-pages", shard.DefaultQueuePages, "pages that wait for the database, for each shard")

@@ -21,16 +21,16 @@ func (p *Program) verifyCommand() *cobra.Command {
 	var repair bool
 	cmd := &cobra.Command{
 		Use: "verify", Short: "Compare the table with the ledger and the API", Args: noArgs,
-		Long: "Compares the rows of every window with what its shard counted, and all of them with what the API counts (one page\n" +
-			"request, if an API is configured), and says of every day (UTC) whether all windows that reach into it are complete.\n" +
-			"It only reports; --repair opens the windows that fall short, and the next `sluice run` walks them again.\n" +
+		Long: "Compares the rows of every shard's window with the count of the shard, and all of them with the count of the API (one\n" +
+			"page request, if an API is configured), and reports for every day (UTC) whether all shards that reach into it are complete.\n" +
+			"It only reports; --repair reopens incomplete shards, and the next `sluice run` fetches them again.\n" +
 			"Exit code 0: all is well; 5: the data are in doubt; 4: the job is not finished.",
 		Example: "  sluice verify\n  sluice verify --repair && sluice run\n  sluice verify --json | jq '.days[] | select(.complete | not)'",
 		RunE:    p.stoppably(&s, func(ctx context.Context, s *settings) error { return p.verify(ctx, s, repair) }),
 	}
 	s.bind(cmd.Flags())
 	show(cmd.Flags(), "job", "source", "list-limit", "stream-limit", "require-tls", "json", "log-level")
-	cmd.Flags().BoolVar(&repair, "repair", false, "open the windows that fall short, for the next run")
+	cmd.Flags().BoolVar(&repair, "repair", false, "reopen incomplete shards for the next run")
 	return cmd
 }
 
@@ -102,7 +102,7 @@ func (p *Program) verify(ctx context.Context, s *settings, repair bool) error {
 	if v.Status == job.Doubt {
 		v.Hint = "`sluice verify --repair`, then `sluice run`"
 		if v.Reopened > 0 {
-			v.Hint = "`sluice run` walks the windows that are open again"
+			v.Hint = "`sluice run` fetches the reopened shards again"
 		}
 	}
 	return verdictError(v.Verdict)
@@ -145,7 +145,7 @@ func (p *Program) printVerified(s *verified, asJSON bool) error {
 		out.Say(terminal.Bad("found:"), "%s", f)
 	}
 	if s.Reopened > 0 {
-		out.Line("%d windows are open again: `sluice run` walks them", s.Reopened)
+		out.Line("%d shards are reopened: `sluice run` fetches them again", s.Reopened)
 	}
 	if s.OK {
 		out.Say(terminal.Good("verified:"), "%s", s.Summary)
