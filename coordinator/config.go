@@ -10,12 +10,14 @@ import (
 	"sluice/shard"
 )
 
-// Defaults and bounds of Config.
+// Defaults of Config.
 const (
 	DefaultMemory      = 160 << 20 // bytes
 	DefaultGiveUpAfter = 15 * time.Minute
 	DefaultDrain       = 8 * time.Second
+)
 
+const (
 	maxFetchers = 1024
 	minMemory   = 16 << 20 // bytes; a page surely fits
 )

@@ -322,3 +322,36 @@ func TestRunEndsWithTheSourcesError(t *testing.T) {
 		})
 	}
 }
+
+// counter is a Sink that only counts.
+type counter int64
+
+func (c *counter) Commit(_ context.Context, b Batch) (Counts, error) {
+	*c += counter(b.Rows())
+	counts := b.Seen
+	counts.Events = int64(b.Rows())
+	return counts, nil
+}
+
+// BenchmarkAttempt walks a window of 40 full pages, in order, without an API or a database: what a shard itself costs an event.
+func BenchmarkAttempt(b *testing.B) {
+	const pages, size = 40, 5000
+	all := make([]Page, pages)
+	for i := range all {
+		p := Page{Received: size, Bytes: size * 347, More: i+1 < pages, Cursor: "next"}
+		for k := range size {
+			p.Events = append(p.Events, Event{At: epoch.Add(-time.Duration(i*size+k) * time.Millisecond), ID: idOf(i*size + k)})
+		}
+		all[i] = p
+	}
+	window := Window{Start: all[pages-1].Events[size-10].At, End: Future}
+	b.ReportAllocs()
+	for b.Loop() {
+		var stored counter
+		a := Attempt{Source: script{pages: all}, Sink: &stored, From: Checkpoint{Window: window}, Budget: NewBudget(1 << 30), Stats: &Stats{}, Log: quiet()}
+		if err := a.Run(b.Context(), b.Context()); err != nil || stored != pages*size-9 {
+			b.Fatalf("%d stored, %v", stored, err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/(pages*size), "ns/event")
+}

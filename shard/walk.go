@@ -41,7 +41,7 @@ type walk struct {
 
 	// An end of the data that the API claimed in the pass before. It is believed when another request confirms it.
 	claimed  bool
-	outside  bool      // that pass ended before it came to the position
+	outside  bool      // that pass ended before it came to the position, or met the resume point
 	end      uuid.UUID // the last record before the end
 	endedAt  Key       // the resume point there
 	confirms int       // reads of that end so far
@@ -202,14 +202,18 @@ func (w *walk) confirmNext() error {
 	if w.confirms > maxConfirms {
 		return &StuckError{Err: fmt.Errorf("the end at %s was not confirmed in %d reads", w.at(), maxConfirms), Limit: 3}
 	}
-	w.claimed, w.outside = true, w.skip
+	w.claimed, w.outside = true, w.skip || !w.seek.IsZero()
 	if w.last != uuid.Nil {
 		w.end = w.last
 	}
-	// The very last timestamp may be wrong: a pass that begins there would find nothing.
+	// The very last timestamp may be wrong: a pass that begins there would find nothing. So may that of any other record: if a
+	// pass was lost before, this one begins at another.
 	w.pos.Resume = w.begun
 	if len(w.tail) == tailKeys {
 		w.pos.Resume = w.tail[0]
+		if w.rewound {
+			w.pos.Resume = w.tail[tailKeys/2]
+		}
 	}
 	w.pos.Cursor = ""
 	w.pos.Previous, w.pos.PreviousExpires = w.here.cursor, w.here.expires

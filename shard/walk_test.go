@@ -117,6 +117,38 @@ func TestRegressWrongTimestampAtTheVeryEnd(t *testing.T) {
 	}
 }
 
+// The record after which the end is read again has a wrong timestamp that fits the order: it was never met there, however often
+// the window was read, and the shard failed.
+func TestRegressWrongTimestampWhereTheEndIsReadAgain(t *testing.T) {
+	const n = 50
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(skewed(n, -500*time.Millisecond, n-tailKeys), 10)
+		b.walk(t, open)
+		if len(b.rows) != n {
+			t.Errorf("%d rows, want %d", len(b.rows), n)
+		}
+	})
+}
+
+// The resume point has a wrong timestamp, which leads beyond records that were never read, and the API claims an end one record
+// after it. The pass that read this end again did not know any more that the resume point had not been met, and went on from there.
+func TestRegressAnEndBeforeTheResumePointIsMet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(skewed(50, -19500*time.Millisecond, 9), 1)
+		b.api.LeadWins = true
+		b.From.Resume = Key{At: b.Records[9].Shown, ID: b.Records[9].ID}
+		for _, r := range b.Records[:10] {
+			b.rows[r.ID] = r.Shown
+		}
+		b.Source = edited{b.api, func(p *Page) {
+			if b.Asked == 2 {
+				p.Events, p.Received, p.More = nil, 0, false
+			}
+		}}
+		b.walk(t, open)
+	})
+}
+
 // An end counted as confirmed by a read after a restart, which was the first read from its own position.
 func TestRegressConfirmationDoesNotSurviveARestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -56,8 +56,7 @@ func readAudit(ctx context.Context, tx pgx.Tx, a *ledger.Audit, jobID int64) err
 const selectFirstRound = `
 select ` + shardColumns + ` from public.ingestion_shards s where s.job_id = $1 and s.round = 1 order by s.window_start`
 
-// readLater adds what the rounds after the first one stored. Windows of theirs that lie across an edge of round 1 count only in
-// the sum.
+// readLater adds what later rounds stored. Those of their windows that lie across an edge of round 1 count only in the sum.
 func readLater(ctx context.Context, tx pgx.Tx, a *ledger.Audit, jobID int64) error {
 	if err := tx.QueryRow(ctx, selectLater, jobID).Scan(&a.Later, &a.LaterOpen); err != nil {
 		return err
@@ -84,8 +83,8 @@ from public.ingestion_shards w join public.ingestion_shards s
 where w.job_id = $1 and w.round = 1
 group by w.shard`
 
-// The same record may lie there twice, written in two ways by the two endpoints; its id tells. An id is looked up only if it
-// is one: the case keeps the cast away from the others.
+// The same record may be there twice, written in two ways by the two endpoints; its id shows that. Only a valid id is looked up:
+// the case keeps the cast away from the others.
 const selectAudit = `
 select j.span_start, j.span_end, j.rows_before,
   (select coalesce(sum(events), 0)::bigint from public.ingestion_shards where job_id <> j.id),
@@ -117,7 +116,7 @@ func countRows(ctx context.Context, tx pgx.Tx, a *ledger.Audit) error {
 const countByWindow = `
 select width_bucket("timestamp", $1::timestamptz[]), count(*) from public.ingested_events group by 1`
 
-// addRows counts rows of a window; those of no window are in front of bucket 1 or behind the last.
+// addRows counts rows of a window; those outside of all windows are in buckets before the first or after the last.
 func addRows(a *ledger.Audit, bucket int, rows int64) {
 	a.Rows += rows
 	if bucket >= 1 && bucket <= len(a.Windows) {
@@ -160,7 +159,7 @@ func countDays(ctx context.Context, tx pgx.Tx, a *ledger.Audit) error {
 	return nil
 }
 
-// Rows that somebody else put at infinity are of no day.
+// Rows at infinity, which another program has put there, belong to no day.
 const countByDay = `
 select case when isfinite("timestamp") then date_trunc('day', "timestamp", 'UTC') end, width_bucket("timestamp", $1::timestamptz[]), count(*)
 from public.ingested_events group by 1, 2 order by 1, 2`

@@ -120,14 +120,14 @@ type receivedSession struct {
 	Browser    string `json:"browser"`
 }
 
-// listedRaw bytes of a record are shown in a list.
+// listedRaw is how many bytes of a record a list shows.
 const listedRaw = 200
 
 const deadLetterColumns = `d.id, s.shard, d.seq, d.sha256, substring(d.raw for $2), d.raw_bytes, coalesce(d.event_id, ''), d.reason, d.detail,
        d.endpoint, d.received_at, coalesce(d.replayed_at, '0001-01-01 00:00:00+00')
 from public.dead_letters d join public.ingestion_shards s on s.id = d.shard_id`
 
-// wholeRaw is more than what is kept of any record.
+// wholeRaw is more than is kept of any record.
 const wholeRaw = 1 << 30
 
 // DeadLetters returns a page of the job's dead letters, oldest first, with the beginning of their bytes.

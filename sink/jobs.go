@@ -15,7 +15,7 @@ import (
 	"sluice/shard/failpoint"
 )
 
-// Job returns the job of that name; found is false where there is none.
+// Job returns the job of that name; found is false if there is none.
 func (p *Postgres) Job(ctx context.Context, name string) (job *ledger.Job, found bool, err error) {
 	ctx, cancel := p.bounded(ctx)
 	defer cancel()
@@ -29,7 +29,7 @@ func (p *Postgres) Job(ctx context.Context, name string) (job *ledger.Job, found
 	return job, true, nil
 }
 
-// The API's total is that at the start of the newest round that is finished, so that all of it must be there.
+// The API's total is the one at the start of the newest finished round, so that all of its events must be there.
 const jobColumns = `id, name, source, span_start, span_end, shards, capabilities,
        coalesce((select r.api_total from public.ingestion_rounds r where r.job_id = id and r.finished_at is not null
                  order by r.round desc limit 1), api_total, 0),
@@ -48,8 +48,8 @@ func scanJob(row pgx.Row) (*ledger.Job, error) {
 	return &j, err
 }
 
-// CreateJob writes a job and the windows of its first round, oldest first, in one transaction. It counts the rows that the
-// table has before the first of ours. The ID, the number of shards and the times in j need not be set.
+// CreateJob inserts a job and the windows of its first round, oldest first, in one transaction. It counts the rows that the table
+// has before the first of ours. The ID, the number of shards and the times in j need not be set.
 func (p *Postgres) CreateJob(ctx context.Context, j ledger.Job, windows []shard.Window) (job *ledger.Job, err error) {
 	err = pgx.BeginFunc(ctx, p.pool, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, liftTimeout); err != nil {
@@ -71,7 +71,7 @@ func (p *Postgres) CreateJob(ctx context.Context, j ledger.Job, windows []shard.
 	return job, nil
 }
 
-// liftTimeout is for statements that read the whole table: they may take their time.
+// liftTimeout is for statements that read the whole table.
 const liftTimeout = `set local statement_timeout = 0`
 
 const insertJob = `
@@ -86,15 +86,15 @@ func orEmpty(raw json.RawMessage) json.RawMessage {
 	return raw
 }
 
-// SetCapabilities keeps what the API was found to do, as JSON.
+// SetCapabilities records what the API was found to be able to do, as JSON.
 func (p *Postgres) SetCapabilities(ctx context.Context, jobID int64, capabilities json.RawMessage) error {
 	return p.setJob(ctx, "capabilities", updateCapabilities, jobID, orEmpty(capabilities))
 }
 
 const updateCapabilities = `update public.ingestion_jobs set capabilities = $2, updated_at = now() where id = $1`
 
-// SetVerdict keeps what the check found. The time of the verification is set only where verified, and cleared otherwise. A job
-// that is verified for the first time has finished round 1, and its watermark.
+// SetVerdict records the result of a check. The time of the verification is set if verified, and cleared otherwise. The first
+// verification of a job finishes round 1 and sets the watermark.
 func (p *Postgres) SetVerdict(ctx context.Context, jobID int64, verdict string, verified bool) error {
 	return p.setJob(ctx, "verdict", updateVerdict, jobID, verdict, verified)
 }

@@ -15,12 +15,12 @@ import (
 	"sluice/shard/failpoint"
 )
 
-// jobLock keeps every other run away from a job. It is an advisory lock on a connection of its own: it ends with the process,
-// however that ends. Who takes it takes the shards too.
+// jobLock keeps every other run away from a job. It is an advisory lock on a connection of its own, so it ends with the process,
+// however that ends. Taking it also claims the shards.
 type jobLock struct {
-	p    *Postgres
-	conn *pgx.Conn
-	told bool // by this session: that the operator holds the run
+	p      *Postgres
+	conn   *pgx.Conn
+	paused bool // this session shows that the operator has paused the run
 }
 
 const (
@@ -48,19 +48,29 @@ func (p *Postgres) Lock(ctx context.Context) (ledger.Lock, error) {
 	}
 }
 
-// Watch blocks while the lock is held, and returns why it is not held any more: ledger.ErrLocked if another run has it. After
-// a lost connection it takes the lock again, so that a restart of the server does not end the run. Until it could, two runs
-// may believe that the job is theirs; the shards' rows know better. nil: ctx has ended.
+// Watch blocks while the lock is held, and returns why it is lost: ledger.ErrLocked if another run has it. After a lost
+// connection it takes the lock again, so that a restart of the server does not end the run. Until it succeeds, two runs may
+// believe that they hold the job; the rows of the shards decide. It returns nil when ctx has ended.
 func (l *jobLock) Watch(ctx context.Context) error {
-	for l.rest(ctx) == nil {
+	for {
+		timer := time.NewTimer(lockPing)
+		select {
+		case <-timer.C:
+		case <-l.p.config.Pause.Changed():
+		case <-ctx.Done():
+		}
+		timer.Stop()
+		if ctx.Err() != nil {
+			return nil
+		}
 		if l.ping(ctx) == nil {
 			continue
 		}
+		l.Close(ctx)
 		if err := l.retake(ctx); err != nil && ctx.Err() == nil {
 			return err
 		}
 	}
-	return nil
 }
 
 // Close gives the job back. Watch must have returned.
@@ -70,24 +80,29 @@ func (l *jobLock) Close(ctx context.Context) {
 	_ = l.conn.Close(ctx) // a connection that cannot even be closed holds no lock for long
 }
 
-// ping tells, too, whether the operator holds the run, where that is news. It is not broken off by the end of ctx: that would close the connection, and give the job back while its last commits are
-// under way.
+// ping checks the lock's session. If the operator has paused or resumed the run, it shows that by another lock of the session,
+// which ends with the run, however that ends, and writes nothing. The end of ctx does not interrupt it: that would close the
+// connection, and give the job back while its last commits are under way.
 func (l *jobLock) ping(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lockPing)
 	defer cancel()
-	if held := held(l.p.config.Pause); held != l.told {
-		return l.tell(ctx, held)
+	_, paused := l.p.config.Pause.Paused()
+	if paused == l.paused {
+		return l.conn.Ping(ctx)
 	}
-	return l.conn.Ping(ctx)
+	statement := releaseLock
+	if paused {
+		statement = tryLock
+	}
+	_, err := l.conn.Exec(ctx, statement, pauseKey(l.p.config.Job))
+	if err == nil {
+		l.paused = paused
+	}
+	return err
 }
 
+// retake tries until the lock is taken again, or another run is found to hold it.
 func (l *jobLock) retake(ctx context.Context) error {
-	l.Close(ctx)
-	return l.again(ctx)
-}
-
-// again tries until the lock is taken or another run is found to hold it.
-func (l *jobLock) again(ctx context.Context) error {
 	for try := 0; ; try++ {
 		err := l.take(ctx)
 		var own *shard.TransientError
@@ -100,31 +115,44 @@ func (l *jobLock) again(ctx context.Context) error {
 	}
 }
 
-// take connects and tries to get the lock.
+// take connects and tries once to get the lock.
 func (l *jobLock) take(ctx context.Context) error {
 	ctx, cancel := l.p.bounded(ctx)
 	defer cancel()
+	job := l.p.config.Job
 	conn, err := pgx.ConnectConfig(ctx, l.p.pool.Config().ConnConfig)
 	if err != nil {
-		return fmt.Errorf("connect for the lock of job %s: %w", l.p.config.Job, err)
+		return fmt.Errorf("connect for the lock of job %s: %w", job, err)
 	}
 	var got bool
-	if err = conn.QueryRow(ctx, tryLock, lockKey(l.p.config.Job)).Scan(&got); err == nil && got {
-		l.conn, l.told = conn, false
+	if err = conn.QueryRow(ctx, tryLock, lockKey(job)).Scan(&got); err == nil && got {
+		l.conn, l.paused = conn, false
 		return l.claim(ctx)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
 	if err != nil {
-		return fmt.Errorf("lock job %s: %w", l.p.config.Job, err)
+		return fmt.Errorf("lock job %s: %w", job, err)
 	}
-	return l.refused(ctx, conn)
+	holder, err := holderOf(ctx, conn, job)
+	if err != nil {
+		return err
+	}
+	if holder.Application == l.p.name() { // our own lost connection, which the server has not given up yet: the next try will succeed
+		_, err := conn.Exec(ctx, terminateHolder, holder.PID)
+		return &shard.TransientError{Err: cmp.Or(err, error(holder))}
+	}
+	return holder
 }
 
-const tryLock = `select pg_catalog.pg_try_advisory_lock($1)`
+const (
+	tryLock         = `select pg_catalog.pg_try_advisory_lock($1)`
+	releaseLock     = `select pg_catalog.pg_advisory_unlock($1)`
+	terminateHolder = `select pg_catalog.pg_terminate_backend($1)`
+)
 
-// claim makes all shards of the job this run's, where it was made already. An older run that was only asleep, or whose lock
-// was lost without its knowing, can from here on neither begin a shard nor commit to one, whatever it believes. Only where a
-// row stays locked for lock_timeout, the sessions that hold it are ended: a replay of dead letters takes less.
+// claim makes all unfinished shards of the job this run's. An older run that was only asleep, or has lost its lock without
+// noticing, can from then on neither begin a shard nor commit to one. Sessions that hold a row are ended only if it stays locked
+// for lock_timeout: a replay of dead letters takes less.
 func (l *jobLock) claim(ctx context.Context) error {
 	err := l.claimAll(ctx)
 	if hasCode(err, lockNotAvailable) {
@@ -138,9 +166,9 @@ func (l *jobLock) claim(ctx context.Context) error {
 	return fmt.Errorf("claim the shards of job %s: %w", l.p.config.Job, err)
 }
 
-// claimAll claims until nothing is left. A statement sees what was there when it began: while it waits for the row of a shard
-// whose last commit is on its way, that commit may split the window, and the pieces are seen by the next statement only. Once a
-// statement finds nothing, all rows are ours, and nobody else can make one.
+// claimAll claims until no shard is left. A statement sees the rows as they were when it began: while it waits for the row of a
+// shard whose last commit is on its way, that commit may split the window, and only the next statement sees the pieces. Once a
+// statement finds nothing, all rows are ours, and no other run can make one.
 func (l *jobLock) claimAll(ctx context.Context) error {
 	for {
 		tag, err := l.conn.Exec(ctx, claimShards, l.p.config.Job, l.p.config.Run)
@@ -155,20 +183,17 @@ update public.ingestion_shards s set run_id = $2
 from public.ingestion_jobs j
 where j.name = $1 and s.job_id = j.id and s.state <> 'done' and s.run_id is distinct from $2`
 
-// refused tells who has the lock. If that is a lost connection of this very run, which the server has not yet given up, it is
-// ended; the next try will succeed.
-func (l *jobLock) refused(ctx context.Context, conn *pgx.Conn) error {
-	key := lockKey(l.p.config.Job)
-	other := &ledger.LockedError{Job: l.p.config.Job}
-	err := conn.QueryRow(ctx, selectHolder, uint32(key>>32), uint32(key)).Scan(&other.PID, &other.Application, &other.Since)
+// holderOf returns the session that holds a job; its PID is 0 if there is none.
+func holderOf(ctx context.Context, db interface {
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}, job string) (*ledger.LockedError, error) {
+	key := lockKey(job)
+	holder := &ledger.LockedError{Job: job}
+	err := db.QueryRow(ctx, selectHolder, uint32(key>>32), uint32(key)).Scan(&holder.PID, &holder.Application, &holder.Since)
 	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
-		return fmt.Errorf("look who holds job %s: %w", l.p.config.Job, err)
+		return nil, ledgerError(err, "look who holds job %s", job)
 	}
-	if other.Application == l.p.name() {
-		_, err := conn.Exec(ctx, terminateHolder, other.PID)
-		return &shard.TransientError{Err: cmp.Or(err, error(other))}
-	}
-	return other
+	return holder, nil
 }
 
 const selectHolder = `
@@ -177,66 +202,25 @@ from pg_catalog.pg_locks l join pg_catalog.pg_stat_activity a on a.pid = l.pid
 where l.locktype = 'advisory' and l.granted and l.objsubid = 1 and l.classid = $1 and l.objid = $2
   and l.database = (select oid from pg_catalog.pg_database where datname = current_database())`
 
-const terminateHolder = `select pg_catalog.pg_terminate_backend($1)`
-
-func lockKey(job string) int64 { return advisory("sluice job " + job) }
-
-// advisory returns the number of the advisory lock of that name.
-func advisory(name string) int64 {
-	hash := fnv.New64a()
-	hash.Write([]byte(name))
-	return int64(hash.Sum64())
-}
-
-// rest waits until the lock's session is to be looked after again: now and then, and as soon as the operator has turned the gate.
-func (l *jobLock) rest(ctx context.Context) error {
-	timer := time.NewTimer(lockPing)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-l.p.config.Pause.Changed():
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-	return nil
-}
-
-// tell lets those who look at the tables see whether the operator holds the run, by another lock of the same session: so it ends
-// with the run, however that ends, and nothing is written.
-func (l *jobLock) tell(ctx context.Context, held bool) error {
-	statement := letGo
-	if held {
-		statement = takeHold
-	}
-	_, err := l.conn.Exec(ctx, statement, pauseKey(l.p.config.Job))
-	if err == nil {
-		l.told = held
-	}
-	return err
-}
-
-const (
-	takeHold = `select pg_catalog.pg_try_advisory_lock($1)`
-	letGo    = `select pg_catalog.pg_advisory_unlock($1)`
-)
-
-func pauseKey(job string) int64 { return advisory("sluice pause " + job) }
-
-// paused tells whether the operator holds the run whose session that is.
-func (p *Postgres) paused(ctx context.Context, holder *ledger.LockedError) (held bool, err error) {
+// paused reports whether the operator has paused the run whose session that is.
+func (p *Postgres) paused(ctx context.Context, holder *ledger.LockedError) (paused bool, err error) {
 	key := pauseKey(holder.Job)
-	if err = p.pool.QueryRow(ctx, selectPaused, uint32(key>>32), uint32(key), holder.PID).Scan(&held); err != nil {
+	if err = p.pool.QueryRow(ctx, selectPaused, uint32(key>>32), uint32(key), holder.PID).Scan(&paused); err != nil {
 		return false, ledgerError(err, "look whether job %s is paused", holder.Job)
 	}
-	return held, nil
+	return paused, nil
 }
 
 const selectPaused = `
 select exists (select from pg_catalog.pg_locks
   where locktype = 'advisory' and granted and objsubid = 1 and classid = $1 and objid = $2 and pid = $3)`
 
-// held tells whether the gate is shut.
-func held(g *shard.Pause) bool {
-	_, shut := g.Paused()
-	return shut
+func lockKey(job string) int64  { return advisoryKey("sluice job " + job) }
+func pauseKey(job string) int64 { return advisoryKey("sluice pause " + job) }
+
+// advisoryKey returns the number of the advisory lock of that name.
+func advisoryKey(name string) int64 {
+	hash := fnv.New64a()
+	hash.Write([]byte(name))
+	return int64(hash.Sum64())
 }

@@ -147,6 +147,6 @@ func TestOurOwnDeadSessionDoesNotKeepTheLock(t *testing.T) {
 	if err := fresh.take(t.Context()); !errors.As(err, &own) {
 		t.Fatalf("got %v, want a TransientError", err)
 	}
-	must(t, fresh.again(t.Context())) // the server needs a moment for it
+	must(t, fresh.retake(t.Context())) // the server needs a moment for it
 	fresh.Close(t.Context())
 }

@@ -16,7 +16,7 @@ import (
 	"sluice/sink/doctor"
 )
 
-// Postgres is a Sink, and the ledger beside it. It is safe for concurrent use.
+// Postgres is a [ledger.Store], and a Sink, in PostgreSQL. It is safe for concurrent use.
 type Postgres struct {
 	config  Config
 	pool    *pgxpool.Pool
@@ -86,13 +86,13 @@ func (p *Postgres) Examine(ctx context.Context) (findings []ledger.Finding, err 
 	return findings, nil
 }
 
-// Close gives all connections back. It waits for those that are in use.
+// Close closes all connections. It waits for those in use.
 func (p *Postgres) Close() { p.pool.Close() }
 
 // Run returns the id under which this run takes shards.
 func (p *Postgres) Run() uuid.UUID { return p.config.Run }
 
-// name is how our sessions appear in pg_stat_activity.
+// name is the name of our sessions in pg_stat_activity.
 func (p *Postgres) name() string { return p.config.applicationName() }
 
 // Migrate brings the tables up to date, see [migrations.Up]. Tables that only an operator can fix are a *ledger.UnfitError.
@@ -107,13 +107,13 @@ func (p *Postgres) Migrate(ctx context.Context) error {
 	return err
 }
 
-// bounded gives a look at the ledger as much time as an attempt to commit. On a line that went dead without a word it would
-// wait for as long as the kernel repeats what nobody answers, a quarter of an hour. What reads the whole table has no bound.
+// bounded gives a query of the ledger as much time as an attempt to commit. On a connection that silently died it would wait until
+// the kernel gives up sending, a quarter of an hour. Queries that read the whole table have no bound.
 func (p *Postgres) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeoutCause(ctx, p.config.Timeout, errTimeout)
 }
 
-// ledgerError wraps an error of the ledger, and says of one that passes by itself that it does.
+// ledgerError wraps an error of the ledger; a transient one becomes a *shard.TransientError.
 func ledgerError(err error, format string, args ...any) error {
 	wrapped := fmt.Errorf(format+": %w", append(args, err)...)
 	if transient(err) {

@@ -11,15 +11,15 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// settleTimeout is how long a look at the quotas may take. A request waits for it.
+// settleTimeout bounds SettleQuotas, for which a request waits.
 const settleTimeout = 2 * time.Second
 
 var errSettleTimeout = errors.New("the quotas were not settled in time")
 
 // SettleQuotas hands the rows of a source's endpoints to settle, in the same order, with the time by the database's clock, and
-// keeps what it returns. The rows are locked meanwhile, so that runs settle one after the other; those of the same endpoints must
-// name them in the same order. While the disk is full it does nothing: a row that is replaced every second would take what little
-// room is made, and no page is asked for anyway.
+// stores what it returns. The rows are locked meanwhile, so that runs settle one after the other; runs must name the same endpoints
+// in the same order. While the disk is full it does nothing: a row that is replaced every second would use up the little room that
+// is made, and no page is requested anyway.
 func (p *Postgres) SettleQuotas(ctx context.Context, source string, endpoints []string, settle func(now time.Time, rows []ledger.Quota) []ledger.Quota) error {
 	if p.disk.is() {
 		return ErrDiskFull
@@ -35,8 +35,8 @@ func (p *Postgres) SettleQuotas(ctx context.Context, source string, endpoints []
 	return nil
 }
 
-// settleQuotas sends the COMMIT with what it commits, so that a request waits for one answer less. Where it does not come to that,
-// the pool closes the connection, and with it the transaction.
+// settleQuotas sends the COMMIT together with the updates, so that a request waits for one answer less. If it fails before that, the
+// pool closes the connection, and with it the transaction.
 func settleQuotas(ctx context.Context, conn *pgx.Conn, source string, endpoints []string, settle func(now time.Time, rows []ledger.Quota) []ledger.Quota) error {
 	if _, err := conn.Exec(ctx, "begin"); err != nil {
 		return err
@@ -59,7 +59,7 @@ set limit_n = $3, window_ms = $4, not_before = $5, sent = coalesce($6::timestamp
     updated_at = clock_timestamp()
 where source = $1 and endpoint = $2`
 
-// lockQuotas returns the rows of the endpoints, locked, and the time after that. Those that are not there are made.
+// lockQuotas returns the rows of the endpoints, locked, and the time after that. Missing rows are inserted.
 func lockQuotas(ctx context.Context, conn *pgx.Conn, source string, endpoints []string) (now time.Time, all []ledger.Quota, err error) {
 	for range 2 {
 		if now, all, err = selectForUpdate(ctx, conn, source, endpoints); err != nil || len(all) == len(endpoints) {
@@ -86,7 +86,7 @@ func selectForUpdate(ctx context.Context, conn *pgx.Conn, source string, endpoin
 	return now, all, err
 }
 
-// The clock is read after the lock was had. A limit is believed for a day, as in selectQuotas.
+// The clock is read once the rows are locked. A limit is trusted for a day, as in selectQuotas.
 const selectQuotasLocked = `
 with locked as materialized (
   select endpoint, case when updated_at > now() - interval '1 day' then limit_n else 0 end as limit_n, window_ms, not_before, sent, runs
@@ -95,7 +95,7 @@ with locked as materialized (
 select endpoint, limit_n, window_ms, not_before, sent, runs, clock_timestamp()
 from locked order by array_position($2::text[], endpoint::text)`
 
-// LoadQuotas returns what is kept for a source, by endpoint, without who spends of it.
+// LoadQuotas returns the quotas of a source, ordered by endpoint, without their runs.
 func (p *Postgres) LoadQuotas(ctx context.Context, source string) ([]ledger.Quota, error) {
 	ctx, cancel := p.bounded(ctx)
 	defer cancel()
@@ -110,12 +110,12 @@ func (p *Postgres) LoadQuotas(ctx context.Context, source string) ([]ledger.Quot
 	return quotas, nil
 }
 
-// A limit is believed for a day: one that the API has raised since would never be noticed, because nothing is refused.
+// A limit is trusted for a day: one that the API has raised since would never be noticed, because nothing is refused.
 const selectQuotas = `
 select endpoint, case when updated_at > now() - interval '1 day' then limit_n else 0 end, window_ms, not_before, sent
 from public.api_quotas where source = $1 order by endpoint`
 
-// scanQuota reads the columns that every look at a quota has, and what else there is.
+// scanQuota reads the columns of all queries of quotas, and more that one of them has.
 func scanQuota(row pgx.CollectableRow, q *ledger.Quota, more ...any) error {
 	var window int64
 	var notBefore *time.Time

@@ -19,38 +19,38 @@ import (
 type replay struct {
 	tx     pgx.Tx
 	span   shard.Window
-	shards map[int64]*moved // by row
+	shards map[int64]*moves // by row
 	fates  []ledger.Fate
 }
 
-// moved is what a shard's row counts differently after a replay.
-type moved struct {
+// moves is how a replay changes the counts of a shard.
+type moves struct {
 	shard.Window
 	events, duplicates, outside, strays int64
 }
 
-// errRehearsal ends the transaction of a replay that is only to tell what it would do.
-var errRehearsal = errors.New("this was a rehearsal")
+// errDryRun rolls back the transaction of a dry replay.
+var errDryRun = errors.New("this was a dry run")
 
-// Replay stores the events of dead letters, marks them as replayed and sets the ledger right, in one transaction: all of it
-// happens once, however often it is asked for and whatever runs beside it. A dry one changes nothing.
+// Replay stores the events of dead letters, marks those as replayed and corrects the ledger, in one transaction: all of it happens
+// once, however often it is requested and whatever runs beside it. A dry one changes nothing.
 func (p *Postgres) Replay(ctx context.Context, job *ledger.Job, retries []ledger.Retry, dry bool) ([]ledger.Fate, error) {
-	r := &replay{span: job.Span, shards: map[int64]*moved{}}
+	r := &replay{span: job.Span, shards: map[int64]*moves{}}
 	err := pgx.BeginFunc(ctx, p.pool, func(tx pgx.Tx) error {
 		r.tx = tx
 		if err := r.run(ctx, job.ID, retries); err != nil || !dry {
 			return err
 		}
-		return errRehearsal
+		return errDryRun
 	})
-	if err != nil && !errors.Is(err, errRehearsal) {
+	if err != nil && !errors.Is(err, errDryRun) {
 		return nil, ledgerError(err, "replay %d dead letters", len(retries))
 	}
 	return r.fates, nil
 }
 
-// run takes its locks in the order in which a commit takes its own, shards before events, and events by their ids: so that
-// none waits for the other in a circle.
+// run takes its locks in the same order as a commit, shards before events, and events by their ids, so that the two cannot
+// deadlock.
 func (r *replay) run(ctx context.Context, jobID int64, retries []ledger.Retry) error {
 	home, err := r.lock(ctx, jobID, retries)
 	if err != nil {
@@ -76,7 +76,7 @@ func (r *replay) run(ctx context.Context, jobID int64, retries []ledger.Retry) e
 	return r.close(ctx, done)
 }
 
-// lock takes the letters that are not replayed yet, and their shards. It returns the shard of each letter.
+// lock locks the dead letters that are not replayed yet, and their shards. It returns the shard of each dead letter.
 func (r *replay) lock(ctx context.Context, jobID int64, retries []ledger.Retry) (home map[int64]int64, err error) {
 	ids := make([]int64, len(retries))
 	for i := range retries {
@@ -91,7 +91,7 @@ func (r *replay) lock(ctx context.Context, jobID int64, retries []ledger.Retry) 
 	var start, end pgtype.Timestamptz
 	rows, _ = r.tx.Query(ctx, lockShards, ids)
 	_, err = pgx.ForEachRow(rows, []any{&at, &start, &end}, func() error {
-		r.shards[at] = &moved{Window: shard.Window{Start: instant(start), End: instant(end)}}
+		r.shards[at] = &moves{Window: shard.Window{Start: instant(start), End: instant(end)}}
 		return nil
 	})
 	return home, err
@@ -107,8 +107,8 @@ select id, window_start, window_end from public.ingestion_shards
 where id in (select shard_id from public.dead_letters where id = any($1))
 order by id for update`
 
-// one finds the fate of a letter and counts it.
-func (r *replay) one(ctx context.Context, letter *ledger.Retry, m *moved) (ledger.Fate, error) {
+// one stores the event of a dead letter, if it can, and counts the outcome.
+func (r *replay) one(ctx context.Context, letter *ledger.Retry, m *moves) (ledger.Fate, error) {
 	e := &letter.Event
 	if !r.span.Contains(e.At) {
 		m.outside++
@@ -120,7 +120,7 @@ func (r *replay) one(ctx context.Context, letter *ledger.Retry, m *moved) (ledge
 	case ledger.Stored:
 		m.events++
 		if !m.Contains(e.At) {
-			m.strays++ // it lies in another window than that of its shard, and the check must not miss it here
+			m.strays++ // it lies outside its shard's window, where the check must not look for it
 		}
 	case ledger.Known:
 		m.duplicates++
@@ -146,7 +146,7 @@ func (r *replay) store(ctx context.Context, e *shard.Event) (fate ledger.Fate, e
 	return r.compare(ctx, e.ID, args)
 }
 
-// compare looks at the row that has the id already.
+// compare compares the event with the row that has its id.
 func (r *replay) compare(ctx context.Context, id uuid.UUID, args []any) (ledger.Fate, error) {
 	var same bool
 	err := r.tx.QueryRow(ctx, compareEvent, args...).Scan(&same)
@@ -169,12 +169,12 @@ select (session_id, user_id, type, name, properties, "timestamp", device_type, b
   is not distinct from ($2::uuid, $3::uuid, $4::text, $5::text, $6::text::jsonb, $7::timestamptz, $8::text, $9::text)
 from public.ingested_events where id = $1`
 
-// close marks the letters as replayed, and counts them as what they have become: the law of the counts holds before and after.
+// close marks dead letters as replayed, and counts them as what they have become: the sum of the counts stays the same.
 func (r *replay) close(ctx context.Context, done []int64) error {
 	for id, m := range r.shards {
 		_, err := r.tx.Exec(ctx, moveLetters, id, m.events, m.duplicates, m.outside, m.strays)
 		if err != nil {
-			return fmt.Errorf("set the ledger right: %w", err)
+			return fmt.Errorf("correct the ledger: %w", err)
 		}
 	}
 	_, err := r.tx.Exec(ctx, markReplayed, done)

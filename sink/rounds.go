@@ -12,8 +12,8 @@ import (
 	"sluice/shard/failpoint"
 )
 
-// BeginRound writes the job's next round and its windows, oldest first, and makes it the one that is worked on, in one
-// transaction. r needs no number and no times; where another run has begun a round meanwhile it fails.
+// BeginRound inserts the job's next round and its windows, oldest first, and makes it the current one, in one transaction. r needs
+// no number and no times. It fails if another run has begun a round meanwhile.
 func (p *Postgres) BeginRound(ctx context.Context, jobID int64, r ledger.Round, windows []shard.Window) (*ledger.Round, error) {
 	ctx, cancel := p.bounded(ctx)
 	defer cancel()
@@ -65,14 +65,14 @@ func edges(windows []shard.Window) (starts, ends []pgtype.Timestamptz) {
 	return starts, ends
 }
 
-// Focus makes a round the one that is worked on: Load, and what runs on it, see its shards.
+// Focus makes a round the current one, whose shards Load returns.
 func (p *Postgres) Focus(ctx context.Context, jobID int64, round int) error {
 	return p.setJob(ctx, "round", updateRound, jobID, round)
 }
 
 const updateRound = `update public.ingestion_jobs set round = $2, updated_at = now() where id = $1`
 
-// LastRound returns the newest round of a job, with what its shards have counted until now.
+// LastRound returns the newest round of a job, with the counts of its shards so far.
 func (p *Postgres) LastRound(ctx context.Context, jobID int64) (*ledger.Round, error) {
 	ctx, cancel := p.bounded(ctx)
 	defer cancel()
@@ -122,8 +122,8 @@ func duration(i pgtype.Interval) time.Duration {
 	return 24*time.Hour*days + time.Duration(i.Microseconds)*time.Microsecond
 }
 
-// FinishRound closes a round all of whose windows are done, and moves the job's watermark to its candidate: both or neither. In
-// the same transaction the rows of rounds that are long over are summed up.
+// FinishRound finishes a round whose windows are all done, and moves the job's watermark to its candidate: both or neither. The same
+// transaction sums up the rows of rounds that are long over.
 func (p *Postgres) FinishRound(ctx context.Context, jobID int64, r *ledger.Round, missing int64) error {
 	ctx, cancel := p.bounded(ctx)
 	defer cancel()
@@ -147,7 +147,7 @@ func (p *Postgres) FinishRound(ctx context.Context, jobID int64, r *ledger.Round
 	return nil
 }
 
-// The watermark never goes back: a page that the API had kept for a while may have been older than that of the round before.
+// The watermark never goes back: a page from a cache of the API may have been older than that of the round before.
 const finishRound = `
 with finished as (
   update public.ingestion_rounds r set finished_at = clock_timestamp(), missing = $3
@@ -175,7 +175,7 @@ select j.rows_before + (
   from public.ingestion_shards)
 from public.ingestion_jobs j where j.id = $1`
 
-// Earlier returns what all rounds of a job but the one that is worked on have counted.
+// Earlier returns the counts of all rounds of a job but the current one.
 func (p *Postgres) Earlier(ctx context.Context, jobID int64) (n shard.Counts, err error) {
 	ctx, cancel := p.bounded(ctx)
 	defer cancel()
@@ -192,14 +192,14 @@ select coalesce(sum(s.received), 0)::bigint, coalesce(sum(s.events), 0)::bigint,
 from public.ingestion_jobs j join public.ingestion_shards s on s.job_id = j.id and s.round <> j.round
 where j.id = $1`
 
-// mostRounds is how many rounds are read for people: the last ones.
-const mostRounds = 40
+// maxRounds is how many of the last rounds are shown.
+const maxRounds = 40
 
 // Rounds returns the last rounds of a job, the newest first.
 func (p *Postgres) Rounds(ctx context.Context, jobID int64) ([]*ledger.Round, error) {
 	ctx, cancel := p.bounded(ctx)
 	defer cancel()
-	rows, _ := p.pool.Query(ctx, selectRounds, jobID, mostRounds)
+	rows, _ := p.pool.Query(ctx, selectRounds, jobID, maxRounds)
 	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (*ledger.Round, error) { return scanRound(row) })
 	if err != nil {
 		return nil, ledgerError(err, "read the rounds of job %d", jobID)
@@ -207,26 +207,26 @@ func (p *Postgres) Rounds(ctx context.Context, jobID int64) ([]*ledger.Round, er
 	return all, nil
 }
 
-// NoteRequests adds to what a round has cost.
+// NoteRequests adds to the requests of a round.
 func (p *Postgres) NoteRequests(ctx context.Context, jobID int64, round int, requests int64) error {
 	ctx, cancel := p.bounded(ctx)
 	defer cancel()
 	if _, err := p.pool.Exec(ctx, noteRequests, jobID, round, requests); err != nil {
-		return ledgerError(err, "note the requests of round %d of job %d", round, jobID)
+		return ledgerError(err, "record the requests of round %d of job %d", round, jobID)
 	}
 	return nil
 }
 
 const noteRequests = `update public.ingestion_rounds set requests = requests + $3 where job_id = $1 and round = $2`
 
-// keptRounds is how many rounds before the newest one that is finished keep a row for each of their windows: an hour of a follow
-// that has news every 30 s.
+// keptRounds is how many rounds before the newest finished one keep a row for each of their windows: an hour of a follow that
+// finds new events every 30 s.
 const keptRounds = 120
 
 // prune sums up the windows of all rounds but the first and the newest ones, in one row for each window of round 1 that they lie
-// in, and one for those across an edge: that is what the audit counts by, so that all its figures stay as they are. Dead letters
-// go with their window. In the order of a replay, letters are locked before shards; and both before they are summed up, because a
-// statement sees what was there when it began.
+// in, and one for those across an edge: the audit counts by these, so all its figures stay the same. Dead letters move with their
+// window. As in a replay, dead letters are locked before shards; and both before they are summed up, because a statement sees the
+// rows as they were when it began.
 func prune(ctx context.Context, tx pgx.Tx, jobID int64, newest int) error {
 	last := newest - keptRounds
 	if last <= 1 {
@@ -240,7 +240,7 @@ func prune(ctx context.Context, tx pgx.Tx, jobID int64, newest int) error {
 	return nil
 }
 
-// oldShards are the rows to be summed up, with the one that stays of each group.
+// oldShards are the rows to sum up, each with the row of its group that stays.
 const oldShards = `
   select s.*, min(s.id) over (partition by w.shard) as into_id
   from public.ingestion_shards s left join public.ingestion_shards w

@@ -48,8 +48,8 @@ func scanCheckpoint(row pgx.CollectableRow) (c shard.Checkpoint, err error) {
 	return c, err
 }
 
-// Begin starts an attempt of a shard and returns where it stands. A session of a dead run that still holds the row is ended. A
-// shard that is done, or that a later run has claimed, cannot be begun: shard.ErrStale.
+// Begin starts an attempt of a shard and returns its checkpoint. A session of a dead run that still holds the row is ended. The
+// error is shard.ErrStale if the shard is done, or if a later run has claimed it.
 func (p *Postgres) Begin(ctx context.Context, id int64) (shard.Checkpoint, error) {
 	c, err := p.begin(ctx, id)
 	if hasCode(err, lockNotAvailable) {
@@ -68,10 +68,10 @@ func (p *Postgres) Begin(ctx context.Context, id int64) (shard.Checkpoint, error
 	return c, nil
 }
 
-// ErrGone: the ledger has lost a shard. No attempt can mend that.
+// ErrGone: the ledger has lost a shard. No retry helps.
 var ErrGone = errors.New("the row is gone from ingestion_shards: was the table emptied, or the database put back to before the job?")
 
-// whyNot tells a shard that is done from one whose row is gone.
+// whyNot distinguishes a shard that is done from one whose row is gone.
 func (p *Postgres) whyNot(ctx context.Context, id int64) error {
 	ctx, cancel := p.bounded(ctx)
 	defer cancel()
@@ -102,13 +102,13 @@ where s.id = $1 and s.state <> 'done'
   and (s.run_id is null or s.run_id = $2)
 returning ` + shardColumns
 
-// Fail notes why a shard is not going on: pending where it will be tried again, failed where a retry cannot mend it. A shard
+// Fail records why an attempt ended: in state pending if the shard will be tried again, failed if a retry cannot help. A shard
 // that another run has taken, or that is done, is left alone.
 func (p *Postgres) Fail(ctx context.Context, id int64, state shard.State, msg string) error {
 	ctx, cancel := p.bounded(ctx)
 	defer cancel()
 	if _, err := p.pool.Exec(ctx, failShard, id, p.config.Run, string(state), printable(msg)); err != nil {
-		return ledgerError(err, "note the fault of shard row %d", id)
+		return ledgerError(err, "record the fault of shard row %d", id)
 	}
 	return nil
 }
@@ -118,8 +118,8 @@ update public.ingestion_shards
 set state = $3, last_error = nullif($4, ''), updated_at = now()
 where id = $1 and run_id = $2 and state <> 'done'`
 
-// Reopen makes shards suspect, so that their windows are walked once more from the end. Their counts stay, and what is read
-// again counts as duplicates; but rows that are gone were not received, because they will be stored a second time.
+// Reopen makes shards suspect, so that their windows are walked again from the end. Their counts stay, and records that are read
+// again count as duplicates; but rows that are gone no longer count as received, because they will be stored a second time.
 func (p *Postgres) Reopen(ctx context.Context, shards []ledger.Reopening) error {
 	var ids, gone []int64
 	for _, r := range shards {
@@ -140,7 +140,7 @@ func (p *Postgres) Reopen(ctx context.Context, shards []ledger.Reopening) error 
 	return nil
 }
 
-// The seq moves, so that a commit from before, which may still be under way, finds the row gone on.
+// The seq moves, so that a commit from before, which may still be under way, is stale.
 const reopenShards = `
 update public.ingestion_shards s
 set state = 'suspect', run_id = $3, seq = s.seq + 1, cursor = null, cursor_expires_at = null, resume_at = null, resume_id = null,
@@ -148,8 +148,8 @@ set state = 'suspect', run_id = $3, seq = s.seq + 1, cursor = null, cursor_expir
 from unnest($1::bigint[], $2::bigint[]) r(id, gone)
 where s.id = r.id`
 
-// forgetLater: of the rows that are gone from a window, more than its own shard stored were stored by later rounds, in windows
-// inside of it. The newest of those forget first.
+// forgetLater: if more rows are gone from a window than its own shard stored, later rounds have stored the others, in windows
+// inside of it. They are taken from the newest of those first.
 const forgetLater = `
 with lost as (
   select w.job_id, w.window_start, w.window_end, w.round, r.id, r.gone - w.events as gone
@@ -164,7 +164,7 @@ update public.ingestion_shards s
 set received = s.received - least(p.gone, p.events), events = s.events - least(p.gone, p.events)
 from spread p where s.id = p.id and p.gone > 0`
 
-// round is the database as one round of a job sees it: a Sink, and the checkpoints of that round.
+// round is one round of a job: a Sink, and its checkpoints.
 type round struct {
 	*Postgres
 	jobID      int64

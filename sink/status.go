@@ -2,7 +2,6 @@ package sink
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -12,23 +11,23 @@ import (
 	"sluice/shard"
 )
 
-// Status is a job as the ledger shows it, for people.
+// Status is a job as the ledger shows it.
 type Status struct {
 	Job     *ledger.Job
 	Shards  []ShardStatus       // of the current round, oldest window first
 	Earlier shard.Counts        // of all other rounds
-	Rounds  []*ledger.Round     // the last ones, the newest first; none of a job with its first load alone
-	Holder  *ledger.LockedError // the run that holds the job now; nil: none
+	Rounds  []*ledger.Round     // the last ones, the newest first; nil for a job that has only its first load
+	Holder  *ledger.LockedError // the run that holds the job now; nil if none does
 	Paused  bool                // its operator has paused it
 }
 
 // ShardStatus is a checkpoint and when it moved.
 type ShardStatus struct {
 	shard.Checkpoint
-	StartedAt, UpdatedAt time.Time // zero: not yet
+	StartedAt, UpdatedAt time.Time // zero if it has not
 }
 
-// Status returns what is known of the job of that name; nil if there is none.
+// Status returns the status of the job of that name; nil if there is none.
 func (p *Postgres) Status(ctx context.Context, name string) (*Status, error) {
 	job, found, err := p.Job(ctx, name)
 	if err != nil || !found {
@@ -80,21 +79,16 @@ func (p *Postgres) readTimes(ctx context.Context, s *Status) error {
 
 const selectTimes = `select id, started_at, updated_at from public.ingestion_shards where job_id = $1`
 
-// Holder returns the session that holds the job of that name; nil: none.
+// Holder returns the session that holds the job of that name; nil if none does.
 func (p *Postgres) Holder(ctx context.Context, name string) (*ledger.LockedError, error) {
-	holder := &ledger.LockedError{Job: name}
-	key := lockKey(name)
-	err := p.pool.QueryRow(ctx, selectHolder, uint32(key>>32), uint32(key)).Scan(&holder.PID, &holder.Application, &holder.Since)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, ledgerError(err, "look who holds job %s", name)
+	holder, err := holderOf(ctx, p.pool, name)
+	if err != nil || holder.PID == 0 {
+		return nil, err
 	}
 	return holder, nil
 }
 
-// Jobs returns the names of all jobs, in the order in which they were made.
+// Jobs returns the names of all jobs, oldest first.
 func (p *Postgres) Jobs(ctx context.Context) ([]string, error) {
 	rows, _ := p.pool.Query(ctx, selectJobs)
 	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
@@ -109,19 +103,19 @@ func (p *Postgres) Jobs(ctx context.Context) ([]string, error) {
 
 const selectJobs = `select name from public.ingestion_jobs order by id`
 
-// Arrived is how many rows a job's span had got at an instant.
+// Arrived is the number of rows that a job's span had received by an instant.
 type Arrived struct {
 	At   time.Time
-	Rows int64 // since the job was made
+	Rows int64 // since the job was created
 }
 
-// OverTime returns how the rows of a job's span came in, in about 200 steps from the first to the last. It reads the whole
-// table. The times are those at which the rows' transactions began.
+// OverTime returns how the rows of a job's span arrived, in about 200 steps from the first to the last. It reads the whole table.
+// The times are those at which the rows' transactions began.
 func (p *Postgres) OverTime(ctx context.Context, job *ledger.Job) ([]Arrived, error) {
 	rows, _ := p.pool.Query(ctx, selectOverTime, timestamptz(job.Span.Start), timestamptz(job.Span.End), job.CreatedAt)
 	steps, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Arrived])
 	if err != nil {
-		return nil, ledgerError(err, "look when the rows of job %s came in", job.Name)
+		return nil, ledgerError(err, "look when the rows of job %s arrived", job.Name)
 	}
 	return steps, nil
 }
@@ -139,11 +133,11 @@ with stored as (
 select at, sum(rows) over (order by at)::bigint from (select first, 0 from ends where first is not null union all select * from steps) all_of_them (at, rows)
 order by at`
 
-// TableUse says whose rows are in ingested_events. A demo must not be poured among somebody's events, nor the other way round.
+// TableUse says whose rows are in ingested_events. A demo's rows and real events must not be mixed.
 type TableUse struct {
 	There   bool // the table exists
 	Rows    bool // and has at least one row
-	Foreign bool // some of the rows are no job's: they were there before the first
+	Foreign bool // some of the rows belong to no job: they were there before the first
 	Jobs    []JobUse
 }
 
@@ -153,7 +147,7 @@ type JobUse struct {
 	Events       int64
 }
 
-// TableUse looks at ingested_events without reading it: the ledger tells whose the rows are.
+// TableUse looks at ingested_events without reading it: the ledger knows whose the rows are.
 func (p *Postgres) TableUse(ctx context.Context) (use TableUse, err error) {
 	var ledger bool
 	if err := p.pool.QueryRow(ctx, selectTables).Scan(&use.There, &ledger); err != nil {

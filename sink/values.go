@@ -9,7 +9,7 @@ import (
 	"sluice/shard"
 )
 
-// timestamptz returns i for PostgreSQL, which has the two open ends too.
+// timestamptz returns i for PostgreSQL, which has both infinities, too.
 func timestamptz(i shard.Instant) pgtype.Timestamptz {
 	switch i {
 	case shard.Past:
@@ -20,7 +20,7 @@ func timestamptz(i shard.Instant) pgtype.Timestamptz {
 	return pgtype.Timestamptz{Time: i.Time(), Valid: true}
 }
 
-// timestamptzOrNull is timestamptz for instants of which 0 says that they are not known.
+// timestamptzOrNull is timestamptz for instants that are 0 if they are not known.
 func timestamptzOrNull(i shard.Instant) pgtype.Timestamptz {
 	if i == 0 {
 		return pgtype.Timestamptz{}
@@ -41,7 +41,7 @@ func instant(t pgtype.Timestamptz) shard.Instant {
 	return shard.InstantOf(t.Time)
 }
 
-// key returns the two columns of a resume point, both null where there is none.
+// key returns the two columns of a resume point, both null if there is none.
 func key(k shard.Key) (at pgtype.Timestamptz, id pgtype.UUID) {
 	if k.IsZero() {
 		return at, id

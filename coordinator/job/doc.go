@@ -2,7 +2,7 @@
 // Sluice.
 //
 // A program gives it two things. A [Source] yields pages of events, newest first, and answers a few questions about itself:
-// package fetch has one for the DataSync API. A [ledger.Store] keeps the rows and the ledger in transactions: package sink has one
+// package fetch/datasync has one for the DataSync API. A [ledger.Store] keeps the rows and the ledger in transactions: package sink has one
 // in PostgreSQL. Then
 //
 //	j, err := job.Open(ctx, job.Config{Name: "events", SourceName: "https://api.example", Connect: connect, Store: store})

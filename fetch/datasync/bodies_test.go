@@ -4,10 +4,15 @@ import (
 	"bufio"
 	"bytes"
 	"compress/gzip"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
+	"runtime/debug"
+	"runtime/metrics"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -15,96 +20,10 @@ import (
 
 	"sluice/fetch"
 	"sluice/fetch/apisim"
+	"sluice/fetch/decode"
+	"sluice/fetch/hostile"
+	"sluice/shard"
 )
-
-// onePage is a page of one event, with what is to be wrong in place of a part of it.
-func onePage(old, new string) string {
-	page := `{"data":[` + soundRecord + `],"pagination":{"limit":100,"hasMore":true,"nextCursor":"abc","cursorExpiresIn":100},"meta":{"total":9,"returned":1}}`
-	if !strings.Contains(page, old) {
-		panic(old)
-	}
-	return strings.Replace(page, old, new, 1)
-}
-
-// What is no page is a fault that passes: it is asked for again, three times in a row, and it is never the end of the data.
-func TestWhatIsNoPageIsAskedForAgain(t *testing.T) {
-	for name, c := range map[string]struct{ content, body string }{
-		"HTML":                    {"text/html", htmlPage},
-		"HTML that claims JSON":   {jsonType, htmlPage},
-		"null":                    {jsonType, "null"},
-		"{}":                      {jsonType, "{}"},
-		"[]":                      {jsonType, "[]"},
-		"a string":                {jsonType, `"maintenance"`},
-		"a number":                {jsonType, "0"},
-		"nothing":                 {jsonType, ""},
-		"blanks":                  {jsonType, " \n\t"},
-		"an error":                {jsonType, `{"error":"Internal","message":"try later","code":"X"}`},
-		"an error with a page":    {jsonType, onePage(`{"data"`, `{"error":"partial","data"`)},
-		"an error with the key":   {jsonType, onePage(`{"data"`, `{"error":"`+canary+`","data"`)},
-		"a page as HTML":          {"text/html; charset=utf-8", onePage("", "")},
-		"a page as text":          {"text/plain", onePage("", "")},
-		"a page in UTF-16":        {jsonType + "; charset=utf-16", onePage("", "")},
-		"a page in Latin-1":       {jsonType + `; charset="iso-8859-1"`, onePage("", "")},
-		"bytes of UTF-16":         {jsonType, "\xff\xfe{\x00}\x00"},
-		"data null":               {jsonType, onePage("["+soundRecord+"]", "null")},
-		"data an object":          {jsonType, onePage("["+soundRecord+"]", "{}")},
-		"data a string":           {jsonType, onePage("["+soundRecord+"]", `"x"`)},
-		"no data":                 {jsonType, onePage(`"data"`, `"Data"`)},
-		"hasMore as a string":     {jsonType, onePage(`"hasMore":true`, `"hasMore":"true"`)},
-		"hasMore as a number":     {jsonType, onePage(`"hasMore":true`, `"hasMore":1`)},
-		"hasMore null":            {jsonType, onePage(`"hasMore":true`, `"hasMore":null`)},
-		"no hasMore":              {jsonType, onePage(`"hasMore":true,`, ``)},
-		"HASMORE":                 {jsonType, onePage(`"hasMore"`, `"HASMORE"`)},
-		"hasMore twice":           {jsonType, onePage(`"hasMore":true`, `"hasMore":true,"hasMore":false`)},
-		"a cursor that is {}":     {jsonType, onePage(`"abc"`, `{}`)},
-		"a cursor that is 7":      {jsonType, onePage(`"abc"`, `7`)},
-		"a cursor of 9 KiB":       {jsonType, onePage(`"abc"`, `"`+strings.Repeat("a", 9<<10)+`"`)},
-		"returned more":           {jsonType, onePage(`"returned":1`, `"returned":2`)},
-		"returned less":           {jsonType, onePage(`"returned":1`, `"returned":0`)},
-		"something behind":        {jsonType, onePage("", "") + "x"},
-		"two pages":               {jsonType, onePage("", "") + onePage("", "")},
-		"a prefix against theft":  {jsonType, ")]}'\n" + onePage("", "")},
-		"NUL in the envelope":     {jsonType, onePage(`"meta"`, "\x00\"meta\"")},
-		"bad UTF-8 in a cursor":   {jsonType, onePage(`"abc"`, "\"a\xff\"")},
-		"half a pair in a cursor": {jsonType, onePage(`"abc"`, `"\ud83d"`)},
-	} {
-		t.Run(name, func(t *testing.T) {
-			var asked atomic.Int64
-			play(t, scene{caps: listOnly, answer: func(w http.ResponseWriter, r *http.Request) {
-				asked.Add(1)
-				answered(200, c.content, c.body)(w, r)
-			}}, func(w *world) {
-				pages, err := w.walk(top, 5)
-				wantTransient(w.t, err)
-				if len(pages) > 0 || asked.Load() != 3 {
-					w.t.Errorf("%d pages, asked %d times", len(pages), asked.Load())
-				}
-			})
-		})
-	}
-}
-
-// And what is a page in spite of its looks is taken.
-func TestOddPagesAreTaken(t *testing.T) {
-	for name, c := range map[string]struct{ content, body string }{
-		"as the API says it": {"application/json; charset=utf-8", onePage("", "")},
-		"a BOM":              {jsonType, "\xef\xbb\xbf" + onePage("", "")},
-		"no content type":    {"", onePage("", "")},
-		"another JSON":       {"application/vnd.api+json;charset=UTF-8", onePage("", "")},
-		"ASCII":              {"text/json; charset=US-ASCII", onePage("", "")},
-		"blanks around":      {jsonType, "\n " + onePage("", "") + " \n"},
-		"unknown fields":     {jsonType, onePage(`"meta"`, `"links":{"next":"http://evil.test"},"meta"`)},
-		"a long cursor":      {jsonType, onePage(`"abc"`, `"`+strings.Repeat("a", 8<<10)+`"`)},
-	} {
-		t.Run(name, func(t *testing.T) {
-			play(t, scene{caps: listOnly, answer: answered(200, c.content, c.body)}, func(w *world) {
-				if page, err := w.ask(); err != nil || len(page.Events) != 1 || !page.More {
-					w.t.Errorf("%d events, more %t, %v", len(page.Events), page.More, w.said(err))
-				}
-			})
-		})
-	}
-}
 
 // A page, as the simulator renders it: nested and flat.
 func rendered(t *testing.T, api apisim.Config) string {
@@ -143,7 +62,7 @@ func chunks(body string) string {
 	return b.String() + "0\r\n\r\n"
 }
 
-// framings are the ways in which the end of a body is told: the head, and the body on the wire.
+// framings are the ways to mark the end of a body: the head, and the body on the wire.
 var framings = map[string]func(page string) (head, body string){
 	"length": func(p string) (string, string) { return fmt.Sprintf("Content-Length: %d\r\n", len(p)), p },
 	"chunks": func(p string) (string, string) { return "Transfer-Encoding: chunked\r\n", chunks(p) },
@@ -158,8 +77,8 @@ var framings = map[string]func(page string) (head, body string){
 	"gzip, close": func(p string) (string, string) { return "Content-Encoding: gzip\r\nConnection: close\r\n", gzipped(p) },
 }
 
-// A page that was cut anywhere, in its head or in its body, is refused, however its end is told; whole it is taken. One that
-// was taken for whole would lose the events behind the cut for ever: the cursor leads on from there.
+// A page that was cut anywhere, in its head or in its body, is refused, however its end is marked; a whole one is accepted. A cut
+// page that passed for a whole one would lose the events behind the cut for ever: the cursor leads on from there.
 func TestEveryProperPrefixOfAPageIsRefused(t *testing.T) {
 	for shape, api := range map[string]apisim.Config{"nested": {}, "flat": {Flat: true}} {
 		page := rendered(t, api)
@@ -171,7 +90,7 @@ func TestEveryProperPrefixOfAPageIsRefused(t *testing.T) {
 			whole := "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n" + head + "\r\n" + body
 			refusePrefixes(t, shape+", "+framing, len(whole), func(n int) string { return whole[:n] })
 		}
-		// Cut by somebody who then told the length of what was left, or zipped it.
+		// Cut by a proxy that then states the length of the rest, or compresses it.
 		refusePrefixes(t, shape+", length of the rest", len(page), func(n int) string { return reply(200, "Connection: close\r\n", page[:n]) })
 		refusePrefixes(t, shape+", zipped rest", len(page), func(n int) string {
 			return reply(200, "Connection: close\r\nContent-Encoding: gzip\r\n", gzipped(page[:n]))
@@ -203,75 +122,202 @@ func refusePrefixes(t *testing.T, name string, whole int, prefix func(n int) str
 	})
 }
 
-// Bodies that are framed wrongly in other ways than by a cut.
-func TestWronglyFramedBodiesAreRefused(t *testing.T) {
-	page := onePage("", "")
-	zip := gzipped(page)
-	badSum := zip[:len(zip)-8] + "\x00\x00\x00\x00" + zip[len(zip)-4:]
-	const ok = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
-	for name, answer := range map[string]string{
-		"length too long":           ok + fmt.Sprintf("Content-Length: %d\r\n\r\n%s", len(page)+1, page),
-		"two lengths":               ok + fmt.Sprintf("Content-Length: %d\r\nContent-Length: %d\r\n\r\n%s", len(page), len(page)-1, page),
-		"negative length":           ok + "Content-Length: -1\r\n\r\n" + page,
-		"a length of letters":       ok + "Content-Length: many\r\n\r\n" + page,
-		"bad chunk size":            ok + "Transfer-Encoding: chunked\r\n\r\nzz\r\n" + page,
-		"huge chunk size":           ok + "Transfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n" + page,
-		"unknown transfer encoding": ok + "Transfer-Encoding: gzip\r\n\r\n" + page,
-		"garbage behind the gzip":   reply(200, "Content-Encoding: gzip\r\n", zip+"garbage"),
-		"bad checksum":              reply(200, "Content-Encoding: gzip\r\n", badSum),
-		"no gzip at all":            reply(200, "Content-Encoding: gzip\r\n", page),
-		"gzip twice":                reply(200, "Content-Encoding: gzip\r\n", gzipped(zip)),
-		"gzip said twice":           reply(200, "Content-Encoding: gzip\r\nContent-Encoding: gzip\r\n", gzipped(zip)),
-		"br, unasked":               reply(200, "Content-Encoding: br\r\n", page),
-		"zstd, unasked":             reply(200, "Content-Encoding: zstd\r\n", page),
-		"deflate, unasked":          reply(200, "Content-Encoding: deflate\r\n", page),
-		"partial content":           strings.Replace(reply(200, "", page), "200", "206", 1),
-		"no content":                "HTTP/1.1 204 No Content\r\n\r\n",
-		"a header folded by CR":     "HTTP/1.1 200 OK\r\nX: a\rContent-Length: 5\r\n\r\n" + page,
-		"a header without a colon":  "HTTP/1.1 200 OK\r\nX \x1b[2J\r\n\r\n" + page,
-		"status 99":                 "HTTP/1.1 99 X\r\n\r\n" + page,
-		"no HTTP":                   page,
-		"nothing":                   "",
+// large replaces records of an API by ones with properties of the given size.
+func large(c apisim.Config, bytes int, serials ...int64) apisim.Config {
+	data, err := apisim.NewData(c)
+	if err != nil {
+		panic(err)
+	}
+	c.Records = map[int64][]byte{}
+	for _, serial := range serials {
+		e := data.Event(serial)
+		c.Records[serial] = hostile.Padded(e.ID.String(), e.AtMS, bytes)
+	}
+	return c
+}
+
+// TestPagesTooLargeAreAskedForInSmallerParts: a page with records of some hundred KiB each was larger than a body may be, and
+// failed its shard; as smaller pages all of its records can be read.
+func TestPagesTooLargeAreAskedForInSmallerParts(t *testing.T) {
+	api := apisim.Config{Events: 1000, PageCap: 200}
+	var serials []int64
+	for i := range int64(100) {
+		serials = append(serials, 500+i)
+	}
+	play(t, scene{api: large(api, 400<<10, serials...), caps: listOnly}, func(w *world) {
+		pages := w.must(w.walk(shard.Position{End: shard.Future}, 1000))
+		w.wantEvents(pages, w.truth())
+		if asked := w.counts(apisim.List).Requests; asked > 20 {
+			t.Errorf("%d requests", asked)
+		}
+	})
+}
+
+// TestARecordLargerThanABodyFailsItsShardOnly: its neighbours are read, and the fault is one that stays.
+func TestARecordLargerThanABodyFailsItsShardOnly(t *testing.T) {
+	api := apisim.Config{Events: 1000, PageCap: 200}
+	play(t, scene{api: large(api, 17<<20, 777), caps: listOnly}, func(w *world) {
+		pages, err := w.walk(shard.Position{End: shard.Future}, 1000)
+		wantStuck(t, err)
+		w.wantEvents(pages, w.truth()[:1000-777-1])
+		if !strings.Contains(err.Error(), "larger than a page may be") {
+			t.Error(err)
+		}
+	})
+}
+
+// heapBound is what an answer may cost, whatever it is, beyond what was there before: the body's bound is 16 MiB where pages
+// have up to 4,096 records, and a buffer that grows is there twice for a moment.
+const heapBound = 96 << 20
+
+// heapPeak returns how far the heap rose above what it was while a function ran.
+func heapPeak(do func()) int64 {
+	defer debug.SetGCPercent(debug.SetGCPercent(20)) // or it would be garbage that is measured
+	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+	read := func() int64 {
+		metrics.Read(sample)
+		return int64(sample[0].Value.Uint64())
+	}
+	runtime.GC()
+	base, peak := read(), int64(0)
+	done, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for tick := time.NewTicker(time.Millisecond); ; {
+			select {
+			case <-done:
+				tick.Stop()
+				return
+			case <-tick.C:
+				peak = max(peak, read()-base)
+			}
+		}
+	}()
+	do()
+	close(done)
+	<-stopped
+	return peak
+}
+
+// pour writes a text the given number of times, or until the other side hangs up.
+func pour(w io.Writer, text string, times int64) {
+	for range times {
+		if _, err := io.WriteString(w, text); err != nil {
+			return
+		}
+	}
+}
+
+// blank is 1 MiB of white space, which JSON allows anywhere.
+var blank = strings.Repeat(" ", 1<<20)
+
+const opening = `{"pagination":{"hasMore":false,"limit":100},"data":[`
+
+// part is a text that an answer repeats.
+type part struct {
+	text  string
+	times int64
+}
+
+// zipped writes a compressed answer: each text is compressed once, as a gzip member of its own, and the member is repeated. A
+// gibibyte costs the client as much as any other, and the test next to nothing.
+func zipped(header string, parts ...part) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", jsonType)
+		w.Header().Set("Content-Encoding", header)
+		for _, p := range parts {
+			pour(w, member(p.text), p.times)
+		}
+	}
+}
+
+// member compresses a text.
+func member(text string) string {
+	var to strings.Builder
+	z, _ := gzip.NewWriterLevel(&to, gzip.BestSpeed)
+	pour(z, text, 1)
+	_ = z.Close()
+	return to.String()
+}
+
+// Whatever an answer grows into, it costs no more than its bound, and it is no page (that of names is one dead letter). Not in parallel with anything: the whole
+// process's heap is what is measured.
+func TestBombsCostABoundedHeap(t *testing.T) {
+	gibibyte, begun := part{blank, 1 << 10}, part{opening, 1}
+	answer := func(status int) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", jsonType)
+			w.WriteHeader(status)
+			pour(w, gibibyte.text, gibibyte.times)
+		}
+	}
+	for name, bomb := range map[string]http.HandlerFunc{
+		"1 GiB of blanks":    zipped("gzip", gibibyte),
+		"1 GiB, not zipped":  answer(200),
+		"1 GiB in one text":  zipped("gzip", part{opening + `"`, 1}, part{strings.Repeat("a", 1<<20), 1 << 10}),
+		"10^6 events":        zipped("gzip", begun, part{strings.Repeat(soundRecord+",", 1000), 1000}),
+		"zipped twice":       zipped("gzip", part{member(strings.Repeat(blank, 20)), 1}),
+		"said twice":         zipped("gzip, gzip", gibibyte),
+		"a million members":  zipped("gzip", begun, part{blank, 17}),
+		"open brackets":      zipped("gzip", begun, part{strings.Repeat("[", 1<<20), 15}),
+		"open objects":       zipped("gzip", begun, part{strings.Repeat(`{"a":`, 1<<17), 15}),
+		"empty records":      zipped("gzip", begun, part{strings.Repeat("{},", 1<<18), 20}, part{"{}]}", 1}),
+		"zeros for records":  zipped("gzip", begun, part{strings.Repeat("0,", 1<<19), 15}, part{"0]}", 1}),
+		"names":              zipped("gzip", part{opening + "{", 1}, part{strings.Repeat(`"a":0,`, 1<<17), 16}, part{`"b":0}]}`, 1}),
+		"an error of 1 GiB":  answer(500),
+		"a refusal of 1 GiB": answer(403),
 	} {
 		t.Run(name, func(t *testing.T) {
-			play(t, scene{caps: listOnly, listen: func(c net.Conn) {
-				if head(bufio.NewReader(c)) != "" {
-					_, _ = c.Write([]byte(answer))
-				}
-			}}, func(w *world) {
-				_, err := w.ask()
-				wantTransient(w.t, err)
-				if strings.ContainsAny(err.Error(), "\x1b\r\n") {
-					w.t.Errorf("%q holds what moves a terminal", err)
-				}
-			})
+			api := httptest.NewServer(bomb)
+			defer api.Close()
+			defer api.CloseClientConnections()
+			client, text := dialled(t, api.URL, Config{})
+			var err error
+			peak := heapPeak(func() { _, err = first(t, client, text) })
+			if oneReject := name == "names"; (err == nil) != oneReject || peak > heapBound {
+				t.Errorf("the heap rose by %d MiB, the error is %v", peak>>20, err)
+			}
+			if errors.Is(err, fetch.ErrLarge) || errors.Is(err, decode.ErrTooMany) {
+				wantStuck(t, err)
+			}
+			t.Logf("the heap rose by %d MiB: %.150v", peak>>20, err)
 		})
 	}
 }
 
-// A body that is longer than its length says: the page is refused, and what was left over is not the answer to the next
-// request.
-func TestWhatIsLeftOverOfABodyAnswersNothing(t *testing.T) {
-	page := onePage("", "")
-	var asked atomic.Int64
-	play(t, scene{caps: listOnly, client: fetch.Config{Tries: 1}, listen: func(c net.Conn) {
-		r := bufio.NewReader(c)
-		for head(r) != "" {
-			text := reply(200, "", page)
-			if asked.Add(1) == 1 { // the second half is a whole answer by itself
-				text = reply(200, "", page[:100]) + reply(200, "", emptyPage)
+// flood plays a server that sends something without end.
+func flood(begin, again string) func(*net.TCPConn) {
+	return func(c *net.TCPConn) {
+		if head(bufio.NewReader(c)) != "" {
+			pour(c, begin, 1)
+			pour(c, strings.Repeat(again, 100), 1<<20)
+		}
+	}
+}
+
+// Headers, chunks and trailers without end.
+func TestFloodsCostABoundedHeap(t *testing.T) {
+	const ok = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+	const chunked = ok + "Transfer-Encoding: chunked\r\n\r\n"
+	for name, serve := range map[string]func(*net.TCPConn){
+		"headers":          flood(ok, "X-A: b\r\n"),
+		"one long header":  flood(ok+"X-A: ", "bbbbbbbbbbbbbbbb"),
+		"a long status":    flood("HTTP/1.1 200 ", "OK OK OK OK "),
+		"early hints":      flood("", "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"),
+		"continues":        flood("", "HTTP/1.1 100 Continue\r\n\r\n"),
+		"trailers":         flood(chunked+"0\r\n", "X-A: b\r\n"),
+		"chunk extensions": flood(chunked, "1;aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n \r\n"),
+		"a long chunk":     flood(chunked, "1"),
+		"no HTTP":          flood("", "\x00\x1b[31m\xff"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			client, text := dialled(t, "http://"+serveTCP(t, serve), Config{Fetch: fetch.Config{Tries: 1}})
+			var err error
+			peak := heapPeak(func() { _, err = first(t, client, text) })
+			wantTransient(t, err)
+			if peak > heapBound || len(err.Error()) > 1000 || strings.ContainsAny(err.Error(), "\x00\x1b\n") {
+				t.Errorf("the heap rose by %d MiB, the error has %d bytes: %.200q", peak>>20, len(err.Error()), err)
 			}
-			_, _ = c.Write([]byte(text))
-		}
-	}}, func(w *world) {
-		_, err := w.ask()
-		wantTransient(w.t, err)
-		time.Sleep(time.Second)
-		if page, err := w.ask(); err != nil || page.Received != 1 {
-			w.t.Errorf("the next answer has %d events, %v", page.Received, err)
-		}
-		if n := w.pipe.dialed.Load(); n != 2 {
-			w.t.Errorf("%d connections: the one with left-overs was used again", n)
-		}
-	})
+		})
+	}
 }

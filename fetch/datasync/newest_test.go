@@ -8,19 +8,79 @@ import (
 	"sluice/shard"
 )
 
-// asked returns how many page requests came in.
-func (w *world) asked() int {
-	return int(w.counts(apisim.List).Requests + w.counts(apisim.Feed).Requests)
-}
-
-// surveyed looks at the API, and returns how many requests had come in then.
-func (w *world) surveyed(from shard.Instant) (shard.Survey, int) {
+func (w *world) latest() shard.Latest {
 	w.t.Helper()
-	found, err := w.Survey(w.t.Context(), from)
+	found, err := w.Latest(w.t.Context())
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return found, w.asked()
+	return found
+}
+
+// Asked every second, an API that repeats its answers for 30 s gives a new one each time, and the walk begins with it.
+func TestTheLatestPageIsNeverAnOldOne(t *testing.T) {
+	play(t, scene{api: apisim.Config{Events: 12_000, CacheLife: 30 * time.Second}}, func(w *world) {
+		for n := 1; n <= 70; n++ {
+			found := w.latest()
+			if w.asked() != n || found.Events == 0 || found.Total != 12_000 || found.Oldest >= found.Newest {
+				t.Fatalf("look %d took %d requests: %+v", n, w.asked(), found)
+			}
+			time.Sleep(time.Second)
+		}
+		if cached := w.Traffic().Cached; cached != 0 {
+			t.Errorf("%d answers came from the API's cache", cached)
+		}
+		before := w.asked()
+		pages := w.must(w.walk(top, 1))
+		if n := w.asked() - before; n != 0 || pages[0].Start != shard.FromTop || pages[0].Events[0].At != w.latest().Newest {
+			t.Errorf("the walk from the top asked for %d pages", n)
+		}
+	})
+}
+
+// Processes that run one after the other, such as `sluice sync` from a timer, are not shown each other's pages.
+func TestTheLatestPageIsNotThatOfAnotherProcess(t *testing.T) {
+	play(t, scene{api: apisim.Config{Events: 12_000, CacheLife: 30 * time.Second}}, func(w *world) {
+		for n := 1; n <= 40; n++ {
+			another, err := New(w.config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range n % 5 { // so long is a follow in between
+				if _, err := another.Latest(w.t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(time.Second)
+			}
+			if cached := another.Traffic().Cached; cached != 0 {
+				t.Fatalf("process %d was shown %d pages of others", n, cached)
+			}
+		}
+	})
+}
+
+// Another process may have sent the same request a moment ago.
+func TestAnAnswerFromTheCacheIsAskedForAnew(t *testing.T) {
+	play(t, scene{api: apisim.Config{Events: 12_000, CacheLife: 30 * time.Second}}, func(w *world) {
+		w.latest() // shows how large a page is
+		first := w.wording.Load()
+		w.latest()
+		w.latest()
+		w.wording.Store(first)
+		before := w.asked()
+		w.latest()
+		if n := w.asked() - before; n != 3 {
+			t.Errorf("%d requests, want two that the cache answered and one more", n)
+		}
+	})
+}
+
+func TestTheLatestPageOfAnEmptySource(t *testing.T) {
+	play(t, scene{api: apisim.Config{Events: apisim.None}}, func(w *world) {
+		if found := w.latest(); found != (shard.Latest{}) {
+			t.Errorf("%+v", found)
+		}
+	})
 }
 
 func TestTheNewestPageOfASurveyIsNotAskedForAgain(t *testing.T) {
@@ -38,7 +98,7 @@ func TestTheNewestPageOfASurveyIsNotAskedForAgain(t *testing.T) {
 	})
 }
 
-// A read that confirms an end must be one, and so must all that ask for anything but the newest page.
+// A kept page does not answer a read that confirms an end, nor any that asks for something other than the newest page.
 func TestAKeptPageAnswersNoOtherQuestion(t *testing.T) {
 	for name, ask := range map[string]struct {
 		from  shard.Position
@@ -61,7 +121,7 @@ func TestAKeptPageAnswersNoOtherQuestion(t *testing.T) {
 	}
 }
 
-// Where the API says at once that there is no more, the end is confirmed by a request, not by the page that was kept.
+// If the API says at once that there is no more, the end is confirmed by a request, not by the kept page.
 func TestAnEndOnTheKeptPageIsReadTwice(t *testing.T) {
 	play(t, scene{api: apisim.Config{Events: 90}}, func(w *world) {
 		_, before := w.surveyed(shard.Past)
@@ -70,20 +130,6 @@ func TestAnEndOnTheKeptPageIsReadTwice(t *testing.T) {
 		w.wantEvents(w.must(w.walk(shard.Position{End: shard.Future, Vary: 1}, forever)), w.truth())
 		if n := w.asked() - before; n != 1 {
 			t.Errorf("%d requests, want one", n)
-		}
-	})
-}
-
-// The search for the oldest event takes up to ten requests. Nobody needs it who knows where to begin.
-func TestASpanWithABeginningNeedsNoSearch(t *testing.T) {
-	play(t, scene{api: apisim.Config{Events: 100_000}}, func(w *world) {
-		from := shard.Instant(w.sim.Data().Event(50_000).OrderMS * 1000)
-		found, asked := w.surveyed(from)
-		if asked != 2 || found.Requests != 2 || found.Oldest != from || !w.Capabilities().UntilStream {
-			t.Errorf("%d requests (it says %d), oldest %s, %+v", asked, found.Requests, found.Oldest, w.Capabilities())
-		}
-		if len(found.Samples) != 2 || found.Samples[1].From < from {
-			t.Errorf("samples %v, want one between %s and the newest page", found.Samples, from)
 		}
 	})
 }

@@ -8,6 +8,16 @@ import (
 	"sluice/shard"
 )
 
+// surveyed surveys the API, and returns how many requests had come in by then.
+func (w *world) surveyed(from shard.Instant) (shard.Survey, int) {
+	w.t.Helper()
+	found, err := w.Survey(w.t.Context(), from)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return found, w.asked()
+}
+
 // blindTop replaces the newest records of an API by null.
 func blindTop(c apisim.Config, n int64) apisim.Config {
 	c.Records = map[int64][]byte{}
@@ -17,8 +27,8 @@ func blindTop(c apisim.Config, n int64) apisim.Config {
 	return c
 }
 
-// TestUnreadableNewestPageDoesNotStopTheStart: one record that nobody can read stood alone in the newest page, and the run
-// ended before it began, with the advice to give a span, which would not have helped.
+// TestUnreadableNewestPageDoesNotStopTheStart: one unreadable record stood alone in the newest page, and the run ended before it
+// began, with the advice to give a span, which would not have helped.
 func TestUnreadableNewestPageDoesNotStopTheStart(t *testing.T) {
 	play(t, scene{api: blindTop(apisim.Config{Events: 5000}, 250)}, func(w *world) {
 		found, err := w.Survey(w.t.Context(), shard.Past)
@@ -31,8 +41,8 @@ func TestUnreadableNewestPageDoesNotStopTheStart(t *testing.T) {
 	})
 }
 
-// TestAWaitSaysNothingOfTheAPI: a stream whose Retry-After was beyond what is waited for was put down as one that cannot be
-// asked by timestamp, for the life of the job, whose windows were then walked one after another.
+// TestAWaitSaysNothingOfTheAPI: a stream whose Retry-After was longer than a run may wait was recorded as one that cannot be asked by
+// timestamp, for the life of the job, whose windows were then walked one after another.
 func TestAWaitSaysNothingOfTheAPI(t *testing.T) {
 	play(t, scene{api: apisim.Config{Events: 5000}}, func(w *world) {
 		w.sim.Script(apisim.Feed, apisim.Limited(time.Hour))
@@ -47,6 +57,20 @@ func TestAnAPIOfNothingReadableIsRefusedSoon(t *testing.T) {
 		found, err := w.Survey(w.t.Context(), shard.Past)
 		if w.said(err) == nil || found.Requests != maxUnreadable {
 			t.Errorf("%v after %d requests", err, found.Requests)
+		}
+	})
+}
+
+// The search for the oldest event takes up to ten requests. It is not needed if the beginning of the span is known.
+func TestASpanWithABeginningNeedsNoSearch(t *testing.T) {
+	play(t, scene{api: apisim.Config{Events: 100_000}}, func(w *world) {
+		from := shard.Instant(w.sim.Data().Event(50_000).OrderMS * 1000)
+		found, asked := w.surveyed(from)
+		if asked != 2 || found.Requests != 2 || found.Oldest != from || !w.Capabilities().UntilStream {
+			t.Errorf("%d requests (it says %d), oldest %s, %+v", asked, found.Requests, found.Oldest, w.Capabilities())
+		}
+		if len(found.Samples) != 2 || found.Samples[1].From < from {
+			t.Errorf("samples %v, want one between %s and the newest page", found.Samples, from)
 		}
 	})
 }

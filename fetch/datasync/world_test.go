@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"slices"
@@ -95,6 +96,16 @@ func newWorld(t *testing.T, s scene) *world {
 	return w
 }
 
+func newTestPacer(tb testing.TB, c quota.Config) *quota.Pacer {
+	tb.Helper()
+	c.Log = slog.New(slog.DiscardHandler)
+	p, err := quota.NewPacer(c)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return p
+}
+
 func (w *world) simulator(s scene) http.Handler {
 	s.api.PageCap = cmp.Or(s.api.PageCap, 100)
 	sim, err := apisim.New(s.api)
@@ -116,11 +127,11 @@ func (w *world) watch(next http.Handler) http.Handler {
 	})
 }
 
-// end closes the world, and looks for secrets in all that was said in it, and for calls that nobody gave back.
+// end closes the world, and looks for secrets in everything that was logged, and for slots that were not given back.
 func (w *world) end() {
 	w.Close()
 	w.pipe.close()
-	time.Sleep(time.Minute) // a server that writes slowly finds out that nobody listens
+	time.Sleep(time.Minute) // a server that writes slowly finds out that its client is gone
 	w.text.check(w.t)
 	for _, q := range w.pacer.Status() {
 		if q.InFlight != 0 {
@@ -137,7 +148,13 @@ func (w *world) said(err error) error {
 	return err
 }
 
-// walk reads pages from a place until the iterator ends, and at most so many.
+// top is the place at which the whole API is read.
+var top = shard.Position{End: shard.Future}
+
+// No limit of pages, and the speed of the pacer in requests a second.
+const forever, quotaSpeed = math.MaxInt64, 5
+
+// walk reads pages from a position until the iterator ends, and no more than the given number.
 func (w *world) walk(from shard.Position, most int) (pages []shard.Page, err error) {
 	return w.walkWith(w.t.Context(), from, most)
 }
@@ -174,6 +191,11 @@ func (w *world) must(pages []shard.Page, err error) []shard.Page {
 
 // counts returns what came to an endpoint of the simulator.
 func (w *world) counts(e apisim.Endpoint) apisim.Counts { return w.sim.Counts(e) }
+
+// asked returns how many page requests came in.
+func (w *world) asked() int {
+	return int(w.counts(apisim.List).Requests + w.counts(apisim.Feed).Requests)
+}
 
 // queries returns what the simulator was asked at an endpoint, in order.
 func (w *world) queries(e apisim.Endpoint) (queries []string) {
@@ -228,7 +250,7 @@ func difference(got, want []shard.Key) string {
 	return "the shorter is the beginning of the longer"
 }
 
-// wantTransient, wantStop and wantPermanent say what an error must be to those above.
+// wantTransient, wantStop, wantStuck and wantPermanent fail the test on an error of another class.
 func wantTransient(t *testing.T, err error) *shard.TransientError {
 	t.Helper()
 	var transient *shard.TransientError
@@ -245,6 +267,14 @@ func wantStop(t *testing.T, err error, reason shard.StopReason) *shard.StopError
 		t.Fatalf("%v (%#v): want a stop for reason %d", err, err, reason)
 	}
 	return stop
+}
+
+func wantStuck(t *testing.T, err error) {
+	t.Helper()
+	var stuck *shard.StuckError
+	if !errors.As(err, &stuck) {
+		t.Fatalf("%v (%#v): want a fault that a few attempts may mend", err, err)
+	}
 }
 
 func wantPermanent(t *testing.T, err error) {

@@ -8,24 +8,23 @@ import (
 	"time"
 )
 
-// Limit is a known limit: N requests in any stretch of time as long as Window. The zero Limit is not known and will
-// be learned.
+// Limit is a limit of N requests in any stretch of time as long as Window. The zero Limit is not known and will be learned.
 type Limit struct {
 	N      int
 	Window time.Duration
 }
 
-// Unlimited is the N of an endpoint that has no limit: it is not paced.
+// Unlimited is the N of an endpoint that has no limit. It is not paced.
 const Unlimited = -1
 
-// The windows that can be paced. Below the shortest, the margin for the network's jitter would be most of the window.
+// The windows that can be paced. If one were shorter, the margin for the network's jitter would be most of it.
 const (
 	shortestWindow = 500 * time.Millisecond
 	longestWindow  = 24 * time.Hour
 )
 
-// ParseLimit reads what String writes: "50/60s", "200/5m"; a window without a unit is in seconds. "none" is the Limit
-// of an unlimited endpoint, and "auto" or an empty text the zero Limit.
+// ParseLimit reads the form that String writes: "50/60s", "200/5m"; a window without a unit is in seconds. "none" is the Limit of an
+// unlimited endpoint, and "auto" or an empty text the zero Limit.
 func ParseLimit(s string) (Limit, error) {
 	switch s {
 	case "none":
@@ -46,6 +45,7 @@ func ParseLimit(s string) (Limit, error) {
 	return l, l.validate()
 }
 
+// String writes the limit in the form that ParseLimit reads.
 func (l Limit) String() string {
 	switch {
 	case l.N < 0:
@@ -60,7 +60,7 @@ func (l Limit) String() string {
 
 func (l Limit) validate() error {
 	if l.N < Unlimited {
-		return fmt.Errorf("limit %d: fewer than no requests", l.N)
+		return fmt.Errorf("limit %d: must not be negative", l.N)
 	}
 	if l.N > 0 && (l.Window < shortestWindow || l.Window > longestWindow) {
 		return fmt.Errorf("limit %s: its window must be between %s and %s", l, shortestWindow, longestWindow)

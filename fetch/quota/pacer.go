@@ -1,5 +1,12 @@
-// Package quota paces requests to an API as fast as its quotas allow, and no faster: a Pacer learns limits from headers and
-// refusals, or is configured with them, and shares them with other processes through a Table.
+// Package quota paces requests to an API as fast as its quotas allow, and no faster.
+//
+// A Pacer has any number of named quotas, one for each endpoint that is limited. Each is configured with its Limit, or learns it
+// from the headers of answers and from refusals. Take waits for a free slot; Observe takes in the answer. Through a Table, such as
+// one in PostgreSQL, all processes that use the same key spend the same quotas, and a process that starts knows what the one
+// before it has sent and learned.
+//
+// A quota keeps a copy of the server's log of requests. The next request may go as soon as one has certainly left that log, which
+// is the earliest time that is safe (docs/adr/0015); processes that share a quota book their requests in one row (docs/adr/0020).
 package quota
 
 import (
@@ -26,9 +33,9 @@ type Spec struct {
 // Config configures a Pacer.
 type Config struct {
 	Quotas  []Spec        // in order of preference: what an earlier one serves is left for the later ones; at most 64
-	MaxWait time.Duration // a longer wait, such as a Retry-After, ends the run; default 15 minutes
-	Pause   *shard.Pause  // while it is shut, nothing is let through; default: it never is
-	Log     *slog.Logger  // refusals, and what is learned from them; default slog.Default
+	MaxWait time.Duration // a longer wait, such as a long Retry-After, ends the run; default 15 minutes
+	Pause   *shard.Pause  // no slot is given out during it; nil means there is none
+	Log     *slog.Logger  // gets refusals and what is learned from them; default slog.Default
 }
 
 func (c Config) withDefaults() Config {
@@ -58,22 +65,22 @@ func (c Config) validate() error {
 	return errors.Join(errs...)
 }
 
-// Pacer lets requests through as fast as its quotas allow, and no faster. All fetchers of a run share one. It has no
-// goroutine and no clock of its own.
+// Pacer lets requests through as fast as its quotas allow, and no faster. All fetchers of a run share one. It has no goroutine of
+// its own, and is safe for concurrent use.
 type Pacer struct {
 	Config
 
-	// One mutex over all quotas: choosing the endpoint and taking its slot must be one step.
+	// One mutex over all quotas: choosing a quota and taking its slot must be one step.
 	mu     sync.Mutex
-	quotas []*quota // in order of preference
-	line   quotaLine
-	hits   hitsKnown
+	quotas []*quota // as in Config.Quotas
+	queue  waitQueue
+	hits   cacheHits
 
-	table Table // where other runs are met, under the name of run; nil: there are none
+	table Table // shared with other runs; nil means there are none
 	run   string
 }
 
-// NewPacer returns a Pacer with all quotas unspent; Join tells it otherwise.
+// NewPacer returns a Pacer with all quotas unspent, or everything that is wrong with the configuration.
 func NewPacer(c Config) (*Pacer, error) {
 	c = c.withDefaults()
 	if err := c.validate(); err != nil {
@@ -86,44 +93,29 @@ func NewPacer(c Config) (*Pacer, error) {
 	return p, nil
 }
 
-// Slot is one request that was let through. It must be given to Observe or to Return, whatever becomes of it: after a
-// refusal the quota waits for the answer to a single request. Only the first of them counts, so that a deferred
-// Return is harmless.
+// Slot permits one request. It must be given to Observe or to Return whatever becomes of the request: after a refusal the quota
+// waits for the answer to a single request. Only the first of these calls counts, so that a deferred Return is harmless.
 type Slot struct {
 	Quota   string    // name of the quota that it is taken from
-	At      time.Time // when it was let through
+	At      time.Time // when it was given out
 	quota   *quota
-	request *quotaRequest
-}
-
-// Answer is what a reply said about the quota; the zero Answer where there was none. The server counts a request that
-// was cut off as well.
-type Answer struct {
-	Refused    bool          // status 429
-	RetryAfter time.Duration // of a 429, or of a fault such as 503; 0: not said
-	Limit      int           // requests per window, from the headers; 0: there were none
-	Remaining  int
-	Reset      time.Duration // until the oldest request that the server remembers is forgotten
-	Cached     bool          // from the API's cache, so that it may not have been counted
-	Free       bool          // known not to have been counted
+	request *request
 }
 
 // ErrNoQuota means that Take was called for a request that may use none of the quotas.
 var ErrNoQuota = errors.New("no quota is usable for this request")
 
-// Take waits until a quota for which usable returns true has a free slot, and takes it, the first of them in the order of
-// Config.Quotas. usable gets the quota's name; it is called before every choice, outside of any lock. When ctx ends,
-// so does the wait, and nothing is taken.
+// Take waits until a quota for which usable returns true has a free slot, and takes it. If several have one, the first in the
+// order of Config.Quotas is taken. usable gets the quota's name; it is called before every choice, outside of any lock. When ctx
+// ends, Take returns its cause and takes nothing.
 //
-// Callers are served in the order in which they came. With more fetchers than requests a minute, a cursor that lives
-// 120 s would else die in the hands of the unlucky ones.
+// Callers are served in the order of their calls. Otherwise, with more fetchers than requests per minute, an unlucky fetcher would
+// wait until its cursor, which lives 120 s, has expired.
 //
-// Nothing is taken while the gate is shut.
-//
-// If every usable quota lets nothing through for longer than MaxWait, the error is a *shard.StopError.
+// If every usable quota is closed for longer than MaxWait, the error is a *shard.StopError.
 func (p *Pacer) Take(ctx context.Context, usable func(name string) bool) (Slot, error) {
-	w := new(quotaWaiter)
-	defer p.leave(w)
+	w := new(waiter)
+	defer p.cancel(w)
 	for ctx.Err() == nil && p.Pause.Wait(ctx) == nil {
 		var wants set
 		for i, q := range p.quotas {
@@ -134,14 +126,15 @@ func (p *Pacer) Take(ctx context.Context, usable func(name string) bool) (Slot, 
 		if wants == 0 {
 			return Slot{}, ErrNoQuota
 		}
-		call, wait, err := p.tryTake(w, wants)
-		if call.request != nil {
-			call, wait, err = p.book(ctx, w, wants, call)
-		} else {
-			p.tellPause(ctx)
+		slot, wait, err := p.tryTake(w, wants)
+		switch {
+		case slot.request == nil:
+			p.shareNews(ctx)
+		case !slot.request.booked:
+			slot, wait, err = p.book(ctx, w, wants, slot)
 		}
-		if err != nil || call.request != nil {
-			return call, err
+		if err != nil || slot.request != nil {
+			return slot, err
 		}
 		select {
 		case <-w.again:
@@ -153,20 +146,21 @@ func (p *Pacer) Take(ctx context.Context, usable func(name string) bool) (Slot, 
 	return Slot{}, context.Cause(ctx)
 }
 
-// tryTake takes a slot for w, or puts it in line and says how long to wait there unless something changes.
-func (p *Pacer) tryTake(w *quotaWaiter, wants set) (Slot, time.Duration, error) {
+// tryTake takes a slot for w, or puts w into the queue and returns how long to wait there unless something changes. It knows of
+// other runs what was read from the table last; a slot that is not booked still has to be confirmed there.
+func (p *Pacer) tryTake(w *waiter, wants set) (Slot, time.Duration, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if _, shut := p.Pause.Paused(); shut { // just now: who stands in line keeps the place
+	if _, paused := p.Pause.Paused(); paused { // since a moment ago; a waiter keeps its place in the queue
 		return Slot{}, 0, nil
 	}
 	now := time.Now()
-	wait, near := time.Duration(untilReply), false
+	wait, near := time.Duration(untilAnswer), false
 	for i, q := range p.quotas {
 		if !wants.has(i) {
 			continue
 		}
-		if p.line.ahead(w, i) {
+		if p.queue.ahead(w, i) {
 			near = true
 			continue
 		}
@@ -175,12 +169,12 @@ func (p *Pacer) tryTake(w *quotaWaiter, wants set) (Slot, time.Duration, error) 
 			r.booked = p.table == nil || q.limit == Unlimited || q.share.free(now)
 			return Slot{Quota: q.name, At: now, quota: q, request: r}, 0, nil
 		}
-		wait, near = min(wait, free), near || free <= p.MaxWait || free == untilReply
+		wait, near = min(wait, free), near || free <= p.MaxWait || free == untilAnswer
 	}
 	if !near {
 		return Slot{}, 0, TooLong(now, wait)
 	}
-	p.line.join(w, wants)
+	p.queue.enqueue(w, wants)
 	return Slot{}, wait, nil
 }
 
@@ -188,69 +182,68 @@ func (p *Pacer) tryTake(w *quotaWaiter, wants set) (Slot, time.Duration, error) 
 func TooLong(now time.Time, wait time.Duration) error {
 	back := now.Add(wait).Format(time.RFC3339)
 	return &shard.StopError{
-		Err:    fmt.Errorf("wait for quota: the API wants no request before %s, in %s", back, wait.Round(time.Second)),
+		Err:    fmt.Errorf("wait for quota: the API allows no request before %s, in %s", back, wait.Round(time.Second)),
 		Hint:   "run the same command again after " + back + ": it resumes",
 		Reason: shard.WaitTooLong,
 	}
 }
 
-// leave takes w out of the line, if it still stands there.
-func (p *Pacer) leave(w *quotaWaiter) {
-	if w.again == nil { // never stood in it
+// cancel removes w from the queue.
+func (p *Pacer) cancel(w *waiter) {
+	if w.again == nil { // it was never in there
 		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.line.leave(w)
+	p.queue.cancel(w)
 }
 
-// Sent tells that the request of c was written just now. Until then the time of Take counts, which differs by what it takes
-// to connect.
-func (p *Pacer) Sent(c Slot) {
-	p.change(c, func(q *quota, now time.Time) { q.restamp(now, c.request) })
+// Sent reports that the request of s has just been written to the connection. Until then the time of Take counts, which is earlier
+// by the time it takes to connect.
+func (p *Pacer) Sent(s Slot) {
+	p.change(s, func(q *quota, now time.Time) { q.restamp(now, s.request) })
 }
 
-// Return gives back a call that was never sent: its slot is free again.
-func (p *Pacer) Return(c Slot) {
-	p.change(c, func(q *quota, _ time.Time) { q.release(c.request) })
+// Return gives back a slot whose request was never sent. It is free again at once.
+func (p *Pacer) Return(s Slot) {
+	p.change(s, func(q *quota, _ time.Time) { q.release(s.request) })
 }
 
-// Refused tells that the answer to c is a refusal, before all of it is here. Nobody goes until Observe says how long to wait.
-func (p *Pacer) Refused(c Slot) {
-	p.change(c, func(q *quota, _ time.Time) { q.hear(c.request) })
+// Refused reports that the answer to s is a refusal, before all of it has arrived. No slot of the quota is given out until Observe
+// says how long to wait.
+func (p *Pacer) Refused(s Slot) {
+	p.change(s, func(q *quota, _ time.Time) { q.refusing(s.request) })
 }
 
-// Observe takes note of the answer to c.
-func (p *Pacer) Observe(c Slot, a Answer) {
-	p.change(c, func(q *quota, now time.Time) {
-		q.observe(now, c.request, p.weigh(q, a))
+// Observe takes in the answer to s.
+func (p *Pacer) Observe(s Slot, a Answer) {
+	p.change(s, func(q *quota, now time.Time) {
+		q.observe(now, s.request, p.weigh(q, a))
 	})
 }
 
-// Stamped tells what the server's clock said when it saw the request of c, whose answer was observed.
-func (p *Pacer) Stamped(c Slot, seen time.Time) {
-	p.change(c, func(q *quota, now time.Time) { q.stamp(now, c.request, seen) })
+// Stamped reports the time by the server's clock at which the server saw the request of s. The answer must have been observed.
+func (p *Pacer) Stamped(s Slot, seen time.Time) {
+	p.change(s, func(q *quota, now time.Time) { q.stamp(now, s.request, seen) })
 }
 
-// change does something to the quota of c and tells those who wait. What came of it is logged after the lock was
-// released: a log may block.
-func (p *Pacer) change(c Slot, do func(q *quota, now time.Time)) {
-	if c.request == nil {
+// change applies a change to the quota of s and wakes the queue. It logs after the lock was released, because a log may block.
+func (p *Pacer) change(s Slot, do func(q *quota, now time.Time)) {
+	if s.request == nil {
 		return
 	}
 	p.mu.Lock()
 	now := time.Now()
-	q := c.quota
-	before := q.status(now)
-	do(q, now)
-	after := q.status(now)
-	p.line.wake()
+	before := s.quota.status(now)
+	do(s.quota, now)
+	after := s.quota.status(now)
+	p.queue.wake()
 	p.mu.Unlock()
-	p.report(before, after)
+	p.logChange(before, after)
 }
 
-// report logs a refusal, and a limit that is no longer what it was.
-func (p *Pacer) report(before, after Status) {
+// logChange logs a refusal, and a limit that has changed.
+func (p *Pacer) logChange(before, after Status) {
 	if after.Refusals > before.Refusals {
 		p.Log.Warn("quota refused", "endpoint", after.Name, "paused_until", after.PausedUntil, "requests", after.Recent)
 	}

@@ -13,7 +13,7 @@ import (
 func at(d time.Duration) time.Time { return time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC).Add(d) }
 
 // mustTakeAt takes from a quota that must be free, which the bucket may delay.
-func mustTakeAt(tb rapid.TB, q *quota, now time.Time) *quotaRequest {
+func mustTakeAt(tb rapid.TB, q *quota, now time.Time) *request {
 	tb.Helper()
 	r, wait := q.take(now)
 	if r == nil {
@@ -22,8 +22,8 @@ func mustTakeAt(tb rapid.TB, q *quota, now time.Time) *quotaRequest {
 	return r
 }
 
-// takeWhenFree waits for as long as it takes, and returns when that was.
-func takeWhenFree(q *quota, now time.Time) (*quotaRequest, time.Time) {
+// takeWhenFree waits as long as it takes, and returns the request and its time.
+func takeWhenFree(q *quota, now time.Time) (*request, time.Time) {
 	r, wait := q.take(now)
 	for r == nil {
 		now = now.Add(wait)
@@ -32,13 +32,12 @@ func takeWhenFree(q *quota, now time.Time) (*quotaRequest, time.Time) {
 	return r, now
 }
 
-// The property on which all the rest stands: whatever callers do, no stretch of a window and its margin holds more
-// than the limit.
+// The fundamental property: whatever callers do, no stretch as long as the window and its margin holds more requests than the limit.
 func TestQuotaNeverExceedsItsLimit(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		limit := Limit{rapid.IntRange(1, 60).Draw(t, "n"), time.Duration(rapid.IntRange(1, 300).Draw(t, "seconds")) * time.Second}
 		q := newQuota(Spec{"list", limit, true})
-		now, flying, sent := at(0), []*quotaRequest(nil), []time.Time(nil)
+		now, flying, sent := at(0), []*request(nil), []time.Time(nil)
 		for range 300 {
 			r, wait := q.take(now)
 			switch {
@@ -61,7 +60,7 @@ func TestQuotaNeverExceedsItsLimit(t *testing.T) {
 	})
 }
 
-// The wait that take names is enough, and it is no shorter than the speed allows.
+// The wait that take returns is long enough, and no shorter than the speed allows.
 func TestQuotaIsFreeAfterTheWaitItNames(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		q := newQuota(Spec{"stream", Limit{rapid.SampledFrom([]int{0, 1, 50, 60}).Draw(t, "n"), time.Minute}, false})
@@ -84,13 +83,12 @@ func TestQuotaIsFreeAfterTheWaitItNames(t *testing.T) {
 	})
 }
 
-// Whatever a server answers, in whatever order: the quota stays sound, and lets through again once the server is
-// sane.
+// Whatever a server answers, in whatever order: the quota stays consistent, and lets requests through once the server is sane.
 func TestQuotaSurvivesAnyServer(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		limit := rapid.SampledFrom([]Limit{{}, {N: Unlimited}, {1, time.Second}, {50, time.Minute}}).Draw(t, "limit")
 		q := newQuota(Spec{"any", limit, rapid.Bool().Draw(t, "announced")})
-		now, flying := at(0), []*quotaRequest(nil)
+		now, flying := at(0), []*request(nil)
 		for range rapid.IntRange(0, 60).Draw(t, "steps") {
 			now = now.Add(time.Duration(rapid.Int64Range(0, int64(2*time.Minute)).Draw(t, "pass")))
 			if r, _ := q.take(now); r != nil {
@@ -126,15 +124,15 @@ func anyAnswer(t *rapid.T) Answer {
 
 func checkSound(t *rapid.T, q *quota, flying int) {
 	t.Helper()
-	if !slices.IsSortedFunc(q.log, func(a, b *quotaRequest) int { return a.at.Compare(b.at) }) {
+	if !slices.IsSortedFunc(q.log, func(a, b *request) int { return a.at.Compare(b.at) }) {
 		t.Fatal("the log is out of order")
 	}
-	if q.flying != flying || q.limit < Unlimited || q.low < Unlimited || q.window <= 0 || q.patience < 1 {
-		t.Fatalf("unsound: %+v, want %d under way", q.quotaTerms, flying)
+	if q.inFlight != flying || q.limit < Unlimited || q.low < Unlimited || q.window <= 0 || q.patience < 1 {
+		t.Fatalf("unsound: %+v, want %d under way", q.terms, flying)
 	}
 }
 
-// On a server with fixed windows, a reset is what is left of the window: it must neither shrink a known window nor be
+// On a server with fixed windows, a reset is the rest of the window: it must neither shrink a known window nor be
 // believed below ten seconds.
 func TestWindowNeverShrinks(t *testing.T) {
 	for _, c := range []struct {
@@ -160,5 +158,16 @@ func TestWindowNeverShrinks(t *testing.T) {
 		if q.window != c.want {
 			t.Errorf("known %s, resets %v: window %v, want %v", c.known, c.resets, q.window, c.want)
 		}
+	}
+}
+
+// BenchmarkQuota measures the same for a quota like the stream's with a full log, on a clock that always shows a free slot.
+func BenchmarkQuota(b *testing.B) {
+	q, now := newQuota(Spec{"stream", Limit{50, time.Minute}, false}), at(0)
+	b.ReportAllocs()
+	for b.Loop() {
+		var r *request
+		r, now = takeWhenFree(q, now)
+		q.observe(now, r, Answer{})
 	}
 }

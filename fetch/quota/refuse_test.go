@@ -30,11 +30,11 @@ func TestOrderOfRefusalsMakesNoDifference(t *testing.T) {
 
 // storm sends limit+over requests, of which the last are refused, and observes the refusals in the given order.
 func storm(q *quota, limit, over int, order []int) {
-	sent := make([]*quotaRequest, limit+over)
+	sent := make([]*request, limit+over)
 	for i := range sent {
-		sent[i] = &quotaRequest{at: at(time.Duration(i) * 200 * time.Millisecond), open: true}
+		sent[i] = &request{at: at(time.Duration(i) * 200 * time.Millisecond), open: true}
 		q.log.add(sent[i])
-		q.flying++
+		q.inFlight++
 	}
 	now := sent[len(sent)-1].at.Add(time.Second)
 	for i, o := range order {
@@ -56,12 +56,12 @@ func indices(n int) []int {
 	return all
 }
 
-// What somebody else spends is booked once, whichever of our replies shows it first.
+// A request of others is entered once, whichever of our answers reveals it first.
 func TestOthersAreBookedOnce(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		others, ours := rapid.IntRange(0, 4).Draw(t, "others"), rapid.IntRange(1, 5).Draw(t, "ours")
 		q := newQuota(Spec{"list", Limit{10, time.Minute}, true})
-		var sent []*quotaRequest
+		var sent []*request
 		for i := range ours {
 			sent = append(sent, mustTakeAt(t, q, at(time.Duration(i)*1500*time.Millisecond)))
 		}
@@ -74,7 +74,7 @@ func TestOthersAreBookedOnce(t *testing.T) {
 	})
 }
 
-// Others have taken all that we left: nothing goes before theirs are forgotten.
+// Others have taken everything that we left: no request goes before theirs are forgotten.
 func TestOthersTakeUpRoom(t *testing.T) {
 	q := newQuota(Spec{"list", Limit{10, time.Minute}, true})
 	q.observe(at(3*time.Second), mustTakeAt(t, q, at(0)), Answer{Limit: 10, Remaining: 0, Reset: 5 * time.Second})
@@ -83,15 +83,15 @@ func TestOthersTakeUpRoom(t *testing.T) {
 	}
 }
 
-// Refused again after the pause it was told: others keep the server's log full, and our own refused requests with
-// them. Only silence for a whole window ends that.
+// A second refusal after the pause that the server asked for: others keep its log full, and so do our own refused requests. Only
+// silence for a whole window ends that.
 func TestSecondRefusalDrainsTheLog(t *testing.T) {
 	q := newQuota(Spec{"stream", Limit{50, time.Minute}, false})
 	q.observe(at(0), mustTakeAt(t, q, at(0)), Answer{Refused: true, RetryAfter: 3 * time.Second})
 	if _, wait := q.take(at(time.Second)); wait != 59*time.Second { // nothing of ours was accepted: as good as a second one
 		t.Errorf("waits %v, want 59s", wait)
 	}
-	var sent []*quotaRequest
+	var sent []*request
 	for i := range 10 {
 		now := at(2*time.Minute + time.Duration(i)*time.Second)
 		r := mustTakeAt(t, q, now)
@@ -110,7 +110,7 @@ func TestSecondRefusalDrainsTheLog(t *testing.T) {
 	}
 }
 
-// A request of ours that overtook another is not somebody else's.
+// A request of ours that overtook another one is not taken for one of others.
 func TestOvertakingIsNotTakenForOthers(t *testing.T) {
 	q := newQuota(Spec{"list", Limit{10, time.Minute}, true})
 	first, second := mustTakeAt(t, q, at(0)), mustTakeAt(t, q, at(500*time.Millisecond))

@@ -217,7 +217,7 @@ func testKnownEvents(t *testing.T, r *run) {
 	counts := r.commit(batch(r.shard(2), events(5, 10)))
 	equal(t, "counts", counts, shard.Counts{Received: 10, Events: 5, Duplicates: 5})
 	twice := append(events(20, 2), events(20, 2)...)
-	equal(t, "counts of a batch with twins", r.commit(batch(r.shard(2), twice)), shard.Counts{Received: 4, Events: 2, Duplicates: 2})
+	equal(t, "counts of a batch with duplicate ids", r.commit(batch(r.shard(2), twice)), shard.Counts{Received: 4, Events: 2, Duplicates: 2})
 	r.stored(events(0, 15), events(20, 2))
 	equal(t, "sum", r.shard(2).Counts, shard.Counts{Received: 24, Events: 17, Duplicates: 7})
 }

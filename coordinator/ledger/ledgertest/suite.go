@@ -85,7 +85,7 @@ func Run(t *testing.T, open func(t *testing.T) Database, without ...string) {
 	}
 }
 
-// Border divides the two windows of the suite's job.
+// border divides the two windows of the suite's job.
 const border shard.Instant = 1_769_472_000_000_000 // 2026-01-27, at midnight
 
 var windows = []shard.Window{{Start: shard.Past, End: border}, {Start: border, End: shard.Future}}
@@ -98,7 +98,7 @@ type run struct {
 	job      *ledger.Job
 }
 
-// open opens the store and creates the job, with the windows given or those of the suite.
+// create opens the store and creates the job, with the windows given or those of the suite.
 func (r *run) create(in ...shard.Window) {
 	r.t.Helper()
 	if len(in) == 0 {

@@ -68,8 +68,8 @@ func (s *Store) replay(t *Tables, job *ledger.Job, r *ledger.Retry) ledger.Fate 
 	case !job.Span.Contains(e.At):
 		fate.Outcome = ledger.Outside
 		sh.Counts.OutOfWindow++
-	case !fits(&e):
-		fate.Outcome, fate.Detail = ledger.Refused, "the table does not take the row"
+	case refuses(&e) != "":
+		fate.Outcome, fate.Detail = ledger.Refused, refuses(&e)
 	case row == nil:
 		fate.Outcome = ledger.Stored
 		t.Events[e.ID] = &Event{e, sh.ID}

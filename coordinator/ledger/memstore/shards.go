@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"sluice/coordinator/ledger"
 	"sluice/shard"
@@ -159,8 +160,8 @@ func (c *commit) store(t *Tables, sh *Shard) shard.Counts {
 	counts, rejects := c.batch.Seen, slices.Clone(c.batch.Rejects)
 	for e := range c.batch.Events() {
 		switch row := t.Events[e.ID]; {
-		case !fits(e):
-			rejects = append(rejects, letter(e, "refused", "the table does not take the row"))
+		case refuses(e) != "":
+			rejects = append(rejects, rejectOf(e, "refused", refuses(e)))
 		case row == nil:
 			t.Events[e.ID] = &Event{*e, sh.ID}
 			counts.Events++
@@ -170,7 +171,7 @@ func (c *commit) store(t *Tables, sh *Shard) shard.Counts {
 		case row.Event == *e:
 			counts.Duplicates++
 		default:
-			rejects = append(rejects, letter(e, "conflict", "the id is stored with other content"))
+			rejects = append(rejects, rejectOf(e, "conflict", "the id is stored with other content"))
 		}
 	}
 	slices.SortStableFunc(rejects, func(a, b shard.Reject) int { return bytes.Compare(a.SHA256[:], b.SHA256[:]) })
@@ -196,14 +197,24 @@ func (t *Tables) isDead(jobID int64, sum []byte) bool {
 	return slices.ContainsFunc(t.DeadLetters, func(d *DeadLetter) bool { return d.JobID == jobID && bytes.Equal(d.SHA256, sum) })
 }
 
-// fits reports whether a row has room for an event.
-func fits(e *shard.Event) bool {
-	return len(e.Type) <= 50 && len(e.Name) <= 100 && len(e.Device) <= 20 && len(e.Browser) <= 50 &&
-		!strings.Contains(e.Type+e.Name+e.Device+e.Browser, "\x00")
+// maxType is the length of the column type, in characters.
+const maxType = 50
+
+// refuses returns why the table of events refuses one, as far as the model goes; empty if it does not.
+func refuses(e *shard.Event) string {
+	if utf8.RuneCountInString(e.Type) > maxType {
+		return fmt.Sprintf("value too long for type character varying(%d)", maxType)
+	}
+	for _, text := range [...]string{e.Type, e.Name, e.Properties, e.Device, e.Browser} {
+		if strings.IndexByte(text, 0) >= 0 {
+			return "text holds a zero byte"
+		}
+	}
+	return ""
 }
 
-// letter makes a dead letter of an event that can't become a row.
-func letter(e *shard.Event, reason, detail string) shard.Reject {
+// rejectOf makes a reject of an event that cannot become a row.
+func rejectOf(e *shard.Event, reason, detail string) shard.Reject {
 	raw, _ := json.Marshal(e) // it has no way to fail
 	return shard.Reject{Raw: raw, RawBytes: len(raw), SHA256: sha256.Sum256(raw), EventID: e.ID.String(), Reason: reason, Detail: detail}
 }

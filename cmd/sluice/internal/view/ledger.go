@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"sluice/coordinator"
+	"sluice/coordinator/job"
 	"sluice/coordinator/ledger"
 	"sluice/shard"
 	"sluice/sink"
@@ -15,12 +16,12 @@ const YouPaused = "you paused it"
 
 // OfLedger returns a job as its tables show it.
 func OfLedger(s *sink.Status, now time.Time) *View {
-	job := s.Job
+	j := s.Job
 	v := &View{
-		Job: job.Name, Source: job.Source, Phase: Ingesting, Started: job.CreatedAt, At: now, Verdict: job.Verdict, VerifiedAt: job.VerifiedAt,
-		Total: Countable(job), Counts: s.Earlier, Round: job.Round, Watermark: PointInTime(job.Watermark), Rounds: Rounds(s.Rounds),
+		Job: j.Name, Source: j.Source, Phase: Ingesting, Started: j.CreatedAt, At: now, Verdict: j.Verdict, VerifiedAt: j.VerifiedAt,
+		Total: countable(j), Counts: s.Earlier, Round: j.Round, Watermark: PointInTime(j.Watermark), Rounds: Rounds(s.Rounds),
 	}
-	if !job.VerifiedAt.IsZero() {
+	if !j.VerifiedAt.IsZero() {
 		v.Phase = Ended
 	}
 	if s.Holder == nil {
@@ -45,18 +46,16 @@ func (v *View) setCheckpoints(s *sink.Status) {
 		known[checkpoints[i].Shard] = &s.Shards[i]
 		v.Counts = v.Counts.Add(checkpoints[i].Counts)
 	}
-	progress := Progress(checkpoints)
-	span, ok := shard.Window{}, false
+	progress := ofCheckpoints(checkpoints)
+	now := job.Snapshot{Job: s.Job}
 	if len(s.Rounds) > 0 && s.Rounds[0].Number == s.Job.Round {
-		span, ok = SpanOf(s.Rounds[0])
+		now.Round = s.Rounds[0]
 	}
-	if !ok {
-		span = GuessSpan(progress, v.At)
-	}
-	v.SetShards(progress, span)
+	v.setShards(progress, timeSpan(&now, progress, v.At))
 	for i := range v.Shards {
 		one := &v.Shards[i]
 		cp := known[one.Number]
+		one.Doing = "" // that is known of a run alone
 		one.Proof, one.Attempts, one.Error, one.Seq, one.Updated = string(cp.Proof), cp.Attempts, cp.LastError, cp.Seq, cp.UpdatedAt
 		if !cp.StartedAt.IsZero() {
 			one.Took = cp.UpdatedAt.Sub(cp.StartedAt).Seconds()
@@ -64,8 +63,8 @@ func (v *View) setCheckpoints(s *sink.Status) {
 	}
 }
 
-// Progress returns the shards of a ledger that no run works on.
-func Progress(ledger []shard.Checkpoint) (all []coordinator.ShardProgress) {
+// ofCheckpoints returns the shards of a ledger that no run works on.
+func ofCheckpoints(ledger []shard.Checkpoint) (all []coordinator.ShardProgress) {
 	parents := coordinator.Parents(ledger)
 	for i := range ledger {
 		cp := &ledger[i]
@@ -76,8 +75,8 @@ func Progress(ledger []shard.Checkpoint) (all []coordinator.ShardProgress) {
 	return all
 }
 
-// Countable returns the events that a job has to store; zero means unknown: the API counts all of its events, not those of a span.
-func Countable(job *ledger.Job) int64 {
+// countable returns the events that a job has to store; zero means unknown: the API counts all of its events, not those of a span.
+func countable(job *ledger.Job) int64 {
 	if job.Span != (shard.Window{Start: shard.Past, End: shard.Future}) {
 		return 0
 	}

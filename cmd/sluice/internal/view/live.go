@@ -1,23 +1,85 @@
 package view
 
 import (
+	"errors"
 	"fmt"
+	"time"
 
-	"sluice/coordinator"
+	"sluice/coordinator/job"
 	"sluice/fetch/datasync"
 	"sluice/fetch/quota"
 	"sluice/shard"
+	"sluice/sink"
 )
 
-// SetProgress puts the shards of a run on v, drawn over the span. What earlier rounds stored is added by the caller.
-func (v *View) SetProgress(s *coordinator.Snapshot, span shard.Window) {
-	v.Stored, v.Rejected, v.Queueing = s.Before+s.Events, s.Rejected, s.Queueing
-	v.SetShards(s.Shards, span)
+// SetRound puts on v the round and the watermark of a run, unless it is a first load and nothing more.
+func (v *View) SetRound(s *job.Snapshot, follows bool) {
+	if s.Job == nil || s.Job.Round == 1 && !follows {
+		return
+	}
+	v.Round, v.Watermark = s.Job.Round, PointInTime(s.Job.Watermark)
+	if s.Round != nil {
+		v.Late = s.Round.Late.Total()
+	}
+}
+
+// SetWalk puts on v the shards of the walk under way, and what limits it. The database has not taken commits since then if away is not
+// nil.
+func (v *View) SetWalk(s *job.Snapshot, since time.Time, away error) {
+	walk := &s.Shards
+	v.Stored, v.Before = walk.Before+walk.Events+s.Earlier.Events, s.Before
+	v.Rejected, v.Queueing = walk.Rejected, walk.Queueing
+	v.setShards(walk.Shards, timeSpan(s, walk.Shards, v.At))
 	for i := range v.Shards {
 		if one := &v.Shards[i]; !one.Commit.IsZero() && (v.LastCommit == nil || one.Commit.After(*v.LastCommit)) {
 			v.LastCommit = &one.Commit
 		}
 	}
+	quotas := v.scarceQuotas(walk.Active)
+	switch {
+	case errors.Is(away, sink.ErrDiskFull):
+		v.Away, v.Limit = "its disk is full", "the database's disk, full for "+Short(v.At.Sub(since))
+	case away != nil:
+		v.Away, v.Limit = "it is away", "the database, away for "+Short(v.At.Sub(since))
+	case walk.Active == 0:
+	case 2*v.Queueing >= walk.Active:
+		v.Limit = "the database"
+	case quotas != "":
+		v.Limit = quotas
+	default:
+		v.Limit = "the API's latency"
+	}
+	if v.Paused != nil {
+		v.Limit = YouPaused
+	}
+}
+
+// SetFigures puts on v what the ledger has of a job at the end of a run. If it could not be read, the shards stay as they are.
+func (v *View) SetFigures(s *job.Snapshot, f *job.Figures) {
+	v.Before = s.Before
+	if f.Checkpoints == nil {
+		return
+	}
+	v.Counts, v.Stored = f.Counts, f.Counts.Events
+	last := map[int]*Shard{}
+	for i := range v.Shards {
+		last[v.Shards[i].Number] = &v.Shards[i]
+	}
+	shards := ofCheckpoints(f.Checkpoints)
+	v.setShards(shards, timeSpan(s, shards, v.At))
+	for i := range v.Shards {
+		one := &v.Shards[i]
+		one.Doing = "" // nothing any more
+		if then := last[one.Number]; then != nil {
+			one.Pages, one.Commit = then.Pages, then.Commit
+		}
+	}
+}
+
+// SetLast puts on v the shards and the rows of an earlier view of the same run.
+func (v *View) SetLast(last *View) {
+	v.Stored, v.Before, v.Rejected, v.LastCommit = last.Stored, last.Before, last.Rejected, last.LastCommit
+	v.Shards, v.Oldest, v.Newest = last.Shards, last.Oldest, last.Newest
 }
 
 // SetTraffic puts the requests of a run on v, and the quotas that they count against.
@@ -40,8 +102,8 @@ func (v *View) SetTraffic(t datasync.Traffic, quotas []quota.Status) {
 	}
 }
 
-// ScarceQuotas names the quotas that at least half of the active shards wait for; empty if there is none.
-func (v *View) ScarceQuotas(active int) string {
+// scarceQuotas names the quotas that at least half of the active shards wait for; empty if there is none.
+func (v *View) scarceQuotas(active int) string {
 	var names []string
 	for i := range v.Quotas {
 		if q := &v.Quotas[i]; 2*q.Waiting >= active {

@@ -16,7 +16,7 @@ func TestWhichQuotaIsScarce(t *testing.T) {
 		{2, 5, "the quota of the API's stream"},
 	} {
 		v := View{Quotas: []Quota{{Endpoint: "list", Waiting: c.list}, {Endpoint: "stream", Waiting: c.stream}}}
-		if got := v.ScarceQuotas(8); got != c.want {
+		if got := v.scarceQuotas(8); got != c.want {
 			t.Errorf("%d wait for the list, %d for the stream: %q, want %q", c.list, c.stream, got, c.want)
 		}
 	}

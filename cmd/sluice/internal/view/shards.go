@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"sluice/coordinator"
+	"sluice/coordinator/job"
 	"sluice/coordinator/ledger"
 	"sluice/shard"
 )
@@ -69,9 +70,9 @@ func (v *View) Beginning(s *Shard) time.Time {
 	return v.Oldest
 }
 
-// SetShards puts the shards on a time line over the span, from the oldest window to the newest: the parts of a split window are in
+// setShards puts the shards on a time line over the span, from the oldest window to the newest: the parts of a split window are in
 // its place, whatever their numbers are.
-func (v *View) SetShards(shards []coordinator.ShardProgress, span shard.Window) {
+func (v *View) setShards(shards []coordinator.ShardProgress, span shard.Window) {
 	v.Oldest, v.Newest = span.Start.Time(), span.End.Time()
 	slices.SortFunc(shards, func(a, b coordinator.ShardProgress) int {
 		return cmp.Or(cmp.Compare(a.Window.Start, b.Window.Start), cmp.Compare(a.Shard, b.Shard))
@@ -114,18 +115,21 @@ func shardOf(s *coordinator.ShardProgress, span shard.Window) Shard {
 	return one
 }
 
-// SpanOf returns the part of a round's span that is drawn: up to the newest event when it began. It reports false without a round, or
-// if the round has no beginning.
-func SpanOf(r *ledger.Round) (shard.Window, bool) {
-	if r == nil || !r.Span.Start.Finite() || r.Newest <= r.Span.Start {
-		return shard.Window{}, false
+// timeSpan returns the span of time that is drawn: that of the round up to the newest event when it began, or from the oldest event to
+// the newest if this run has looked for them.
+func timeSpan(s *job.Snapshot, shards []coordinator.ShardProgress, now time.Time) shard.Window {
+	if r := s.Round; r != nil && r.Span.Start.Finite() && r.Newest > r.Span.Start {
+		return shard.Window{Start: r.Span.Start, End: min(r.Span.End, r.Newest.Add(time.Millisecond))}
 	}
-	return shard.Window{Start: r.Span.Start, End: min(r.Span.End, r.Newest.Add(time.Millisecond))}, true
+	if s.Newest > s.Oldest && s.Oldest != 0 && s.Job.Span == ledger.Everything {
+		return shard.Window{Start: s.Oldest, End: s.Newest.Add(time.Millisecond)}
+	}
+	return guessSpan(shards, now)
 }
 
-// GuessSpan returns the span to draw if it is not known where the events begin and end: windows that are open to the past or the future
+// guessSpan returns the span to draw if it is not known where the events begin and end: windows that are open to the past or the future
 // are drawn about as long as the others, and the oldest at least as far as it was read.
-func GuessSpan(shards []coordinator.ShardProgress, now time.Time) shard.Window {
+func guessSpan(shards []coordinator.ShardProgress, now time.Time) shard.Window {
 	inner, oldest := closedSpan(shards)
 	if inner.Start > inner.End { // a single window, open to both sides
 		end := shard.Instant(now.UnixMicro())

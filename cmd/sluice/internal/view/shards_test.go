@@ -12,7 +12,7 @@ import (
 func TestShardsStandInTheOrderOfTheirWindows(t *testing.T) {
 	window := func(start, end shard.Instant) shard.Window { return shard.Window{Start: start, End: end} }
 	var v View
-	v.SetShards([]coordinator.ShardProgress{
+	v.setShards([]coordinator.ShardProgress{
 		{Shard: 1, Window: window(1, 11)}, {Shard: 2, Window: window(21, 31)}, {Shard: 3, Parent: 2, Window: window(11, 21)},
 	}, window(1, 31))
 	var got []int

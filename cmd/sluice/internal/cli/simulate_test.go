@@ -1,0 +1,39 @@
+package cli
+
+import (
+	"testing"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"sluice/fetch/apisim"
+)
+
+func mergedSimulation(t *testing.T, args ...string) apisim.Config {
+	t.Helper()
+	var s simulateSettings
+	flags := pflag.NewFlagSet("simulate", pflag.ContinueOnError)
+	s.bind(flags)
+	if err := flags.Parse(args); err != nil {
+		t.Fatal(err)
+	}
+	config, err := s.merge(flags)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return config
+}
+
+// The bench serves pages of a given latency: a jitter or a ceiling of the profile beside it would bend its curves.
+func TestLatencyIsAllTheLatencyThereIs(t *testing.T) {
+	t.Parallel()
+	for _, profile := range []string{apisim.Demo, apisim.Challenge, apisim.Unlimited} {
+		if l := mergedSimulation(t, "--profile="+profile, "--latency=200ms").Latency; l != (apisim.Latency{Page: 200 * time.Millisecond}) {
+			t.Errorf("%s with --latency=200ms: %+v", profile, l)
+		}
+		want, err := apisim.Profile(profile)
+		if l := mergedSimulation(t, "--profile="+profile).Latency; err != nil || l != want.Latency {
+			t.Errorf("%s without it: %+v, %v", profile, l, err)
+		}
+	}
+}

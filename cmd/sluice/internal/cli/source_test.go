@@ -1,0 +1,98 @@
+package cli
+
+import (
+	"strings"
+	"testing"
+
+	"sluice/fetch/apisim"
+)
+
+// TestAnotherSourceUnderTheSameNameIsRefused unless it is said to be the same data at a new address.
+func TestAnotherSourceUnderTheSameNameIsRefused(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 5000, nil)
+	w.env["SLUICE_SOURCE"] = "https://api.example.com"
+	w.mustRun(ExitOK, "run")
+	w.env["SLUICE_SOURCE"] = "https://elsewhere.example.com"
+	r := w.mustRun(ExitUsage, "run")
+	if !contains(r.stderr, "--source-moved") {
+		t.Error(r.stderr)
+	}
+	w.mustRun(ExitOK, "run", "--source-moved")
+}
+
+// TestAnotherDemoIsAnotherSource: data that are others cannot have moved, and the way out is a command that works.
+func TestAnotherDemoIsAnotherSource(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 5000, nil)
+	w.mustRun(ExitOK, "run")
+	w.env["SLUICE_SOURCE"] = "simulator:seed=1,n=60000"
+	for _, args := range [][]string{{"run"}, {"run", "--source-moved"}, {"run", "--job=two"}} {
+		r := w.mustRun(ExitUsage, args...)
+		_, command, found := strings.Cut(r.stderr, ` -c '`)
+		sql, _, ended := strings.Cut(command, "'")
+		if !found || !ended {
+			t.Fatalf("%v: no command in\n%s", args, r.stderr)
+		}
+		if len(args) > 1 && args[1] == "--job=two" {
+			w.hold(sql + "; commit")()
+		}
+	}
+	w.mustRun(ExitOK, "run")
+	w.exact()
+}
+
+// TestDemoDoesNotMixWithRealRows: neither way.
+func TestDemoDoesNotMixWithRealRows(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 5000, nil)
+	w.mustRun(ExitOK, "run")
+	w.env["SLUICE_SOURCE"] = "https://api.example.com"
+	if r := w.mustRun(ExitUsage, "run", "--job=real"); !contains(r.stderr, "rows of the demo") {
+		t.Error(r.stderr)
+	}
+	w.env["SLUICE_SOURCE"] = "simulator:seed=9,n=1"
+	if r := w.mustRun(ExitUsage, "run", "--job=other"); !contains(r.stderr, "would mix") {
+		t.Error(r.stderr)
+	}
+}
+
+// TestSpanOfAJob: --from and --to bound what is stored, exactly.
+func TestSpanOfAJob(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 12_000, func(c *apisim.Config) { c.PageCap = 1000 })
+	w.mustRun(ExitOK, "run", "--shards=3", "--from=2026-01-05", "--to=2026-01-20T12:00:00Z")
+	start, end := mustInstant(t, "2026-01-05"), mustInstant(t, "2026-01-20T12:00:00Z")
+	want := w.sim.Data().Truth(int64(start.at), int64(end.at))
+	var got apisim.Sum
+	w.query(apisim.TruthSQL, []any{start.at.Time(), end.at.Time()}, &got.Rows, &got.Hash)
+	var all int64
+	w.query(`select count(*) from ingested_events`, nil, &all)
+	if got != want || all != want.Rows {
+		t.Errorf("the table has %+v in the span and %d rows in all, want %+v", got, all, want)
+	}
+}
+
+func mustInstant(t *testing.T, s string) (i instantFlag) {
+	t.Helper()
+	if err := i.Set(s); err != nil {
+		t.Fatal(err)
+	}
+	return i
+}
+
+// TestSourceIsSpelledInOneWay: the same API under two spellings is the same job.
+func TestSourceIsSpelledInOneWay(t *testing.T) {
+	t.Parallel()
+	for given, want := range map[string]string{
+		"HTTPS://Api.Example.com:443/api/v1": "https://api.example.com",
+		"https://api.example.com/":           "https://api.example.com",
+		"http://127.0.0.1:8080/api/v1":       "http://127.0.0.1:8080",
+		"simulator:seed=1,n=10":              "simulator:seed=1,n=10",
+		"":                                   "https://other",
+	} {
+		if got := named(given, "https://other"); got != want {
+			t.Errorf("named(%q) = %q, want %q", given, got, want)
+		}
+	}
+}

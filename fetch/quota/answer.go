@@ -1,0 +1,168 @@
+package quota
+
+import (
+	"math"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Answer is what an answer says about the quota. The zero Answer stands for one that says nothing, and for a request that was cut
+// off: the server counts that one as well.
+type Answer struct {
+	Refused    bool          // status 429
+	RetryAfter time.Duration // of a 429, or of a fault such as 503; zero means none was given
+	Limit      int           // requests per window, from the headers; zero means there were none
+	Remaining  int           // requests left in the window
+	Reset      time.Duration // until the oldest request that the server remembers is forgotten
+	Cached     bool          // from the API's cache, so that it may not have been counted
+	Free       bool          // known not to have been counted
+}
+
+// longestRetryAfter is what a longer Retry-After is taken for: more than any run waits, and small enough to be added to any time.
+const longestRetryAfter = 365 * 24 * time.Hour
+
+// ParseRetryAfter reads a Retry-After header (RFC 9110, 10.2.3), given as seconds or as an HTTP date, and reports whether it could be
+// read. Fractions of a second, which some servers send against the RFC, are rounded up: one request too early costs more than a
+// second. A date is compared with now, and one in the past is 0. No result is longer than a year.
+func ParseRetryAfter(header string, now time.Time) (time.Duration, bool) {
+	header = strings.TrimSpace(header)
+	var seconds float64
+	if t, err := http.ParseTime(header); err == nil {
+		seconds = t.Sub(now).Seconds()
+	} else {
+		if strings.Trim(header, "0123456789.") != "" { // no sign, exponent, Inf or NaN
+			return 0, false
+		}
+		seconds, err = strconv.ParseFloat(header, 64)
+		if err != nil && !math.IsInf(seconds, 1) {
+			return 0, false
+		}
+	}
+	return time.Duration(min(max(0, math.Ceil(seconds)), longestRetryAfter.Seconds())) * time.Second, true
+}
+
+// cacheHits says whether the server counts requests that it answers from its cache. Reports differ (api.md, 4.4), so it is learned.
+type cacheHits uint8
+
+const (
+	hitsUnknown cacheHits = iota
+	hitsCounted
+	hitsFree
+)
+
+// weigh decides whether an answer from the cache was counted. If an endpoint announces its count in every answer that was counted, an
+// answer without one was given before anything was counted. An endpoint that announces nothing has the same cache; it is taken to
+// behave alike until a refusal proves otherwise.
+func (p *Pacer) weigh(q *quota, a Answer) Answer {
+	if !a.Cached || a.Refused {
+		return a
+	}
+	if q.known == Announced {
+		p.hits = hitsFree
+		if a.Limit > 0 {
+			p.hits = hitsCounted
+		}
+		for _, q := range p.quotas {
+			q.resolveDoubt(p.hits)
+		}
+	}
+	a.Free = p.hits == hitsFree && !q.hitsCount
+	a.Cached = p.hits == hitsUnknown
+	return a
+}
+
+// resolveDoubt corrects log and limit, now that it is known whether answers from the cache are counted.
+func (q *quota) resolveDoubt(hits cacheHits) {
+	for _, r := range slices.Clone(q.log) {
+		if r.cached && hits == hitsFree {
+			q.log.remove(r)
+		}
+		r.cached = false
+	}
+	if q.doubt > 0 {
+		if hits == hitsFree {
+			q.settle(max(1, q.ceiling-q.doubt))
+		} else {
+			q.settle(q.ceiling)
+		}
+	}
+	q.doubt = 0
+}
+
+// calmWindows is how many windows must pass without a refusal before the margin shrinks: what was learned last may be wrong.
+const calmWindows = 2
+
+// observe takes in the answer to a request. Only the first one counts for each request.
+func (q *quota) observe(now time.Time, r *request, a Answer) {
+	if !r.open {
+		return
+	}
+	q.close(r)
+	if a.Limit > 0 {
+		q.obeyHeaders(r, a)
+	}
+	r.cached = a.Cached && !a.Refused
+	if a.Free && !a.Refused {
+		q.log.remove(r)
+		q.givenBack = now
+	}
+	switch {
+	case a.Refused:
+		q.refuse(now, r, a)
+	case a.RetryAfter > 0: // the API is out of order, and says for how long
+		q.pauseFor(now, a.RetryAfter)
+	case r.at.After(q.refusedAt): // the caution after a refusal ends, and that of the first request of all
+		q.strikes = 0
+		q.calm = r.at.After(q.refusedAt.Add(calmWindows * q.window))
+		q.headerless = max(0, q.headerless-1)
+		q.proven = q.limit != 0 || q.headerless == 0
+	}
+	q.bucket.SetLimitAt(now, q.speed(now))
+}
+
+// shortestReset is the shortest window that is believed. On a server with fixed windows the first reset is the rest of the current
+// window.
+const shortestReset = 10 * time.Second
+
+// obeyHeaders adopts the limit that the server announces, and enters the requests of others that it has counted.
+func (q *quota) obeyHeaders(r *request, a Answer) {
+	reset := min(a.Reset, longestWindow)
+	if alone := a.Remaining == a.Limit-1; alone && reset > 0 && q.known == Unknown {
+		q.window = max(reset, shortestReset) // ours is the only request in the log: it leaves after a whole window
+	} else {
+		q.window = max(q.window, reset)
+	}
+	q.sure = true
+	if q.known != Announced || q.ceiling != a.Limit {
+		q.settle(a.Limit)
+		q.known = Announced
+	}
+	q.enterOthers(r, a.Limit-a.Remaining)
+}
+
+// maxOthers is how many requests of others are entered at once. A server that allows thousands and has given them to others will say
+// so by refusing.
+const maxOthers = 1000
+
+// enterOthers enters into the log the requests that the server has counted and we did not send. The count is compared with our
+// requests at the time of r, because the answer is seconds old; and requests sent just after r may have overtaken it.
+func (q *quota) enterOthers(r *request, used int) {
+	end := r.at.Add(min(time.Second, q.window/marginShare))
+	n := len(q.recent(r.at).upTo(end))
+	for range min(used-n, maxOthers) {
+		other := &request{origin: ofOthers}
+		// If a later request has revealed a request of others, it was there already: this answer shows the same one.
+		for _, later := range q.log.after(end) {
+			if later.origin == ofOthers {
+				other = later
+				q.log.remove(later)
+				break
+			}
+		}
+		other.at = r.at
+		q.log.add(other)
+	}
+}
