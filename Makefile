@@ -97,7 +97,7 @@ mutation: ## change every condition and sum of shard, sink/audit and fetch/quota
 	GOBIN=$(CURDIR)/bin go install github.com/go-gremlins/gremlins/cmd/gremlins@v0.6.0
 	@for package in $(MUTATE); do \
 		echo "$$package: survivors (LIVED), and those that timed out"; \
-		GOFLAGS='-vet=off -ldflags=-w' bin/gremlins unleash $$package --workers 2 --test-cpu 1 --timeout-coefficient 8 -S lt || exit 1; \
+		GOFLAGS='-vet=off -ldflags=-w' bin/gremlins unleash $$package --workers 2 --test-cpu 1 --timeout-coefficient 30 -S lt || exit 1; \
 	done
 
 bench: ## beside the machine, the quotas and the wait: table and plot in bench/results (12 min on a calm machine; BENCH=-help)

@@ -93,7 +93,7 @@ func TestAlgorithms(t *testing.T) {
 	}
 }
 
-// TestLimitHeaders are those of isaac's samples: four at once, two after 26 s, three after 40 s.
+// TestLimitHeaders repeats a recorded sample: four requests at once, two after 26 s, three after 40 s.
 func TestLimitHeaders(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := listLimit(t, nil)

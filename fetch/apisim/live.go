@@ -12,7 +12,7 @@ import (
 // they are served only some time after their timestamp. Everything before Newest is there from the beginning. The zero
 // value is a data set that does not grow.
 type Live struct {
-	Rate      float64       // events a second; 0: none
+	Rate      float64       // events a second; 0 means none
 	LateShare float64       // share of them that arrive late
 	LateBy    time.Duration // by how much on average; how much is distributed exponentially
 	LateMost  time.Duration // by how much at most; default: five times LateBy
