@@ -36,7 +36,7 @@ func drip(w io.Writer, text string, pause time.Duration) {
 // hold waits until the other side hangs up.
 func hold(c net.Conn) { _, _ = io.Copy(io.Discard, c) }
 
-// Every wait has an end. What an API may take for what is said in Config; whatever it does, a request is over after five
+// Every wait ends. Config says how long each may last; whatever an API does, a request is over after five
 // minutes.
 func TestSlowAnswersEnd(t *testing.T) {
 	const ok = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
@@ -109,7 +109,7 @@ func TestHandshakeThatHangsEnds(t *testing.T) {
 	})
 }
 
-// A stop takes effect at once, wherever a request is, and says why.
+// A stop takes effect at once, wherever a request is, and the error says why.
 func TestStopInTheMiddleOfABody(t *testing.T) {
 	stopped := errors.New("stopped by a test")
 	play(t, scene{listen: func(c net.Conn) {
@@ -161,7 +161,7 @@ func mischief(rng *rand.Rand, seen *atomic.Int64) func(net.Conn) {
 	}
 }
 
-// Whatever becomes of a request, the pacer hears of it exactly once: nothing stays under way (the world looks for that when it
+// Whatever becomes of a request, the pacer learns of it exactly once: nothing stays in flight (the world looks for that when it
 // ends), and its log has as many requests as came in at the server. Only those that were stopped while they were being written
 // may be too many.
 func TestPacerHearsOfEveryRequestOnce(t *testing.T) {

@@ -24,7 +24,7 @@ type API interface {
 	// no door, it returns the reason as an error, classified as for Page.
 	Doors(ctx context.Context, q *Question) ([]shard.Endpoint, error)
 
-	// Request builds the request for a page of so many records. It is called when a slot of the door's quota has been taken,
+	// Request builds the request for a page of the given number of records. It is called when a slot of the door's quota has been taken,
 	// which may be minutes after Doors. ErrShut means that the door closed meanwhile: the slot is given back.
 	Request(ctx context.Context, q *Question, door shard.Endpoint, records int) (*Request, error)
 
@@ -60,10 +60,10 @@ var ErrLarge = errors.New("the body is larger than a page may be")
 type Question struct {
 	Start   shard.Start
 	Cursor  string    // for shard.ByCursor
-	Expires time.Time // of the cursor; zero means that nobody knows
+	Expires time.Time // of the cursor; zero means unknown
 	Until   int64     // for shard.ByUntil, in epoch milliseconds
 	After   shard.Key // the record before the page, so that an answer can be checked; zero means that there is none
-	Vary    int       // ask for so many records fewer, so that the request differs from an earlier one
+	Vary    int       // how many records fewer to ask for, so that the request differs from an earlier one
 	Max     int       // records that may be asked for, because more did not fit into a body; zero means no bound
 	Note    any       // of the API description, for itself
 }
@@ -83,10 +83,10 @@ type Request struct {
 	Pass    any      // what opened the door, such as a token; the Answer has it again
 }
 
-// Page is a page as the API description read it, with what else the answer tells. The Client fills in how it was asked for, how
+// Page is a page as the API description read it, with what else the answer says. The Client fills in how it was asked for, how
 // large it was and how long it took.
 type Page struct {
 	shard.Page
-	Limit int       // records in a full page, as the API says; zero means that it does not say
+	Limit int       // records in a full page, as the API says; zero means it does not say
 	Seen  time.Time // when the API saw the request, by its own clock; zero means that it does not say
 }

@@ -11,7 +11,7 @@
 //   - api.go: the interface, and the words that it uses. A Question says how a page is asked for; a door is an endpoint with a quota of its
 //     own; a Page is what the API description makes of an answer.
 //
-//   - pages.go: the loop, and everything about one page. Ask tries again what is worth it. A try takes these steps:
+//   - pages.go: the loop, and everything about one page. Ask retries what is worth it. A try takes these steps:
 //
 //     1. API.Doors names the doors that are open to the question; it may fetch a token first.
 //
@@ -22,7 +22,7 @@
 //
 //     4. roundTrip sends it and reads the answer to its clean end. A cut, stalled or oversized body is never taken for a page.
 //
-//     5. API.Quota says what the answer tells of the quota. After a refusal, the question goes back to the first step.
+//     5. API.Quota says what the answer means for the quota. After a refusal, the question goes back to the first step.
 //
 //     6. API.Page decodes the body (package decode) or classifies the fault. Its error says what to do next: try again, put the question again
 //     at once, ask for a smaller page, or give up the cursor, the shard or the run.

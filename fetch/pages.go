@@ -48,7 +48,7 @@ func (c *Client) Pages(ctx context.Context, from shard.Position) iter.Seq2[shard
 	}
 }
 
-// Ask gets one page, in pieces if it is large. It tries again what is worth it; reading and decoding are part of a try. A page
+// Ask gets one page, in pieces if it is large. It retries what is worth it; reading and decoding are part of a try. A page
 // that is too large for a body is asked for in smaller ones, and q.Max then says how small.
 func (c *Client) Ask(ctx context.Context, q *Question) ([]shard.Page, error) {
 	for try := 1; ; try++ {
@@ -179,7 +179,7 @@ func tooLarge(err error) error {
 // PoisonLimit is how often in a row a page may be unreadable in the same way before its shard fails.
 const PoisonLimit = 5
 
-// read turns an answer into pages, and remembers what it tells of page sizes and clocks.
+// read turns an answer into pages, and remembers what it says about page sizes and clocks.
 func (c *Client) read(q *Question, a *Answer, slot quota.Slot) ([]shard.Page, error) {
 	page, err := c.api.Page(q, a)
 	if err != nil {

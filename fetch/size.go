@@ -8,10 +8,10 @@ func (c *Client) Granted() int { return int(c.granted.Load()) }
 // Grant sets what Granted returns to what an earlier run learned.
 func (c *Client) Grant(records int) { c.granted.Store(int64(records)) }
 
-// PageSize returns how many records a page is asked for, unless something else is known of it.
+// PageSize returns how many records an ordinary question asks for.
 func (c *Client) PageSize() int { return c.limit(0) }
 
-// limit returns how many records to ask for. What must differ from an earlier request differs below what is given now.
+// limit returns how many records to ask for. A request that must differ from an earlier one asks for fewer than the API gives now.
 func (c *Client) limit(vary int) int {
 	size := c.config.PageSize
 	if granted := c.Granted(); granted > 0 {

@@ -81,7 +81,7 @@ func leaf(change func(*x509.Certificate)) *x509.Certificate {
 	return c
 }
 
-// An API that cannot prove who it is gets neither the key nor a request, in the clear either; a sound one is asked by HTTP/1.1,
+// An API that cannot prove its identity gets neither the key nor a request, not in the clear either; a sound one is asked by HTTP/1.1,
 // though it offers more.
 func TestTLSIsNotNegotiable(t *testing.T) {
 	trusted, stranger := newAuthority(t), newAuthority(t)
@@ -142,7 +142,7 @@ func TestTLSIsNotNegotiable(t *testing.T) {
 	}
 }
 
-// What cannot be reached is a fault that passes. The error names neither the query nor a secret.
+// An API that cannot be reached is a transient fault. The error names neither the query nor a secret.
 func TestUnreachableAPIIsAFaultThatPasses(t *testing.T) {
 	reset := serveTCP(t, func(c *net.TCPConn) {
 		if b, err := bufio.NewReader(c).ReadByte(); err == nil && b != 0x16 {
@@ -170,8 +170,8 @@ func TestUnreachableAPIIsAFaultThatPasses(t *testing.T) {
 	}
 }
 
-// resolve answers all questions for names with one address, or says that there is no such name. It changes the whole process:
-// no test beside it may ask for names.
+// resolve answers all name lookups with one address, or says that there is no such name. It changes the whole process: no test
+// beside it may look up names.
 func resolve(t *testing.T, ip string) {
 	before := net.DefaultResolver
 	t.Cleanup(func() { net.DefaultResolver = before })
@@ -233,7 +233,7 @@ func TestNameThatLeadsToLinkLocalServices(t *testing.T) {
 	}
 }
 
-// A proxy of the environment gets its password and nobody else sees it; this machine itself is asked without one. The
+// A proxy of the environment gets its password, which is shown nowhere; this machine itself is asked without a proxy. The
 // environment is read once a process, so each case is a process of its own.
 func TestProxyOfTheEnvironment(t *testing.T) {
 	const password = "pa55word-of-the-proxy"
@@ -278,8 +278,8 @@ func TestProxyOfTheEnvironment(t *testing.T) {
 	}
 }
 
-// net/http sends a GET again by itself when a kept connection breaks before an answer. The pacer would know nothing of that
-// request: it would exceed the quota, and go out during a pause. Here every second request of a connection meets its end.
+// net/http repeats a GET by itself when a kept connection breaks before an answer. The pacer would not know of that request: it
+// would exceed the quota, and go out during a pause. Here every second request of a connection meets its end.
 func TestNothingIsSentThatThePacerDoesNotKnow(t *testing.T) {
 	for name, end := range map[string]func(*net.TCPConn){
 		"closed": func(c *net.TCPConn) { _ = c.Close() },
@@ -360,7 +360,7 @@ type connTo struct {
 
 func (c connTo) RemoteAddr() net.Addr { return &net.UnixAddr{Name: c.address} }
 
-// A name that was public and then leads inside was rebound. What the operator gave as an address is his own affair.
+// A name that was public and then leads inside was rebound. A host that the operator gave as an address is not checked.
 func TestRebindingIsRefused(t *testing.T) {
 	outside, insides := "93.184.216.34:443", []string{"127.0.0.1:443", "10.1.2.3:443", "[::1]:443", "[fd00::1]:443", "[::ffff:192.168.0.1]:443", "172.16.0.1:80"}
 	never := []string{"169.254.169.254:80", "[fe80::1]:80", "0.0.0.0:80", "[::]:80", "224.0.0.1:80", "[::ffff:169.254.1.1]:80", "x"}

@@ -139,7 +139,7 @@ var top = shard.Position{End: shard.Future}
 // said keeps an error for the search for the key.
 func (w *world) said(err error) error { w.text.keep(err); return err }
 
-// walkWith reads pages from a position until the iterator ends, and at most so many.
+// walkWith reads pages from a position until the iterator ends, and no more than the limit.
 func (w *world) walkWith(ctx context.Context, from shard.Position, limit int) (pages []shard.Page, err error) {
 	for page, err := range w.Pages(ctx, from) {
 		if err != nil {
@@ -198,7 +198,7 @@ func onePage() string {
 	return `{"calls":[` + strings.Join(calls, ",") + `],"next":"9"}`
 }
 
-// wantTransient, wantStop and wantPermanent say what an error must be to those above.
+// wantTransient and wantStuck fail the test on an error of another class.
 func wantTransient(t *testing.T, err error) *shard.TransientError {
 	t.Helper()
 	var transient *shard.TransientError

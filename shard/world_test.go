@@ -133,7 +133,7 @@ func (w *world) complete(t *table, excused func(Window) bool) (blurred int, err 
 	for i, r := range w.Records {
 		window, inside := w.windowOf(r.At)
 		switch {
-		case !inside || excused(window) || excused(w.shownIn(r)):
+		case !inside || slices.ContainsFunc(w.Windows, func(v Window) bool { return mayStore(v, r) && excused(v) }):
 		case r.Bad && !t.dead[r.reject().SHA256]:
 			return blurred, fmt.Errorf("reject %d at %s is lost for ever", i, r.At)
 		case r.Bad || has(t.rows, r.ID):
@@ -146,10 +146,11 @@ func (w *world) complete(t *table, excused func(Window) bool) (blurred int, err 
 	return blurred, nil
 }
 
-// shownIn returns the window that a record seems to belong to.
-func (w *world) shownIn(r record) Window {
-	window, _ := w.windowOf(r.Shown)
-	return window
+// mayStore reports whether the shard of a window may be the one that has to store a record: the window that the record is in,
+// the one that it seems to be in, and all in between if it looks newer than it is. If such a record is the first of its window,
+// only the shard of a newer window that reads across its edge stores it.
+func mayStore(v Window, r record) bool {
+	return v.Contains(r.At) || v.Contains(r.Shown) || r.At < v.End && v.Start <= r.Shown
 }
 
 func (w *world) windowOf(i Instant) (Window, bool) {

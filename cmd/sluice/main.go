@@ -1,227 +1,29 @@
-// Sluice pulls every event out of the DataSync Analytics API into PostgreSQL: in parallel time windows, inside the API's rate
-// limits, exactly once, resumable at every page.
+// Sluice loads every event of the DataSync Analytics API into PostgreSQL: in parallel time windows, within the API's rate limits,
+// exactly once, resumable at every page.
 package main
 
 import (
-	"cmp"
 	"context"
-	"errors"
-	"fmt"
 	"io"
 	"log"
 	"os"
-	"regexp"
 	"runtime/debug"
-	"strconv"
 
-	"github.com/spf13/cobra"
-
+	"sluice/cmd/sluice/internal/cli"
 	"sluice/cmd/sluice/internal/terminal"
-	"sluice/shard"
 )
 
 // version is set by the linker.
 var version = "dev"
 
-// The exit codes, part of the contract (README, "Exit codes").
-const (
-	exitOK          = 0
-	exitUnexpected  = 1 // a bug, or an error that nobody foresaw
-	exitUsage       = 2 // wrong usage or configuration
-	exitUnreachable = 3 // work could not start, or the key was refused at any time
-	exitLeft        = 4 // work was done, more is left: the same command resumes
-	exitDoubt       = 5 // the check failed, or the dead-letter budget stopped the run
-	exitLocked      = 6 // another run holds the job
-)
-
-// exitOf returns the exit code of a run that the source stopped.
-func exitOf(stop *shard.StopError) int {
-	if stop.Reason == shard.Refused {
-		return exitUnreachable
-	}
-	return exitLeft
-}
-
-// exitError carries an exit code, and what to do next.
-type exitError struct {
-	code int
-	err  error
-	hint string
-}
-
-func (e *exitError) Error() string { return e.err.Error() }
-func (e *exitError) Unwrap() error { return e.err }
-
-// advice is what to do next: the error's own hint, or what its code suggests.
-func (e *exitError) advice() string { return cmp.Or(e.hint, exitAdvice(e.code)) }
-
-func fail(code int, hint string, err error) error { return &exitError{code, err, hint} }
-
-func usage(format string, args ...any) error {
-	return fail(exitUsage, "", fmt.Errorf(format, args...))
-}
-
 func main() {
-	// Memory is bounded by --memory; this only tells the collector not to let garbage pile up beside it.
+	// --memory bounds the pages; this only keeps the collector from letting garbage pile up beside them.
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(224 << 20)
 	}
-	log.SetOutput(io.Discard) // net/http shows there what an API sends unasked, 64 KiB of it
-	console := terminal.NewConsole(os.Stderr)
-	p := &program{stdout: os.Stdout, stderr: console, console: console, environ: os.LookupEnv, exit: os.Exit}
-	os.Exit(p.main(context.Background(), os.Args[1:]))
-}
-
-// program is one run of the command, with its surroundings as values, so that a test can start the very same program.
-type program struct {
-	stdout, stderr io.Writer
-	console        *terminal.Console // what stderr writes to
-	environ        func(string) (string, bool)
-	exit           func(int) // for the second signal
-	jsonLines      bool      // stderr is for a script
-}
-
-// main runs the command line and returns the exit code. The last line says which, and what to do next.
-func (p *program) main(ctx context.Context, args []string) (code int) {
-	defer func() {
-		if r := recover(); r != nil {
-			code = p.panicked(r, debug.Stack())
-		}
-	}()
-	root := p.root()
-	root.SetArgs(args)
-	root.SetOut(p.stdout)
-	root.SetErr(p.stderr)
-	return p.report(root.ExecuteContext(ctx))
-}
-
-// report prints an error and what to do about it, and returns the exit code.
-func (p *program) report(err error) int {
-	if err == nil {
-		return exitOK
+	log.SetOutput(io.Discard) // net/http logs there what an API sends unasked, 64 KiB of it
+	p := &cli.Program{
+		Stdout: os.Stdout, Stderr: terminal.NewConsole(os.Stderr), Environ: os.LookupEnv, Exit: os.Exit, Version: version,
 	}
-	coded := &exitError{code: exitUnexpected, err: err}
-	errors.As(err, &coded)
-	p.sayEnd(coded.code, err, coded.advice())
-	return coded.code
-}
-
-// exitAdvice is what to do where an error says nothing better.
-func exitAdvice(code int) string {
-	switch code {
-	case exitUsage:
-		return "sluice --help shows the commands, sluice <command> --help their settings"
-	case exitUnreachable:
-		return "`sluice doctor` looks at the database and the API"
-	case exitDoubt:
-		return "`sluice verify` shows the figures"
-	case exitLocked:
-		return "wait for the other run, or stop it; `sluice status` shows how far it is"
-	}
-	return "the same command goes on where this one stopped"
-}
-
-func exitMeaning(code int) string {
-	switch code {
-	case exitUsage:
-		return "wrong usage or configuration"
-	case exitUnreachable:
-		return "work could not start, or the key was refused"
-	case exitLeft:
-		return "work is left, the same command resumes it"
-	case exitDoubt:
-		return "the data are in doubt"
-	case exitLocked:
-		return "another run holds the job"
-	}
-	return "unexpected error"
-}
-
-// root builds the command line.
-func (p *program) root() *cobra.Command {
-	root := &cobra.Command{
-		Use:   "sluice",
-		Short: "Pulls every event of the DataSync Analytics API into PostgreSQL, exactly once",
-		Long: "Sluice pulls every event out of the DataSync Analytics API and puts it into PostgreSQL: in parallel time windows,\n" +
-			"inside the API's rate limits, exactly once, resumable at every page.\n\n" +
-			"Environment: API_BASE_URL, TARGET_API_KEY, DATABASE_URL; every flag --page-size is also SLUICE_PAGE_SIZE.\n" +
-			"Without API_BASE_URL a simulator is started and ingested; without DATABASE_URL a private PostgreSQL is used.",
-		Example: "  sluice run --shards=8                          the demo: a simulator and a PostgreSQL of its own\n" +
-			"  export API_BASE_URL=https://… TARGET_API_KEY=… DATABASE_URL=postgres://…\n" +
-			"  sluice doctor                                  is everything as it should be?\n" +
-			"  sluice plan                                    what would a run do, and how long?\n" +
-			"  sluice run --listen 127.0.0.1:8080             ingest, with a live page\n" +
-			"  sluice status --watch                          how far is it? (from another terminal)",
-		SilenceErrors: true, SilenceUsage: true,
-		SuggestionsMinimumDistance: 2,
-		Args: func(root *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return mistypedCommand(root, args[0])
-			}
-			return nil
-		},
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
-			if err := p.applyEnvironment(cmd.Flags()); err != nil {
-				return err
-			}
-			asked, err := cmd.Flags().GetBool("json")
-			p.jsonLines = err == nil && asked && cmd.Annotations[asLines] != ""
-			return nil
-		},
-	}
-	root.SetFlagErrorFunc(mistypedFlag)
-	p.addCommands(root)
-	teach(root)
-	p.complete(root)
-	return root
-}
-
-// addCommands adds all commands, in the groups in which the help shows them.
-func (p *program) addCommands(root *cobra.Command) {
-	for _, g := range []struct {
-		id, title string
-		commands  []*cobra.Command
-	}{
-		{"ingest", "Ingest:", []*cobra.Command{
-			p.runCommand(), p.syncCommand(), p.followCommand(), p.backfillCommand(), p.planCommand(),
-		}},
-		{"look", "Look at it:", []*cobra.Command{p.statusCommand(), p.verifyCommand(), p.reportCommand(), p.deadLettersCommand()}},
-		{"around", "What is around it:", []*cobra.Command{p.doctorCommand(), p.dbCommand(), p.simulateCommand()}},
-	} {
-		root.AddGroup(&cobra.Group{ID: g.id, Title: g.title})
-		for _, cmd := range g.commands {
-			cmd.GroupID = g.id
-			root.AddCommand(cmd)
-		}
-	}
-	root.AddCommand(p.versionCommand(), p.manCommand())
-}
-
-func (p *program) versionCommand() *cobra.Command {
-	return &cobra.Command{
-		Use: "version", Short: "Print the version", Args: noArgs,
-		RunE: func(*cobra.Command, []string) error {
-			_, err := fmt.Fprintln(p.stdout, "sluice", version)
-			return err
-		},
-	}
-}
-
-func noArgs(cmd *cobra.Command, args []string) error {
-	if len(args) > 0 {
-		return usage("sluice %s takes no argument, %s was given", cmd.Name(), wordOf(args[0]))
-	}
-	return nil
-}
-
-// aWord is what a mistyped command or argument looks like.
-var aWord = regexp.MustCompile(`^[a-z-]{1,20}$`)
-
-// wordOf repeats an argument that is in the wrong place only if it cannot be a secret that was pasted there.
-func wordOf(arg string) string {
-	if aWord.MatchString(arg) {
-		return strconv.Quote(arg)
-	}
-	return fmt.Sprintf("a text of %d bytes", len(arg))
+	os.Exit(p.Main(context.Background(), os.Args[1:]))
 }

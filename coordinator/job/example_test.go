@@ -109,7 +109,7 @@ func Example() {
 	fmt.Println(verdict.Figures.New, "events are new,", verdict.Figures.Done, "of", verdict.Figures.Shards, "windows are done")
 	// Output:
 	// complete
-	// 1000 rows, all 4 windows proven and complete, the table is what the ledger stored, at least the 1000 that the source counted
+	// 1000 rows: all 4 shards complete with proven ends, the table matches the ledger, rows account for the 1000 events that the source counted
 	// 1000 events are new, 4 of 4 windows are done
 }
 

@@ -135,20 +135,36 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-func (c *Config) validate() error {
-	var faults []error
+// Bounds of a Config.
+const (
+	MaxName   = 63 // bytes
+	MaxShards = 10_000
+	MinEvery  = time.Second
+)
+
+// Faults returns what is wrong with the name and the numbers. Each message begins with the field's name, spelled like the flag of
+// the command line. Unlike in Open, zero shards do not mean the default. Those of the walk are package coordinator's.
+func (c *Config) Faults() (faults []error) {
 	check := func(ok bool, format string, args ...any) {
 		if !ok {
 			faults = append(faults, fmt.Errorf(format, args...))
 		}
 	}
-	check(c.Name != "" && len(c.Name) <= 63, "name %q: it must have 1 to 63 bytes", c.Name)
-	check(c.Store != nil, "a store is needed")
-	check(c.Connect != nil, "a way to connect to the source is needed")
-	check(c.Span.Start < c.Span.End, "span %s: it ends before it begins", c.Span)
-	check(c.Shards >= 1 && c.Shards <= 10_000, "shards %d: there must be from 1 to 10,000", c.Shards)
-	check(c.Every >= time.Second, "every %s: it must be at least 1s", c.Every)
-	check(c.MaxDeadLetters >= 0, "max dead letters %d: it must not be negative", c.MaxDeadLetters)
+	check(c.Name != "" && len(c.Name) <= MaxName, "job %q: must have from 1 to %d bytes", c.Name, MaxName)
+	check(c.Shards >= 1 && c.Shards <= MaxShards, "shards %d: must be from 1 to %d", c.Shards, MaxShards)
+	check(c.Every == 0 || c.Every >= MinEvery, "every %s: must be at least %s", c.Every, MinEvery)
+	check(c.MaxDeadLetters >= 0, "max-dead-letters %d: must not be negative", c.MaxDeadLetters)
+	return faults
+}
+
+func (c *Config) validate() error {
+	faults := c.Faults()
+	if c.Store == nil || c.Connect == nil {
+		faults = append(faults, errors.New("a store, and a way to connect to the source, are needed"))
+	}
+	if c.Span.Start >= c.Span.End {
+		faults = append(faults, fmt.Errorf("span %s: must begin before it ends", c.Span))
+	}
 	return errors.Join(faults...)
 }
 

@@ -179,7 +179,7 @@ func judge(o coordinator.Outcome) (v Verdict, over bool) {
 
 // judgeFailures names the windows that are missing. A panic is a bug.
 func judgeFailures(failures []coordinator.Failure) Verdict {
-	v := Verdict{Status: Left, Text: fmt.Sprintf("%d shards failed, their windows are not complete", len(failures))}
+	v := Verdict{Status: Left, Text: fmt.Sprintf("%d shards failed: their windows are incomplete", len(failures))}
 	for _, f := range failures {
 		v.Findings = append(v.Findings, fmt.Sprintf("shard %d %s: %v", f.Shard, f.Window, f.Err))
 		var panicked *coordinator.PanicError
@@ -233,7 +233,7 @@ func notChecked(ctx context.Context, err error) Verdict {
 		err = context.Cause(ctx)
 	}
 	return Verdict{
-		Status: Left, Text: "all windows are walked, but the check could not be made: " + err.Error(),
+		Status: Left, Text: "all shards are done, but the check could not be made: " + err.Error(),
 		Err: fmt.Errorf("%w: %w", ErrUnchecked, err),
 	}
 }

@@ -71,7 +71,7 @@ func misuse(hint string, err error) error { return &Error{Status: Misused, Hint:
 var (
 	// ErrCheck: table, ledger and source do not agree.
 	ErrCheck = errors.New("the check failed")
-	// ErrUnchecked: all windows are walked, but the check could not be made.
+	// ErrUnchecked: all shards are done, but the check could not be made.
 	ErrUnchecked = errors.New("the check could not be made")
 	// ErrTables: the tables were changed during the run, so that rows may be spoiled although their number is right.
 	ErrTables = errors.New("the database was changed during the run")

@@ -20,7 +20,7 @@ const contentJSON = "application/json; charset=utf-8"
 // set writes a header in the spelling of the real API, which net/http would change.
 func (x *exchange) set(name, value string) { x.w.Header()[name] = []string{value} }
 
-// send writes a whole answer with the headers that Express adds to each of its own.
+// send writes a whole answer with the headers that Express adds to every answer.
 func (x *exchange) send(status int, content string, body []byte) {
 	if x.log.RequestID == "" {
 		x.log.RequestID = uuid.NewString()
@@ -74,7 +74,7 @@ func compress(body []byte) []byte {
 	return b.Bytes()
 }
 
-// problem is an error as the API tells it.
+// problem is an error as the API reports it.
 type problem struct {
 	status        int
 	message, code string
@@ -95,7 +95,7 @@ func jsonString(s string) []byte {
 
 func (x *exchange) refuse(p problem) { x.send(p.status, contentJSON, p.body()) }
 
-func (x *exchange) tellLimit(v verdict) {
+func (x *exchange) writeLimit(v verdict) {
 	x.set("X-RateLimit-Limit", strconv.Itoa(v.limit))
 	x.set("X-RateLimit-Remaining", strconv.Itoa(v.remaining))
 	x.set("X-RateLimit-Reset", strconv.Itoa(seconds(v.reset)))

@@ -105,7 +105,7 @@ func names(w *httptest.ResponseRecorder) (names []string) {
 	return names
 }
 
-// TestPagesLookLikeRecordedOnes compares the shape of pages with those that others recorded, which are not ours to copy.
+// TestPagesLookLikeRecordedOnes compares the shape of pages with recorded ones, which are not part of the project.
 func TestPagesLookLikeRecordedOnes(t *testing.T) {
 	a := start(t, Config{Seed: 1})
 	for file, c := range map[string]struct {
@@ -128,7 +128,7 @@ func TestPagesLookLikeRecordedOnes(t *testing.T) {
 	}
 }
 
-// shape writes the names and the kinds of values of a JSON text, in the order of the wire. Strings are told apart by what
+// shape writes the names and the kinds of values of a JSON text, in the order of the wire. Strings are distinguished by what
 // they look like, as far as their form is fixed.
 func shape(t *testing.T, body []byte) string {
 	t.Helper()

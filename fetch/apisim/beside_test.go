@@ -209,12 +209,12 @@ func TestJournalIsBounded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range mostRequests + 10 {
+	for range maxRequests + 10 {
 		s.journal.begin(List, time.Now(), 0)
 		s.journal.end(Request{Endpoint: List, Status: 200, Bytes: int(s.Counts(List).Requests)})
 	}
 	log := s.Requests()
-	if len(log) != mostRequests || log[0].Bytes != 11 || log[len(log)-1].Bytes != mostRequests+10 || s.Counts(List).OK != mostRequests+10 {
+	if len(log) != maxRequests || log[0].Bytes != 11 || log[len(log)-1].Bytes != maxRequests+10 || s.Counts(List).OK != maxRequests+10 {
 		t.Errorf("%d requests from %d to %d, %+v", len(log), log[0].Bytes, log[len(log)-1].Bytes, s.Counts(List))
 	}
 }

@@ -81,7 +81,7 @@ func (cs *cursors) decode(text string) (cursor, error) {
 	return parseCursor(plain)
 }
 
-// open decrypts, and refuses what is too short to hold a nonce.
+// open decrypts a cursor, and refuses one that is too short to hold a nonce.
 func open(seal cipher.AEAD, nonce, sealed []byte) ([]byte, error) {
 	if len(nonce) < seal.NonceSize() {
 		return nil, errCursorFormat

@@ -163,7 +163,7 @@ func TestOpaqueCursors(t *testing.T) {
 	}
 }
 
-// TestWindows holds every meaning of since and until against a walk of everything.
+// TestWindows compares every meaning of since and until with a walk of everything.
 func TestWindows(t *testing.T) {
 	for _, c := range []struct {
 		window       Window

@@ -90,14 +90,14 @@ func NewData(c Config) (*Data, error) {
 	return d, nil
 }
 
-// Events returns how many events there are to be seen by now, malformed ones included. If the set does not grow, they are the
+// Events returns how many events are visible now, malformed ones included. If the set does not grow, they are the
 // serials from 0 on.
 func (d *Data) Events() int64 { return d.At(time.Now()).Events() }
 
 // Source names the data: see Config.Source.
 func (d *Data) Source() string { return d.config.Source() }
 
-// Event returns the event of a serial, whether or not it is to be seen yet. If its record is malformed, this is what it would be.
+// Event returns the event of a serial, whether or not it is visible yet. If its record is malformed, this is what it would be.
 func (d *Data) Event(serial int64) Event {
 	f, s := d.fields(serial), d.session(d.sessionOf(serial))
 	at := d.timeline.at(serial)
@@ -108,12 +108,12 @@ func (d *Data) Event(serial int64) Event {
 	}
 }
 
-// Find returns the serial of the event with an id, whether or not it is to be seen yet.
+// Find returns the serial of the event with an id, whether or not it is visible yet.
 func (d *Data) Find(id uuid.UUID) (serial int64, ok bool) {
 	return d.events.serial(id, d.timeline.events())
 }
 
-// fields are what an event has of its own, beside its id and its time.
+// fields are the attributes of an event itself, in addition to its id and its time.
 type fields struct {
 	kind string
 	name uint64 // six digits of base 36
@@ -138,12 +138,12 @@ func (f *fields) appendName(b []byte) []byte {
 	return b
 }
 
-// sessionOf returns the session of an event: one of those that are under way at its position, drawn.
+// sessionOf returns the session of an event: one of the sessions in progress at its position, drawn at random.
 func (d *Data) sessionOf(serial int64) int64 {
 	return d.pace.oldest(serial) + int64(draw(d.keys.event, serial)>>32*concurrent>>32)
 }
 
-// session is what all events of a session share.
+// session holds the attributes that all events of a session share.
 type session struct {
 	id, user        uuid.UUID
 	device, browser string
@@ -164,7 +164,7 @@ func (d *Data) userOf(session int64) int64 {
 	return int64(draw(d.keys.session, session) >> 32 * uint64(d.userCount) >> 32)
 }
 
-// The range of timestamps that every reader takes, in epoch milliseconds: 1970 to 2200.
+// lastYear ends the range of timestamps that every reader accepts, 1970 to 2200, in epoch milliseconds.
 var lastYear = time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC).UnixMilli()
 
 // served returns the timestamp that an event is served with: at, or for a share of them hours or days beside it, sometimes

@@ -1,6 +1,6 @@
-// Package apisim simulates the DataSync Analytics API, as many people observed it: its endpoints, bodies, headers, errors,
-// limits, cursors, tokens, cache and latency. It is the other half of every proof in this project, so it shares no code with
-// what it proves.
+// Package apisim simulates the DataSync Analytics API as it was observed: its endpoints, bodies, headers, errors, limits, cursors,
+// tokens, cache and latency. It is the other half of every proof in this project, so it shares no code with the program that it
+// tests.
 //
 // New makes an http.Handler of a Config. Every fact that is disputed is a field of the Config, whose zero value is the
 // recommended answer; Profile gives the usual starting points:
@@ -11,7 +11,7 @@
 //
 // # What is disputed, and which field decides it
 //
-// Those who looked at the real API did not agree on everything (api.md, section 8). The zero value is what is believed.
+// Reports about the real API disagree (api.md, section 8). The zero value is the most plausible answer.
 //
 //	page cap                   PageCap                 5000; 100000 has been claimed
 //	body shape                 Flat                    nested; flat in the task's documents
@@ -25,9 +25,9 @@
 //	expired cursor             ExpiredAs502            400
 //	unreadable cursor          CursorFault             400; 502, ignored
 //	cursor older than all      Teapot                  an empty page; 418
-//	forged cursors             Opaque                  taken; cursors that nobody can make
-//	stream access              Gate                    a browser's User-Agent; with Origin, with cookie, nobody
-//	/internal/stats            OpenStats               asks for the key
+//	forged cursors             Opaque                  accepted; cursors that a client can't make
+//	stream access              Gate                    a browser's User-Agent; with Origin, with cookie, never
+//	/internal/stats            OpenStats               requires the key
 //	bulk with several ids      BulkWorks               500
 //	latency                    Latency                 3.0 to 3.7 s a page in the challenge; Scale shortens or stretches it
 //	compression                Gzip                    none
@@ -35,37 +35,37 @@
 //	meta.total                 TotalError              exact; 3 more
 //	chaos                      Faults, MalformedShare, WrongShare   none
 //
-// What nobody recorded is answered in the form of what was: 401 in the common error envelope, a limit that is no number as
-// if it were absent, since and until that are no epoch milliseconds as if they were absent.
+// Cases that were not recorded are answered like similar ones: 401 in the common error envelope; a limit that is not a number,
+// and since and until that are not epoch milliseconds, as if they were absent.
 //
 // # Data
 //
 // The events are those of a Data set, in which everything about event i is a pure function of (seed, i): its id by a keyed
 // permutation that can be read backwards, its time by a handful of segments, its session and the rest by hashes. So a page, a
 // cursor's place, an event by its id, and the count and the hash of any window are known without a list, and 30,000,000
-// events need no more memory than one. Data.Truth says what a right reader must have stored, TruthSQL asks a database what
-// was stored, and the two answers are equal texts. Data.MalformedRecords are the records that must not have become rows.
+// events need no more memory than one. Data.Truth says what a correct reader must have stored, and TruthSQL reads from a database what
+// was stored; the two answers are equal texts. Data.MalformedRecords are the records that must not have become rows.
 //
 // # Growing
 //
 // With Config.Live events go on after Config.Newest as the clock does, at a steady rate, and some are served only some time
-// after their timestamp. What is there to be seen at an instant is a View, a pure function of the Config and that instant:
-// another process with the same Config serves the same, and Data.At(t).Truth says what a right reader had stored if it had read
-// everything at t. What has been seen stays. A Newest in the past makes a gap. A page is of the instant at which its request is
+// after their timestamp. The part that is visible at an instant is a View, a pure function of the Config and that instant:
+// another process with the same Config serves the same, and Data.At(t).Truth says what a correct reader has stored after reading
+// everything at t. An event that was visible stays visible. A Newest in the past makes a gap. A page is of the instant at which its request is
 // answered, before its latency; in the cache it stays as it was, meta.total too. The clock is time.Now, which
 // testing/synctest drives.
 //
 // # Faults
 //
-// Config.Faults draws faults for a share of the requests; Server.Script and Server.Control put them where a test wants them:
+// Config.Faults draws faults for a share of the requests; Server.Script and Server.Control place them where a test needs them:
 //
 //	server.Script(apisim.Feed, apisim.Status(502), apisim.CutBody(0.5), apisim.Behave(), apisim.EarlyEnd())
 //
 // Faults of the content (NullBody, Truncated, EarlyEnd, Duplicates) are made before the cache and are repeated by it, like
-// the real ones; those of a status or of the connection are over with their request. A request meets, in this order: the
+// the real ones; those of the status or of the connection end with their request. A request meets, in this order: the
 // key, the limit, the faults, the stream's token, the cache, the parameters, the latency.
 //
-// # What came in
+// # Requests
 //
-// Server.Counts and Server.Requests tell what was asked, so that a test can hold a client to the API's limits.
+// Server.Counts and Server.Requests record the requests, so that a test can check that a client keeps to the API's limits.
 package apisim

@@ -1,9 +1,11 @@
 package apisim
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -80,10 +82,10 @@ func (f Fault) After(d time.Duration) Fault {
 	return f
 }
 
-// Repeat returns f so many times, for Script.
+// Repeat returns a list of the fault, repeated, for Script.
 func Repeat(times int, f Fault) []Fault { return slices.Repeat([]Fault{f}, times) }
 
-// disturb finds the fault of a request, and makes those that are a whole answer. If it returns true, the request is answered.
+// disturb decides the fault of a request, and answers with it if it is a whole answer. It reports whether the request is answered.
 func (x *exchange) disturb() bool {
 	x.fault = x.script.next(x)
 	f := &x.fault
@@ -110,20 +112,139 @@ func (x *exchange) disturb() bool {
 	return f.whole()
 }
 
-// whole tells whether the fault is the whole answer.
+// whole reports whether the fault is the whole answer.
 func (f *Fault) whole() bool {
 	return f.drop || f.limited > 0 || f.status != 0 || f.expired
 }
 
-// ofText returns what of the fault stays with the text of a page, in the cache too.
+// ofText returns the part of the fault that concerns the text of a page, and stays in the cache.
 func (f *Fault) ofText() Fault {
 	return Fault{null: f.null, truncated: f.truncated, share: f.share}
 }
 
-// ofTransport returns what of the fault can happen to an answer from the cache.
+// ofTransport returns the part of the fault that can also happen to an answer from the cache.
 func (f *Fault) ofTransport() Fault {
 	if f.cut || f.delay > 0 {
 		return *f
 	}
 	return Fault{}
+}
+
+// Faults are drawn for each request to the list and the feed; each field is the share of requests that it happens to. At most one of
+// them happens to a request. The draws follow from the seed and the request's number at its endpoint.
+type Faults struct {
+	ServerError   float64 // 500, 502, 503 or 504
+	CutBody       float64 // the connection is closed in the middle of the body
+	Truncated     float64 // the body ends in the middle, and the answer looks whole
+	NullBody      float64 // 200 null
+	EarlyEnd      float64 // hasMore:false, too early
+	Duplicate     float64 // a page with some of its events twice
+	ExpiredCursor float64 // a good cursor is refused as expired
+	RevokedToken  float64 // the stream's token ends too early
+	Slow          float64 // the answer comes SlowBy later
+	SlowBy        time.Duration
+}
+
+func (f Faults) withDefaults() Faults {
+	f.SlowBy = cmp.Or(f.SlowBy, 5*time.Second)
+	return f
+}
+
+// shares returns the shares by their names.
+func (f *Faults) shares() map[string]float64 {
+	return map[string]float64{
+		"ServerError": f.ServerError, "CutBody": f.CutBody, "Truncated": f.Truncated, "NullBody": f.NullBody,
+		"EarlyEnd": f.EarlyEnd, "Duplicate": f.Duplicate, "ExpiredCursor": f.ExpiredCursor,
+		"RevokedToken": f.RevokedToken, "Slow": f.Slow,
+	}
+}
+
+// draw returns the fault of a request, or none. r is drawn from 64 bits; its place among the shares decides which,
+// and mix(r) decides the details.
+func (f *Faults) draw(r uint64, endpoint Endpoint, hasCursor bool) Fault {
+	place, detail := float64(r>>11)/(1<<53), mix(r)
+	for _, c := range [...]struct {
+		share float64
+		fault Fault
+	}{
+		{f.ServerError, Status([...]int{500, 502, 503, 504}[detail%4])},
+		{f.CutBody, CutBody(float64(detail>>11) / (1 << 53))},
+		{f.Truncated, Truncated(float64(detail>>11) / (1 << 53))},
+		{f.NullBody, NullBody()},
+		{f.EarlyEnd, EarlyEnd()},
+		{f.Duplicate, Duplicates(1 + int(detail%20))},
+		{f.ExpiredCursor, ExpiredCursor()},
+		{f.RevokedToken, RevokedToken()},
+		{f.Slow, Delay(f.SlowBy)},
+	} {
+		if place < c.share {
+			return c.fault.unless(c.fault.expired && !hasCursor || c.fault.revoked && endpoint != Feed)
+		}
+		place -= c.share
+	}
+	return Fault{}
+}
+
+func (f Fault) unless(impossible bool) Fault {
+	if impossible {
+		return Fault{}
+	}
+	return f
+}
+
+// script decides the fault of each request: a scripted one first, then the result of the control function, then a drawn one.
+type script struct {
+	shares Faults
+	key    uint64
+
+	mu      sync.Mutex
+	queued  map[Endpoint][]Fault
+	control map[Endpoint]func(*http.Request) Fault
+}
+
+// Script lets the next requests of an endpoint go wrong, one fault for each, before it behaves again. Requests that are
+// refused for their key or for the limit use up nothing. A scripted request is never answered from the cache.
+func (s *Server) Script(e Endpoint, faults ...Fault) {
+	s.script.mu.Lock()
+	defer s.script.mu.Unlock()
+	if s.script.queued == nil {
+		s.script.queued = make(map[Endpoint][]Fault)
+	}
+	s.script.queued[e] = append(s.script.queued[e], faults...)
+}
+
+// Control asks a function for the fault of every request of an endpoint that nothing is scripted for; nil ends that. The
+// function is called by one request at a time.
+func (s *Server) Control(e Endpoint, fault func(*http.Request) Fault) {
+	s.script.mu.Lock()
+	defer s.script.mu.Unlock()
+	if s.script.control == nil {
+		s.script.control = make(map[Endpoint]func(*http.Request) Fault)
+	}
+	s.script.control[e] = fault
+}
+
+// Scripted returns how many faults of an endpoint's script are left.
+func (s *Server) Scripted(e Endpoint) int {
+	s.script.mu.Lock()
+	defer s.script.mu.Unlock()
+	return len(s.script.queued[e])
+}
+
+func (s *script) next(x *exchange) Fault {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if queue := s.queued[x.endpoint]; len(queue) > 0 {
+		s.queued[x.endpoint] = queue[1:]
+		queue[0].scripted = true
+		return queue[0]
+	}
+	if control := s.control[x.endpoint]; control != nil {
+		return control(x.r)
+	}
+	if x.endpoint != List && x.endpoint != Feed {
+		return Fault{}
+	}
+	r := draw(keyOf(s.key, string(x.endpoint)), x.number)
+	return s.shares.draw(r, x.endpoint, x.r.URL.Query().Has("cursor"))
 }

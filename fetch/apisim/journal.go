@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Request is what is remembered of one request.
+// Request is the record of one request.
 type Request struct {
 	Endpoint  Endpoint
 	Method    string
@@ -16,14 +16,14 @@ type Request struct {
 	RequestID string
 	At        time.Time // of its arrival
 	Took      time.Duration
-	Status    int    // 0: the connection was closed without an answer
+	Status    int    // 0 if the connection was closed without an answer
 	Events    int    // in the answer
 	Bytes     int    // of the answer's body, as promised
 	Cache     string // HIT, MISS or empty
-	Fault     string // that was applied; empty: none
+	Fault     string // that was applied; empty if there was none
 }
 
-// Counts is what is remembered of all requests to one endpoint.
+// Counts sums up all requests to one endpoint.
 type Counts struct {
 	Requests    int64 // in all
 	OK          int64 // answered 200
@@ -32,11 +32,11 @@ type Counts struct {
 	Hits        int64 // answered 200 from the cache
 	Events      int64 // in all answers
 	Bytes       int64 // of all bodies
-	Peak        int   // the most requests within any window of the endpoint's limit (a minute, if it has none)
+	Peak        int   // the maximum number of requests within any window of the endpoint's limit (a minute, if it has none)
 	First, Last time.Time
 }
 
-// journal remembers requests: the counts of all, the particulars of the latest.
+// journal records requests: the counts of all, the details of the latest.
 type journal struct {
 	mu     sync.Mutex
 	counts map[Endpoint]*tallied
@@ -50,8 +50,8 @@ type tallied struct {
 }
 
 const (
-	mostRequests = 1 << 14 // whose particulars are kept
-	mostRecent   = 1 << 16 // arrivals that Peak is counted from
+	maxRequests = 1 << 14 // that are kept in detail
+	maxRecent   = 1 << 16 // arrivals that Peak is counted from
 )
 
 // begin counts an arrival and returns its number at the endpoint, from 1.
@@ -66,7 +66,7 @@ func (j *journal) begin(e Endpoint, now time.Time, window time.Duration) int64 {
 	if t.First.IsZero() {
 		t.First = now
 	}
-	gone := max(0, len(t.recent)-mostRecent)
+	gone := max(0, len(t.recent)-maxRecent)
 	for gone < len(t.recent) && now.Sub(t.recent[gone]) >= window {
 		gone++
 	}
@@ -101,22 +101,22 @@ func (j *journal) end(r Request) {
 		t.Hits++
 	}
 	t.Events, t.Bytes = t.Events+int64(r.Events), t.Bytes+int64(r.Bytes)
-	if len(j.latest) < mostRequests {
+	if len(j.latest) < maxRequests {
 		j.latest = append(j.latest, r)
 		return
 	}
 	j.latest[j.next] = r
-	j.next = (j.next + 1) % mostRequests
+	j.next = (j.next + 1) % maxRequests
 }
 
-// Requests returns the latest requests, 16,384 at most, in the order in which their answers ended.
+// Requests returns the latest requests, at most 16,384, in the order in which their answers ended.
 func (s *Server) Requests() []Request {
 	s.journal.mu.Lock()
 	defer s.journal.mu.Unlock()
 	return slices.Concat(s.journal.latest[s.journal.next:], s.journal.latest[:s.journal.next])
 }
 
-// Counts returns what came to an endpoint so far.
+// Counts returns the counts of an endpoint so far.
 func (s *Server) Counts(e Endpoint) Counts {
 	s.journal.mu.Lock()
 	defer s.journal.mu.Unlock()
@@ -126,7 +126,7 @@ func (s *Server) Counts(e Endpoint) Counts {
 	return Counts{}
 }
 
-// AllCounts returns what came to each endpoint that was called so far.
+// AllCounts returns the counts of every endpoint that was called so far.
 func (s *Server) AllCounts() map[Endpoint]Counts {
 	s.journal.mu.Lock()
 	defer s.journal.mu.Unlock()

@@ -16,7 +16,7 @@ type Latency struct {
 	Hit      time.Duration // of a page from the cache
 	Token    time.Duration // of stream access
 	Other    time.Duration // of everything else
-	Ceiling  float64       // events a second that all pages together are served at; 0: no ceiling
+	Ceiling  float64       // events a second that all pages together are served at; 0 means no ceiling
 	Scale    float64       // multiplies all durations, and divides Ceiling; default 1
 }
 
@@ -27,13 +27,13 @@ func (l Latency) withDefaults() Latency {
 
 func (l *Latency) scaled(d time.Duration) time.Duration { return time.Duration(float64(d) * l.Scale) }
 
-// page is how long a page of so many events takes. r draws the jitter.
+// page returns how long a page takes. r draws the jitter.
 func (l *Latency) page(events int, r uint64) time.Duration {
 	jitter := time.Duration(float64(l.Jitter) * float64(r>>11) / (1 << 53))
 	return l.scaled(l.Page + jitter + time.Duration(events)*l.PerEvent)
 }
 
-// ceiling is a queue before the one thing that all pages share: a page leaves it when those before have had their time.
+// ceiling is a queue for the one resource that all pages share: a page leaves it when the pages before it have had their time.
 type ceiling struct {
 	mu   sync.Mutex
 	free time.Time

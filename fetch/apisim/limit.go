@@ -13,18 +13,18 @@ type bucket struct {
 	opened    time.Time   // of the fixed window
 }
 
-// verdict is what a limit says to one request, and what the headers tell of it.
+// verdict is the decision of a limit about one request, and the figures for its headers.
 type verdict struct {
 	allowed          bool
 	limit, remaining int
 	reset            time.Duration // until the oldest request leaves the window
 }
 
-// mostLogged bounds the log of a client that hammers: above it the oldest entry is forgotten early.
-const mostLogged = 1 << 14
+// maxLogged bounds the log of a client that ignores refusals: beyond it the oldest entry is dropped early.
+const maxLogged = 1 << 14
 
 // take counts a request. In the real API's log a rejected request takes a place like an accepted one: a client that comes
-// back exactly when it was told to finds the place that became free taken by its own rejected request.
+// back exactly at the given time finds that its own rejected request has taken the free place.
 func (b *bucket) take(limit int, now time.Time) verdict {
 	if b.algorithm == FixedWindow {
 		return b.takeFixed(limit, now)
@@ -42,7 +42,7 @@ func (b *bucket) take(limit int, now time.Time) verdict {
 }
 
 func (b *bucket) forget(now time.Time) {
-	gone := max(0, len(b.log)-mostLogged)
+	gone := max(0, len(b.log)-maxLogged)
 	for gone < len(b.log) && now.Sub(b.log[gone]) >= b.window {
 		gone++
 	}
@@ -60,7 +60,7 @@ func (b *bucket) takeFixed(limit int, now time.Time) verdict {
 	return verdict{allowed, limit, limit - len(b.log), b.opened.Add(b.window).Sub(now)}
 }
 
-// idle tells whether the bucket holds nothing that still counts.
+// idle reports whether the bucket holds no request that still counts.
 func (b *bucket) idle(now time.Time) bool {
 	return len(b.log) == 0 || now.Sub(b.log[len(b.log)-1]) >= b.window
 }
@@ -78,8 +78,8 @@ type bucketName struct {
 	inQuery  bool // the separate bucket of a key in the URL
 }
 
-// mostBuckets are kept before those that have become idle are dropped.
-const mostBuckets = 4096
+// maxBuckets is how many buckets are kept before idle ones are dropped.
+const maxBuckets = 4096
 
 func (bs *buckets) take(name bucketName, limit Limit, now time.Time) verdict {
 	bs.mu.Lock()
@@ -97,7 +97,7 @@ func (bs *buckets) sweep(now time.Time) {
 	if bs.of == nil {
 		bs.of = make(map[bucketName]*bucket)
 	}
-	if len(bs.of) < mostBuckets {
+	if len(bs.of) < maxBuckets {
 		return
 	}
 	for name, b := range bs.of {
@@ -110,4 +110,71 @@ func (bs *buckets) sweep(now time.Time) {
 // seconds rounds up, as the API does.
 func seconds(d time.Duration) int {
 	return int((d + time.Second - 1) / time.Second)
+}
+
+// admit checks the key, the limit and the faults of a request. If it returns false, the request is answered.
+func (x *exchange) admit() bool {
+	return x.authorize() && x.limit() && !x.disturb()
+}
+
+// open is admit for an endpoint whose answers all take the same time.
+func (x *exchange) open() bool { return x.admit() && x.restOther() == nil }
+
+func (x *exchange) restOther() error { return x.rest(x.config.Latency.scaled(x.config.Latency.Other)) }
+
+// authorize checks the key.
+func (x *exchange) authorize() bool {
+	x.key = x.r.Header.Get("X-API-Key")
+	if x.key == "" {
+		query := x.r.URL.Query()
+		x.key, x.inQuery = query.Get("api_key")+query.Get("apiKey"), true
+	}
+	if refused := x.keys.check(x.key, x.arrived); refused != nil {
+		x.refuse(*refused)
+		return false
+	}
+	return true
+}
+
+// limitOf returns the limit of an endpoint.
+func (s *Server) limitOf(e Endpoint) Limit {
+	switch e {
+	case List, Single:
+		return s.config.List
+	case Feed:
+		if s.config.FeedShared {
+			return Limit{s.config.List.Requests, s.config.List.Window, true}
+		}
+		return s.config.Feed
+	case Sessions:
+		return s.config.Sessions
+	case Metrics:
+		return s.config.Metrics
+	case Bulk:
+		return s.config.Bulk
+	}
+	return Limit{}
+}
+
+// limit counts the request against its endpoint's limit, and reports the count in the headers.
+func (x *exchange) limit() bool {
+	limit := x.limitOf(x.endpoint)
+	if limit.Requests == 0 {
+		return true
+	}
+	name := bucketName{endpoint: x.endpoint, key: x.key}
+	if x.endpoint == Single || x.endpoint == Feed && x.config.FeedShared {
+		name.endpoint = List
+	}
+	if x.inQuery && name.endpoint == List {
+		limit.Requests, name.inQuery = x.config.QueryLimit, x.config.QuerySeparate
+	}
+	v := x.buckets.take(name, limit, x.arrived)
+	if !limit.Hidden {
+		x.writeLimit(v)
+	}
+	if !v.allowed {
+		x.refuseForNow(v.limit, seconds(v.reset))
+	}
+	return v.allowed
 }

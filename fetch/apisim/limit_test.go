@@ -93,7 +93,7 @@ func TestAlgorithms(t *testing.T) {
 	}
 }
 
-// TestLimitHeaders are those of isaac's samples: four at once, two after 26 s, three after 40 s.
+// TestLimitHeaders repeats a recorded sample: four requests at once, two after 26 s, three after 40 s.
 func TestLimitHeaders(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := listLimit(t, nil)
@@ -202,13 +202,13 @@ func TestBucketsOfEndpoints(t *testing.T) {
 func TestHammeringForgetsTheOldest(t *testing.T) {
 	b := bucket{algorithm: SlidingAll, window: time.Minute}
 	now := time.Unix(0, 0)
-	for i := range 3 * mostLogged {
+	for i := range 3 * maxLogged {
 		now = now.Add(time.Millisecond)
 		if v := b.take(10, now); v.allowed != (i < 10) || v.remaining != max(0, 9-i) {
 			t.Fatalf("request %d: %+v", i, v)
 		}
 	}
-	if len(b.log) > mostLogged+1 {
+	if len(b.log) > maxLogged+1 {
 		t.Errorf("%d entries", len(b.log))
 	}
 }

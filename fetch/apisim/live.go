@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// Live is how a data set grows: after Config.Newest events go on at a steady rate, and some of them arrive late, which is to
-// say that they are served from some time after their timestamp on. What lies before is there from the beginning. The zero
+// Live is how a data set grows: after Config.Newest events go on at a steady rate, and some of them arrive late, that is,
+// they are served only some time after their timestamp. Everything before Newest is there from the beginning. The zero
 // value is a data set that does not grow.
 type Live struct {
-	Rate      float64       // events a second; 0: none
+	Rate      float64       // events a second; 0 means none
 	LateShare float64       // share of them that arrive late
 	LateBy    time.Duration // by how much on average; how much is distributed exponentially
 	LateMost  time.Duration // by how much at most; default: five times LateBy
@@ -20,8 +20,8 @@ type Live struct {
 
 // Bounds of what grows, so that a page costs about what a page costs: all late events that may still come are looked for.
 const (
-	mostRate      = 100_000   // events a second
-	mostUnsettled = 1_000_000 // events within LateMost
+	maxRate      = 100_000   // events a second
+	maxUnsettled = 1_000_000 // events within LateMost
 )
 
 func (l Live) withDefaults() Live {
@@ -35,21 +35,21 @@ func (l *Live) check() error {
 	bad := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
 	late := l.LateShare > 0 || l.LateBy != 0 || l.LateMost != 0
 	switch {
-	case !(l.Rate >= 0 && l.Rate <= mostRate):
-		bad("Live.Rate: %v events a second are not 0 to %d", l.Rate, mostRate)
+	case !(l.Rate >= 0 && l.Rate <= maxRate):
+		bad("Live.Rate: %v events a second are not 0 to %d", l.Rate, maxRate)
 	case l.Rate == 0 && late:
 		bad("Live: late events need a Live.Rate")
 	case late && (l.LateShare == 0 || l.LateBy <= 0):
 		bad("Live: late events need both LateShare and a positive LateBy, not %v and %s", l.LateShare, l.LateBy)
 	case l.LateMost < l.LateBy:
 		bad("Live.LateMost: %s is less than LateBy, %s", l.LateMost, l.LateBy)
-	case l.Rate*l.LateMost.Seconds() > mostUnsettled:
-		bad("Live: %v events a second, late by up to %s, are more than %d that may still come", l.Rate, l.LateMost, mostUnsettled)
+	case l.Rate*l.LateMost.Seconds() > maxUnsettled:
+		bad("Live: %v events a second, late by up to %s, are more than %d that may still come", l.Rate, l.LateMost, maxUnsettled)
 	}
 	return errors.Join(faults...)
 }
 
-// source names what l adds to the data.
+// source names what l adds to the data set.
 func (l *Live) source() string {
 	name := "live=" + decimal(l.Rate)
 	if l.LateShare > 0 {
@@ -58,14 +58,14 @@ func (l *Live) source() string {
 	return name
 }
 
-// grow adds the events that come after everything else, at so many a second, up to the last year.
+// grow adds the events that follow all others, at the given rate a second, up to the last year.
 func (t *timeline) grow(after time.Time, rate float64) {
 	live := segment{first: t.events(), start: after.UnixMilli() + 1, end: lastYear, step: 1000 / rate}
 	live.events = int64(float64(live.end-live.start) / live.step)
 	t.segments = append(t.segments, live)
 }
 
-// delay returns how many milliseconds after its timestamp an event arrives. Those of the history were there in time.
+// delay returns how many milliseconds after its timestamp an event arrives. Those of the history are never late.
 func (d *Data) delay(serial int64) int64 {
 	if serial < d.history || d.config.Live.LateShare == 0 {
 		return 0

@@ -98,7 +98,7 @@ func watch(c Config, look func(now time.Time)) {
 	}
 }
 
-// TestGrowingServesWhatHasArrived: at every instant all pages, the total, the count and the hash are those of the list.
+// TestGrowingServesWhatHasArrived: at every instant all pages, the total, the count and the hash agree with a plain list of events.
 func TestGrowingServesWhatHasArrived(t *testing.T) {
 	inGrowing(t, func(t *testing.T, a *api, all listed) {
 		watch(a.config, func(now time.Time) {
@@ -119,7 +119,8 @@ func TestGrowingServesWhatHasArrived(t *testing.T) {
 	})
 }
 
-// TestGrowingWindows: the same of any window, whose edges lie in what is settled, in what still comes late, and in the future.
+// TestGrowingWindows: the same for windows whose edges are in the settled part, in the part to which late events still come, and in
+// the future.
 func TestGrowingWindows(t *testing.T) {
 	inGrowing(t, func(t *testing.T, a *api, all listed) {
 		watch(a.config, func(now time.Time) {
@@ -143,7 +144,7 @@ func TestGrowingWindows(t *testing.T) {
 	})
 }
 
-// TestGrowingCursors: while new events come in above and late ones below, a cursor leads to what is then below it.
+// TestGrowingCursors: while new events come in above and late ones below, a cursor leads to the events that are below it by then.
 func TestGrowingCursors(t *testing.T) {
 	inGrowing(t, func(t *testing.T, a *api, all listed) {
 		params, last := []string{"limit", "7"}, ""
@@ -217,7 +218,7 @@ func TestGrowingIsTheSameAfterARestart(t *testing.T) {
 	})
 }
 
-// TestGrowingSessions: those that have begun, and of each the events that have arrived.
+// TestGrowingSessions: only sessions that have begun are served, each with the events that have arrived.
 func TestGrowingSessions(t *testing.T) {
 	inGrowing(t, func(t *testing.T, a *api, all listed) {
 		watch(a.config, func(now time.Time) {

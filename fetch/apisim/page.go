@@ -5,24 +5,25 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
 )
 
-// page is how an answer is made: small, so that the cache can keep it, and complete, so that it is the same every time.
+// page says how to make an answer. It is small, so that the cache can keep it, and complete, so that it is the same every time.
 type page struct {
 	selection
 	limit     int // as echoed
 	events    int // in it, each counted as often as it is there
 	twice     int // of its first events come twice
 	more      bool
-	total     int64  // as told: of everything that was to be seen
+	total     int64  // as reported: of all visible events
 	cursor    string // empty at the end
 	expires   time.Time
-	expiresIn int // seconds, as told when the page was made
+	expiresIn int // seconds, as reported when the page was made
 	requestID string
-	broken    Fault // what is wrong with its text
+	broken    Fault // the fault of its text
 }
 
 // servePage answers for the list and for the feed.
@@ -102,7 +103,7 @@ func (x *exchange) plan(sel selection, limit int) page {
 	return p
 }
 
-// take finds where a page of at most so many events ends: how many there are, the last of them, and whether more follow.
+// take finds the end of a page of at most want events: how many there are, the last of them, and whether more follow.
 func (s *selection) take(want int) (seen int, last, at int64, more bool) {
 	if !s.filters() {
 		seen = int(min(int64(want), s.below-s.floor))
@@ -146,7 +147,7 @@ func (x *exchange) sendPage(p *page, cached string) {
 	x.send(http.StatusOK, contentJSON, p.broken.spoil(*buffer))
 }
 
-// spoil returns the text of a page with what is wrong with it.
+// spoil applies the fault to the text of a page.
 func (f *Fault) spoil(body []byte) []byte {
 	switch {
 	case f.null:
@@ -225,4 +226,54 @@ func times(twice bool) int {
 		return 2
 	}
 	return 1
+}
+
+// cache repeats answers, bad ones too. It keeps how a page is made and not its text, so that its size does not matter.
+type cache struct {
+	life time.Duration
+
+	mu    sync.Mutex
+	pages map[string]cachedPage
+	names []string // oldest first
+}
+
+type cachedPage struct {
+	page page
+	born time.Time
+}
+
+// maxCached is how many answers are kept; the oldest is dropped first.
+const maxCached = 4096
+
+// cacheName is the whole query without the key, in one order.
+func cacheName(endpoint Endpoint, query url.Values) string {
+	query.Del("api_key")
+	query.Del("apiKey")
+	return string(endpoint) + "?" + query.Encode()
+}
+
+func (c *cache) get(name string, now time.Time) (page, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p, ok := c.pages[name]
+	return p.page, ok && now.Sub(p.born) < c.life
+}
+
+func (c *cache) put(name string, p page, now time.Time) {
+	if c.life <= 0 {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.pages == nil {
+		c.pages = make(map[string]cachedPage)
+	}
+	if _, known := c.pages[name]; !known {
+		c.names = append(c.names, name)
+	}
+	c.pages[name] = cachedPage{p, now}
+	if len(c.names) > maxCached {
+		delete(c.pages, c.names[0])
+		c.names = c.names[1:]
+	}
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// selection is which events a page is taken from: those of the positions [floor, below) that are to be seen and pass the
+// selection says which events a page is taken from: those of the positions [floor, below) that are visible and pass the
 // filters. Its view is part of it, so that a page of the cache stays as it was.
 type selection struct {
 	view         View
@@ -24,12 +24,12 @@ type selection struct {
 
 const anySession = -1
 
-// filters tells whether the selection leaves out some of its positions.
+// filters reports whether the selection leaves out some of its positions.
 func (s *selection) filters() bool {
 	return s.session != anySession || s.kind != "" || s.below > s.view.settled
 }
 
-// passes tells whether an event is wanted.
+// passes reports whether an event is wanted.
 func (s *selection) passes(serial int64) bool {
 	d := s.view.data
 	return (s.session == anySession || d.sessionOf(serial) == s.session) && (s.kind == "" || d.fields(serial).kind == s.kind) &&
@@ -97,7 +97,7 @@ func (s *Server) selectWindow(sel *selection, query url.Values) {
 	}
 }
 
-// millis reads epoch milliseconds. Nobody recorded what other forms do: they are ignored.
+// millis reads epoch milliseconds. How other forms are treated was not recorded: they are ignored.
 func millis(text string) (int64, bool) {
 	ms, err := strconv.ParseInt(text, 10, 64)
 	return max(math.MinInt64+1, min(ms, math.MaxInt64-1)), err == nil
@@ -150,7 +150,7 @@ func (s *Server) pageLimit(query url.Values, otherwise int) int {
 	return min(n, s.config.PageCap)
 }
 
-// refuseQuery answers a query that selects nothing for a fault of its own.
+// refuseQuery answers a query with a faulty cursor.
 func (x *exchange) refuseQuery(err error) {
 	var expired *expiredError
 	switch {

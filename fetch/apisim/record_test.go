@@ -66,7 +66,7 @@ func TestRecordsAreServedAsTheyAre(t *testing.T) {
 	}
 }
 
-// stands tells whether a record is in a page, and not only its text inside another.
+// stands reports whether a record is in a page, and not only its text inside another.
 func stands(body []byte, raw string) bool {
 	for from := 1; ; {
 		found := bytes.Index(body[from:], []byte(raw))

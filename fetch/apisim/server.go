@@ -67,10 +67,10 @@ func New(c Config) (*Server, error) {
 	}, nil
 }
 
-// Data returns what is served.
+// Data returns the data set that is served.
 func (s *Server) Data() *Data { return s.data }
 
-// Config returns how it is served, with all defaults filled in.
+// Config returns the configuration, with all defaults filled in.
 func (s *Server) Config() Config { return s.config }
 
 // exchange is one request and its answer.

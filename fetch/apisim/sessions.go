@@ -19,7 +19,7 @@ var (
 	mail      = [...]string{"appmakers", "devops", "datainc", "webdev", "acme", "techcorp", "codelab", "cloudsoft"}
 )
 
-// pace is how sessions go by: with every so many events the oldest of those under way makes room for a new one.
+// pace relates sessions to events: after a fixed number of events the oldest session in progress makes room for a new one.
 type pace struct{ events, sessions float64 }
 
 // paceOf spreads the sessions of a history over its events; where there is none, as the recorded ones are.
@@ -33,7 +33,7 @@ func paceOf(history, sessions int64) pace {
 // oldest returns the oldest session that is under way at a position.
 func (p *pace) oldest(position int64) int64 { return int64(float64(position) * p.sessions / p.events) }
 
-// first returns the first position at which so many sessions have made room. It may be one beside that.
+// first returns the first position at which that many sessions have made room. It may be off by one.
 func (p *pace) first(gone int64) int64 { return int64(float64(gone) * (p.events / p.sessions)) }
 
 // sessionTotal returns how many sessions have begun.
@@ -44,8 +44,8 @@ func (v *View) sessionTotal() int64 {
 	return v.data.pace.oldest(v.end-1) + concurrent
 }
 
-// sessionSpan returns when a session starts and ends, in epoch milliseconds, whole seconds apart. Those that are under way
-// when the first event comes have started before it, one after the other.
+// sessionSpan returns when a session starts and ends, in epoch milliseconds, whole seconds apart. Sessions in progress
+// at the first event have started before it, one after the other.
 func (v *View) sessionSpan(index int64) (start, end int64) {
 	d := v.data
 	first := d.pace.first(index - concurrent + 1)

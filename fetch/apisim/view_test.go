@@ -9,7 +9,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestGrowingOnlyGrows: what is to be seen at an instant is to be seen ever after; what was never late, from its timestamp on.
+// TestGrowingOnlyGrows: an event that is visible stays visible; one that is not late is visible from its timestamp on.
 func TestGrowingOnlyGrows(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		most := time.Duration(rapid.IntRange(1, 30_000).Draw(t, "most, ms")) * time.Millisecond
@@ -67,7 +67,7 @@ func TestGrowingAsItWasAskedTo(t *testing.T) {
 	}
 }
 
-// TestGrowingNeedsNoMemory: not for the events that are there, nor for those of years of growing.
+// TestGrowingNeedsNoMemory: neither for the existing events nor for those of years of growth.
 func TestGrowingNeedsNoMemory(t *testing.T) {
 	c := Config{Events: 30_000_000, Newest: day(1), Live: Live{Rate: 50, LateShare: 0.05, LateBy: 2 * time.Minute}}
 	d, err := NewData(c)

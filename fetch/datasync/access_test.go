@@ -17,7 +17,7 @@ import (
 	"sluice/shard"
 )
 
-// gate stands before the API and answers requests for stream access itself, while it has something to answer.
+// gate stands before the API and answers requests for stream access itself while it has an answer.
 type gate struct {
 	asked  atomic.Int64
 	answer atomic.Pointer[http.HandlerFunc]
@@ -45,7 +45,7 @@ func (g *gate) set(h http.HandlerFunc) {
 	g.answer.Store(&h)
 }
 
-// While the door to the stream is out of order the list goes on, the door is not hammered, and it is used again when it works.
+// While the token endpoint is down the list goes on, the endpoint is not hammered, and it is used again when it works.
 func TestTokenEndpointDown(t *testing.T) {
 	for name, down := range map[string]http.HandlerFunc{
 		"500":      answered(500, jsonType, `{"error":"x","message":"y","code":"INTERNAL_ERROR"}`),
@@ -95,7 +95,7 @@ func TestTokenEndpointDown(t *testing.T) {
 	}
 }
 
-// How long the API wants to be left alone holds at this door too.
+// A Retry-After holds at the token endpoint, too.
 func TestTokenEndpointIsLeftAloneAsLongAsItWants(t *testing.T) {
 	g := &gate{}
 	g.set(answered(429, jsonType, `{"rateLimit":{"retryAfter":100}}`))
@@ -119,7 +119,7 @@ func TestTokenEndpointIsLeftAloneAsLongAsItWants(t *testing.T) {
 	})
 }
 
-// Wherever the reply points, the key and the token go nowhere else, and the list goes on alone.
+// Wherever the reply points, the key and the token go to no other host, and the list goes on alone.
 func TestHostileStreamAccessIsRefused(t *testing.T) {
 	const good = `"/api/v1/events/d4ta/x7k9/feed"`
 	for name, c := range map[string]struct{ endpoint, header, token string }{
@@ -163,8 +163,8 @@ func TestHostileStreamAccessIsRefused(t *testing.T) {
 	}
 }
 
-// However long the API says that a token lives, it is asked for no more than about every four seconds, and a slow door is no
-// reason to ask again before the first page.
+// However long a token lives according to the API, one is requested no more than about every four seconds, and a slow answer is no
+// reason to request another before the first page.
 func TestTokenLifeIsBelievedWithinReason(t *testing.T) {
 	for expiresIn, most := range map[string]int64{
 		`0`: 80, `-1`: 80, `"0"`: 80, `null`: 80, `{}`: 80, `"NaN"`: 80, `1e-9`: 80,
@@ -192,8 +192,8 @@ func TestTokenLifeIsBelievedWithinReason(t *testing.T) {
 	}
 }
 
-// A token that is taken back while all use it is renewed once, for all of them, and no page is lost. Those whose refusal comes
-// late must not throw the new one away.
+// A token that is revoked while all fetchers use it is renewed once for all of them, and no page is lost. A refusal that comes late
+// must not drop the new token.
 func TestRevokedTokenIsRenewedOnce(t *testing.T) {
 	var requests atomic.Int64
 	late := func(next http.Handler, w http.ResponseWriter, r *http.Request) {
@@ -225,7 +225,7 @@ func TestRevokedTokenIsRenewedOnce(t *testing.T) {
 	})
 }
 
-// A stream that takes no token, however fresh, fails a shard, but not at once: somebody else may be taking out tokens.
+// A stream that refuses every token, however fresh, fails a shard, but not at once: another client may be taking out tokens.
 func TestStreamThatRefusesFreshTokens(t *testing.T) {
 	play(t, scene{api: apisim.Config{Events: 500}, caps: both}, func(w *world) {
 		w.sim.Control(apisim.Feed, func(*http.Request) apisim.Fault { return apisim.RevokedToken() })
@@ -237,7 +237,7 @@ func TestStreamThatRefusesFreshTokens(t *testing.T) {
 	})
 }
 
-// A key that is refused at the stream's door is refused everywhere.
+// A key that the token endpoint refuses is refused everywhere.
 func TestKeyRefusedAtTheTokenEndpoint(t *testing.T) {
 	g := &gate{}
 	g.set(answered(401, jsonType, `{"error":"Unauthorized","message":"the key `+canary+` has expired","code":"API_KEY_EXPIRED"}`))
@@ -266,8 +266,8 @@ func TestNoTokenDiesOnItsWay(t *testing.T) {
 	})
 }
 
-// A token that is due to be renewed, but whose renewal has just failed, is still good. All fetchers asked again and again for
-// it, without a pause, until the next try was due: in virtual time for ever. The simulation found it.
+// A token that is due for renewal, but whose renewal has just failed, is still good. All fetchers requested it again and again,
+// without a pause, until the next try was due: in virtual time for ever. The simulation found it.
 func TestFailedRenewalDoesNotSpin(t *testing.T) {
 	watchdog := time.AfterFunc(time.Minute, func() { panic("spins") }) // outside of the bubble, whose time would stand still
 	defer watchdog.Stop()
@@ -288,8 +288,8 @@ func TestFailedRenewalDoesNotSpin(t *testing.T) {
 	})
 }
 
-// TestAPanicInTheSharedRequestIsCarried: singleflight ends the process at a panic, in a goroutine of its own; so it is carried to
-// those who wait, where their shard's guard catches it.
+// TestAPanicInTheSharedRequestIsCarried: singleflight ends the process at a panic in its own goroutine, so the panic is carried to
+// the goroutines that wait, where their shard's guard catches it.
 func TestAPanicInTheSharedRequestIsCarried(t *testing.T) {
 	pacer, err := quota.NewPacer(quota.Config{Quotas: Quotas(quota.Limit{}, quota.Limit{})})
 	if err != nil {
@@ -309,7 +309,7 @@ func TestAPanicInTheSharedRequestIsCarried(t *testing.T) {
 	t.Errorf("no panic, %v", err)
 }
 
-// At a shut gate not even access to the stream is asked for.
+// During a pause not even access to the stream is requested.
 func TestAShutGateAsksForNoAccess(t *testing.T) {
 	door, at := new(gate), new(shard.Pause)
 	limits := unlimited

@@ -137,7 +137,7 @@ func complained(a *fetch.Answer) error {
 	return fmt.Errorf("status %d, %.60q: %.200q", a.Status, a.Hide(said.Code), a.Hide(said.Message))
 }
 
-// retryAfter returns how long to wait, from the header or the body; 0 if neither says.
+// retryAfter returns how long to wait, from the header or the body; 0 if neither gives a time.
 func retryAfter(a *fetch.Answer) time.Duration {
 	if d, ok := a.RetryAfter(); ok {
 		return d
@@ -209,7 +209,7 @@ func (c api) Page(q *fetch.Question, a *fetch.Answer) (fetch.Page, error) {
 // tokenLimit is how often in a row the stream may refuse a token that was just given out, before the shard fails.
 const tokenLimit = 5
 
-// refusal returns the meaning of a status other than 200 and 429, and remembers what it tells of the API. A token that the stream
+// refusal returns the meaning of a status other than 200 and 429, and remembers what it says about the API. A token that the stream
 // refuses is renewed once.
 func (c api) refusal(q *fetch.Question, a *fetch.Answer) error {
 	err := fault(a, q)

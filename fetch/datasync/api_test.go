@@ -15,7 +15,7 @@ import (
 	"sluice/shard"
 )
 
-// What a status means to those above: the key is refused, the fault passes, or the shard fails.
+// A status is classified: the key is refused, the fault is transient, or the shard fails.
 func TestStatusSaysWhatARetryWouldMend(t *testing.T) {
 	for name, c := range map[string]struct {
 		status int
@@ -39,7 +39,7 @@ func TestStatusSaysWhatARetryWouldMend(t *testing.T) {
 	}
 }
 
-// What is no page is a fault that passes: it is asked for again, three times in a row, and it is never the end of the data.
+// A body that is no page is a transient fault: the page is requested three times in a row, and it is never the end of the data.
 func TestWhatIsNoPageIsAskedForAgain(t *testing.T) {
 	for name, c := range map[string]struct{ content, body string }{
 		"HTML":                    {"text/html", htmlPage},
@@ -97,7 +97,7 @@ func TestWhatIsNoPageIsAskedForAgain(t *testing.T) {
 	}
 }
 
-// And what is a page in spite of its looks is taken.
+// A page in an unusual form is accepted.
 func TestOddPagesAreTaken(t *testing.T) {
 	for name, c := range map[string]struct{ content, body string }{
 		"as the API says it": {"application/json; charset=utf-8", onePage("", "")},
@@ -119,7 +119,7 @@ func TestOddPagesAreTaken(t *testing.T) {
 	}
 }
 
-// A page whose records cannot be told apart would be the same again: a few times in a row, and its shard fails.
+// A page whose records cannot be told apart would be the same again: after a few times in a row, its shard fails.
 func TestAPageThatCannotBeToldApartIsStuck(t *testing.T) {
 	const poison = `{"data":[{"id":"1"},}],"pagination":{"hasMore":true}}`
 	answer := func(w http.ResponseWriter, _ *http.Request) {
@@ -135,7 +135,8 @@ func TestAPageThatCannotBeToldApartIsStuck(t *testing.T) {
 	})
 }
 
-// Nobody knows when on its way an answer said how long its cursor lives: the second that it took counts as gone.
+// It is not known when on the way the API wrote how long the cursor lives: the time that the answer took, up to a second, counts as
+// gone.
 func TestACursorLivesFromWhenItWasSaid(t *testing.T) {
 	play(t, scene{api: apisim.Config{Events: 500}, caps: listOnly}, func(w *world) {
 		left := func() time.Duration { return time.Until(w.must(w.walk(top, 1))[0].CursorExpires) }
@@ -147,12 +148,12 @@ func TestACursorLivesFromWhenItWasSaid(t *testing.T) {
 	})
 }
 
-// learnedWindow is what is waited where a refusal says nothing of use: the window of a minute that all APIs are believed to
-// have, until the log has drained.
+// learnedWindow is the wait after a refusal that does not say how long: the window of a minute that every API is assumed to have,
+// until the log has drained.
 const learnedWindow = time.Minute
 
-// Every way in which a 429 may say when to come back, and the many in which it may not. Eight fetchers share it: none of them
-// sends anything before.
+// Every way in which a 429 may say when to come back, and the many in which it does not. None of eight fetchers sends anything
+// earlier.
 func TestNobodyIsEarlyAfterA429(t *testing.T) {
 	const never = -1
 	in := func(d time.Duration) string { return time.Now().Add(d).UTC().Format(http.TimeFormat) }
@@ -224,7 +225,7 @@ func TestNobodyIsEarlyAfterA429(t *testing.T) {
 	}
 }
 
-// storm lets some fetchers ask for a time, and returns the first error that stops them.
+// storm lets a number of fetchers ask for a while, and returns the first error that stops one.
 func (w *world) storm(fetchers int, long time.Duration) (first error) {
 	ctx, cancel := context.WithTimeoutCause(w.t.Context(), long, context.DeadlineExceeded)
 	defer cancel()
@@ -247,7 +248,7 @@ func (w *world) storm(fetchers int, long time.Duration) (first error) {
 	return first
 }
 
-// An API that is out of order for minutes costs three requests an attempt, is never taken for the end, and is asked no sooner
+// An API that is down for minutes costs three requests an attempt, is never taken for the end of the data, and is asked no sooner
 // than it wants.
 func TestServerErrorsForMinutes(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -288,7 +289,7 @@ func TestServerErrorsForMinutes(t *testing.T) {
 	}
 }
 
-// A maintenance that lasts longer than a run waits ends it at once, and it says when to come back.
+// A maintenance that lasts longer than a run may wait ends the run at once, and the hint says when to come back.
 func TestLongMaintenanceStopsTheRun(t *testing.T) {
 	play(t, scene{caps: listOnly, answer: answered(503, jsonType, ``, "Retry-After", "1000000")}, func(w *world) {
 		start := time.Now()

@@ -62,7 +62,7 @@ func chunks(body string) string {
 	return b.String() + "0\r\n\r\n"
 }
 
-// framings are the ways in which the end of a body is told: the head, and the body on the wire.
+// framings are the ways to mark the end of a body: the head, and the body on the wire.
 var framings = map[string]func(page string) (head, body string){
 	"length": func(p string) (string, string) { return fmt.Sprintf("Content-Length: %d\r\n", len(p)), p },
 	"chunks": func(p string) (string, string) { return "Transfer-Encoding: chunked\r\n", chunks(p) },
@@ -77,8 +77,8 @@ var framings = map[string]func(page string) (head, body string){
 	"gzip, close": func(p string) (string, string) { return "Content-Encoding: gzip\r\nConnection: close\r\n", gzipped(p) },
 }
 
-// A page that was cut anywhere, in its head or in its body, is refused, however its end is told; whole it is taken. One that
-// was taken for whole would lose the events behind the cut for ever: the cursor leads on from there.
+// A page that was cut anywhere, in its head or in its body, is refused, however its end is marked; a whole one is accepted. A cut
+// page that passed for a whole one would lose the events behind the cut for ever: the cursor leads on from there.
 func TestEveryProperPrefixOfAPageIsRefused(t *testing.T) {
 	for shape, api := range map[string]apisim.Config{"nested": {}, "flat": {Flat: true}} {
 		page := rendered(t, api)
@@ -90,7 +90,7 @@ func TestEveryProperPrefixOfAPageIsRefused(t *testing.T) {
 			whole := "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n" + head + "\r\n" + body
 			refusePrefixes(t, shape+", "+framing, len(whole), func(n int) string { return whole[:n] })
 		}
-		// Cut by somebody who then told the length of what was left, or zipped it.
+		// Cut by a proxy that then states the length of the rest, or compresses it.
 		refusePrefixes(t, shape+", length of the rest", len(page), func(n int) string { return reply(200, "Connection: close\r\n", page[:n]) })
 		refusePrefixes(t, shape+", zipped rest", len(page), func(n int) string {
 			return reply(200, "Connection: close\r\nContent-Encoding: gzip\r\n", gzipped(page[:n]))
@@ -122,7 +122,7 @@ func refusePrefixes(t *testing.T, name string, whole int, prefix func(n int) str
 	})
 }
 
-// large replaces records of an API by ones with properties of so many bytes.
+// large replaces records of an API by ones with properties of the given size.
 func large(c apisim.Config, bytes int, serials ...int64) apisim.Config {
 	data, err := apisim.NewData(c)
 	if err != nil {
@@ -199,7 +199,7 @@ func heapPeak(do func()) int64 {
 	return peak
 }
 
-// pour writes a text until the other side has had enough, or so many times.
+// pour writes a text the given number of times, or until the other side hangs up.
 func pour(w io.Writer, text string, times int64) {
 	for range times {
 		if _, err := io.WriteString(w, text); err != nil {
@@ -219,8 +219,8 @@ type part struct {
 	times int64
 }
 
-// zipped writes a compressed answer: each text is compressed once, as a member of its own, and the members are what is repeated.
-// A gibibyte costs the client what any does, and the test next to nothing.
+// zipped writes a compressed answer: each text is compressed once, as a gzip member of its own, and the member is repeated. A
+// gibibyte costs the client as much as any other, and the test next to nothing.
 func zipped(header string, parts ...part) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", jsonType)
@@ -285,7 +285,7 @@ func TestBombsCostABoundedHeap(t *testing.T) {
 	}
 }
 
-// flood plays a server that never comes to an end of something.
+// flood plays a server that sends something without end.
 func flood(begin, again string) func(*net.TCPConn) {
 	return func(c *net.TCPConn) {
 		if head(bufio.NewReader(c)) != "" {

@@ -49,7 +49,7 @@ type Client struct {
 	ladder  ladder
 	newest  newest
 	wording atomic.Int64 // of the last question for the newest page
-	total   atomic.Int64 // events there are, as the API said last; -1: it has not said
+	total   atomic.Int64 // events there are, as the API said last; -1 means it has not said
 	access  atomic.Int64 // requests for stream access
 
 	unknown  sync.Map // names of unknown fields that were warned of

@@ -59,7 +59,7 @@ func TestOriginIsReadStrictly(t *testing.T) {
 	}
 }
 
-// What makes a request unrepeatable must not show: a GET with a body, or with the length of one, is refused by some servers.
+// The way in which a request is made unrepeatable must not show: some servers refuse a GET with a body, or with the length of one.
 func TestRequestOnTheWireIsAPlainGET(t *testing.T) {
 	got := make(chan string, 1)
 	address := serveTCP(t, func(c *net.TCPConn) {
@@ -82,8 +82,8 @@ func TestRequestOnTheWireIsAPlainGET(t *testing.T) {
 	}
 }
 
-// Go would follow a redirect to another host and hand X-API-Key on to it. Here none is followed, not even at home, and the key
-// never comes to the other server.
+// Go would follow a redirect to another host and hand X-API-Key on to it. No redirect is followed, not even on the same host, and
+// the key never reaches the other server.
 func TestRedirectsAreRefused(t *testing.T) {
 	var strangers atomic.Int64
 	stranger := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -120,7 +120,7 @@ func TestRedirectsAreRefused(t *testing.T) {
 var (
 	// allTold are the true limits, known from the start.
 	allTold = quota.Config{Quotas: Quotas(quota.Limit{N: 10, Window: time.Minute}, quota.Limit{N: 50, Window: time.Minute})}
-	// hidden are the true limits, to be found out. (The zero config stands for none in a world.)
+	// hidden are the true limits, to be learned.
 	hidden = quota.Config{Quotas: Quotas(quota.Limit{}, quota.Limit{})}
 )
 
@@ -160,7 +160,7 @@ func TestTheClientUsesTheQuota(t *testing.T) {
 	}
 }
 
-// readFor lets fetchers read for a time, each in a window of its own.
+// readFor lets fetchers read for a while, each in a window of its own.
 func (w *world) readFor(d time.Duration, fetchers int) {
 	ctx, cancel := context.WithTimeout(w.t.Context(), d)
 	defer cancel()
@@ -168,14 +168,13 @@ func (w *world) readFor(d time.Duration, fetchers int) {
 	for i := range fetchers {
 		fetching.Go(func() {
 			end := shard.Instant(w.sim.Data().Event(int64((i+1)*40_000)).OrderMS * 1000)
-			_, _ = w.walkWith(ctx, shard.Position{End: end}, endless)
+			_, _ = w.walkWith(ctx, shard.Position{End: end}, forever)
 		})
 	}
 	fetching.Wait()
 }
 
-// wantNoLockStep holds that no two requests came in together: with all fetchers at once, one jam would be followed by the
-// next.
+// wantNoLockStep fails the test if two requests came in together: if all fetchers moved at once, one jam would follow the other.
 func (w *world) wantNoLockStep(e apisim.Endpoint) {
 	w.t.Helper()
 	var at []time.Time
@@ -192,8 +191,8 @@ func (w *world) wantNoLockStep(e apisim.Endpoint) {
 	}
 }
 
-// Somebody else has just asked the same as every third request, and its answer comes from the cache for nothing: who pays for it
-// leaves that much of the quota unused.
+// Another client has just sent the same as every third request, whose answer comes from the cache and is free: a client that
+// counted it would leave a third of the quota unused.
 func TestTheClientGivesBackWhatWasFree(t *testing.T) {
 	api, err := apisim.Profile(apisim.Challenge)
 	if err != nil {

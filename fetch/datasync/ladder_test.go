@@ -16,7 +16,7 @@ import (
 	"sluice/shard"
 )
 
-// A window's end is asked for by timestamp. Nobody knows whether until includes its own millisecond: what was asked for and
+// A window's end is asked for by timestamp. It is not known whether until includes its own millisecond: the event at the end and
 // everything older must come either way.
 func TestWalkFromATimestamp(t *testing.T) {
 	for _, exclusive := range []bool{false, true} {
@@ -56,7 +56,7 @@ func TestWalkFromACursorOfTheOtherEndpoint(t *testing.T) {
 	})
 }
 
-// A cursor that we made is believed only if the page that comes back lies behind its record.
+// A cursor that we made is trusted only if the page that comes back lies behind its record.
 func TestAMadeCursorThatLeadsElsewhereIsNotBelieved(t *testing.T) {
 	deaf := func(next http.Handler, w http.ResponseWriter, r *http.Request) {
 		query := r.URL.Query()
@@ -105,7 +105,7 @@ func FuzzMadeCursor(f *testing.F) {
 
 func abs(n int64) int64 { return max(n, -(n + 1)) }
 
-// A cursor tells when its page was looked up, and whoever cannot read it tells nothing.
+// A cursor says when its page was looked up, unless it cannot be read.
 func TestCursorTellsWhenItWasMade(t *testing.T) {
 	recorded := "eyJpZCI6ImVkYTYyOGYzLWMxMjItNDEzZS05NGMwLTAyYTA5MjI3M2Y3NSIsInRzIjoxNzY5NTQxNDM2NzYxLCJ2IjoyLCJleHAiOjE3NzE1NTk3NzcwNjJ9"
 	if made, ok := madeAt(recorded); !ok || made.UnixMilli() != 1771559777062 {

@@ -17,7 +17,7 @@ func (w *world) latest() shard.Latest {
 	return found
 }
 
-// Asked every second, an API that repeats its answers for 30 s gives each time a new one, and the walk begins with it.
+// Asked every second, an API that repeats its answers for 30 s gives a new one each time, and the walk begins with it.
 func TestTheLatestPageIsNeverAnOldOne(t *testing.T) {
 	play(t, scene{api: apisim.Config{Events: 12_000, CacheLife: 30 * time.Second}}, func(w *world) {
 		for n := 1; n <= 70; n++ {
@@ -38,7 +38,7 @@ func TestTheLatestPageIsNeverAnOldOne(t *testing.T) {
 	})
 }
 
-// Processes that come one after the other, as `sluice sync` from a timer, are not shown each other's pages.
+// Processes that run one after the other, such as `sluice sync` from a timer, are not shown each other's pages.
 func TestTheLatestPageIsNotThatOfAnotherProcess(t *testing.T) {
 	play(t, scene{api: apisim.Config{Events: 12_000, CacheLife: 30 * time.Second}}, func(w *world) {
 		for n := 1; n <= 40; n++ {
@@ -59,10 +59,10 @@ func TestTheLatestPageIsNotThatOfAnotherProcess(t *testing.T) {
 	})
 }
 
-// Another process may have asked in the same words a moment ago.
+// Another process may have sent the same request a moment ago.
 func TestAnAnswerFromTheCacheIsAskedForAnew(t *testing.T) {
 	play(t, scene{api: apisim.Config{Events: 12_000, CacheLife: 30 * time.Second}}, func(w *world) {
-		w.latest() // tells how large a page is
+		w.latest() // shows how large a page is
 		first := w.wording.Load()
 		w.latest()
 		w.latest()
@@ -98,7 +98,7 @@ func TestTheNewestPageOfASurveyIsNotAskedForAgain(t *testing.T) {
 	})
 }
 
-// A read that confirms an end must be one, and so must all that ask for anything but the newest page.
+// A kept page does not answer a read that confirms an end, nor any that asks for something other than the newest page.
 func TestAKeptPageAnswersNoOtherQuestion(t *testing.T) {
 	for name, ask := range map[string]struct {
 		from  shard.Position
@@ -121,7 +121,7 @@ func TestAKeptPageAnswersNoOtherQuestion(t *testing.T) {
 	}
 }
 
-// Where the API says at once that there is no more, the end is confirmed by a request, not by the page that was kept.
+// If the API says at once that there is no more, the end is confirmed by a request, not by the kept page.
 func TestAnEndOnTheKeptPageIsReadTwice(t *testing.T) {
 	play(t, scene{api: apisim.Config{Events: 90}}, func(w *world) {
 		_, before := w.surveyed(shard.Past)

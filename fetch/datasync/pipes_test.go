@@ -199,7 +199,7 @@ const soundRecord = `{"id":"00000000-0000-4000-8000-000000000001","sessionId":"0
 	`"userId":"00000000-0000-4000-8000-000000000003","type":"click","name":"event","properties":{"page":"/"},` +
 	`"timestamp":1769541612369,"session":{"id":"00000000-0000-4000-8000-000000000002","deviceType":"mobile","browser":"Edge"}}`
 
-// onePage is a page of one event, with what is to be wrong in place of a part of it.
+// onePage is a page of one event in which old is replaced by new.
 func onePage(old, new string) string {
 	page := `{"data":[` + soundRecord + `],"pagination":{"limit":100,"hasMore":true,"nextCursor":"abc","cursorExpiresIn":100},"meta":{"total":9,"returned":1}}`
 	if !strings.Contains(page, old) {

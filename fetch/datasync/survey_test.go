@@ -8,7 +8,7 @@ import (
 	"sluice/shard"
 )
 
-// surveyed looks at the API, and returns how many requests had come in then.
+// surveyed surveys the API, and returns how many requests had come in by then.
 func (w *world) surveyed(from shard.Instant) (shard.Survey, int) {
 	w.t.Helper()
 	found, err := w.Survey(w.t.Context(), from)
@@ -27,8 +27,8 @@ func blindTop(c apisim.Config, n int64) apisim.Config {
 	return c
 }
 
-// TestUnreadableNewestPageDoesNotStopTheStart: one record that nobody can read stood alone in the newest page, and the run
-// ended before it began, with the advice to give a span, which would not have helped.
+// TestUnreadableNewestPageDoesNotStopTheStart: one unreadable record stood alone in the newest page, and the run ended before it
+// began, with the advice to give a span, which would not have helped.
 func TestUnreadableNewestPageDoesNotStopTheStart(t *testing.T) {
 	play(t, scene{api: blindTop(apisim.Config{Events: 5000}, 250)}, func(w *world) {
 		found, err := w.Survey(w.t.Context(), shard.Past)
@@ -41,8 +41,8 @@ func TestUnreadableNewestPageDoesNotStopTheStart(t *testing.T) {
 	})
 }
 
-// TestAWaitSaysNothingOfTheAPI: a stream whose Retry-After was beyond what is waited for was put down as one that cannot be
-// asked by timestamp, for the life of the job, whose windows were then walked one after another.
+// TestAWaitSaysNothingOfTheAPI: a stream whose Retry-After was longer than a run may wait was recorded as one that cannot be asked by
+// timestamp, for the life of the job, whose windows were then walked one after another.
 func TestAWaitSaysNothingOfTheAPI(t *testing.T) {
 	play(t, scene{api: apisim.Config{Events: 5000}}, func(w *world) {
 		w.sim.Script(apisim.Feed, apisim.Limited(time.Hour))
@@ -61,7 +61,7 @@ func TestAnAPIOfNothingReadableIsRefusedSoon(t *testing.T) {
 	})
 }
 
-// The search for the oldest event takes up to ten requests. Nobody needs it who knows where to begin.
+// The search for the oldest event takes up to ten requests. It is not needed if the beginning of the span is known.
 func TestASpanWithABeginningNeedsNoSearch(t *testing.T) {
 	play(t, scene{api: apisim.Config{Events: 100_000}}, func(w *world) {
 		from := shard.Instant(w.sim.Data().Event(50_000).OrderMS * 1000)

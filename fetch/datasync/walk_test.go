@@ -124,8 +124,8 @@ func TestLargeResponseBecomesPieces(t *testing.T) {
 	})
 }
 
-// The iterator may be left at any page: nothing runs on (the bubble would not end), no quota is held, and the connection is
-// kept for the next walk.
+// The iterator may be left at any page: nothing runs on (the bubble would not end), no quota is held, and the connection is kept for
+// the next walk.
 func TestBreakLeavesNothingBehind(t *testing.T) {
 	play(t, scene{api: apisim.Config{Events: 1000}, caps: both}, func(w *world) {
 		for most := 1; most <= 10; most++ {
@@ -140,7 +140,7 @@ func TestBreakLeavesNothingBehind(t *testing.T) {
 	})
 }
 
-// A refusal for want of quota is no fault: it is waited out inside the walk, and the next page is the one that was asked for.
+// A refusal for lack of quota is no fault: it is waited out inside the walk, and the next page is the one that was asked for.
 func TestARefusalForWantOfQuotaIsWaitedOut(t *testing.T) {
 	play(t, scene{api: apisim.Config{Events: 500}, caps: listOnly}, func(w *world) {
 		w.sim.Script(apisim.List, apisim.Behave(), apisim.Limited(3*time.Second), apisim.Behave())
@@ -151,7 +151,7 @@ func TestARefusalForWantOfQuotaIsWaitedOut(t *testing.T) {
 	})
 }
 
-// A cursor that dies while its walk stands in line for quota must not cost a request.
+// A cursor that dies while its walk waits for quota must not cost a request.
 func TestACursorThatDiesInTheLineAsksNothing(t *testing.T) {
 	pacer := quota.Config{Quotas: Quotas(quota.Limit{N: 1, Window: time.Minute}, quota.Limit{N: quota.Unlimited})}
 	play(t, scene{api: apisim.Config{Events: 500}, caps: listOnly, pacer: pacer}, func(w *world) {
@@ -208,7 +208,7 @@ func pagedRecord(n int) json.RawMessage {
 }
 
 func (a *paged) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if a.asked++; a.asked > 1000 { // somebody walks in a circle
+	if a.asked++; a.asked > 1000 { // the client walks in a circle
 		panic(http.ErrAbortHandler)
 	}
 	p := served{cursor: -1}
@@ -388,7 +388,7 @@ func (w *world) clocked() (shard.Spent, time.Duration) {
 	return clock.Spent(), time.Since(began)
 }
 
-// What a fetcher does is reading while a request is under way, and waiting for quota while none may be made.
+// A fetcher is fetching while a request is in flight, and pacing while none may be made.
 func TestPhasesTellQuotaFromLatency(t *testing.T) {
 	const latency = 2 * time.Second
 	api := new(paged)
@@ -408,7 +408,7 @@ func TestPhasesTellQuotaFromLatency(t *testing.T) {
 	})
 }
 
-// The pause before a request is tried again is neither.
+// The pause before a retry is neither.
 func TestPhasesTellPauses(t *testing.T) {
 	api := &paged{bend: func(request int, _ *served) {
 		if request == 2 || request == 3 {
@@ -423,8 +423,8 @@ func TestPhasesTellPauses(t *testing.T) {
 	})
 }
 
-// The gate is shut in the middle of the second request, for an hour: that one is brought to its end, none follows, and the third
-// begins in the moment in which the gate is opened. What is spent at the gate is neither reading nor waiting for quota.
+// The run is paused in the middle of the second request, for an hour: that one is finished, none follows, and the third begins in
+// the moment in which the pause ends. The time of the pause is neither fetching nor pacing.
 func TestAShutGateEndsNoRequestAndBeginsNone(t *testing.T) {
 	const latency, pause = 2 * time.Second, time.Hour
 	api, gate := new(paged), new(shard.Pause)
@@ -454,7 +454,7 @@ func TestAShutGateEndsNoRequestAndBeginsNone(t *testing.T) {
 	})
 }
 
-// A stop does not wait for the gate.
+// A stop does not wait for the end of a pause.
 func TestAStopPassesAShutGate(t *testing.T) {
 	limits := unlimited
 	limits.Pause = new(shard.Pause)

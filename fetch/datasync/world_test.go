@@ -127,11 +127,11 @@ func (w *world) watch(next http.Handler) http.Handler {
 	})
 }
 
-// end closes the world, and looks for secrets in all that was said in it, and for calls that nobody gave back.
+// end closes the world, and looks for secrets in everything that was logged, and for slots that were not given back.
 func (w *world) end() {
 	w.Close()
 	w.pipe.close()
-	time.Sleep(time.Minute) // a server that writes slowly finds out that nobody listens
+	time.Sleep(time.Minute) // a server that writes slowly finds out that its client is gone
 	w.text.check(w.t)
 	for _, q := range w.pacer.Status() {
 		if q.InFlight != 0 {
@@ -151,10 +151,10 @@ func (w *world) said(err error) error {
 // top is the place at which the whole API is read.
 var top = shard.Position{End: shard.Future}
 
-// No end of time, no end of pages, and the speed of the pacer in requests a second.
-const forever, endless, quotaSpeed = math.MaxInt64, math.MaxInt64, 5
+// No limit of pages, and the speed of the pacer in requests a second.
+const forever, quotaSpeed = math.MaxInt64, 5
 
-// walk reads pages from a place until the iterator ends, and at most so many.
+// walk reads pages from a position until the iterator ends, and no more than the given number.
 func (w *world) walk(from shard.Position, most int) (pages []shard.Page, err error) {
 	return w.walkWith(w.t.Context(), from, most)
 }
@@ -250,7 +250,7 @@ func difference(got, want []shard.Key) string {
 	return "the shorter is the beginning of the longer"
 }
 
-// wantTransient, wantStop and wantPermanent say what an error must be to those above.
+// wantTransient, wantStop, wantStuck and wantPermanent fail the test on an error of another class.
 func wantTransient(t *testing.T, err error) *shard.TransientError {
 	t.Helper()
 	var transient *shard.TransientError

@@ -1,5 +1,9 @@
-// Package decode turns the JSON of an API's pages into events. Every record becomes an event that the table takes, or a reject
-// that keeps its bytes and says why.
+// Package decode turns the JSON of an API's pages into events.
+//
+// Every record of a page becomes an event that every column of the table accepts, or a reject that keeps its bytes and says why: a
+// record is never dropped, never repaired, and never costs its neighbors. Decoder.Page has three ways to read, from fast to careful.
+// Records in the API's own form are read byte by byte (ordinary.go); all other sound JSON by a strict parser (record.go); a page that
+// is not sound JSON is first split into records, each of which is then read by itself (split.go).
 package decode
 
 import (
@@ -15,54 +19,54 @@ import (
 	"sluice/shard"
 )
 
-// MaxCursor is the longest cursor that is believed, in bytes. The API's own have 120.
+// MaxCursor is the maximum length of a cursor, in bytes. The API's own have 120.
 const MaxCursor = 8 << 10
 
-// Page is a decoded answer of either endpoint.
+// Page is a decoded answer.
 type Page struct {
 	Events   []shard.Event
 	Rejects  []shard.Reject
-	Unknown  map[string]int // top-level fields of records that Sluice does not store, and how many records have them
+	Unknown  map[string]int // top-level fields of records that are not stored, by name, and how many records have them
 	envelope envelope
 }
 
-// Received returns how many records the answer holds.
-func (b *Page) Received() int { return len(b.Events) + len(b.Rejects) }
+// Received returns how many records the page holds.
+func (p *Page) Received() int { return len(p.Events) + len(p.Rejects) }
 
 // More reports whether the API has records that follow.
-func (b *Page) More() bool { return *b.envelope.more() }
+func (p *Page) More() bool { return *p.envelope.more() }
 
-// Cursor returns the cursor of the next page; empty if the answer has none.
-func (b *Page) Cursor() string { return b.envelope.cursor() }
+// Cursor returns the cursor of the next page; empty if there is none.
+func (p *Page) Cursor() string { return p.envelope.cursor() }
 
-// longestCursorLife is what a longer life of a cursor is taken for.
+// longestCursorLife caps what the API says of the life of a cursor.
 const longestCursorLife = 24 * time.Hour
 
 // CursorLife returns how long the cursor lives from when the answer was made, and false if the API does not say.
-func (b *Page) CursorLife() (time.Duration, bool) {
-	if p := b.envelope.Pagination; p != nil && p.ExpiresInS != nil {
-		return time.Duration(min(max(*p.ExpiresInS, 0), longestCursorLife.Seconds()) * float64(time.Second)), true
+func (p *Page) CursorLife() (time.Duration, bool) {
+	if g := p.envelope.Pagination; g != nil && g.ExpiresInS != nil {
+		return time.Duration(min(max(*g.ExpiresInS, 0), longestCursorLife.Seconds()) * float64(time.Second)), true
 	}
 	return 0, false
 }
 
 // Limit returns how many records the API grants a page; 0 if it does not say.
-func (b *Page) Limit() int {
-	if p := b.envelope.Pagination; p != nil {
-		return max(0, p.Limit)
+func (p *Page) Limit() int {
+	if g := p.envelope.Pagination; g != nil {
+		return max(0, g.Limit)
 	}
 	return 0
 }
 
 // Total returns how many events the API has, and false if it does not say.
-func (b *Page) Total() (int64, bool) {
-	if total := b.envelope.Meta.Total; total != nil && *total >= 0 {
+func (p *Page) Total() (int64, bool) {
+	if total := p.envelope.Meta.Total; total != nil && *total >= 0 {
 		return *total, true
 	}
 	return 0, false
 }
 
-// envelope is what surrounds the records. Both shapes of the API are accepted: nested as served, flat as documented.
+// envelope is the JSON around the records. Both forms of the API are accepted: nested as served, flat as documented.
 type envelope struct {
 	More       *bool   `json:"hasMore"`
 	Cursor     *string `json:"nextCursor"`
@@ -79,17 +83,17 @@ type envelope struct {
 	Error jsontext.Value `json:"error"`
 }
 
-// ErrNoPage: the answer is not a page at all, such as null or a balancer's HTML with status 200.
+// ErrNoPage means that the answer is not a page at all, but null, for instance, or a load balancer's HTML with status 200.
 var ErrNoPage = errors.New("the answer is not a page of events")
 
-// Decoder turns answers into events. It is reused from page to page, for its memory and for its interned strings, and is
-// not safe for concurrent use.
+// Decoder turns answers into events. Reuse it from page to page, for its memory and its interned strings. It is not safe for
+// concurrent use.
 type Decoder struct {
 	MaxRecords int // that a page may have
 
 	json     jsontext.Decoder
-	strings  map[string]string // values that come again and again, such as types and browsers
-	sound    map[string]string // properties that come again and again, and that jsonb holds
+	strings  map[string]string // values that recur, such as types and browsers
+	sound    map[string]string // properties that recur and that jsonb accepts
 	unquoted []byte
 	unknown  map[string]int
 	envelope []byte
@@ -105,7 +109,7 @@ func New() *Decoder {
 	return &Decoder{MaxRecords: SpareRecords, strings: make(map[string]string), sound: make(map[string]string)}
 }
 
-// maxInterned strings are kept; more would mean that they do not come again.
+// maxInterned is how many strings are kept. If there were more, they would not recur.
 const maxInterned = 4096
 
 // intern returns b as a string, the same one for the same bytes.
@@ -121,21 +125,22 @@ func intern(strings map[string]string, b []byte) string {
 	return s
 }
 
-// SpareRecords than were asked for may stand in a page. Each is larger in memory than it need be in a body: 16 MiB of "{}," would
-// become 1.8 GiB of rejects.
+// SpareRecords is by how many records a page may exceed the number that was requested. A record can be much larger in memory than in
+// the body: 16 MiB of "{}," would become 1.8 GiB of rejects.
 const SpareRecords = 50_000
 
-// ErrTooMany: the page has more records than MaxRecords.
+// ErrTooMany means that a page has more records than MaxRecords.
 var ErrTooMany = errors.New("it has more records than a page may have")
 
-// Page decodes a whole body. One bad record is one reject: the fast path reads everything in one strict pass; a body that it
-// cannot read to the end is split into records first, each of which is then read by itself.
+// Page decodes a whole body, received from the given endpoint. The body is read in one strict pass; if that fails, it is split into
+// records first, so that one bad record is one reject. The error is ErrNoPage, ErrTooMany or ErrUnbalanced, or that of the JSON around
+// the records. Nothing in the page points into raw.
 func (d *Decoder) Page(raw []byte, from shard.Endpoint) (*Page, error) {
 	raw = bytes.TrimPrefix(raw, []byte("\xef\xbb\xbf"))
 	d.unknown = nil
 	b, err := d.straight(raw)
 	if err != nil && !errors.Is(err, ErrTooMany) {
-		d.unknown = nil // the other way counts them again
+		d.unknown = nil // the second pass counts them again
 		b, err = d.split(raw)
 	}
 	if err != nil {
@@ -148,7 +153,7 @@ func (d *Decoder) Page(raw []byte, from shard.Endpoint) (*Page, error) {
 	return b, b.envelope.check(b.Received())
 }
 
-// straight decodes a body in one pass. It fails on the first syntactic fault, also inside a record.
+// straight decodes a body in one pass. It fails on the first syntax error, also inside a record.
 func (d *Decoder) straight(raw []byte) (*Page, error) {
 	d.json.Reset(bytes.NewBuffer(raw))
 	b := &Page{}
@@ -164,7 +169,7 @@ func (d *Decoder) straight(raw []byte) (*Page, error) {
 	return b, d.readEnvelope(&b.envelope, raw, first, int64(last))
 }
 
-// records reads the array of records, whose first byte after the bracket is at offset at, and returns the offset behind it.
+// records reads the array of records, whose first byte after the bracket is at offset at, and returns the offset after it.
 func (d *Decoder) records(b *Page, raw []byte, at int) (last int, err error) {
 	if at = skipSpace(raw, at); at < len(raw) && raw[at] == ']' {
 		return at + 1, nil
@@ -201,7 +206,7 @@ func (d *Decoder) next(b *Page, raw []byte) (int, error) {
 	return int(d.json.InputOffset()), err
 }
 
-// skipSpace returns where what is not JSON's white space begins.
+// skipSpace returns the offset of the first byte that is not JSON white space.
 func skipSpace(raw []byte, at int) int {
 	for at < len(raw) && (raw[at] == ' ' || raw[at] == '\t' || raw[at] == '\n' || raw[at] == '\r') {
 		at++
@@ -237,8 +242,8 @@ func (d *Decoder) seekRecords() (first int64, err error) {
 	return 0, fmt.Errorf("%w: it has no data", ErrNoPage)
 }
 
-// readEnvelope decodes what surrounds the records, which stand at raw[first:last], bracket included. It reads on to the clean
-// end of the body: a reader that stops at the last brace accepts a body with something behind it.
+// readEnvelope decodes the JSON around the records, which are raw[first:last], closing bracket included. It reads to the end of the body:
+// a reader that stops at the last brace would accept a body with something after it.
 func (d *Decoder) readEnvelope(e *envelope, raw []byte, first, last int64) error {
 	d.envelope = append(d.envelope[:0], raw[:first]...)
 	d.envelope = append(d.envelope, ']')
@@ -249,7 +254,7 @@ func (d *Decoder) readEnvelope(e *envelope, raw []byte, first, last int64) error
 	return nil
 }
 
-// check looks at what an answer says about itself.
+// check compares the page with what its envelope says.
 func (e *envelope) check(received int) error {
 	switch {
 	case len(e.Error) > 0:

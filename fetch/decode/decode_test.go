@@ -13,8 +13,7 @@ import (
 	"sluice/fetch/hostile"
 )
 
-// fixture reads a recorded answer of the real API. They are not part of the project; where they are absent the test is
-// skipped.
+// fixture reads a recorded answer of the real API. The recordings are not part of the project; without them the test is skipped.
 func fixture(tb testing.TB, name string) []byte {
 	tb.Helper()
 	raw, err := os.ReadFile(filepath.Join("..", "..", "..", "shared", "fixtures", name))
@@ -136,8 +135,8 @@ func TestTolerableRecordsAreEvents(t *testing.T) {
 	}
 }
 
-// TestWhatFollowsARecordIsNotOverlooked: a record with a word, a byte or a comment behind it became a row, because the end was
-// looked for in a way that takes everything that is no JSON for it.
+// TestWhatFollowsARecordIsNotOverlooked: a record followed by a word, a byte or a comment became a row, because the check for the end
+// took everything that is no JSON for it.
 func TestWhatFollowsARecordIsNotOverlooked(t *testing.T) {
 	for _, behind := range []string{"x", " x", "1", `"a"`, "{}", "\x00", "tru", " // no", "\u00a0", "\v"} {
 		record := goodRecord + behind
@@ -145,8 +144,8 @@ func TestWhatFollowsARecordIsNotOverlooked(t *testing.T) {
 	}
 }
 
-// TestARecordIsRejectedOnce: one with two faults, of its content and of its syntax, became two rejects, and the page was refused
-// because it announced fewer records than that.
+// TestARecordIsRejectedOnce: a record with a fault of content and one of syntax became two rejects, and the page was refused because it
+// announced fewer records.
 func TestARecordIsRejectedOnce(t *testing.T) {
 	for _, record := range []string{`{}{}`, `000`, `null, x`, `{"id":1} x`, `17 18`} {
 		records := append([]string{other(1)}, strings.Split(record, ",")...)
@@ -180,7 +179,7 @@ func TestFlatBodyIsAccepted(t *testing.T) {
 	}
 }
 
-// TestEveryCutOfAPageIsRefused: a body that was cut anywhere is no page.
+// TestEveryCutOfAPageIsRefused: a body that is cut off anywhere is not a page.
 func TestEveryCutOfAPageIsRefused(t *testing.T) {
 	whole := page(goodRecord, other(1))
 	for n := range whole {
@@ -209,7 +208,7 @@ func TestWhatIsNoPageIsRefused(t *testing.T) {
 	}
 }
 
-// A record that lacks any of the columns, and one that is too large anywhere, is a reject.
+// A record that lacks a column is a reject, and so is one that is too large anywhere.
 func TestNoColumnIsMadeUp(t *testing.T) {
 	for field, piece := range map[string]string{
 		"id":                 `"id":"56a349b5-7243-4e0c-9fd8-f2c1eb2a5d35",`,

@@ -26,7 +26,7 @@ func corpus() (records []string) {
 	return records
 }
 
-// FuzzDecode: whatever a body holds, every record in it is an event that every column takes or a reject byte for byte, and the
+// FuzzDecode: whatever a body holds, every record in it becomes an event that every column accepts, or a reject byte for byte; and the
 // decoder is as good for the next page as a new one.
 func FuzzDecode(f *testing.F) {
 	for _, record := range corpus() {
@@ -56,7 +56,7 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// countRecords lets another decoder count; it can only where all is JSON, and no name can be taken for another.
+// countRecords counts with another decoder, which it can if all is JSON and no name can be taken for another.
 func countRecords(raw []byte) (int, bool) {
 	var b struct {
 		Data []json.RawMessage `json:"data"`
@@ -77,7 +77,7 @@ func checkReject(t *testing.T, raw []byte, r *shard.Reject) {
 	}
 }
 
-// checkEvent looks whether the columns take an event, and whether it is the same when it is written and read again.
+// checkEvent checks that the columns accept an event, and that it is the same after being written and read again.
 func checkEvent(t *testing.T, e *shard.Event) {
 	t.Helper()
 	for _, c := range []struct {
@@ -106,7 +106,7 @@ func written(e *shard.Event) []byte {
 		e.ID, e.Session, e.User, q(e.Type), q(e.Name), e.Properties, e.At, q(e.Device), q(e.Browser))
 }
 
-// FuzzDecodeRecord: any bytes of a dead letter are an event or a reject, and never both or a panic.
+// FuzzDecodeRecord: the bytes of a dead letter are an event or a reject, whatever they are, never both, and never a panic.
 func FuzzDecodeRecord(f *testing.F) {
 	for _, record := range corpus() {
 		f.Add([]byte(record))

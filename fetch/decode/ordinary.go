@@ -10,9 +10,9 @@ import (
 	"sluice/shard"
 )
 
-// ordinary reads the record at the head of raw if it is written as the API writes nearly all of them: every field there, in its
-// order, without white space, in ASCII without escapes. It returns the record's length, and 0 for anything else, sound or not,
-// which it leaves to the strict reading (see record). Whatever it takes, that would read the same (FuzzOrdinary).
+// ordinary reads the record at the head of raw if it is written as the API writes nearly all of them: with every field, in the usual
+// order, without white space, in ASCII without escapes. It returns the record's length, or 0 for anything else, sound or not, which is
+// left to the strict parser (see record). That parser reads everything that ordinary accepts in the same way (FuzzOrdinary).
 func (d *Decoder) ordinary(e *shard.Event, raw []byte) int {
 	s := scanner(raw)
 	id := s.after(`{"id":"`).take(uuidSize)
@@ -31,17 +31,17 @@ func (d *Decoder) ordinary(e *shard.Event, raw []byte) int {
 	}
 	var known bool
 	if e.Properties, known = d.sound[string(properties)]; !known {
-		return 0 // they have yet to be looked at
+		return 0 // they are not checked yet
 	}
 	e.Type, e.Device, e.Browser = intern(d.strings, kind), intern(d.strings, device), intern(d.strings, browser)
 	e.Name = d.names.keep(name)
 	return len(raw) - len(s)
 }
 
-// scanner is the rest of a record; nil after something that is not ordinary, and from then on.
+// scanner is the rest of a record. It is nil from the first thing on that is not ordinary.
 type scanner []byte
 
-// after skips a text that must stand here.
+// after skips a text that must come next.
 func (s *scanner) after(text string) *scanner {
 	if len(*s) < len(text) || string((*s)[:len(text)]) != text {
 		*s = nil
@@ -61,13 +61,13 @@ func (s *scanner) take(n int) []byte {
 	return taken
 }
 
-// text takes what a string may hold without escapes; what follows must be its quote.
-func (s *scanner) text(most int) []byte {
+// text takes the content of a string without escapes. The caller checks that its quote follows.
+func (s *scanner) text(max int) []byte {
 	n := 0
-	for n < len(*s) && n <= most && ordinaryByte[(*s)[n]] {
+	for n < len(*s) && n <= max && ordinaryByte[(*s)[n]] {
 		n++
 	}
-	if n > most {
+	if n > max {
 		*s = nil
 	}
 	return s.take(n)
@@ -80,15 +80,15 @@ var ordinaryByte = func() (is [256]bool) {
 	return is
 }()
 
-// until takes what stands before the next c, object what stands up to the first closing brace, neither more than a few bytes.
+// until takes the bytes before the next c, and object those up to the first closing brace. Both are limited to a few bytes.
 func (s *scanner) until(c byte) []byte { return s.take(bytes.IndexByte(s.near(), c)) }
 func (s *scanner) object() []byte      { return s.take(bytes.IndexByte(s.near(), '}') + 1) }
 func (s *scanner) near() []byte        { return (*s)[:min(len(*s), soundSize)] }
 
-// uuidSize is the only form of a UUID that is taken.
+// uuidSize is the length of the only form of a UUID that is accepted.
 const uuidSize = 36
 
-// Hexadecimal digits by their letter, and where they stand in a UUID.
+// The values of hexadecimal digits, and their offsets in a UUID.
 var (
 	hexDigit   = hexDigits()
 	uuidDigits = [16]int{0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34}
@@ -106,7 +106,7 @@ func hexDigits() (of [256]byte) {
 	return of
 }
 
-// parseUUID reads a UUID in small letters, several times as fast as the library.
+// parseUUID reads a UUID in lower case, several times as fast as the library.
 func parseUUID(to *uuid.UUID, s []byte) bool {
 	if len(s) != uuidSize || s[8] != '-' || s[13] != '-' || s[18] != '-' || s[23] != '-' {
 		return false
@@ -120,8 +120,8 @@ func parseUUID(to *uuid.UUID, s []byte) bool {
 	return wrong < 16
 }
 
-// instant reads a timestamp: a number of 13 digits, which is 2001 to 2286, or "2026-01-27T19:20:12.369Z" on a day that was
-// read before.
+// instant reads a timestamp: a number of 13 digits, which is from 2001 to 2286, or a text like "2026-01-27T19:20:12.369Z". The day of
+// the last text is remembered, so that only the time of day has to be read.
 func (d *Decoder) instant(to *shard.Instant, s []byte) bool {
 	const isoSize, dateSize = len(`"2026-01-27T19:20:12.369Z"`), len(`"2026-01-27T`)
 	if len(s) != isoSize {
@@ -141,7 +141,7 @@ func (d *Decoder) instant(to *shard.Instant, s []byte) bool {
 		s[14] == ':' && s[17] == ':' && s[20] == '.' && s[24] == 'Z' && s[25] == '"'
 }
 
-// learnDate reads a whole timestamp in UTC the careful way, and keeps when its day began.
+// learnDate reads a whole timestamp in UTC with the strict parser, and remembers when its day began.
 func (d *Decoder) learnDate(to *shard.Instant, s []byte) bool {
 	last := len(s) - 1
 	if s[0] != '"' || s[last] != '"' || s[last-1] != 'Z' {
@@ -167,7 +167,7 @@ func number(s []byte) (n int64, ok bool) {
 	return n, true
 }
 
-// texts keeps short strings that come once, many in one piece of memory. They are freed together.
+// texts keeps short strings that occur once, many in one piece of memory. They are freed together.
 type texts struct{ piece strings.Builder }
 
 func (t *texts) keep(b []byte) string {

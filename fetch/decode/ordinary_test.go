@@ -12,7 +12,7 @@ import (
 // isoRecord is the good record with its timestamp as text, as two thirds of the list's records have it.
 var isoRecord = with(`1769541612369`, `"2026-01-27T19:20:12.369Z"`)
 
-// readsTheSame compares the two ways of reading what stands at the head of raw, and tells whether the fast one takes it.
+// readsTheSame compares the two ways to read the head of raw, and reports whether the fast one accepts it.
 func readsTheSame(t *testing.T, d *Decoder, raw []byte) bool {
 	t.Helper()
 	var fast shard.Event
@@ -35,7 +35,7 @@ func warmed(t testing.TB) *Decoder {
 	return d
 }
 
-// TestRecordsOfTheAPIAreOrdinary: or all of them would be read the slow way, and only the bench would notice.
+// TestRecordsOfTheAPIAreOrdinary: otherwise all of them would be read the slow way, and only the benchmark would show it.
 func TestRecordsOfTheAPIAreOrdinary(t *testing.T) {
 	for _, record := range []string{goodRecord, isoRecord, goodRecord + `,{"id":`, isoRecord + "]"} {
 		if !readsTheSame(t, warmed(t), []byte(record)) {
@@ -60,7 +60,7 @@ func TestEveryByteIsReadTheSame(t *testing.T) {
 	}
 }
 
-// TestTextsOfTheColumnsSizeAreReadTheSame: what is a character too long is a dead letter, however it is read.
+// TestTextsOfTheColumnsSizeAreReadTheSame: a text that is a character too long is rejected, however it is read.
 func TestTextsOfTheColumnsSizeAreReadTheSame(t *testing.T) {
 	d := warmed(t)
 	for old, most := range map[string]int{`"click"`: 50, `"event_e8o287"`: 100, `"tablet"`: 20, `"Edge"`: 50} {
@@ -73,7 +73,7 @@ func TestTextsOfTheColumnsSizeAreReadTheSame(t *testing.T) {
 	}
 }
 
-// FuzzOrdinary: whatever the fast reading takes, the strict one reads the same, alone and in a page.
+// FuzzOrdinary: whatever the fast parser accepts, the strict one reads in the same way, alone and in a page.
 func FuzzOrdinary(f *testing.F) {
 	for _, record := range append(corpus(), goodRecord, isoRecord, goodRecord+"x", `{"a":1}`) {
 		f.Add([]byte(record))

@@ -9,10 +9,12 @@ import (
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"sluice/shard"
 )
 
-// split decodes a body whose records are not all sound JSON. The envelope is still read strictly; the records are told apart
-// by brackets and strings alone, and each is read by itself: what cannot be read is a reject, with its bytes.
+// split decodes a body whose records are not all sound JSON. The envelope is still read strictly. The records are separated by brackets
+// and strings alone, and each is read by itself; one that can't be read is a reject.
 func (d *Decoder) split(raw []byte) (*Page, error) {
 	d.json.Reset(bytes.NewBuffer(raw), jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true))
 	first, err := d.seekRecords()
@@ -36,7 +38,7 @@ func (d *Decoder) single(b *Page, raw []byte) {
 	events, rejects := len(b.Events), len(b.Rejects)
 	err := d.record(b, raw)
 	if err == nil {
-		// Not PeekKind, which takes what is no JSON for the end.
+		// Not PeekKind, which takes a byte that is no JSON for the end.
 		if _, err = d.json.ReadToken(); err == io.EOF {
 			return
 		}
@@ -46,7 +48,18 @@ func (d *Decoder) single(b *Page, raw []byte) {
 	b.Rejects = append(b.Rejects[:rejects], reject(raw, "", syntaxReason(raw, err), err))
 }
 
-// syntaxReason finds the word for a record that is not sound JSON.
+// Record decodes the bytes of one record, such as a dead letter that an older version of the program has rejected. If the reject is not
+// nil, it says why the record is still not an event.
+func Record(raw []byte) (shard.Event, *shard.Reject) {
+	b := &Page{}
+	New().single(b, raw)
+	if len(b.Rejects) > 0 {
+		return shard.Event{}, &b.Rejects[0]
+	}
+	return b.Events[0], nil
+}
+
+// syntaxReason returns the reason of a record that is not sound JSON.
 func syntaxReason(raw []byte, err error) Reason {
 	switch {
 	case !utf8.Valid(raw):
@@ -61,11 +74,12 @@ func syntaxReason(raw []byte, err error) Reason {
 	return ReasonSyntax
 }
 
+// ErrUnbalanced means that the records of a page can't be told apart, because brackets or quotes do not match.
 var ErrUnbalanced = errors.New("its records are not balanced")
 
-// spans tells the records of an array apart, whose first byte after the bracket is at first, and returns the offset behind
-// the closing bracket. It knows strings and brackets and nothing else of JSON.
-func spans(raw []byte, first, most int) (records [][]byte, last int, err error) {
+// spans separates the records of an array, whose first byte after the bracket is at first, and returns the offset after the closing
+// bracket. It knows strings and brackets and nothing else of JSON.
+func spans(raw []byte, first, max int) (records [][]byte, last int, err error) {
 	level, from := 0, first
 	for i, c := range unquotedMarks(raw, first) {
 		switch {
@@ -73,7 +87,7 @@ func spans(raw []byte, first, most int) (records [][]byte, last int, err error) 
 			level++
 		case level > 0 && c != ',':
 			level--
-		case len(records) > most:
+		case len(records) > max:
 			return nil, 0, ErrTooMany
 		case c == '}':
 			return nil, 0, fmt.Errorf("%w: %w", ErrNoPage, ErrUnbalanced)
@@ -106,7 +120,7 @@ func depth(raw []byte) int {
 	return deepest
 }
 
-// unquotedMarks yields the brackets and commas of a text from an offset on that are in no string, and where they stand.
+// unquotedMarks yields the brackets and commas that are not in a string, from offset first on, with their offsets.
 func unquotedMarks(raw []byte, first int) iter.Seq2[int, byte] {
 	return func(yield func(int, byte) bool) {
 		quoted := false

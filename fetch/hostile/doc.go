@@ -1,3 +1,3 @@
-// Package hostile is a corpus of single records that an API might send: some can become no row, some are only odd. It is data
-// for tests, and knows nothing of the decoder that it is thrown at.
+// Package hostile is a test kit: a corpus of single records that an API might send. Some of them can't become a row, some are only
+// odd. It knows nothing of the decoder under test, and no production package imports it.
 package hostile

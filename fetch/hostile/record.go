@@ -9,7 +9,7 @@ import (
 // Case is one record of the corpus.
 type Case struct {
 	Name   string
-	Reason string // of the dead letter that it becomes; empty: it is an event, and stored as it was sent
+	Reason string // of the dead letter that it becomes; empty for one that is an event, stored as it was sent
 	spoil  func(r *record)
 }
 
@@ -19,8 +19,8 @@ type record struct {
 	whole                                                             *string
 }
 
-// Raw returns the record's bytes. Its id and its time are given, so that no two of a run are alike and each stands where it
-// belongs.
+// Raw returns the record's bytes. The caller gives id and time, so that no two records of a run are alike and each has its place in the
+// order.
 func (c *Case) Raw(id string, at time.Time) []byte {
 	r := sound(id, at)
 	c.spoil(&r)
@@ -37,7 +37,7 @@ func Named(id, name string, at time.Time) []byte {
 	return r.join()
 }
 
-// Padded returns a sound record with properties of so many bytes.
+// Padded returns a sound record whose properties have the given number of bytes.
 func Padded(id string, atMS int64, bytes int) []byte {
 	r := sound(id, time.UnixMilli(atMS))
 	value(repeated(bytes, "p"))(&r)
@@ -67,7 +67,7 @@ func (r *record) join() []byte {
 
 func quoted(s string) string { return `"` + s + `"` }
 
-// The ways to spoil a record: each returns what does it.
+// The ways to spoil a record. Each returns a function that does it.
 
 func whole(text string) func(*record) { return func(r *record) { r.whole = &text } }
 

@@ -26,7 +26,7 @@ var Tolerable = []Case{
 	{"nil id", "", id(`"00000000-0000-0000-0000-000000000000"`)},
 	{"largest id", "", id(`"ffffffff-ffff-ffff-ffff-ffffffffffff"`)},
 
-	// The unit of a number is fixed: seconds are milliseconds of 1970, and nobody guesses.
+	// The unit of a number is fixed: seconds are read as milliseconds in 1970, not guessed.
 	{"timestamp in seconds", "", timestamp(`1769541612`)},
 	{"timestamp 0", "", timestamp(`0`)},
 	{"timestamp -0", "", timestamp(`-0`)},

@@ -36,7 +36,7 @@ func TestWindowFromRetryAfter(t *testing.T) {
 
 func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
 
-// A server that only says no. Two hundred in five minutes were taken for 58 in two, for good, with a refusal every seven minutes.
+// A server whose refusals carry no figures. Two hundred in five minutes were taken for 58 in two, for good, with a refusal every seven minutes.
 func TestExplainFindsTheWindowThatFits(t *testing.T) {
 	for _, truth := range []Limit{{50, time.Minute}, {200, 5 * time.Minute}} {
 		var l requestLog

@@ -64,11 +64,11 @@ func TestCancelledTakeTakesNothing(t *testing.T) {
 		if _, err := p.Take(ctx, onlyList); !errors.Is(err, stopped) || time.Since(start) != 10*time.Second {
 			t.Errorf("got %v after %v, want the cause at once", err, time.Since(start))
 		}
-		if _, err := p.Take(ctx, onlyStream); !errors.Is(err, stopped) { // free, but nobody is there to use it
+		if _, err := p.Take(ctx, onlyStream); !errors.Is(err, stopped) { // free, but the caller has gone
 			t.Errorf("got %v, want the cause", err)
 		}
 		if s := p.Status(); s[0].Recent != 1 || s[1].Recent != 0 || s[0].Waiting != 0 {
-			t.Errorf("%+v, want one request on the list and nobody waiting", s)
+			t.Errorf("%+v, want one request on the list and no one waiting", s)
 		}
 		if c := takeCall(t, p, onlyList); c.At.Sub(start) != slot {
 			t.Errorf("next call after %v, want %v", c.At.Sub(start), slot)
@@ -92,7 +92,7 @@ func TestReturnFreesTheSlotAtOnce(t *testing.T) {
 	})
 }
 
-// Who waits for the reply to a single request must not wait for one that was never sent.
+// A caller that waits for the answer to a single request must not wait for one that was never sent.
 func TestReturnEndsTheWaitForAReply(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, start := newTestPacer(t, unknown), time.Now()
@@ -104,8 +104,7 @@ func TestReturnEndsTheWaitForAReply(t *testing.T) {
 	})
 }
 
-// The first request on the list goes alone: its reply tells the limit. Three replies that tell nothing are enough to
-// give up.
+// The first request to the list goes alone, because its answer carries the limit. After three answers without one, the rule ends.
 func TestListIsAskedOneByOneUntilItsLimitIsKnown(t *testing.T) {
 	for _, headers := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
@@ -169,7 +168,7 @@ func TestRetryAfterBeyondMaxWaitEndsTheRun(t *testing.T) {
 	})
 }
 
-// The same for a window that is so long: waiting it out is not for a run to do.
+// The same for a window that is so long that a run must not wait it out.
 func TestLongWindowEndsTheRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newTestPacer(t, both(Limit{}, Limit{1, time.Hour}))
@@ -348,7 +347,7 @@ func TestARefusalPausesOneOfThreeQuotas(t *testing.T) {
 	})
 }
 
-// BenchmarkPacer is what a request costs beside the request, where nothing is paced: Take and Observe.
+// BenchmarkPacer measures the overhead of Take and Observe if nothing is paced.
 func BenchmarkPacer(b *testing.B) {
 	p := newTestPacer(b, both(Limit{N: Unlimited}, Limit{N: Unlimited}))
 	b.ReportAllocs()

@@ -22,7 +22,7 @@ func mustTakeAt(tb rapid.TB, q *quota, now time.Time) *request {
 	return r
 }
 
-// takeWhenFree waits for as long as it takes, and returns when that was.
+// takeWhenFree waits as long as it takes, and returns the request and its time.
 func takeWhenFree(q *quota, now time.Time) (*request, time.Time) {
 	r, wait := q.take(now)
 	for r == nil {
@@ -32,8 +32,7 @@ func takeWhenFree(q *quota, now time.Time) (*request, time.Time) {
 	return r, now
 }
 
-// The property on which all the rest stands: whatever callers do, no stretch of a window and its margin holds more
-// than the limit.
+// The fundamental property: whatever callers do, no stretch as long as the window and its margin holds more requests than the limit.
 func TestQuotaNeverExceedsItsLimit(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		limit := Limit{rapid.IntRange(1, 60).Draw(t, "n"), time.Duration(rapid.IntRange(1, 300).Draw(t, "seconds")) * time.Second}
@@ -61,7 +60,7 @@ func TestQuotaNeverExceedsItsLimit(t *testing.T) {
 	})
 }
 
-// The wait that take names is enough, and it is no shorter than the speed allows.
+// The wait that take returns is long enough, and no shorter than the speed allows.
 func TestQuotaIsFreeAfterTheWaitItNames(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		q := newQuota(Spec{"stream", Limit{rapid.SampledFrom([]int{0, 1, 50, 60}).Draw(t, "n"), time.Minute}, false})
@@ -84,8 +83,7 @@ func TestQuotaIsFreeAfterTheWaitItNames(t *testing.T) {
 	})
 }
 
-// Whatever a server answers, in whatever order: the quota stays sound, and lets through again once the server is
-// sane.
+// Whatever a server answers, in whatever order: the quota stays consistent, and lets requests through once the server is sane.
 func TestQuotaSurvivesAnyServer(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		limit := rapid.SampledFrom([]Limit{{}, {N: Unlimited}, {1, time.Second}, {50, time.Minute}}).Draw(t, "limit")
@@ -134,7 +132,7 @@ func checkSound(t *rapid.T, q *quota, flying int) {
 	}
 }
 
-// On a server with fixed windows, a reset is what is left of the window: it must neither shrink a known window nor be
+// On a server with fixed windows, a reset is the rest of the window: it must neither shrink a known window nor be
 // believed below ten seconds.
 func TestWindowNeverShrinks(t *testing.T) {
 	for _, c := range []struct {
@@ -163,7 +161,7 @@ func TestWindowNeverShrinks(t *testing.T) {
 	}
 }
 
-// BenchmarkQuota is the same for a quota as the stream's, with a full log, on a clock that always shows a free slot.
+// BenchmarkQuota measures the same for a quota like the stream's with a full log, on a clock that always shows a free slot.
 func BenchmarkQuota(b *testing.B) {
 	q, now := newQuota(Spec{"stream", Limit{50, time.Minute}, false}), at(0)
 	b.ReportAllocs()

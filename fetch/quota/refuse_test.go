@@ -56,7 +56,7 @@ func indices(n int) []int {
 	return all
 }
 
-// What somebody else spends is booked once, whichever of our replies shows it first.
+// A request of others is entered once, whichever of our answers reveals it first.
 func TestOthersAreBookedOnce(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		others, ours := rapid.IntRange(0, 4).Draw(t, "others"), rapid.IntRange(1, 5).Draw(t, "ours")
@@ -74,7 +74,7 @@ func TestOthersAreBookedOnce(t *testing.T) {
 	})
 }
 
-// Others have taken all that we left: nothing goes before theirs are forgotten.
+// Others have taken everything that we left: no request goes before theirs are forgotten.
 func TestOthersTakeUpRoom(t *testing.T) {
 	q := newQuota(Spec{"list", Limit{10, time.Minute}, true})
 	q.observe(at(3*time.Second), mustTakeAt(t, q, at(0)), Answer{Limit: 10, Remaining: 0, Reset: 5 * time.Second})
@@ -83,8 +83,8 @@ func TestOthersTakeUpRoom(t *testing.T) {
 	}
 }
 
-// Refused again after the pause it was told: others keep the server's log full, and our own refused requests with
-// them. Only silence for a whole window ends that.
+// A second refusal after the pause that the server asked for: others keep its log full, and so do our own refused requests. Only
+// silence for a whole window ends that.
 func TestSecondRefusalDrainsTheLog(t *testing.T) {
 	q := newQuota(Spec{"stream", Limit{50, time.Minute}, false})
 	q.observe(at(0), mustTakeAt(t, q, at(0)), Answer{Refused: true, RetryAfter: 3 * time.Second})
@@ -110,7 +110,7 @@ func TestSecondRefusalDrainsTheLog(t *testing.T) {
 	}
 }
 
-// A request of ours that overtook another is not somebody else's.
+// A request of ours that overtook another one is not taken for one of others.
 func TestOvertakingIsNotTakenForOthers(t *testing.T) {
 	q := newQuota(Spec{"list", Limit{10, time.Minute}, true})
 	first, second := mustTakeAt(t, q, at(0)), mustTakeAt(t, q, at(500*time.Millisecond))

@@ -11,18 +11,18 @@ import (
 	"sluice/shard"
 )
 
-// Two runs at once, of which the second comes at any moment: nothing is refused, nothing is wasted, and both have the same.
+// Two runs at once, the second of which starts at any moment: nothing is refused, nothing is wasted, and both get the same share.
 func TestTwoRunsSpendOneQuota(t *testing.T) {
 	for seed := range uint64(12) {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				api, table := newSimAPI(seed), newSimTable()
-				a, goneA := table.newRun(t, allTold, "a")
+				a, goneA := table.newRun(t, allConfigured, "a")
 				defer goneA()
 				var runs sync.WaitGroup
 				runs.Go(func() { api.read(t, a, 8, endless, 30*time.Minute) })
 				time.Sleep(time.Duration(seed) * 731 * time.Millisecond)
-				b, goneB := table.newRun(t, allTold, "b")
+				b, goneB := table.newRun(t, allConfigured, "b")
 				defer goneB()
 				from := time.Now().Add(2 * time.Minute)
 				runs.Go(func() { api.read(t, b, 8, endless, 30*time.Minute-time.Duration(seed)*731*time.Millisecond) })
@@ -36,7 +36,7 @@ func TestTwoRunsSpendOneQuota(t *testing.T) {
 	}
 }
 
-// checkShared holds that all runs together have used the quota, and not more.
+// checkShared checks that all runs together have used the quota, and no more.
 func (s *simAPI) checkShared(t *testing.T, from, to time.Time) {
 	t.Helper()
 	if s.list.refused+s.stream.refused > 0 {
@@ -47,7 +47,7 @@ func (s *simAPI) checkShared(t *testing.T, from, to time.Time) {
 	}
 }
 
-// A slot is of the run that had its last one earlier, though another has seen first that it is free.
+// A slot belongs to the run that had its last one earlier, even if another run is the first to see that it is free.
 func TestRunsAreServedInTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		table, start := newSimTable(), time.Now()
@@ -77,14 +77,14 @@ func TestRunsAreServedInTurn(t *testing.T) {
 	})
 }
 
-// A follow asks for a page now and then. Beside a backfill that takes all it can get with many fetchers, it gets the next slot that
-// is free, and waits for no more than a window.
+// A follow requests a page now and then. Beside a backfill whose many fetchers take every slot, it gets the next one that is free, and
+// waits no longer than a window.
 func TestASmallRunIsNotStarvedByALargeOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api, table := newSimAPI(5), newSimTable()
-		large, gone := table.newRun(t, allTold, "backfill")
+		large, gone := table.newRun(t, allConfigured, "backfill")
 		defer gone()
-		small, gone := table.newRun(t, allTold, "follow")
+		small, gone := table.newRun(t, allConfigured, "follow")
 		defer gone()
 		ctx, stop := context.WithTimeout(t.Context(), 30*time.Minute)
 		defer stop()
@@ -108,11 +108,11 @@ func TestASmallRunIsNotStarvedByALargeOne(t *testing.T) {
 	})
 }
 
-// One run alone looks at the table when it is told to, and not for its requests.
+// A run that is alone looks at the table for Share, and not for its requests.
 func TestARunAloneBooksNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api, table := newSimAPI(1), newSimTable()
-		p, gone := table.newRun(t, allTold, "a")
+		p, gone := table.newRun(t, allConfigured, "a")
 		defer gone()
 		api.read(t, p, 8, endless, 10*time.Minute)
 		if looks := table.looks.Load(); looks > 601 {
@@ -121,7 +121,7 @@ func TestARunAloneBooksNothing(t *testing.T) {
 	})
 }
 
-// A run that is killed is taken for gone, and what it booked counts until the server has forgotten it.
+// A run that is killed is soon taken for dead, and what it booked counts until the server has forgotten it.
 func TestWhatADeadRunBookedAgesOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		table, start := newSimTable(), time.Now()
@@ -143,7 +143,7 @@ func TestWhatADeadRunBookedAgesOut(t *testing.T) {
 	})
 }
 
-// A run that was stopped, or was asleep with its machine, cannot know who has come: it asks before it sends.
+// A run that was stopped, or asleep with its machine, can't know of newcomers: it looks at the table before it sends.
 func TestARunThatWasAsleepAsksFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		table := newSimTable()
@@ -159,7 +159,7 @@ func TestARunThatWasAsleepAsksFirst(t *testing.T) {
 	})
 }
 
-// One that comes in waits until those who thought they were alone know of it.
+// A new run waits until every run that took itself to be alone knows of it.
 func TestARunThatComesInAnnouncesItself(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		table, start := newSimTable(), time.Now()
@@ -177,7 +177,7 @@ func TestARunThatComesInAnnouncesItself(t *testing.T) {
 	})
 }
 
-// What one run is told to wait, all wait, from the moment on when its fetcher would wait for it.
+// If one run is told to wait, all wait, from the moment when its own fetcher would.
 func TestAPauseOfOneRunHoldsAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		table, roomy := newSimTable(), both(Limit{}, Limit{100, time.Minute})
@@ -197,7 +197,7 @@ func TestAPauseOfOneRunHoldsAll(t *testing.T) {
 	})
 }
 
-// A refusal of one run counts the requests of all, and what it has learned of the limit is known to all.
+// A limit is learned from the requests of all runs, and known to all of them at once.
 func TestARefusalOfOneRunIsKnownToAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		table := newSimTable()
@@ -229,7 +229,7 @@ func TestARefusalOfOneRunIsKnownToAll(t *testing.T) {
 	})
 }
 
-// A limit that nobody knows is learned by both together, in one episode.
+// Two runs learn an unknown limit together, in one episode.
 func TestTwoRunsLearnAHiddenLimit(t *testing.T) {
 	for seed := range uint64(6) {
 		synctest.Test(t, func(t *testing.T) {
@@ -256,7 +256,7 @@ func TestTwoRunsLearnAHiddenLimit(t *testing.T) {
 	}
 }
 
-// Without the table each run goes on by what it knows, and when it is back, the others learn what was sent.
+// Without the table each run goes on by what it knows. When the table is back, the others learn what was sent.
 func TestWithoutTheTableARunGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		table, limit := newSimTable(), both(Limit{3, time.Minute}, Limit{3, time.Minute})

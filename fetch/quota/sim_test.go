@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// simLimiter is the limiter of an endpoint as api.md 4.2 found it: a sliding log in which refused requests count too.
+// simLimiter is the limiter of an endpoint as described in api.md 4.2: a sliding log in which refused requests count too.
 type simLimiter struct {
 	limit     Limit
 	announced bool // X-RateLimit-* headers
@@ -26,7 +26,7 @@ type simLimiter struct {
 	longest  int // streak
 }
 
-// arrive counts a request and decides about it.
+// arrive counts a request and decides whether it is refused.
 func (l *simLimiter) arrive() Answer {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -90,7 +90,7 @@ func (l *simLimiter) used(from, to time.Time) float64 {
 	return float64(n) / (float64(l.limit.N) * to.Sub(from).Seconds() / l.limit.Window.Seconds())
 }
 
-// simNetwork says how long things take. Request k takes the same time in every run with the same seed, whichever
+// simNetwork decides how long things take. Request k takes the same time in every run with the same seed, whichever
 // fetcher sends it.
 type simNetwork struct {
 	seed    uint64
@@ -132,7 +132,7 @@ type simAPI struct {
 	bans  []simBan
 }
 
-// newSimAPI returns the API with its true limits and the latencies of February.
+// newSimAPI returns the API with its true limits and its recorded latencies.
 func newSimAPI(seed uint64) *simAPI {
 	return &simAPI{
 		list:   &simLimiter{limit: Limit{10, time.Minute}, announced: true},
@@ -144,7 +144,7 @@ func newSimAPI(seed uint64) *simAPI {
 	}
 }
 
-// get sends the request of a call, and tells whether a page came back.
+// get sends the request of a slot, and reports whether a page came back.
 func (s *simAPI) get(p *Pacer, c Slot) bool {
 	k := s.note(c)
 	r := rand.New(rand.NewPCG(s.net.seed, k))
@@ -182,10 +182,10 @@ func (s *simAPI) get(p *Pacer, c Slot) bool {
 	return !a.Refused && !s.lost(k)
 }
 
-// simClock says what the server stamps on the cursor of a page that it looked up at that time.
+// simClock returns the stamp that the server puts on the cursor of a page that it looked up at the given time.
 type simClock func(seen time.Time) time.Time
 
-// blind is a clock of which nobody can read anything.
+// blind is a clock that says nothing.
 func blind(seen time.Time) time.Time { return seen.Truncate(time.Second) }
 
 // simQuery is the time from when a request was counted to when its cursor is stamped: 45 µs a record (api.md, 2), and now and then
@@ -213,7 +213,7 @@ func (s *simAPI) ban(e string, a Answer) {
 	}
 }
 
-// checkBans holds that nothing was sent after a refusal came back and before its Retry-After was over.
+// checkBans checks that nothing was sent between a refusal and the end of its Retry-After.
 func (s *simAPI) checkBans(t *testing.T) {
 	t.Helper()
 	for _, b := range s.bans {
@@ -225,7 +225,7 @@ func (s *simAPI) checkBans(t *testing.T) {
 	}
 }
 
-// read lets fetchers read so many pages, or as many as they can within a time, and returns how long it took.
+// read lets fetchers read the given number of pages, or as many as they can within a time, and returns how long it took.
 func (s *simAPI) read(t *testing.T, p *Pacer, fetchers, pages int, most time.Duration) time.Duration {
 	t.Helper()
 	start := time.Now()
@@ -244,7 +244,7 @@ func (s *simAPI) read(t *testing.T, p *Pacer, fetchers, pages int, most time.Dur
 	return time.Since(start)
 }
 
-// page tries until there is a page, and returns false when the time is over.
+// page tries until there is a page, and returns false if the time is over.
 func (s *simAPI) page(ctx context.Context, t *testing.T, p *Pacer) bool {
 	for {
 		call, err := p.Take(ctx, simBoth)
@@ -263,8 +263,7 @@ func (s *simAPI) page(ctx context.Context, t *testing.T, p *Pacer) bool {
 
 func simBoth(string) bool { return true }
 
-// intrude lets somebody else send a request to each endpoint in turn, one to the list for n-1 to the stream, until
-// the test ends.
+// intrude simulates another client, which sends a request at a time, one to the list for n-1 to the stream, until the test ends.
 func (s *simAPI) intrude(ctx context.Context, every time.Duration, n int) {
 	for i := 0; ; i++ {
 		select {

@@ -30,8 +30,8 @@ func both(list, stream Limit) Config {
 // unknown leaves both limits to be learned.
 var unknown = both(Limit{}, Limit{})
 
-// allTold are the true limits, known from the start.
-var allTold = both(Limit{10, time.Minute}, Limit{50, time.Minute})
+// allConfigured are the true limits, known from the start.
+var allConfigured = both(Limit{10, time.Minute}, Limit{50, time.Minute})
 
 // No end of time, and no end of pages.
 const forever, endless = math.MaxInt64, math.MaxInt64
@@ -47,8 +47,8 @@ func TestPacerReads600Pages(t *testing.T) {
 		{4, unknown, 610, 1},
 		{8, unknown, 590, 1},
 		{64, unknown, 578, 1},
-		{8, allTold, 583, 0},
-		{64, allTold, 565, 0},
+		{8, allConfigured, 583, 0},
+		{64, allConfigured, 565, 0},
 	} {
 		for seed := range uint64(3) {
 			t.Run(fmt.Sprintf("%d fetchers, stream %s, seed %d", c.fetchers, c.config.Quotas[1].Limit, seed), func(t *testing.T) {
@@ -110,8 +110,8 @@ func TestPacerUsesTheQuota(t *testing.T) {
 		want     simUse
 	}{
 		{"as it is", func(*simAPI) {}, unknown, []int{4, 8, 64}, simUse{0.98, 0.98, [2]int{0, 1}, 1}},
-		{"told", func(*simAPI) {}, allTold, []int{8, 64}, simUse{0.98, 0.98, [2]int{0, 0}, 0}},
-		{"told too much", streamOf(40), allTold, []int{8}, simUse{0.98, 0.98, [2]int{0, 4}, 3}},
+		{"configured", func(*simAPI) {}, allConfigured, []int{8, 64}, simUse{0.98, 0.98, [2]int{0, 0}, 0}},
+		{"configured too high", streamOf(40), allConfigured, []int{8}, simUse{0.98, 0.98, [2]int{0, 4}, 3}},
 		{"20 a minute", streamOf(20), unknown, []int{8}, simUse{0.98, 0.98, [2]int{0, 3}, 3}},
 		{"40 a minute", streamOf(40), unknown, []int{8}, simUse{0.98, 0.98, [2]int{0, 1}, 1}},
 		{"100 a minute", streamOf(100), unknown, []int{8}, simUse{0.98, 0.98, [2]int{0, 2}, 2}},
@@ -128,8 +128,8 @@ func TestPacerUsesTheQuota(t *testing.T) {
 	}
 }
 
-// Servers and networks that are not as the API was seen to be. Where the share is below 98 %, it is what is reached, so that a
-// change for the worse is noticed; what matters is that no refusals follow one another without end.
+// Servers and networks that differ from the API as it was observed. A share below 98 % is the one that is reached, so that a change for
+// the worse is noticed; what matters is that refusals do not follow one another without end.
 func TestPacerUsesTheQuotaOfOtherServers(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -175,8 +175,8 @@ func TestPacerUsesTheQuotaOfOtherServers(t *testing.T) {
 	}
 }
 
-// A server whose windows follow one another, from any point inside of one: what is learned across its edge must not be asked back
-// again and again. There were up to 58 refusals, and windows were taken to be 149 seconds long.
+// A server with fixed windows, from any point inside one: a limit learned across an edge must not be tried again and again. There were
+// up to 58 refusals, and windows were taken to be 149 seconds long.
 func TestPacerInWindowsThatDoNotSlide(t *testing.T) {
 	for seed := range uint64(24) {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
@@ -190,7 +190,7 @@ func TestPacerInWindowsThatDoNotSlide(t *testing.T) {
 	}
 }
 
-// Two refusals a whole number of minutes apart by chance: the list's headers said that 10 are allowed, and it was asked for 9, for an hour.
+// Two refusals a whole number of minutes apart by chance: though the list's headers announced 10, the pacer used 9 for an hour.
 func TestPacerBelievesTheHeadersOverAChance(t *testing.T) {
 	for _, seed := range []uint64{8, 17} {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
@@ -257,10 +257,10 @@ func TestPacerLearnsTheLimitExactly(t *testing.T) {
 	}
 }
 
-// The share on the screen is the truth that the server knows.
+// The share in Status is that which the server has counted.
 func TestStatusTellsTheShareUsed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		api, p := newSimAPI(1), newTestPacer(t, allTold)
+		api, p := newSimAPI(1), newTestPacer(t, allConfigured)
 		if used := p.Status()[1].Used; used != 0 {
 			t.Errorf("used %v before the first request", used)
 		}
@@ -273,7 +273,7 @@ func TestStatusTellsTheShareUsed(t *testing.T) {
 	})
 }
 
-// Somebody else spends of both quotas: he gets his share, and refusals stay rare.
+// Another client spends of both quotas: it gets its share, and refusals stay rare.
 func TestPacerYieldsToOthers(t *testing.T) {
 	for _, fetchers := range []int{8, 64} {
 		synctest.Test(t, func(t *testing.T) {
@@ -291,7 +291,7 @@ func TestPacerYieldsToOthers(t *testing.T) {
 	}
 }
 
-// A key that was used just before: the server's log is not empty, and ours does not know.
+// A key that was used just before: the server's log is not empty, though ours is.
 func TestPacerStartsOnASpentQuota(t *testing.T) {
 	for _, fetchers := range []int{8, 64} {
 		synctest.Test(t, func(t *testing.T) {
@@ -308,7 +308,7 @@ func TestPacerStartsOnASpentQuota(t *testing.T) {
 	}
 }
 
-// One bucket of 10 for both endpoints, of which only the list speaks: 3,540 s would be the best.
+// One bucket of 10 for both endpoints, which only the list announces: 3,540 s would be the best.
 func TestPacerSharesOneBucket(t *testing.T) {
 	for _, fetchers := range []int{8, 64} {
 		synctest.Test(t, func(t *testing.T) {
@@ -322,11 +322,11 @@ func TestPacerSharesOneBucket(t *testing.T) {
 	}
 }
 
-// The server may change its mind about the list in the middle of a run.
+// The server may change the limit of the list in the middle of a run.
 func TestPacerFollowsAnAnnouncedChange(t *testing.T) {
 	for _, n := range []int{5, 20} {
 		synctest.Test(t, func(t *testing.T) {
-			api, p := newSimAPI(4), newTestPacer(t, allTold)
+			api, p := newSimAPI(4), newTestPacer(t, allConfigured)
 			api.read(t, p, 8, 100, forever)
 			api.list.mu.Lock()
 			api.list.limit.N = n
@@ -357,7 +357,7 @@ func TestUnlimitedIsNotPaced(t *testing.T) {
 	})
 }
 
-// An endpoint that is said to have no limit and refuses has one: it is learned, as if nothing had been said.
+// An endpoint that is configured as unlimited and refuses has a limit: it is learned as if nothing had been configured.
 func TestUnlimitedIsNotBelievedForEver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api := newSimAPI(1)

@@ -7,8 +7,7 @@ import (
 	"time"
 )
 
-// Clocks that cannot be believed, or not always. None may cost a refusal, nor more of the quota than the margin does that holds
-// without a clock.
+// Clocks that are wrong, at least at times. None may cost a refusal, nor more of the quota than the margin that holds without a clock.
 func TestPacerUnderClocksThatLie(t *testing.T) {
 	started := func() time.Duration { return time.Since(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)) } // of the bubble
 	for name, clock := range map[string]simClock{
@@ -29,20 +28,20 @@ func TestPacerUnderClocksThatLie(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				api := newSimAPI(4)
 				api.clock = clock
-				api.hour(t, newTestPacer(t, allTold), 8, simUse{list: 0.975, stream: 0.975})
+				api.hour(t, newTestPacer(t, allConfigured), 8, simUse{list: 0.975, stream: 0.975})
 			})
 		})
 	}
 }
 
-// With a clock, jitter beyond the margin is no surprise: who came in late is known to leave late.
+// With a clock, jitter beyond the margin is no surprise: a request that arrived late is known to leave late.
 func TestPacerKnowsWhoCameLate(t *testing.T) {
 	for seed := range uint64(3) {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				api := newSimAPI(seed)
 				api.net.oneWay = simJitter
-				api.hour(t, newTestPacer(t, allTold), 8, simUse{0.98, 0.98, [2]int{2, 2}, 1})
+				api.hour(t, newTestPacer(t, allConfigured), 8, simUse{0.98, 0.98, [2]int{2, 2}, 1})
 			})
 		})
 	}
@@ -81,7 +80,7 @@ func TestStampsShortenTheMargin(t *testing.T) {
 	}
 }
 
-// Who went because of a clock and was refused has shown what the clock is worth. Neither the limit nor the network is to blame.
+// A request that went because of a clock and was refused shows that the clock is wrong. Neither the limit nor the network is to blame.
 func TestARefusalRefutesTheStamps(t *testing.T) {
 	q := stampedQuota(t, inTime)
 	r, now := takeWhenFree(q, at(10*time.Second))

@@ -147,7 +147,7 @@ func TestRestoreKeepsThePause(t *testing.T) {
 	})
 }
 
-// A clock that was set back makes requests of the future; impossible limits come from a newer version.
+// A clock that was set back leaves requests in the future; impossible limits come from a newer version.
 func TestRestoreSurvivesNonsense(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()

@@ -35,7 +35,7 @@ func TestTakeServesInOrder(t *testing.T) {
 	})
 }
 
-// Who can use only the stream must not stand in the way of who can use the list.
+// A caller that can use only the stream must not block one that can use the list.
 func TestTakeLetsPassWhoWantsSomethingElse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newTestPacer(t, both(Limit{2, time.Minute}, Limit{1, time.Minute}))
@@ -51,7 +51,7 @@ func TestTakeLetsPassWhoWantsSomethingElse(t *testing.T) {
 	})
 }
 
-// An elder whose cursor dies while he waits gives way, and is served by the other endpoint.
+// A waiter whose cursor expires gives way, and is served by the other endpoint.
 func TestTakeAsksAgainWhatIsUsable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newTestPacer(t, both(Limit{1, time.Minute}, Limit{2, time.Hour}))
@@ -70,7 +70,7 @@ func TestTakeAsksAgainWhatIsUsable(t *testing.T) {
 	})
 }
 
-// An elder who wants less than before lets those behind him go at once, though he stays.
+// A waiter that wants less than before lets those behind it go at once, though it stays.
 func TestTakeGivesUpWhatItNoLongerWants(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, start := newTestPacer(t, onePerMinute), time.Now()
@@ -93,7 +93,7 @@ func TestTakeGivesUpWhatItNoLongerWants(t *testing.T) {
 	})
 }
 
-// Who stands in line when the gate is shut keeps the place there, and takes nothing that falls free meanwhile.
+// A waiter keeps its place during a pause, and takes no slot that becomes free meanwhile.
 func TestALineWaitsAtAShutGate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		limits := onePerMinute

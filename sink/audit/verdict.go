@@ -29,7 +29,7 @@ type Verdict struct {
 func (v Verdict) Summary() string {
 	switch {
 	case v.OK:
-		return strings.Join(append([]string{fmt.Sprintf("%d rows", v.rows)}, v.checked...), ", ")
+		return fmt.Sprintf("%d rows: %s", v.rows, strings.Join(v.checked, ", "))
 	case len(v.Findings) == 1:
 		return v.Findings[0]
 	}
@@ -48,7 +48,7 @@ func Judge(a ledger.Audit, totalAtStart, totalAtEnd int64) Verdict {
 	v.judgeWindows(&a)
 	v.judgeSum(&a)
 	if a.LaterOpen > 0 {
-		v.skip("%d windows of the last round: they are not done", a.LaterOpen)
+		v.skip("%d shards of the last round: they are not done", a.LaterOpen)
 	}
 	switch {
 	case slices.ContainsFunc(a.Windows, func(w ledger.AuditWindow) bool { return !proven(&w) }):
@@ -84,7 +84,7 @@ func (v *Verdict) judgeSum(a *ledger.Audit) {
 	case alone && a.Rows > stored:
 		v.find("the table has %d rows, %d more than were stored: somebody else writes into it", a.Rows, a.Rows-stored)
 	case alone:
-		v.checked = append(v.checked, "the table is what the ledger stored")
+		v.checked = append(v.checked, "the table matches the ledger")
 	default:
 		v.skip("equality of table and ledger: %d rows were there before, other jobs stored %d", a.RowsBefore, a.ByOthers)
 	}
@@ -103,7 +103,11 @@ func (v *Verdict) judgeTotals(a *ledger.Audit, atStart, atEnd int64) {
 	case a.RowsBefore > 0 || a.ByOthers > 0:
 		v.skip("the source's total at the start, %d: the table has rows that are not this job's", atStart)
 	default:
-		v.checked = append(v.checked, fmt.Sprintf("at least the %d that the source counted", atStart))
+		dead := ""
+		if n := most - a.Rows; n > 0 {
+			dead = fmt.Sprintf(" and %d dead letters", n)
+		}
+		v.checked = append(v.checked, fmt.Sprintf("rows%s account for the %d events that the source counted", dead, atStart))
 	}
 	switch {
 	case atEnd <= 0:

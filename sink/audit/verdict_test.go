@@ -114,7 +114,7 @@ func TestSummaryCountsFurtherFindings(t *testing.T) {
 		}
 	}
 	v := Judge(complete(), 60, 60)
-	if want := "60 rows, all 3 windows proven and complete, the table is what the ledger stored, at least the 60 that the source counted"; v.Summary() != want {
+	if want := "60 rows: all 3 shards complete with proven ends, the table matches the ledger, rows account for the 60 events that the source counted"; v.Summary() != want {
 		t.Errorf("got %q, want %q", v.Summary(), want)
 	}
 }

@@ -58,7 +58,7 @@ func (v *Verdict) judgeWindows(a *ledger.Audit) {
 		v.judgeGroup(g)
 	}
 	if len(v.Findings) == 0 {
-		v.checked = append(v.checked, fmt.Sprintf("all %d windows proven and complete", len(a.Windows)))
+		v.checked = append(v.checked, fmt.Sprintf("all %d shards complete with proven ends", len(a.Windows)))
 	}
 }
 

@@ -19,7 +19,7 @@ func OfLedger(s *sink.Status, now time.Time) *View {
 	j := s.Job
 	v := &View{
 		Job: j.Name, Source: j.Source, Phase: Ingesting, Started: j.CreatedAt, At: now, Verdict: j.Verdict, VerifiedAt: j.VerifiedAt,
-		Total: Countable(j), Counts: s.Earlier, Round: j.Round, Watermark: PointInTime(j.Watermark), Rounds: Rounds(s.Rounds),
+		Total: countable(j), Counts: s.Earlier, Round: j.Round, Watermark: PointInTime(j.Watermark), Rounds: Rounds(s.Rounds),
 	}
 	if !j.VerifiedAt.IsZero() {
 		v.Phase = Ended
@@ -75,8 +75,8 @@ func ofCheckpoints(ledger []shard.Checkpoint) (all []coordinator.ShardProgress) 
 	return all
 }
 
-// Countable returns the events that a job has to store; zero means unknown: the API counts all of its events, not those of a span.
-func Countable(job *ledger.Job) int64 {
+// countable returns the events that a job has to store; zero means unknown: the API counts all of its events, not those of a span.
+func countable(job *ledger.Job) int64 {
 	if job.Span != (shard.Window{Start: shard.Past, End: shard.Future}) {
 		return 0
 	}

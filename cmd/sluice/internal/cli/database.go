@@ -1,0 +1,95 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"io/fs"
+
+	"sluice/sink"
+	"sluice/sink/embedpg"
+)
+
+// Databases on a private server or one that compose started, so that the demo never mixes with a real job.
+const (
+	databaseDemo = "sluice_demo"
+	databaseReal = "sluice"
+)
+
+// database is where the rows go.
+type database struct {
+	url     string
+	private *embedpg.Server // nil where DATABASE_URL was given
+	name    string
+}
+
+// findDatabase uses DATABASE_URL, or makes and starts a private server.
+func (p *Program) findDatabase(ctx context.Context, s *settings) (database, error) {
+	if s.database != "" {
+		p.say("database: DATABASE_URL (%s)", cmp.Or(sink.DescribeURL(s.database), "as given"))
+		return database{url: s.database}, nil
+	}
+	server, err := embedpg.Start(ctx, embedpg.Config{Say: func(line string) { p.say("%s", line) }})
+	if err != nil {
+		return database{}, fail(ExitUnreachable, privateHint(err), err)
+	}
+	name := databaseReal
+	if s.isDemo() {
+		name = databaseDemo
+	}
+	if err := server.EnsureDatabase(ctx, name); err != nil {
+		return database{}, err
+	}
+	if err := server.Remember(name); err != nil {
+		return database{}, err
+	}
+	status := server.Status(ctx)
+	p.say("database: private PostgreSQL on 127.0.0.1:%d, database %s, data in %s", status.Port, name, status.Dir)
+	return database{url: server.URL(name), private: server, name: name}, nil
+}
+
+// privateHint is what to do where no private server could be had.
+func privateHint(err error) string {
+	if errors.Is(err, fs.ErrPermission) {
+		return "run it in a directory that you may write to, or set DATABASE_URL to use a PostgreSQL of your own"
+	}
+	return "set DATABASE_URL to use a PostgreSQL of your own"
+}
+
+// existingDatabase finds the database of an earlier run and creates nothing: for every command but run.
+func (p *Program) existingDatabase(ctx context.Context) (database, error) {
+	if given := p.env(EnvDatabase); given != "" {
+		return database{url: given}, nil
+	}
+	server, err := findServer()
+	if err == nil {
+		if !server.Status(ctx).Running {
+			p.say("starting the private PostgreSQL")
+		}
+		err = server.Start(ctx)
+	}
+	if err != nil {
+		return database{}, fail(ExitUnreachable, "set DATABASE_URL, or run `sluice run` first", err)
+	}
+	name := p.databaseName(server)
+	p.say("database: private PostgreSQL, database %s", name)
+	return database{url: server.URL(name), private: server, name: name}, nil
+}
+
+// databaseName is the database of the private server that a command looks at: that of the API that is configured, or else that
+// of the last run.
+func (p *Program) databaseName(server *embedpg.Server) string {
+	if p.env(EnvAPI) != "" {
+		return databaseReal
+	}
+	return cmp.Or(server.Remembered(), databaseDemo)
+}
+
+// emptyHint is the command that empties the database in use.
+func (i *ingest) emptyHint() string {
+	psql := `psql "$DATABASE_URL"`
+	if i.database.private != nil {
+		psql = "sluice db psql"
+	}
+	return "use another database, or empty this one: " + psql + " -c 'truncate ingested_events, dead_letters, ingestion_shards, ingestion_rounds, ingestion_jobs'"
+}

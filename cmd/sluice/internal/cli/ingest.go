@@ -1,0 +1,136 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/google/uuid"
+
+	"sluice/cmd/sluice/internal/view"
+	"sluice/coordinator/job"
+	"sluice/fetch/datasync"
+	"sluice/fetch/quota"
+	"sluice/shard"
+	"sluice/sink"
+)
+
+// ingest is one run of a job: `sluice run`, sync, follow or backfill. Package job does the work; this shows it.
+type ingest struct {
+	*Program
+	*settings
+	log      *slog.Logger
+	started  time.Time
+	database database
+	source   source
+	db       *sink.Postgres
+	run      *job.Job         // nil until it is open
+	client   *datasync.Client // nil until the source is needed
+	pacer    *quota.Pacer
+	// For the listener and the file of metrics; nil if there is neither.
+	board    *view.Board
+	listener *listener
+	last     view.View // at the end of the last walk
+}
+
+// ingest opens the job, lets do work on it, and reports how it went.
+func (p *Program) ingest(ctx context.Context, s *settings, do func(context.Context, *job.Job) job.Verdict) error {
+	log, err := p.logger(s.logLevel)
+	if err != nil {
+		return err
+	}
+	s.pause = new(shard.Pause)
+	i := &ingest{Program: p, settings: s, log: log, started: time.Now()}
+	if err := i.openBoard(); err != nil {
+		return err
+	}
+	if i.published() {
+		i.log = slog.New(i.board.Watch(log.Handler()))
+	}
+	defer i.pausable()()
+	if i.listener != nil {
+		defer func() { i.listener.linger(ctx, i.settings.linger) }()
+	}
+	defer i.close()
+	if err = i.open(ctx); err == nil {
+		v := do(ctx, i.run)
+		if v.Figures != nil {
+			return i.conclude(v)
+		}
+		err = verdictError(v)
+	}
+	r := i.notStarted(err)
+	if s.json { // a script gets its one JSON document however the run ended
+		err = errors.Join(err, writeLine(p.Stdout, r))
+	}
+	return err
+}
+
+// open finds the source and the database, and takes the job.
+func (i *ingest) open(ctx context.Context) (err error) {
+	if i.source, err = i.findSource(i.settings); err != nil {
+		return err
+	}
+	if i.database, err = i.findDatabase(ctx, i.settings); err != nil {
+		return asStart(ctx, err)
+	}
+	run := uuid.New()
+	i.db, err = sink.Open(ctx, sink.Config{
+		URL: i.database.url, Job: i.settings.job, Run: run, Writers: i.writers, Pause: i.pause, Log: i.log,
+	})
+	if err != nil {
+		return asStart(ctx, err)
+	}
+	i.run, err = job.Open(ctx, job.Config{
+		Name: i.settings.job, SourceName: i.source.name, Span: i.span(), Store: i.db,
+		Connect: i.connect, Moved: i.moved, Admit: i.checkTable,
+		Shards: i.shards, Fetchers: i.fetchers, Memory: int64(i.memory),
+		Limits:      shard.Limits{QueuePages: i.queuePages, BatchRows: i.batchRows},
+		GiveUpAfter: i.giveUpAfter, MaxDeadLetters: i.maxDeadLetters,
+		Lookback: orNone(i.lookback), SafetyLag: orNone(i.safetyLag), Every: i.every,
+		Pause: i.pause, Run: run.String(), Log: i.log, Guard: i.guarded,
+		Hooks: job.Hooks{Walk: i.showWalk, Stepped: i.publishTables, Rest: i.publishRest, DescribePhase: i.waits},
+	})
+	if err != nil {
+		return i.explainForeign(asStart(ctx, err))
+	}
+	if known := i.run.Snapshot().Job; known != nil && known.Shards != i.shards && i.given("shards") && !known.Verified() {
+		i.say("job %q was planned with %d shards and keeps them; --shards=%d is ignored", known.Name, known.Shards, i.shards)
+	}
+	return nil
+}
+
+// orNone keeps a zero that was given from meaning the default.
+func orNone(d time.Duration) time.Duration {
+	if d == 0 {
+		return -1
+	}
+	return d
+}
+
+// connect starts the demo, if that is the source, and makes the client.
+func (i *ingest) connect(context.Context) (job.Source, error) {
+	if err := i.source.start(i.Program); err != nil {
+		return nil, err
+	}
+	var err error
+	if i.pacer, i.client, err = i.newClient(i.settings, i.source, i.log); err != nil {
+		return nil, &job.Error{Status: job.Misused, Err: err}
+	}
+	return i.client, nil
+}
+
+// close lets go of everything, in the reverse order.
+func (i *ingest) close() {
+	if i.client != nil {
+		i.client.Close()
+	}
+	i.source.stop()
+	if i.run != nil {
+		i.run.Close()
+	}
+	if i.db != nil {
+		i.db.Close()
+	}
+}

@@ -1,0 +1,271 @@
+package cli
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"sluice/coordinator"
+	"sluice/coordinator/job"
+	"sluice/coordinator/ledger"
+	"sluice/fetch"
+	"sluice/fetch/quota"
+	"sluice/shard"
+	"sluice/sink"
+)
+
+// The three names that the task itself gives. They are never flags: the last two are secrets.
+const (
+	EnvAPI      = "API_BASE_URL"
+	EnvKey      = "TARGET_API_KEY"
+	EnvDatabase = "DATABASE_URL"
+)
+
+// EnvName returns the environment variable of a flag: --page-size is SLUICE_PAGE_SIZE.
+func EnvName(flag string) string {
+	return "SLUICE_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+}
+
+// applyEnvironment gives every flag that was not set on the command line the value of its environment variable.
+func (p *Program) applyEnvironment(flags *pflag.FlagSet) error {
+	var faults []error
+	flags.VisitAll(func(f *pflag.Flag) {
+		value, set := p.Environ(EnvName(f.Name))
+		if f.Changed || !set || value == "" || f.Name == "help" {
+			return
+		}
+		if err := flags.Set(f.Name, value); err != nil {
+			faults = append(faults, fmt.Errorf("%s: %w", EnvName(f.Name), err))
+		}
+	})
+	if len(faults) > 0 {
+		return usage("%w", errors.Join(faults...))
+	}
+	return nil
+}
+
+func (p *Program) env(name string) string {
+	value, _ := p.Environ(name)
+	return strings.TrimSpace(value)
+}
+
+// common are the settings that most commands have.
+type common struct {
+	job      string
+	json     bool
+	logLevel string
+}
+
+func (c *common) bind(flags *pflag.FlagSet) {
+	flags.StringVar(&c.job, "job", "default", "name of the job: one source and one span")
+	flags.BoolVar(&c.json, "json", false, "print the result as JSON, for scripts")
+	c.bindLog(flags)
+}
+
+func (c *common) bindLog(flags *pflag.FlagSet) {
+	flags.StringVar(&c.logLevel, "log-level", "info", "what is logged to stderr: debug, info, warn or error")
+}
+
+// settings are those of `sluice run` and `sluice plan`.
+type settings struct {
+	common
+	api, database string
+	key           fetch.Secret
+
+	shards, fetchers, writers       int
+	queuePages, batchRows, pageSize int
+	memory                          byteSize
+	from, to                        instantFlag
+	listLimit, streamLimit          limitFlag
+	madeCursors                     string
+	giveUpAfter                     time.Duration
+	maxWait                         time.Duration
+	maxDeadLetters                  int64
+	requireTLS                      bool
+	source                          string
+	sourceMoved                     bool
+	demo                            demoSettings
+	listen, pageURL, metricsFile    string
+	listenHosts                     []string
+	pprof                           bool
+	linger                          time.Duration
+	lookback, safetyLag, every      time.Duration
+
+	flags *pflag.FlagSet
+	pause *shard.Pause // the operator's: shut while the run is paused; nil where nobody can pause it
+}
+
+// given tells whether a flag was set, on the command line or in the environment.
+func (s *settings) given(flag string) bool { return s.flags.Changed(flag) }
+
+func (s *settings) bind(flags *pflag.FlagSet) {
+	s.flags = flags
+	s.common.bind(flags)
+	s.memory = coordinator.DefaultMemory
+	flags.IntVar(&s.shards, "shards", job.DefaultShards, "shards that the span is cut into")
+	flags.IntVar(&s.fetchers, "fetchers", 0, "pages asked for at a time (default: as many as shards, 16 at most)")
+	flags.IntVar(&s.writers, "writers", 2, "commits at a time")
+	flags.IntVar(&s.queuePages, "queue-pages", shard.DefaultQueuePages, "pages that wait for the database, for each shard")
+	flags.IntVar(&s.batchRows, "batch-rows", shard.DefaultBatchRows, "rows that are committed together at most")
+	flags.IntVar(&s.pageSize, "page-size", 100_000, "records asked for at first; the API's answer decides")
+	flags.Var(&s.memory, "memory", "what all pages in hand may hold together, such as 160MiB")
+	flags.Var(&s.from, "from", "oldest event time, RFC 3339 or a date (default: open to the past)")
+	flags.Var(&s.to, "to", "event time to stop before, RFC 3339 or a date (default: open to the future)")
+	flags.Var(&s.listLimit, "list-limit", "known limit of the list, such as 10/60s, or none (default: learned)")
+	flags.Var(&s.streamLimit, "stream-limit", "known limit of the stream, such as 50/60s, or none (default: learned)")
+	flags.StringVar(&s.madeCursors, "made-cursors", "auto", "auto or never: make a cursor to resume where no endpoint can be asked by timestamp")
+	flags.DurationVar(&s.giveUpAfter, "give-up-after", coordinator.DefaultGiveUpAfter, "stop when no page was committed for so long")
+	flags.DurationVar(&s.maxWait, "max-wait", 15*time.Minute, "longest Retry-After that is waited for")
+	flags.Int64Var(&s.maxDeadLetters, "max-dead-letters", 0, "dead letters that stop the run (default: 100 or 1 % of what was received)")
+	flags.BoolVar(&s.requireTLS, "require-tls", false, "refuse an API that is reached by plain http")
+	flags.StringVar(&s.source, "source", "", "name of the source (default: the API's origin, or the simulator's data)")
+	flags.BoolVar(&s.sourceMoved, "source-moved", false, "the job's source has a new address: accept it under the same job")
+	s.safetyLag = job.DefaultSafetyLag
+	s.demo.bind(flags)
+}
+
+// bindWatch binds what lets others look at a run.
+func (s *settings) bindWatch(flags *pflag.FlagSet) {
+	flags.StringVar(&s.listen, "listen", "", "serve a live page, /metrics, /healthz and /readyz here, such as 127.0.0.1:8080")
+	flags.StringSliceVar(&s.listenHosts, "listen-host", nil, "with --listen: names by which it may be asked, too, such as that of a container")
+	flags.StringVar(&s.pageURL, "page-url", "", "with --listen: where the page is to be seen, to be printed, such as the address of a proxy or of a published port")
+	flags.DurationVar(&s.linger, "linger", 0, "with --listen: go on serving so long after the end, or until Ctrl-C")
+	flags.BoolVar(&s.pprof, "pprof", false, "with --listen: serve /debug/pprof, too")
+	flags.StringVar(&s.metricsFile, "metrics-file", "", "write the metrics there at the end, for node_exporter's textfile collector (*.prom)")
+}
+
+// load takes in what comes from the environment alone, and checks everything.
+func (s *settings) load(p *Program) error {
+	s.api, s.key, s.database = p.env(EnvAPI), fetch.Secret(p.env(EnvKey)), p.env(EnvDatabase)
+	var faults []error
+	check := func(ok bool, format string, args ...any) {
+		if !ok {
+			faults = append(faults, fmt.Errorf(format, args...))
+		}
+	}
+	run := coordinator.Config{
+		Fetchers: cmp.Or(s.fetchers, coordinator.DefaultFetchers(s.shards)), Memory: int64(s.memory),
+		Limits:      shard.Limits{QueuePages: s.queuePages, BatchRows: s.batchRows},
+		GiveUpAfter: s.giveUpAfter, Drain: coordinator.DefaultDrain,
+	}
+	whole := job.Config{Name: s.job, Shards: s.shards, MaxDeadLetters: s.maxDeadLetters, Every: s.every}
+	for _, fault := range append(run.Faults(), whole.Faults()...) {
+		faults = append(faults, fmt.Errorf("--%w", fault))
+	}
+	check(s.writers >= 1 && s.writers <= 64, "--writers %d: there must be from 1 to 64", s.writers)
+	check(s.pageSize >= 1 && s.pageSize <= 1_000_000, "--page-size %d: it must be from 1 to 1,000,000", s.pageSize)
+	check(s.madeCursors == "auto" || s.madeCursors == "never", "--made-cursors %q: it must be auto or never", s.madeCursors)
+	check(s.maxWait > 0, "--max-wait %s: it must be positive", s.maxWait)
+	check(s.lookback >= 0, "--lookback %s: must not be negative", s.lookback)
+	check(s.safetyLag >= 0, "--safety-lag %s: must not be negative", s.safetyLag)
+	check(!s.from.set || !s.to.set || s.from.at < s.to.at, "--from %s is not before --to %s", s.from.at, s.to.at)
+	err := writable(s.metricsFile)
+	check(err == nil, "--metrics-file: %v", err)
+	err = sink.CheckURL(s.database)
+	check(s.database == "" || err == nil, "%w", err)
+	check(s.api == "" || s.key != "", "API_BASE_URL is set and TARGET_API_KEY is not: the API wants a key")
+	if len(faults) > 0 {
+		return usage("%w", errors.Join(faults...))
+	}
+	return nil
+}
+
+// isDemo tells whether no API is configured, so that the simulator is ingested.
+func (s *settings) isDemo() bool { return s.api == "" }
+
+// span returns what --from and --to bound; their absence leaves it open.
+func (s *settings) span() shard.Window {
+	w := ledger.Everything
+	if s.from.set {
+		w.Start = s.from.at
+	}
+	if s.to.set {
+		w.End = s.to.at
+	}
+	return w
+}
+
+// byteSize is a number of bytes, such as 160MiB.
+type byteSize int64
+
+func (b byteSize) String() string {
+	if b >= 1<<20 && b%(1<<20) == 0 {
+		return strconv.FormatInt(int64(b)>>20, 10) + "MiB"
+	}
+	return strconv.FormatInt(int64(b), 10) + "B"
+}
+
+// Set reads a size with one of the units B, KiB, MiB, GiB (KB, MB and GB are taken as those).
+func (b *byteSize) Set(s string) error {
+	digits := strings.TrimRight(s, "BKMGikmgb ")
+	unit := strings.TrimSuffix(strings.TrimSuffix(strings.ToUpper(strings.TrimSpace(s[len(digits):])), "B"), "I")
+	shift, known := map[string]int{"": 0, "K": 10, "M": 20, "G": 30}[unit]
+	n, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil || !known || n < 0 || n > math.MaxInt64>>shift {
+		return fmt.Errorf("%q is not a size such as 160MiB", s)
+	}
+	*b = byteSize(n << shift)
+	return nil
+}
+
+// Type names the value in the help.
+func (b *byteSize) Type() string { return "size" }
+
+// instantFlag is a point in event time.
+type instantFlag struct {
+	at       shard.Instant
+	set      bool
+	relative bool // -7d is allowed, too
+}
+
+func (i *instantFlag) String() string {
+	if !i.set {
+		return ""
+	}
+	return i.at.String()
+}
+
+// Set reads RFC 3339, or a date, which is its first instant in UTC.
+func (i *instantFlag) Set(s string) error {
+	if at, ok := ago(s, time.Now()); ok && i.relative {
+		i.at, i.set = shard.InstantOf(at), true
+		return nil
+	}
+	t, err := time.Parse(time.RFC3339, s)
+	if err != nil {
+		t, err = time.Parse(time.DateOnly, s)
+	}
+	if err != nil || t.Year() < 1970 || t.Year() > 2200 {
+		return fmt.Errorf("%q is neither RFC 3339 (2026-01-27T19:20:12Z) nor a date (2026-01-27) from 1970 to 2200", s)
+	}
+	i.at, i.set = shard.InstantOf(t), true
+	return nil
+}
+
+// Type names the value in the help.
+func (i *instantFlag) Type() string { return "time" }
+
+// limitFlag is a known limit of an endpoint.
+type limitFlag struct{ quota.Limit }
+
+func (l *limitFlag) String() string {
+	if l.Limit == (quota.Limit{}) {
+		return ""
+	}
+	return l.Limit.String()
+}
+
+// Set reads a limit such as 50/60s, or none.
+func (l *limitFlag) Set(s string) (err error) {
+	l.Limit, err = quota.ParseLimit(s)
+	return err
+}
+
+// Type names the value in the help.
+func (l *limitFlag) Type() string { return "limit" }

@@ -1,0 +1,279 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"sluice/fetch/apisim"
+	"sluice/fetch/quota"
+)
+
+// simulateSettings are those of `sluice simulate`: the simulator's own, one flag for each that people vary.
+type simulateSettings struct {
+	listen, profile, health string
+	truth                   bool
+	from, to, at            instantFlag
+	list, feed              limitFlag
+
+	// config holds what the flags set; a flag that was not given leaves the profile's value.
+	config    apisim.Config
+	skewAt    instantFlag
+	liveStart instantFlag
+	tie       tieFlag
+	// latency replaces all that the profile says of latency.
+	latency time.Duration
+}
+
+func (p *Program) simulateCommand() *cobra.Command {
+	var s simulateSettings
+	cmd := &cobra.Command{
+		Use:   "simulate",
+		Short: "Serve the DataSync Analytics API from a simulator",
+		Long: "Serves the API as some thirty people observed it. Every disputed fact is a setting; faults are drawn from the seed.\n" +
+			"Event i is a function of the seed and i: --truth prints the count and the hash that a table must have.\n" +
+			"With --live-rate events go on after --live-start, some late; what is there is a function of the flags and the clock. With the same\n" +
+			"--live-start, another simulator serves the same, and --truth --at says what was there. A start that has passed makes a gap.",
+		Example: "  sluice simulate --profile=challenge --listen=127.0.0.1:8080\n" +
+			"  sluice simulate --live-rate=50 --live-start=2026-01-27T20:00:00Z --late-share=0.05 --late-by=2m --late-most=10m\n" +
+			"  sluice simulate --truth --events=3000000 --seed=1\n" +
+			"  sluice simulate --health=http://127.0.0.1:8080/health",
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return p.simulate(cmd, &s) },
+	}
+	s.bind(cmd.Flags())
+	return cmd
+}
+
+func (s *simulateSettings) bind(flags *pflag.FlagSet) {
+	c := &s.config
+	flags.StringVar(&s.listen, "listen", "127.0.0.1:8080", "address to listen on")
+	flags.StringVar(&s.profile, "profile", "demo", "demo, challenge (true limits and latency) or unlimited")
+	flags.StringVar(&s.health, "health", "", "only look whether the simulator at this URL is healthy")
+	flags.BoolVar(&s.truth, "truth", false, "only print count and hash of the events, as the table must have them")
+	flags.Var(&s.from, "from", "with --truth: only events from here on")
+	flags.Var(&s.to, "to", "with --truth: only events before this")
+	flags.Var(&s.at, "at", "with --truth: only what was there at this time (default: now)")
+	flags.Int64Var(&c.Events, "events", 3_000_000, "how many events there are")
+	flags.Uint64Var(&c.Seed, "seed", 1, "decides every event and every fault")
+	flags.Float64Var(&c.SkewShare, "skew", 0, "share of the events inside one hour")
+	flags.Var(&s.skewAt, "skew-at", "when that hour begins (default: in the middle)")
+	flags.Var(&s.tie, "tie", "events in one millisecond, such as 12000@2026-01-10T00:00:00Z")
+	flags.Float64Var(&c.WrongShare, "wrong", 0, "share of the events served with a wrong timestamp")
+	flags.Float64Var(&c.MalformedShare, "malformed", 0, "share of the records that are malformed")
+	flags.Var(&s.list, "list", "limit of the list, such as 10/60s or none")
+	flags.Var(&s.feed, "feed", "limit of the stream, such as 50/60s or none")
+	flags.DurationVar(&s.latency, "latency", 0, "time that a page takes, and nothing else then takes any (default: the profile's)")
+	flags.IntVar(&c.PageCap, "page-cap", 5000, "most events in a page")
+	flags.BoolVar(&c.Flat, "flat", false, "flat bodies instead of nested ones")
+	flags.BoolVar(&c.Gzip, "gzip", false, "compress")
+	flags.StringVar((*string)(&c.Window), "window", string(apisim.WindowFeed), "where since and until work: feed, both or none")
+	flags.BoolVar(&c.SinceExclusive, "since-exclusive", false, "since means later than")
+	flags.BoolVar(&c.UntilExclusive, "until-exclusive", false, "until means earlier than")
+	flags.BoolVar(&c.Opaque, "opaque", false, "encrypted cursors")
+	flags.StringVar((*string)(&c.Gate), "gate", string(apisim.GateBrowser), "who gets stream access: browser, origin, cookie or shut")
+	flags.DurationVar(&c.CursorLife, "cursor-life", 120*time.Second, "how long a cursor lives")
+	flags.DurationVar(&c.TokenLife, "token-life", 300*time.Second, "how long a stream token lives")
+	flags.StringVar(&c.Key, "key", "", "the only key that is accepted (default: any)")
+	s.bindFaults(flags)
+	s.bindLive(flags)
+}
+
+func (s *simulateSettings) bindLive(flags *pflag.FlagSet) {
+	l := &s.config.Live
+	flags.Float64Var(&l.Rate, "live-rate", 0, "events a second that go on after --events of them")
+	flags.Var(&s.liveStart, "live-start", "where --events end, 30 days after the first, and those of --live-rate begin (default: now)")
+	flags.Float64Var(&l.LateShare, "late-share", 0, "share of the new events that are served some time after their timestamp")
+	flags.DurationVar(&l.LateBy, "late-by", 0, "how long after it on average, exponentially distributed")
+	flags.DurationVar(&l.LateMost, "late-most", 0, "how long after it at most (default: five times --late-by)")
+}
+
+// checkLive refuses what would be ignored without a word.
+func (s *simulateSettings) checkLive() error {
+	switch {
+	case s.liveStart.set && s.config.Live.Rate == 0:
+		return usage("--live-start: nothing goes on from there without --live-rate")
+	case s.at.set && !s.truth:
+		return usage("--at: only --truth looks at another time than now")
+	}
+	return nil
+}
+
+// began returns when the growing of a live simulation begins; of one that stands still, no time.
+func (s *simulateSettings) began() time.Time {
+	switch {
+	case s.liveStart.set:
+		return s.liveStart.at.Time()
+	case s.config.Live.Rate > 0:
+		return time.Now()
+	}
+	return time.Time{}
+}
+
+func (s *simulateSettings) bindFaults(flags *pflag.FlagSet) {
+	f := &s.config.Faults
+	flags.Float64Var(&f.EarlyEnd, "early-end", 0, "share of the pages that say there is no more")
+	flags.Float64Var(&f.CutBody, "cut-body", 0, "share of the pages cut in the middle")
+	flags.Float64Var(&f.ServerError, "server-error", 0, "share of the page requests answered with a server error")
+}
+
+// merge returns the profile with what was set by flag or environment.
+func (s *simulateSettings) merge(flags *pflag.FlagSet) (apisim.Config, error) {
+	profile, err := apisim.Profile(s.profile)
+	if err != nil {
+		return profile, usage("--profile: %w", err)
+	}
+	merged := s.config
+	if !flags.Changed("cursor-life") {
+		merged.CursorLife = profile.CursorLife
+	}
+	if !flags.Changed("token-life") {
+		merged.TokenLife = profile.TokenLife
+	}
+	merged.List, merged.Feed = profile.List, profile.Feed
+	merged.Sessions, merged.Metrics, merged.Bulk = profile.Sessions, profile.Metrics, profile.Bulk
+	merged.CacheLife, merged.Latency, merged.QueryLimit = profile.CacheLife, profile.Latency, profile.QueryLimit
+	if flags.Changed("list") {
+		merged.List = asLimit(s.list.Limit, false)
+	}
+	if flags.Changed("feed") {
+		merged.Feed = asLimit(s.feed.Limit, true)
+	}
+	if flags.Changed("latency") {
+		merged.Latency = apisim.Latency{Page: s.latency}
+	}
+	if s.skewAt.set {
+		merged.SkewStart = s.skewAt.at.Time()
+	}
+	merged.Ties, merged.Newest = s.tie, s.began()
+	return merged, s.checkLive()
+}
+
+// asLimit turns a limit of the client's kind into one of the simulator's.
+func asLimit(l quota.Limit, hidden bool) apisim.Limit {
+	if l.N <= 0 {
+		return apisim.Limit{}
+	}
+	return apisim.Limit{Requests: l.N, Window: l.Window, Hidden: hidden}
+}
+
+// simulated turns a limit of the simulator into one that the client is told.
+func simulated(l apisim.Limit) quota.Limit {
+	if l.Requests == 0 {
+		return quota.Limit{N: quota.Unlimited}
+	}
+	return quota.Limit{N: l.Requests, Window: l.Window}
+}
+
+func (p *Program) simulate(cmd *cobra.Command, s *simulateSettings) error {
+	if s.health != "" {
+		return p.askHealth(cmd.Context(), s.health)
+	}
+	config, err := s.merge(cmd.Flags())
+	if err != nil {
+		return err
+	}
+	sim, err := apisim.New(config)
+	if err != nil {
+		return usage("%w", err)
+	}
+	if s.truth {
+		return p.printTruth(s, sim)
+	}
+	ctx, release := p.stoppable(cmd.Context())
+	defer release()
+	return p.serve(ctx, s.listen, config, sim)
+}
+
+// serve serves the simulator until ctx ends.
+func (p *Program) serve(ctx context.Context, listen string, config apisim.Config, sim http.Handler) error {
+	listener, err := net.Listen("tcp", listen)
+	if err != nil {
+		return fail(ExitUsage, "choose another --listen", err)
+	}
+	server := &http.Server{Handler: sim, ReadHeaderTimeout: 10 * time.Second}
+	p.say("simulating %s on http://%s", config.Source(), listener.Addr())
+	defer context.AfterFunc(ctx, func() { _ = server.Close() })()
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// askHealth is the health check of a container that has no other program in it.
+func (p *Program) askHealth(ctx context.Context, url string) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return usage("--health: %w", err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return fail(ExitUnreachable, "", err)
+	}
+	defer resp.Body.Close()
+	if _, err := io.Copy(io.Discard, resp.Body); err != nil || resp.StatusCode != http.StatusOK {
+		return fail(ExitUnreachable, "", fmt.Errorf("status %d, %w", resp.StatusCode, err))
+	}
+	return nil
+}
+
+// tieFlag is a list of ties.
+type tieFlag []apisim.Tie
+
+func (t *tieFlag) String() string { return "" }
+
+// Set reads events@time, and adds it to those before.
+func (t *tieFlag) Set(s string) error {
+	var events int64
+	var at string
+	if _, err := fmt.Sscanf(s, "%d@%s", &events, &at); err != nil {
+		return fmt.Errorf("%q is not of the form 12000@2026-01-10T00:00:00Z", s)
+	}
+	when, err := time.Parse(time.RFC3339Nano, at)
+	if err != nil {
+		return fmt.Errorf("%q is not of the form 12000@2026-01-10T00:00:00Z: %w", s, err)
+	}
+	*t = append(*t, apisim.Tie{Events: events, At: when})
+	return nil
+}
+
+// Type names the value in the help.
+func (t *tieFlag) Type() string { return "events@time" }
+
+// printTruth prints what a table must hold after a right run that has read all that was there at an instant.
+func (p *Program) printTruth(s *simulateSettings, sim *apisim.Server) error {
+	start, end := int64(apisim.Past), int64(apisim.Future)
+	if s.from.set {
+		start = int64(s.from.at)
+	}
+	if s.to.set {
+		end = int64(s.to.at)
+	}
+	at := time.Now()
+	if s.at.set {
+		at = s.at.at.Time()
+	}
+	sum := sim.Data().At(at).Truth(start, end)
+	_, err := fmt.Fprintf(p.Stdout, "%d|%s\n", sum.Rows, sum.Hash)
+	return err
+}
+
+// SimulatorConfig returns the simulator that `sluice simulate` starts with these flags.
+func SimulatorConfig(args []string) (apisim.Config, error) {
+	var s simulateSettings
+	flags := pflag.NewFlagSet("simulate", pflag.ContinueOnError)
+	s.bind(flags)
+	if err := flags.Parse(args); err != nil {
+		return apisim.Config{}, err
+	}
+	return s.merge(flags)
+}

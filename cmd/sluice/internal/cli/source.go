@@ -1,0 +1,200 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"sluice/cmd/sluice/internal/view"
+	"sluice/coordinator"
+	"sluice/coordinator/job"
+	"sluice/fetch"
+	"sluice/fetch/apisim"
+	"sluice/fetch/datasync"
+	"sluice/fetch/quota"
+	"sluice/sink"
+)
+
+// demoPrefix begins the names of all simulated sources.
+const demoPrefix = "simulator:"
+
+// demoSettings choose what the built-in simulator serves.
+type demoSettings struct {
+	profile string
+	events  int64
+	seed    uint64
+}
+
+func (d *demoSettings) bind(flags *pflag.FlagSet) {
+	flags.StringVar(&d.profile, "demo-profile", "demo", "without API_BASE_URL: demo, challenge or unlimited")
+	flags.Int64Var(&d.events, "demo-events", 3_000_000, "without API_BASE_URL: how many events are simulated")
+	flags.Uint64Var(&d.seed, "demo-seed", 1, "without API_BASE_URL: which events are simulated")
+}
+
+// source is where the events come from.
+type source struct {
+	name string // in the ledger; a simulator is named by its data, never by its address
+	api  string
+	key  fetch.Secret
+	demo *demo // nil for an API that was configured
+}
+
+// demo is a simulator inside this process.
+type demo struct {
+	config   apisim.Config
+	settings demoSettings
+	server   *http.Server
+}
+
+// findSource names the source. The simulator is not started yet: a job that is complete does not need it.
+func (p *Program) findSource(s *settings) (source, error) {
+	if !s.isDemo() {
+		name, err := sourceName(s.api)
+		if err != nil {
+			return source{}, fail(ExitUsage, "", err)
+		}
+		return source{name: named(s.source, name), api: s.api, key: s.key}, nil
+	}
+	config, err := apisim.Profile(s.demo.profile)
+	if err != nil {
+		return source{}, usage("--demo-profile: %w", err)
+	}
+	config.Events, config.Seed = s.demo.events, s.demo.seed
+	return source{name: cmp.Or(s.source, config.Source()), demo: &demo{config: config, settings: s.demo}}, nil
+}
+
+// named returns the name that was given, spelled like an origin where it is a URL; without one, the API's own.
+func named(given, api string) string {
+	if name, err := sourceName(given); err == nil {
+		return name
+	}
+	return cmp.Or(given, api)
+}
+
+// sourceName is the API's origin, spelled in one way.
+func sourceName(api string) (string, error) {
+	u, err := url.Parse(strings.TrimSpace(api))
+	if err != nil || u.Host == "" {
+		return "", errors.New("API_BASE_URL is not a URL such as https://host (its text is not shown, it may hold a secret)")
+	}
+	host := strings.ToLower(u.Host)
+	scheme := strings.ToLower(u.Scheme)
+	if scheme == "https" {
+		host = strings.TrimSuffix(host, ":443")
+	}
+	return scheme + "://" + host, nil
+}
+
+// start brings the simulator up on a free port of this machine, if that is the source.
+func (s *source) start(p *Program) error {
+	if s.demo == nil || s.demo.server != nil {
+		return nil
+	}
+	sim, err := apisim.New(s.demo.config)
+	if err != nil {
+		return usage("simulator: %w", err)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return fmt.Errorf("start the simulator: %w", err)
+	}
+	s.demo.server = &http.Server{Handler: sim, ReadHeaderTimeout: 10 * time.Second}
+	s.api, s.key = "http://"+listener.Addr().String(), "ds_demo"
+	go p.guarded(func() { _ = s.demo.server.Serve(listener) })()
+	p.say("API_BASE_URL is not set: the source is the built-in simulator with %s events (profile %s) on %s",
+		view.Number(s.demo.settings.events), s.demo.settings.profile, s.api)
+	return nil
+}
+
+func (s *source) stop() {
+	if s.demo != nil && s.demo.server != nil {
+		_ = s.demo.server.Close()
+	}
+}
+
+// knownLimits are those of the demo, whose scaled windows need no learning; other sources have those that were given.
+func (s *source) knownLimits(given *settings) (list, stream quota.Limit) {
+	list, stream = given.listLimit.Limit, given.streamLimit.Limit
+	if s.demo == nil || s.demo.settings.profile == "challenge" {
+		return list, stream
+	}
+	return cmp.Or(list, simulated(s.demo.config.List)), cmp.Or(stream, simulated(s.demo.config.Feed))
+}
+
+// newClient makes the client of a source, and the pacer under it.
+func (p *Program) newClient(s *settings, src source, log *slog.Logger) (*quota.Pacer, *datasync.Client, error) {
+	list, stream := src.knownLimits(s)
+	pacer, err := quota.NewPacer(quota.Config{Quotas: datasync.Quotas(list, stream), MaxWait: s.maxWait, Pause: s.pause, Log: log})
+	if err != nil {
+		return nil, nil, err
+	}
+	client, err := datasync.New(datasync.Config{
+		BaseURL: src.api, Key: src.key, Version: p.version(), MadeCursors: s.madeCursors == "auto", RequireTLS: s.requireTLS,
+		Fetch: fetch.Config{
+			Fetchers: cmp.Or(s.fetchers, coordinator.DefaultFetchers(s.shards)), PageSize: s.pageSize, MaxBody: int64(s.memory), Pacer: pacer, Log: log,
+		},
+	})
+	return pacer, client, err
+}
+
+// checkTable keeps the demo's rows and those of a real API apart, before a job is made.
+func (i *ingest) checkTable(ctx context.Context) error {
+	use, err := i.db.TableUse(ctx)
+	if err != nil || !use.There || !use.Rows {
+		return err
+	}
+	if i.source.demo == nil && !strings.HasPrefix(i.source.name, demoPrefix) {
+		return i.refuseDemoRows(use)
+	}
+	for _, job := range use.Jobs {
+		if job.Source != i.source.name {
+			return misused(i.emptyHint()+"; or set API_BASE_URL and TARGET_API_KEY for the real API",
+				fmt.Errorf("ingested_events holds rows of job %q (%s), the demo would mix with them", job.Name, job.Source))
+		}
+	}
+	if use.Foreign {
+		return misused("use another database for the demo, or set API_BASE_URL and TARGET_API_KEY for the real API",
+			errors.New("ingested_events holds rows that are no job's, the demo would mix with them"))
+	}
+	return nil
+}
+
+func (i *ingest) refuseDemoRows(use sink.TableUse) error {
+	for _, job := range use.Jobs {
+		if strings.HasPrefix(job.Source, demoPrefix) {
+			return misused(i.emptyHint(), fmt.Errorf("ingested_events holds rows of the demo (job %q, %s)", job.Name, job.Source))
+		}
+	}
+	return nil
+}
+
+func misused(hint string, err error) error {
+	return &job.Error{Status: job.Misused, Hint: hint, Err: err}
+}
+
+// moved reports whether a job of another source may be continued with this one. A demo has other data, and never moves.
+func (i *ingest) moved(from string) bool {
+	if !i.sourceMoved || strings.HasPrefix(from, demoPrefix) || strings.HasPrefix(i.source.name, demoPrefix) {
+		return false
+	}
+	i.say("job %q: source %s moved to %s", i.settings.job, from, i.source.name)
+	return true
+}
+
+// explainForeign gives the error of a job of another source better words if a demo is involved.
+func (i *ingest) explainForeign(err error) error {
+	var source *job.SourceError
+	if errors.As(err, &source) && (strings.HasPrefix(source.Source, demoPrefix) || strings.HasPrefix(source.Given, demoPrefix)) {
+		return fail(ExitUsage, i.emptyHint(), fmt.Errorf("job %q holds the events of %s, not those of %s", source.Job, source.Source, source.Given))
+	}
+	return err
+}

@@ -1,0 +1,85 @@
+package cli
+
+import (
+	"context"
+	"errors"
+
+	"sluice/coordinator"
+	"sluice/coordinator/job"
+	"sluice/coordinator/ledger"
+	"sluice/sink"
+)
+
+// exitCode is how a status is reported to the shell.
+func exitCode(s job.Status) int {
+	return map[job.Status]int{
+		job.Complete: ExitOK, job.Left: ExitLeft, job.Doubt: ExitDoubt, job.Locked: ExitLocked, job.Refused: ExitUnreachable,
+		job.Unreachable: ExitUnreachable, job.Misused: ExitUsage, job.Broken: ExitUnexpected,
+	}[s]
+}
+
+// verdictError returns the error of a run that is not complete, with its exit code and what to do about it.
+func verdictError(v job.Verdict) error {
+	var coded *exitError
+	switch {
+	case v.Status == job.Complete:
+		return nil
+	case errors.As(v.Err, &coded):
+		return coded
+	}
+	hint := v.Hint
+	if hint == "" {
+		hint = hintOf(v.Err)
+	}
+	if hint == "" && v.Status == job.Left {
+		hint = resumeHint
+	}
+	return fail(exitCode(v.Status), hint, errors.New(v.Text))
+}
+
+// asStart gives an error before a run its exit code.
+func asStart(ctx context.Context, err error) error {
+	var coded *exitError
+	if errors.As(err, &coded) {
+		return err
+	}
+	if errors.Is(err, sink.ErrURL) {
+		return fail(ExitUsage, startHint(err), err)
+	}
+	e := job.Classify(ctx, err)
+	if coded, ok := verdictError(job.Verdict{Status: e.Status, Hint: e.Hint, Text: e.Error(), Err: e}).(*exitError); ok {
+		coded.err = err
+		return coded
+	}
+	return err
+}
+
+const resumeHint = "the same command resumes where this one stopped"
+
+// hintOf is what to do about an error, in terms of commands and flags; empty if nothing better is known than what the exit code
+// suggests.
+func hintOf(err error) string {
+	var panicked *coordinator.PanicError
+	var unfit *ledger.UnfitError
+	var source *job.SourceError
+	var span *job.SpanError
+	switch {
+	case errors.As(err, &panicked):
+		return "this is a bug; the stack is in " + keepStack(panicked.Recovered.String())
+	case errors.Is(err, coordinator.ErrTooManyDeadLetters):
+		return "look at `sluice dead-letters list`; `sluice dead-letters replay` tries them again, --max-dead-letters allows more; then " + resumeHint
+	case errors.Is(err, job.ErrCheck):
+		return "`sluice verify` shows the figures, `sluice verify --repair` reopens incomplete shards, and a run fetches them again"
+	case errors.Is(err, job.ErrUnfinished):
+		return "`sluice run` goes on with it"
+	case errors.Is(err, job.ErrMissing):
+		return "the next round looks once more; events later than --lookback reaches are read by `sluice backfill`"
+	case errors.As(err, &unfit):
+		return "fix it as said above, and run the same command again"
+	case errors.As(err, &source):
+		return "use another --job for another source, or --source-moved if it is the same data at a new address"
+	case errors.As(err, &span):
+		return "use another --job for another span"
+	}
+	return startHint(err)
+}
