@@ -66,7 +66,7 @@ vuln: ## known vulnerabilities of what we use; says so where their list cannot b
 	bin/govulncheck $(VULNFLAGS) ./...; code=$$?; test $$code = 0 || { test $$code != 3 && echo 'NOT CHECKED for known vulnerabilities: see above'; }
 
 layers: ## who may import whom
-	go test -run 'Rooms|Goroutines|Channel' ./cmd/sluice/internal/cli
+	go test -run 'Rooms|Goroutines|Channel' ./cmd/sluice/e2e
 
 fuzz-short:
 	@$(MAKE) --no-print-directory fuzz FUZZTIME=4s
@@ -78,14 +78,14 @@ fuzz: ## each fuzzer for 20 s (FUZZTIME=5m); what it finds is kept in testdata/f
 	done
 
 crash: ## kill -9 at every step, break the database at each, ten times over (CRASH_RUNS=50): one table
-	go test -c -o bin/crash.test ./cmd/sluice/internal/cli
-	cd cmd/sluice/internal/cli && CRASH_RUNS=$(CRASH_RUNS) ../../../../bin/crash.test -test.run '^TestCrash' -test.timeout 24h -test.parallel 3
+	go test -c -o bin/crash.test ./cmd/sluice/e2e
+	cd cmd/sluice/e2e && CRASH_RUNS=$(CRASH_RUNS) ../../../bin/crash.test -test.run '^TestCrash' -test.timeout 24h -test.parallel 3
 
 soak: ## one ingestion for 30 minutes, with a fault every 30 s (SOAK=8h)
-	go test -run '^TestSoak$$' -count 1 -v -timeout 24h ./cmd/sluice/internal/cli -soak $(SOAK)
+	go test -run '^TestSoak$$' -count 1 -v -timeout 24h ./cmd/sluice/e2e -soak $(SOAK)
 
 follow-soak: ## a follow for 15 minutes; API, database and the process itself go and come back (FOLLOW=1h)
-	go test -run '^TestFollowSoak$$' -count 1 -v -timeout 24h ./cmd/sluice/internal/cli -follow $(FOLLOW)
+	go test -run '^TestFollowSoak$$' -count 1 -v -timeout 24h ./cmd/sluice/e2e -follow $(FOLLOW)
 
 mutants: ## break Sluice on purpose, one or two ways for each promise: does a test notice? (ARGS='-run trim')
 	go run ./cmd/mutants $(ARGS)

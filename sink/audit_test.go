@@ -89,10 +89,10 @@ func TestJudge(t *testing.T) {
 		"but not one that is a row":    {letterSQL("'{}'", "(select id::text from ingested_events limit 1)"), 61, 61, "1 are missing", []int64{1}, 0},
 		"two letters of one record":    {letterSQL("'{}'", "'x'") + ";" + letterSQL("'{ }'", "'x'"), 62, 62, "1 are missing", []int64{1}, 0},
 		"the source has less":          {``, 0, 59, "60 rows", nil, 1},
-		"somebody else writes":         {`insert into ingested_events select gen_random_uuid(), session_id, user_id, type, name, properties, "timestamp", device_type, browser from ingested_events limit 1`, 0, 0, "1 more than were stored", nil, 2},
+		"another program writes":       {`insert into ingested_events select gen_random_uuid(), session_id, user_id, type, name, properties, "timestamp", device_type, browser from ingested_events limit 1`, 0, 0, "1 more than were stored", nil, 2},
 		"a shard is not done":          {`update ingestion_shards set state = 'failed' where shard = 2`, 99, 99, "shard 2", nil, 1},
 		"rows were there before":       {`update ingestion_jobs set rows_before = 1; insert into ingested_events select gen_random_uuid(), session_id, user_id, type, name, properties, "timestamp", device_type, browser from ingested_events limit 1`, 60, 60, "", nil, 3},
-		// A silent early end: the job has lost three of its rows, and three of somebody else's stood for them.
+		// A silent early end: the job has lost three of its rows, and three of another program's took their place.
 		"foreign rows stand for nothing":  {`update ingestion_jobs set rows_before = 3; update ingestion_shards set events = events - 3, received = received - 3 where shard = 2`, 60, 60, "", nil, 3},
 		"rows from before have gone":      {`update ingestion_jobs set rows_before = 1`, 0, 0, "1 rows were there before", []int64{1}, 2},
 		"strays may lie in other windows": {`update ingestion_shards set out_of_order = 20 where shard = 2; update ingested_events set "timestamp" = '1970-01-01 00:00:00.000500Z' where "timestamp" = '1970-01-01 00:00:00.001500Z'`, 60, 60, "", nil, 0},
@@ -129,8 +129,8 @@ values (1, 1, 1, sha256(` + raw + `), ` + raw + `, 2, ` + id + `, 'json', '', 'l
 update ingestion_shards set received = received + 1, dead_letters = dead_letters + 1 where shard = 1`
 }
 
-// Where shards are gone from the ledger, none of those that are left falls short: a table and a ledger that were both emptied
-// were found complete, if the source tells no total.
+// If shards are gone from the ledger, none of the others falls short: a table and a ledger that were both emptied were once found
+// complete, if the source gave no total.
 func TestAJobWithoutAllItsShardsIsNotComplete(t *testing.T) {
 	for name, gone := range map[string]string{"the first": `shard = 1`, "one between": `shard = 2`, "the last": `shard = 3`, "all": `true`} {
 		t.Run(name, func(t *testing.T) {
@@ -173,7 +173,7 @@ func twoDays(t *testing.T) *bench {
 	return b
 }
 
-// TestAuditByDay: each day with its rows, window by window, and complete only where every window that reaches into it is.
+// TestAuditByDay: each day has its rows, window by window, and is complete only if every window that reaches into it is.
 func TestAuditByDay(t *testing.T) {
 	b := twoDays(t)
 	a, err := b.AuditByDay(t.Context(), b.job.ID)
@@ -197,7 +197,7 @@ func TestAuditByDay(t *testing.T) {
 	}
 }
 
-// TestADayWithRowsGoneIsNotComplete, and rows at infinity, which are of no day, are counted all the same.
+// TestADayWithRowsGoneIsNotComplete; and rows at infinity, which belong to no day, are counted nevertheless.
 func TestADayWithRowsGoneIsNotComplete(t *testing.T) {
 	b := twoDays(t)
 	_, err := b.pool.Exec(t.Context(), `

@@ -14,7 +14,7 @@ import (
 	"sluice/shard"
 )
 
-// The server of the tests runs without fsync: these figures are for comparing one change of the code with another.
+// The server of the tests runs without fsync: these figures serve to compare one change of the code with another.
 
 func BenchmarkCommit(b *testing.B) {
 	for _, rows := range []int{1000, 5000, 20_000} {
@@ -31,7 +31,7 @@ func BenchmarkCommit(b *testing.B) {
 	}
 }
 
-// All rows are there already: what reading a window once more costs.
+// All rows exist already: the cost of reading a window again.
 func BenchmarkCommitDuplicates(b *testing.B) {
 	const rows = 5000
 	w := newWriter(b, newBench(b), 1, rows)
@@ -48,8 +48,7 @@ func BenchmarkCommitTwoWriters(b *testing.B) {
 	twoWriters(b, 20, (*writer).commit)
 }
 
-// The old system's way to write, in its place: INSERTs of 1,000 rows each that skip what is there, and the row that says how
-// far it is.
+// How the old system writes: INSERTs of 1,000 rows each that skip existing ones, and an update of the row with its progress.
 func BenchmarkCommitTwoWritersValues(b *testing.B) {
 	twoWriters(b, 4, (*writer).commitValues)
 }
@@ -149,8 +148,8 @@ func (w *writer) commitValues(b *testing.B, events []shard.Event) {
 // valuesRows are the rows of one INSERT.
 const valuesRows = 1000
 
-// insertValues is an INSERT of so many rows, nine values each. pgx prepares it once for each connection,
-// which takes half of the CPU that parsing it anew takes: the kindest form of the old way.
+// insertValues is an INSERT of valuesRows rows, nine values each. pgx prepares it once a connection, which takes half of the CPU
+// that parsing it every time takes: the fairest form of the old way.
 var insertValues = sync.OnceValue(func() string {
 	var b strings.Builder
 	b.WriteString(`insert into public.ingested_events (` + copyColumns + `) values `)

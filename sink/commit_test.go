@@ -104,7 +104,7 @@ func TestCommitUnderAnEndedContextChangesNothing(t *testing.T) {
 	b.usable(t)
 }
 
-// halved is a batch of n events that cuts off, as a piece, all that is older than they are.
+// halved returns a batch of n events that splits off everything older as a piece.
 func halved(from shard.Checkpoint, at int, n int) shard.Batch {
 	b := batch(from, events(at, n))
 	m := event(at + n).At
@@ -128,7 +128,7 @@ func (b *bench) tiles(tb testing.TB) []shard.Checkpoint {
 	return all
 }
 
-// A batch that splits its window moves the start and writes the piece, in one transaction with its rows.
+// A batch that splits its window moves the start and inserts the piece, in one transaction with its rows.
 func TestCommitSplits(t *testing.T) {
 	b := newBench(t)
 	hold(t, b.Postgres)
@@ -147,7 +147,7 @@ func TestCommitSplits(t *testing.T) {
 	b.usable(t)
 }
 
-// Where the rows do not get in, nothing is split; and a batch that comes too late splits nothing either.
+// If the rows are not stored, nothing is split; nor does a stale batch split anything.
 func TestASplitIsPartOfItsCommit(t *testing.T) {
 	b := newBench(t)
 	hold(t, b.Postgres)
@@ -225,7 +225,7 @@ func TestAPieceOfTheLastMomentIsClaimed(t *testing.T) {
 }
 
 // A database that went back in time has forgotten a split, and gives the id of the piece to that of another one. The batch of the
-// first, on its way all the while, would lead the checkpoint of the second to where nobody has read.
+// first, on its way all the while, would move the checkpoint of the second to where nothing was read.
 func TestABatchOfAForgottenPieceIsStale(t *testing.T) {
 	b := newBench(t)
 	hold(t, b.Postgres)

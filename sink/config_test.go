@@ -28,11 +28,11 @@ func TestThePasswordIsInNoError(t *testing.T) {
 			continue
 		}
 		if strings.Contains(err.Error(), "CANARY") {
-			t.Errorf("the error tells the password: %v", err)
+			t.Errorf("the error contains the password: %v", err)
 		}
 		for _, f := range Diagnose(t.Context(), Config{URL: address}) {
 			if strings.Contains(f.Detail+f.Hint, "CANARY") {
-				t.Errorf("the doctor tells the password: %+v", f)
+				t.Errorf("the doctor shows the password: %+v", f)
 			}
 		}
 	}
@@ -47,7 +47,7 @@ func TestSessionSettings(t *testing.T) {
 		var got string
 		must(t, b.pool.QueryRow(t.Context(), `select current_setting($1)`, name).Scan(&got))
 		if name == "tcp_user_timeout" {
-			got = strings.Replace(got, "20000", "20s", 1) // as the kernel tells it
+			got = strings.Replace(got, "20000", "20s", 1) // as the kernel shows it
 		}
 		equal(t, name, got, want)
 	}

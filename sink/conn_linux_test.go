@@ -13,7 +13,7 @@ import (
 	"sluice/sink/pgtest"
 )
 
-// unheard returns a Postgres whose line can go dead without a word, and that waits a second for an answer.
+// unheard returns a Postgres whose connection can silently die, and that waits a second for an answer.
 func unheard(t *testing.T) (*bench, *Postgres, *pgtest.Proxy) {
 	t.Helper()
 	b, p, proxy := behind(t)
@@ -21,7 +21,7 @@ func unheard(t *testing.T) (*bench, *Postgres, *pgtest.Proxy) {
 	return b, p, proxy
 }
 
-// The network swallows everything: the commit is given up, tried again on a new line, and goes in once there is one.
+// The network swallows everything: the commit is given up, retried on a new connection, and succeeds once there is one.
 func TestACommitOnALineThatFellSilent(t *testing.T) {
 	b, p, proxy := unheard(t)
 	from, err := p.Begin(t.Context(), b.shard(t, 1).ID)
@@ -38,7 +38,7 @@ func TestACommitOnALineThatFellSilent(t *testing.T) {
 	equal(t, "rows", b.count(t, `select count(*) from ingested_events`), 500)
 }
 
-// Begin, Load and Fail had no bound of their own: one of them on a dead line held its shard for a quarter of an hour.
+// Begin, Load and Fail had no bound of their own: on a dead connection one of them held its shard for a quarter of an hour.
 func TestTheLedgerOnALineThatFellSilent(t *testing.T) {
 	b, p, proxy := unheard(t)
 	id := b.shard(t, 1).ID
@@ -50,7 +50,7 @@ func TestTheLedgerOnALineThatFellSilent(t *testing.T) {
 		"verify": p.verifySession,
 		"job":    func(ctx context.Context) error { _, _, err := p.Job(ctx, "test"); return err },
 	} {
-		must(t, p.pool.Ping(t.Context())) // there is a line
+		must(t, p.pool.Ping(t.Context())) // there is a connection
 		proxy.Swallow()
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 		err := look(ctx)
@@ -65,7 +65,7 @@ func TestTheLedgerOnALineThatFellSilent(t *testing.T) {
 	must(t, err)
 }
 
-// The kernel ends a line on which nothing that we sent is answered.
+// The kernel ends a connection on which the data we sent go unanswered.
 func TestTheKernelGivesUpAnUnansweredLine(t *testing.T) {
 	b := newBench(t)
 	conn, err := b.pool.Acquire(t.Context())

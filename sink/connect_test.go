@@ -10,7 +10,7 @@ import (
 	"sluice/sink/pgtest"
 )
 
-// TestWhyTheDatabaseIsNotReached is said in one line, with what to do, to a run as to the doctor; and never with the password.
+// TestWhyTheDatabaseIsNotReached: run and doctor say why in one line, with a hint, and never show the password.
 func TestWhyTheDatabaseIsNotReached(t *testing.T) {
 	good, err := url.Parse(pgtest.Database(t))
 	must(t, err)

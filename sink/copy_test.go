@@ -38,7 +38,7 @@ func TestOrderIsByID(t *testing.T) {
 	}
 }
 
-// PostgreSQL itself is the judge of the encoding: what it gives back must be what went in.
+// PostgreSQL itself judges the encoding: it must return what was sent.
 func TestValuesRoundTrip(t *testing.T) {
 	b := newBench(t)
 	n := 0

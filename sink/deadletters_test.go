@@ -10,7 +10,7 @@ import (
 	"sluice/shard"
 )
 
-// A dead letter of the largest size that is kept is kept whole.
+// A dead letter of the maximum size is stored whole.
 func TestALargeDeadLetterIsKeptWhole(t *testing.T) {
 	b := newBench(t)
 	large := reject(`{"x":"`+strings.Repeat("\xff", 1<<20-8)+`"}`, "")
@@ -49,7 +49,7 @@ func TestDeadLettersAreListedInPages(t *testing.T) {
 	equal(t, "reasons", reasons[0], ReasonCount{"json", 3})
 }
 
-// The same malformed bytes are a dead letter of each job that meets them.
+// The same malformed bytes are a dead letter of each job that receives them.
 func TestEachJobKeepsItsDeadLetters(t *testing.T) {
 	b := newBench(t)
 	other := b.openAs(t, "another")

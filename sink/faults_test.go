@@ -34,13 +34,13 @@ func TestALineCutAtCommit(t *testing.T) {
 		"after it":                  pgtest.AfterCommit,
 		"in the middle of the COPY": pgtest.InCopy,
 	} {
-		for path, twins := range map[string]int64{"straight": 0, "salvage": 1} {
+		for path, conflicts := range map[string]int64{"straight": 0, "salvage": 1} {
 			t.Run(name+", "+path, func(t *testing.T) {
 				b, p, proxy := behind(t)
 				from, err := p.Begin(t.Context(), b.shard(t, 1).ID)
 				must(t, err)
 				in := events(0, 2000)
-				if twins > 0 {
+				if conflicts > 0 {
 					in[7] = in[8]
 					in[7].Name = "a twin"
 				}
@@ -48,7 +48,7 @@ func TestALineCutAtCommit(t *testing.T) {
 				counts, err := p.Commit(t.Context(), batch(from, in, reject(`{`, ""), reject(`{]`, "")))
 				must(t, err)
 				equal(t, "cuts", proxy.Cuts(), 1)
-				equal(t, "new dead letters", counts.DeadLetters, 2+twins)
+				equal(t, "new dead letters", counts.DeadLetters, 2+conflicts)
 				after := b.shard(t, 1)
 				equal(t, "seq", after.Seq, from.Seq+1)
 				equal(t, "counts", counts, after.Counts)
@@ -65,8 +65,8 @@ func TestALineCutAtCommit(t *testing.T) {
 	}
 }
 
-// The transaction is still under way when the same batch comes again. A plain read of the row would say that it had not
-// landed, and a second copy of its rows would be counted as duplicates.
+// The transaction is still under way when the same batch is retried. A plain read of the row would show that it was not stored,
+// and a second copy of its rows would be counted as duplicates.
 func TestACommitThatLandsLate(t *testing.T) {
 	b, p, proxy := behind(t)
 	from, err := p.Begin(t.Context(), b.shard(t, 1).ID)
@@ -88,8 +88,7 @@ func TestACommitThatLandsLate(t *testing.T) {
 	equal(t, "seq", b.shard(t, 1).Seq, from.Seq+1)
 }
 
-// await asks until the answer is not 0, or what is waited for can come no more. The server's state is no channel that one
-// could wait on.
+// await polls until the result is not 0, or over is set.
 func (b *bench) await(t *testing.T, over *atomic.Bool, sql string) {
 	t.Helper()
 	for !over.Load() && b.count(t, sql) == 0 {
@@ -99,7 +98,7 @@ func (b *bench) await(t *testing.T, over *atomic.Bool, sql string) {
 	}
 }
 
-// The COMMIT was lost, and before it could be repeated another run took the shard and got on with it.
+// The COMMIT was lost, and before it could be retried another run took the shard and went on with it.
 func TestALostCommitThatAnotherRunOvertook(t *testing.T) {
 	b, p, proxy := behind(t)
 	from, err := p.Begin(t.Context(), b.shard(t, 1).ID)
@@ -128,8 +127,8 @@ func awaitOutage(t *testing.T, p *Postgres) {
 	}
 }
 
-// A row held by a dead connection: a process that was stopped inside its transaction is beyond all timeouts of the server.
-// Both cases wait for lock_timeout, 5 s, and so they wait together.
+// A row held by a dead connection: a process that was stopped inside its transaction is subject to no timeout of the server. Both
+// cases wait for lock_timeout, 5 s, so they run in parallel.
 func TestADeadSessionThatHoldsTheRowIsEnded(t *testing.T) {
 	for name, taken := range map[string]bool{"when the shard is begun": false, "when a batch is committed": true} {
 		t.Run(name, func(t *testing.T) {
@@ -152,7 +151,7 @@ func TestADeadSessionThatHoldsTheRowIsEnded(t *testing.T) {
 	}
 }
 
-// TestADeadSessionIsEndedWhenTheJobIsTaken: it holds the row that is to be claimed.
+// TestADeadSessionIsEndedWhenTheJobIsTaken: it holds a row that the new run must claim.
 func TestADeadSessionIsEndedWhenTheJobIsTaken(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
@@ -162,7 +161,7 @@ func TestADeadSessionIsEndedWhenTheJobIsTaken(t *testing.T) {
 	must(t, err)
 }
 
-// holdRow updates the shards in a transaction that is never ended, and stands still inside a COPY.
+// holdRow updates the shards in a transaction that never ends, and stops inside a COPY.
 func holdRow(t *testing.T, dead *Postgres) {
 	t.Helper()
 	conn, err := dead.pool.Acquire(t.Context())
@@ -172,10 +171,10 @@ func holdRow(t *testing.T, dead *Postgres) {
 		_, err = conn.Exec(t.Context(), sql)
 		must(t, err)
 	}
-	line := conn.Conn().PgConn()
-	t.Cleanup(func() { line.Conn().Close() })
-	line.Frontend().SendQuery(&pgproto3.Query{String: copyEvents})
-	must(t, line.Frontend().Flush())
+	pg := conn.Conn().PgConn()
+	t.Cleanup(func() { pg.Conn().Close() })
+	pg.Frontend().SendQuery(&pgproto3.Query{String: copyEvents})
+	must(t, pg.Frontend().Flush())
 }
 
 func TestABackendKilledInTheMiddleOfACopy(t *testing.T) {
@@ -325,7 +324,7 @@ func TestBackoff(t *testing.T) {
 	}
 }
 
-// Each of these comes once, in the middle of a COPY: the same batch goes in again, once.
+// Each of these faults happens once, in the middle of a COPY: the same batch is retried and stored once.
 func TestFaultsOfTheServerThatPass(t *testing.T) {
 	b := newBench(t)
 	_, err := b.pool.Exec(t.Context(), `
@@ -392,7 +391,7 @@ func (b *bench) session(t *testing.T) *pgx.Conn {
 	return conn
 }
 
-// An operator locks the table for longer than our lock_timeout. He is not one of our dead sessions: he is waited for.
+// An operator locks the table for longer than our lock_timeout. That session is not one of our dead ones: the commit waits for it.
 func TestAnOperatorsLockIsWaitedOut(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
@@ -414,7 +413,7 @@ func TestAnOperatorsLockIsWaitedOut(t *testing.T) {
 	equal(t, "counts", counts, shard.Counts{Received: 100, Events: 100})
 }
 
-// What an operator has set for the role or the database does not reach our sessions, where it would make every commit fail.
+// Settings of the role or the database, which would make every commit fail, do not affect our sessions.
 func TestOurSessionsSettingsWinOverTheDatabases(t *testing.T) {
 	b := newBench(t)
 	_, err := b.pool.Exec(t.Context(), `

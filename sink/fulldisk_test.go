@@ -59,7 +59,7 @@ func TestOneWriterAMinuteTriesAFullDisk(t *testing.T) {
 	})
 }
 
-// The writer whose turn it is fails in another way: the turn is the next one's, not lost.
+// The writer whose turn it is fails in another way: the turn passes to the next one.
 func TestAnotherFaultDoesNotEndTheTriesOfAFullDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		disk := newFullDisk(diskFullWait)
@@ -91,8 +91,8 @@ func TestAStopEndsTheWaitForTheDisk(t *testing.T) {
 	})
 }
 
-// Four shards commit onto a disk that fills up in the middle: they pause, the table does not grow meanwhile, and after space
-// is made all of them go on, exact. It was retried by each writer for itself, and each left its dead rows behind.
+// Four shards commit onto a disk that fills up in the middle: they pause, the table does not grow meanwhile, and once there
+// is room all of them go on, with exact counts. Each writer once retried by itself, and left dead rows behind.
 func TestAFullDiskIsWaitedOutByAllWriters(t *testing.T) {
 	disk := pgtest.SmallDisk(t, 48)
 	b := newBenchAt(t, disk.Database(), fourWindows...)
@@ -138,7 +138,7 @@ func TestAFullDiskIsWaitedOutByAllWriters(t *testing.T) {
 
 var fourWindows = []shard.Window{{Start: shard.Past, End: 1e15}, {Start: 1e15, End: 2e15}, {Start: 2e15, End: 3e15}, {Start: 3e15, End: shard.Future}}
 
-// awaitTries waits until so many more tries have found the disk full.
+// awaitTries waits until n more tries have found the disk full.
 func (b *bench) awaitTries(t *testing.T, n int) {
 	t.Helper()
 	for last := b.disk.nextTry(); n > 0; {

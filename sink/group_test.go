@@ -87,12 +87,12 @@ func (c *crowd) stored(t *testing.T, n int, want shard.Counts, wantErr error) {
 	equal(t, "rows of the batch", rows, want.Events)
 }
 
-// whole is what a batch of so many events counts.
+// whole returns the counts of a batch of n events that are all stored.
 func whole(n int64) shard.Counts { return shard.Counts{Received: n, Events: n} }
 
 const countTransactions = `select count(distinct xmin::text) from ingested_events`
 
-// countDisorder counts the rows that lie behind one of a greater id.
+// countDisorder counts the rows that are stored after one with a greater id.
 const countDisorder = `
 select count(*) from (select id < lag(id) over (order by ctid) as wrong from ingested_events) pairs where wrong`
 
@@ -119,7 +119,7 @@ func TestAGroupHasABound(t *testing.T) {
 	equal(t, "rows", b.count(t, `select count(*) from ingested_events`), 3*(groupRows/3+1))
 }
 
-// What a batch of the group does not deserve must not befall it: each has the fate that it would have had alone.
+// Each batch of a group has the result that it would have had alone.
 func TestOneOfAGroupIsStale(t *testing.T) {
 	b := newBench(t, threeWindows...)
 	c := newCrowd(t, b, b.Postgres, 50)
@@ -171,7 +171,7 @@ func TestABatchWithDeadLettersSharesNoTransaction(t *testing.T) {
 	equal(t, "transactions", b.count(t, countTransactions), 2)
 }
 
-// A COMMIT without an answer is looked for by each batch itself.
+// After a COMMIT without an answer, each batch is looked up by itself.
 func TestALineCutAtTheCommitOfAGroup(t *testing.T) {
 	for name, at := range map[string]pgtest.Break{
 		"before the COMMIT": pgtest.BeforeCommit, "after it": pgtest.AfterCommit, "in the middle of the COPY": pgtest.InCopy,
@@ -207,8 +207,8 @@ func TestOneOfThoseThatWaitIsCalledBack(t *testing.T) {
 	equal(t, "transactions", b.count(t, countTransactions), 1)
 }
 
-// The transaction has begun and stands still at the row of the last shard when the caller of another batch, or of the one
-// that leads, is called back.
+// The transaction has begun and waits for the row of the last shard when the caller of another batch, or of the one that has the
+// writer, gives up.
 func TestOneOfAGroupUnderWayIsCalledBack(t *testing.T) {
 	for name, who := range map[string]int{"the leader": 0, "another": 1} {
 		t.Run(name, func(t *testing.T) {

@@ -28,7 +28,7 @@ func TestJobsDoNotKeepEachOtherOut(t *testing.T) {
 	}
 }
 
-// What ends the dead sessions that hold a shard leaves those of another job alone, whatever they are busy with.
+// Ending the dead sessions that hold a shard does not touch those of another job, whatever they are doing.
 func TestAnotherJobsSessionsAreLeftAlone(t *testing.T) {
 	b := newBench(t)
 	conn, err := b.openAs(t, "another").pool.Acquire(t.Context())

@@ -28,7 +28,7 @@ func (b *bench) pausedSoon(t *testing.T, want bool) {
 	}
 }
 
-// Others see a pause while it lasts; with the session it is gone, and a new one tells again.
+// Others see a pause while it lasts. It ends with the session, and a new session shows it again.
 func TestAPauseIsSeenByOthers(t *testing.T) {
 	b := newBench(t)
 	gate := new(shard.Pause)
@@ -57,7 +57,7 @@ func TestAPauseIsSeenByOthers(t *testing.T) {
 	must(t, lock.ping(t.Context()))
 	b.pausedSoon(t, true)
 	lock.Close(t.Context())
-	for deadline := time.After(30 * time.Second); ; { // the session ends a little after its line
+	for deadline := time.After(30 * time.Second); ; { // the session ends a little after its connection
 		s, err := b.Status(t.Context(), b.config.Job)
 		must(t, err)
 		if s.Holder == nil && !s.Paused {
@@ -88,7 +88,7 @@ func TestOneRunHoldsAJob(t *testing.T) {
 	second.Close(t.Context())
 }
 
-// TestARunThatLostTheJobBeginsNoShard: it may not know yet that another run has the job, which may not have come to all shards.
+// TestARunThatLostTheJobBeginsNoShard: it may not know yet that another run has the job, and that run may not have begun all shards.
 func TestARunThatLostTheJobBeginsNoShard(t *testing.T) {
 	b := newBench(t, shard.Window{Start: shard.Past, End: 0}, shard.Window{Start: 0, End: shard.Future})
 	lost := open(t, b.url)
@@ -112,7 +112,7 @@ func TestARunThatLostTheJobBeginsNoShard(t *testing.T) {
 	b.begin(t, 2)
 }
 
-// A lost connection is not a lost lock: it is taken again, unless another run was quicker.
+// A lost connection is not a lost lock: the lock is taken again, unless another run was faster.
 func TestALostLockIsTakenAgain(t *testing.T) {
 	b := newBench(t)
 	held, err := b.Lock(t.Context())
@@ -136,7 +136,7 @@ func TestALostLockIsTakenAgain(t *testing.T) {
 	}
 }
 
-// The server may keep a session long after its client is gone: it is ours, so it is ended.
+// The server may keep a session long after its client is gone. Ours is ended.
 func TestOurOwnDeadSessionDoesNotKeepTheLock(t *testing.T) {
 	b := newBench(t)
 	dead, err := b.Lock(t.Context())

@@ -16,7 +16,7 @@ var endpoints = []string{"list", "stream"}
 // unsettled leaves the rows as they are.
 func unsettled(_ time.Time, rows []ledger.Quota) []ledger.Quota { return rows }
 
-// settle gives a source's endpoints these quotas, and returns what stood there.
+// settle gives a source's endpoints these quotas, and returns the previous ones.
 func settle(t *testing.T, p *Postgres, source string, quotas ...ledger.Quota) (before []ledger.Quota) {
 	t.Helper()
 	var names []string
@@ -30,7 +30,7 @@ func settle(t *testing.T, p *Postgres, source string, quotas ...ledger.Quota) (b
 	return before
 }
 
-// TestAnOldLimitIsNotBelieved: an API that has raised its limit refuses nothing, and would never be asked for more.
+// TestAnOldLimitIsNotBelieved: an API that has raised its limit refuses nothing, and the higher limit would never be tried.
 func TestAnOldLimitIsNotBelieved(t *testing.T) {
 	b := newBench(t)
 	fifty := ledger.Quota{Endpoint: "stream", Limit: 50, Window: time.Minute}
@@ -92,7 +92,7 @@ func inUTC(quotas []ledger.Quota) []ledger.Quota {
 }
 
 // Two runs that book at the same time, each in its own session: none overwrites what another has booked, and none deadlocks with
-// one that looks at all rows. The clock that they are told goes forward from look to look.
+// one that reads all rows. The time that they are given never goes back.
 func TestTwoRunsBookInOneRow(t *testing.T) {
 	b := newBench(t)
 	const each = 40

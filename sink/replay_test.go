@@ -12,8 +12,8 @@ import (
 	"sluice/sink/audit"
 )
 
-// buried commits n rejects to a shard and returns the retries that would make events of them, from the first-th on.
-func (b *bench) buried(t *testing.T, n, first, count int) []ledger.Retry {
+// rejected commits n rejects to a shard, and returns the retries that make events of them, from the first-th on.
+func (b *bench) rejected(t *testing.T, n, first, count int) []ledger.Retry {
 	t.Helper()
 	var rejects []shard.Reject
 	for i := range count {
@@ -29,7 +29,7 @@ func (b *bench) buried(t *testing.T, n, first, count int) []ledger.Retry {
 	return retries
 }
 
-// fates replays and counts what became of the letters.
+// fates replays dead letters and counts the outcomes.
 func (b *bench) fates(t *testing.T, retries []ledger.Retry, dry bool) map[ledger.Outcome]int {
 	t.Helper()
 	fates, err := b.Replay(t.Context(), b.job, retries, dry)
@@ -59,7 +59,7 @@ func (b *bench) settled(t *testing.T, rows, letters int64) {
 
 func TestReplayHappensOnce(t *testing.T) {
 	b := newBench(t)
-	retries := b.buried(t, 1, 0, 10)
+	retries := b.rejected(t, 1, 0, 10)
 	equal(t, "a rehearsal", b.fates(t, retries[:7], true)[ledger.Stored], 7)
 	b.settled(t, 0, 10)
 	equal(t, "stored", b.fates(t, retries[:7], false)[ledger.Stored], 7)
@@ -72,14 +72,14 @@ func TestReplayHappensOnce(t *testing.T) {
 	equal(t, "bytes stay", b.count(t, `select count(*) from dead_letters where convert_from(raw, 'UTF8') ~ '^letter \d$'`), 10)
 }
 
-// TestReplayFates: whatever becomes of a letter, the check that was content before is content afterwards.
+// TestReplayFates: whatever the outcomes, a job that passed the check before passes it afterwards.
 func TestReplayFates(t *testing.T) {
 	at := event(0).At
 	end := at + 10_000_000
 	b := newBench(t, shard.Window{Start: 0, End: at - 5500}, shard.Window{Start: at - 5500, End: end})
 	in := batch(b.begin(t, 2), []shard.Event{event(0), event(1)})
 	in.Proof = shard.ProofOlder
-	older := b.buried(t, 1, 2, 6)
+	older := b.rejected(t, 1, 2, 6)
 	_, err := b.Commit(t.Context(), in)
 	must(t, err)
 	_, err = b.pool.Exec(t.Context(), `alter table ingested_events add check (name <> 'event_7');
@@ -104,13 +104,13 @@ update ingestion_shards set state = 'done', end_proof = 'older' where shard = 1`
 	}
 }
 
-// TestReplaysBesideEachOther: several at once, over the same letters in different orders; and each event has a letter in each
-// of three shards, so that they also wait for each other's rows.
+// TestReplaysBesideEachOther: several at once, over the same dead letters in different orders; and each event has a dead letter in
+// each of three shards, so that they also wait for each other's rows.
 func TestReplaysBesideEachOther(t *testing.T) {
 	b := newBench(t, threeWindows...)
 	var retries []ledger.Retry
 	for n := 1; n <= 3; n++ {
-		for i, r := range b.buried(t, n, 100*n, 40) {
+		for i, r := range b.rejected(t, n, 100*n, 40) {
 			r.Event = event([...]int{i, 39 - i, (7 * i) % 40}[n-1])
 			retries = append(retries, r)
 		}
@@ -142,12 +142,12 @@ func TestReplaysBesideEachOther(t *testing.T) {
 	b.usable(t)
 }
 
-// TestReplayBesideARun: commits of the same shards bring the same events and more, while letters are replayed.
+// TestReplayBesideARun: commits of the same shards store the same events and more while dead letters are replayed.
 func TestReplayBesideARun(t *testing.T) {
 	b := newBench(t, threeWindows...)
 	var retries []ledger.Retry
 	for n := 1; n <= 3; n++ {
-		retries = append(retries, b.buried(t, n, 100*n, 40)...)
+		retries = append(retries, b.rejected(t, n, 100*n, 40)...)
 	}
 	var all sync.WaitGroup
 	for n := 1; n <= 3; n++ {
@@ -174,10 +174,10 @@ func TestReplayBesideARun(t *testing.T) {
 	equal(t, "conflicts", b.count(t, `select count(*) from dead_letters where reason = 'conflict'`), 0)
 }
 
-// TestReplayThatIsCutOffHappensNotAtAll: its session dies in the middle of the transaction.
+// TestReplayThatIsCutOffHappensNotAtAll: its session is killed in the middle of the transaction.
 func TestReplayThatIsCutOffHappensNotAtAll(t *testing.T) {
 	b := newBench(t)
-	retries := b.buried(t, 1, 0, 20)
+	retries := b.rejected(t, 1, 0, 20)
 	holder, err := b.pool.Begin(t.Context())
 	must(t, err)
 	e := event(13)

@@ -33,7 +33,7 @@ func (b *bench) reload(t *testing.T) *ledger.Job {
 	return job
 }
 
-// last commits events as all that the only window of the round has.
+// last commits events as the last batch of the round's only window.
 func (b *bench) last(t *testing.T, watermark shard.Instant, in []shard.Event) shard.Counts {
 	t.Helper()
 	whole := batch(b.begin(t, 1), in)
@@ -107,7 +107,7 @@ func TestFocus(t *testing.T) {
 	equal(t, "the round after", b.round(t, ledger.Round{}).Number, 3)
 }
 
-// aged returns events that lie so far behind an instant; 0 is not behind it.
+// aged returns events of these ages before an instant; one of age 0 is not before it.
 func aged(from int, watermark shard.Instant, ages ...time.Duration) []shard.Event {
 	in := events(from, len(ages))
 	for i, age := range ages {
@@ -118,7 +118,7 @@ func aged(from int, watermark shard.Instant, ages ...time.Duration) []shard.Even
 
 var day = 24 * time.Hour
 
-// Straight COPY: all that is stored counts.
+// Plain COPY: every stored event counts.
 func TestLateEventsAreCountedByAge(t *testing.T) {
 	b := newBench(t)
 	const watermark = 1_769_000_000_000_000
@@ -130,7 +130,7 @@ func TestLateEventsAreCountedByAge(t *testing.T) {
 	}
 }
 
-// Salvage: what is known, in conflict or refused was not stored.
+// Salvage: known, conflicting and refused events were not stored.
 func TestLateEventsThatAreKnownAreNotCounted(t *testing.T) {
 	b := newBench(t)
 	_, err := b.pool.Exec(t.Context(), `alter table ingested_events add check (name <> 'refused')`)
@@ -202,7 +202,7 @@ func TestAnAuditUnderstandsAllRounds(t *testing.T) {
 	}
 }
 
-// Rows that a later round stored are gone: the window of the first round is walked again, and the law holds.
+// Rows that a later round stored are gone: the window of the first round is walked again, and the counts add up.
 func TestRowsOfALaterRoundThatAreGone(t *testing.T) {
 	b := later(t)
 	_, err := b.pool.Exec(t.Context(), `delete from ingested_events where "timestamp" >= '1970-01-01 00:00:00.002Z'`)
@@ -216,7 +216,7 @@ func TestRowsOfALaterRoundThatAreGone(t *testing.T) {
 	equal(t, "open windows", b.count(t, `select count(*) from ingestion_shards where state = 'suspect' and round = 1 and shard = 3`), 1)
 }
 
-// TestRoundsAreListed: the newest first, each with what it counted and what it cost, which runs add up.
+// TestRoundsAreListed: newest first, each with its counts and the requests of all runs.
 func TestRoundsAreListed(t *testing.T) {
 	b := newBench(t)
 	b.last(t, 0, events(0, 10))
@@ -236,8 +236,8 @@ func TestRoundsAreListed(t *testing.T) {
 	}
 }
 
-// rounds takes so many rounds, of two windows each, one of which lies across an edge of the first load's. Each stores an event in
-// each of them, finds another one that is known, and meets a malformed record.
+// rounds makes n rounds of two windows each, one of which lies across an edge of the first load's. Each window stores an event, and
+// receives a known one and a malformed record.
 func (b *bench) rounds(t *testing.T, n int) {
 	t.Helper()
 	for range n {
@@ -256,7 +256,7 @@ func (b *bench) rounds(t *testing.T, n int) {
 	}
 }
 
-// summed returns all figures that are made of the rows of rounds.
+// summed returns all figures that are computed from the rows of rounds.
 func (b *bench) summed(t *testing.T) []any {
 	t.Helper()
 	a, err := b.Audit(t.Context(), b.job.ID)
@@ -270,7 +270,7 @@ func (b *bench) summed(t *testing.T) []any {
 }
 
 // Old rounds are summed up, in a row for each window of the first load and one for those across its edges: no figure changes, a
-// dead letter stays with its window, and what is pruned again and again stays as small.
+// dead letter stays with its window, and repeated pruning keeps the number of rows small.
 func TestPrunedRoundsAddUpToTheSame(t *testing.T) {
 	b := walked(t)
 	b.rounds(t, 3)

@@ -32,7 +32,7 @@ func TestDuplicatesWithinABatch(t *testing.T) {
 	equal(t, "counts", counts, shard.Counts{Received: 12, Events: 10, Duplicates: 2})
 }
 
-// The same JSON in other words is the same event; PostgreSQL's jsonb is the judge.
+// The same JSON written differently is the same event; PostgreSQL's jsonb decides.
 func TestTheSameContentWrittenDifferentlyIsADuplicate(t *testing.T) {
 	a, same := event(1), event(1)
 	a.Properties, same.Properties = `{"a":1,"b":[1.0]}`, ` { "b" : [1.0], "a" : 1 } `

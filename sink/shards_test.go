@@ -45,7 +45,7 @@ func TestReopenWalksTheWindowOnceMore(t *testing.T) {
 	}
 }
 
-// TestAWindowThatAnEarlierRunFinishedIsReopened: it was that run's, and nobody claims what is done.
+// TestAWindowThatAnEarlierRunFinishedIsReopened: the row is that run's, as done shards are not claimed.
 func TestAWindowThatAnEarlierRunFinishedIsReopened(t *testing.T) {
 	b := newBench(t)
 	in := batch(b.begin(t, 1), events(0, 10))

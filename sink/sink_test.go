@@ -71,14 +71,14 @@ func (b *bench) shard(tb testing.TB, n int) shard.Checkpoint {
 	return all[n-1]
 }
 
-// count returns a number that SQL asks for.
+// count returns the number that a query selects.
 func (b *bench) count(tb testing.TB, sql string, args ...any) (n int64) {
 	tb.Helper()
 	must(tb, b.pool.QueryRow(tb.Context(), sql, args...).Scan(&n))
 	return n
 }
 
-// usable fails the test if the pool is not good any more after an accident.
+// usable fails the test if the pool does not recover from a fault.
 func (b *bench) usable(tb testing.TB) {
 	tb.Helper()
 	n := int32(-1)
@@ -134,7 +134,7 @@ func equal[T comparable](tb testing.TB, what string, got, want T) {
 	}
 }
 
-// keyAt returns the place of the n-th event.
+// keyAt returns the key of the n-th event.
 func keyAt(n int) shard.Key {
 	e := event(n)
 	return e.Key()

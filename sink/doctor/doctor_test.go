@@ -117,7 +117,7 @@ func TestDoctorFinds(t *testing.T) {
 	}
 }
 
-// Each privilege that a run needs is named where it is missing, and what the hint says mends it.
+// Each missing privilege is named, and the hint fixes it.
 func TestDoctorFindsMissingPrivileges(t *testing.T) {
 	d := migrated(t, pgtest.Database(t))
 	url := d.ordinaryRole(t)

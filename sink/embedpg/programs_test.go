@@ -97,7 +97,7 @@ func TestChoose(t *testing.T) {
 	}
 }
 
-// As root the package manager is called and announced; an ordinary user is told the exact command.
+// As root the package manager is called and announced; an ordinary user gets the exact command.
 func TestInstallServer(t *testing.T) {
 	bin := t.TempDir()
 	calls := filepath.Join(bin, "calls")

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -59,6 +60,22 @@ func Open(ctx context.Context, name string) (url string, drop func(), err error)
 		defer conn.Close(ctx)
 		_, _ = conn.Exec(ctx, dropSQL(name)) // otherwise the next start of the server drops it
 	}, nil
+}
+
+// Main runs the tests of a package whose examples need [Open]. Unlike a test, an example cannot skip itself: if PostgreSQL is
+// missing, and the environment does not have REQUIRE_PG, all examples are skipped.
+func Main(m *testing.M) int {
+	flag.Parse()
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	defer cancel()
+	_, conn, err := sharedServer(ctx, sharedHome())
+	if err == nil {
+		defer conn.Close(ctx)
+	}
+	if errors.As(err, new(*embedpg.MissingError)) && os.Getenv("REQUIRE_PG") == "" {
+		_ = flag.Set("test.skip", "^Example") // the flag exists in every test binary
+	}
+	return m.Run()
 }
 
 // createDatabase copies the files of the template, as was the only way before version 15: without fsync that takes a fifth of

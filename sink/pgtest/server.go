@@ -25,8 +25,7 @@ type Options struct {
 	Settings []string // lines of postgresql.conf, such as "max_connections = 20"
 }
 
-// testSettings are for servers whose data nobody wants back, and whose hundreds of databases are gone before a vacuum would
-// be worth it.
+// testSettings are for servers whose data are disposable, and whose hundreds of databases are gone before a vacuum would pay off.
 var testSettings = []string{
 	"autovacuum = off",
 	"max_connections = 300",

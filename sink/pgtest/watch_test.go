@@ -9,7 +9,7 @@ import (
 	"sluice/sink/embedpg"
 )
 
-// The watch ends a server that nobody uses, and there is only one.
+// The watch ends an unused server, and there is only one watch.
 func TestWatchEndsAnUnusedServer(t *testing.T) {
 	t.Parallel()
 	s := NewServer(t, Options{})

@@ -76,8 +76,8 @@ func (p *Program) deadLettersShowCommand() *cobra.Command {
 	return cmd
 }
 
-// deadLetter is a dead letter as JSON. Its bytes are text where they are UTF-8, base64 otherwise.
-type deadLetter struct {
+// DeadLetter is a dead letter as JSON. Its bytes are text where they are UTF-8, base64 otherwise.
+type DeadLetter struct {
 	ID         int64     `json:"id"`
 	Shard      int       `json:"shard"`
 	Reason     string    `json:"reason"`
@@ -92,8 +92,8 @@ type deadLetter struct {
 	RawBase64  string    `json:"raw_base64,omitempty"`
 }
 
-func describeLetter(d *ledger.DeadLetter) deadLetter {
-	shown := deadLetter{
+func describeLetter(d *ledger.DeadLetter) DeadLetter {
+	shown := DeadLetter{
 		ID: d.ID, Shard: d.Shard, Reason: d.Reason, Detail: d.Detail, EventID: d.EventID, Endpoint: d.Endpoint,
 		SHA256: hex.EncodeToString(d.SHA256), RawBytes: d.RawBytes, ReceivedAt: d.ReceivedAt,
 		ReplayedAt: d.ReplayedAt,
@@ -118,7 +118,7 @@ func (p *Program) listDeadLetters(ctx context.Context, c *common, q ledger.DeadL
 		return err
 	}
 	if c.json {
-		shown := make([]deadLetter, 0, len(letters))
+		shown := make([]DeadLetter, 0, len(letters))
 		for i := range letters {
 			shown = append(shown, describeLetter(&letters[i]))
 		}

@@ -11,14 +11,13 @@ import (
 	"github.com/spf13/pflag"
 
 	"sluice/cmd/sluice/internal/terminal"
-	"sluice/fetch/apisim"
 )
 
 // commandLine returns the whole of the command line, to be looked at.
 func commandLine() *cobra.Command {
 	console := terminal.NewConsole(io.Discard)
 	p := &Program{Stdout: io.Discard, Stderr: console, Environ: func(string) (string, bool) { return "", false }}
-	return p.root()
+	return p.Root()
 }
 
 // each calls do for every command that people see.
@@ -128,28 +127,5 @@ func TestManualHasEverything(t *testing.T) {
 		if strings.HasPrefix(line, ".") && !request.MatchString(line) || strings.HasPrefix(line, "'") || strings.IndexFunc(line, func(r rune) bool { return r > 0x7f }) >= 0 {
 			t.Errorf("troff would stumble over %q", line)
 		}
-	}
-}
-
-// TestShellsAreOfferedValues: of settings that have few, and the names of jobs and reasons from the database.
-func TestShellsAreOfferedValues(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, 20_000, func(c *apisim.Config) { c.MalformedShare = 0.002 })
-	w.mustRun(ExitOK, "run", "--job=january")
-	for line, want := range map[string]string{
-		"__complete run --demo-profile=":                       "challenge\n",
-		"__complete run --log-level=":                          "warn\n",
-		"__complete status --job=":                             "january\n",
-		"__complete dead-letters list --job=january --reason=": "timestamp\n",
-		"__complete st":                                        "status\tShow how far",
-		"completion bash":                                      "__start_sluice",
-	} {
-		if r := w.mustRun(ExitOK, strings.Fields(line)...); !contains(r.stdout, want) {
-			t.Errorf("sluice %s: %q is not in\n%s", line, want, r.stdout)
-		}
-	}
-	w.env[EnvDatabase] = "postgres://u:p@127.0.0.1:1/x"
-	if r := w.mustRun(ExitOK, "__complete", "status", "--job="); contains(r.stdout, "january") {
-		t.Errorf("a database that is away offers\n%s", r.stdout)
 	}
 }

@@ -74,7 +74,7 @@ func (p *Program) Main(ctx context.Context, args []string) (code int) {
 			code = p.panicked(r, debug.Stack())
 		}
 	}()
-	root := p.root()
+	root := p.Root()
 	root.SetArgs(args)
 	root.SetOut(p.Stdout)
 	root.SetErr(p.Stderr)
@@ -123,8 +123,8 @@ func exitMeaning(code int) string {
 	return "unexpected error"
 }
 
-// root builds the command line.
-func (p *Program) root() *cobra.Command {
+// Root builds the command line.
+func (p *Program) Root() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "sluice",
 		Short: "Pulls every event of the DataSync Analytics API into PostgreSQL, exactly once",

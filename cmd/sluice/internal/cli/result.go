@@ -19,8 +19,8 @@ import (
 	"sluice/shard"
 )
 
-// result is what `sluice run --json` prints: the summary of a run. Its figures come from the ledger, not from what the process remembers.
-type result struct {
+// Result is what `sluice run --json` prints: the summary of a run. Its figures come from the ledger, not from what the process remembers.
+type Result struct {
 	Job      string   `json:"job"`
 	Source   string   `json:"source"`
 	ExitCode int      `json:"exit_code"`
@@ -75,15 +75,15 @@ func endingOf(v job.Verdict, err error) ending {
 }
 
 // resultOf sums up a run that has ended.
-func resultOf(v *view.View, end ending) *result {
-	return &result{
+func resultOf(v *view.View, end ending) *Result {
+	return &Result{
 		Job: v.Job, Source: v.Source, ExitCode: end.code, Verdict: end.text, Findings: end.findings, Hint: end.hint, Counts: v.Counts,
 		Shards: len(v.Shards), Done: v.Count("done"), Seconds: v.At.Sub(v.Started).Seconds(), New: max(0, v.Counts.Events-v.Before),
 	}
 }
 
 // notStarted publishes and returns the end of a run that ended before there was anything to sum up.
-func (i *ingest) notStarted(err error) *result {
+func (i *ingest) notStarted(err error) *Result {
 	end := endingOf(job.Verdict{Text: err.Error()}, err)
 	var coded *exitError
 	if errors.As(err, &coded) {
@@ -106,7 +106,7 @@ func (i *ingest) conclude(verdict job.Verdict) error {
 }
 
 // summarize sums up a run whose job is known.
-func (i *ingest) summarize(v *view.View, end ending, f *job.Figures) *result {
+func (i *ingest) summarize(v *view.View, end ending, f *job.Figures) *Result {
 	r := resultOf(v, end)
 	r.Shards = cmp.Or(r.Shards, f.Shards)
 	for _, s := range f.Fetchers {
@@ -134,7 +134,7 @@ func (i *ingest) summarize(v *view.View, end ending, f *job.Figures) *result {
 }
 
 // print writes the summary, for people or as JSON. "ingestion complete" is the last line but one, and only there with exit code 0.
-func (i *ingest) print(r *result, v *view.View, f *job.Figures) error {
+func (i *ingest) print(r *Result, v *view.View, f *job.Figures) error {
 	if i.json {
 		return writeLine(i.Stdout, r)
 	}

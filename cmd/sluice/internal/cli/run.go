@@ -50,10 +50,10 @@ func (p *Program) stoppably(s *settings, do func(context.Context, *settings) err
 	}
 }
 
-// errSignal is the cause of a stop by the operator.
-type errSignal struct{ signal os.Signal }
+// SignalError is the cause of a stop by the operator.
+type SignalError struct{ Signal os.Signal }
 
-func (e *errSignal) Error() string { return "stopped by " + signalName(e.signal) }
+func (e *SignalError) Error() string { return "stopped by " + signalName(e.Signal) }
 
 // signalName returns what people call a signal that stops a run.
 func signalName(s os.Signal) string {
@@ -80,7 +80,7 @@ func (p *Program) stoppable(ctx context.Context) (context.Context, func()) {
 			return
 		}
 		p.say("%s: finishing pages in flight; once more to exit at once", signalName(first))
-		stop(&errSignal{first})
+		stop(&SignalError{first})
 		if second, ok := patiently(signals); ok {
 			code := 128 + int(second.(syscall.Signal))
 			p.say("exit code %d (left at once): run the same command to resume", code)
@@ -102,15 +102,15 @@ func stopSignals() []os.Signal {
 	return []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP}
 }
 
-// oneSignal is the time in which a signal that comes again is the same one: timeout(1) sends it to the process, and then to
+// OneSignal is the time in which a signal that comes again is the same one: timeout(1) sends it to the process, and then to
 // the group that the process is in.
-const oneSignal = 500 * time.Millisecond
+const OneSignal = 500 * time.Millisecond
 
 // patiently waits for a signal that is not an echo of the one before.
 func patiently(signals <-chan os.Signal) (os.Signal, bool) {
 	first := time.Now()
 	for s := range signals {
-		if s != syscall.SIGHUP && time.Since(first) > oneSignal {
+		if s != syscall.SIGHUP && time.Since(first) > OneSignal {
 			return s, true
 		}
 	}

@@ -27,8 +27,8 @@ const (
 	EnvDatabase = "DATABASE_URL"
 )
 
-// envName returns the environment variable of a flag: --page-size is SLUICE_PAGE_SIZE.
-func envName(flag string) string {
+// EnvName returns the environment variable of a flag: --page-size is SLUICE_PAGE_SIZE.
+func EnvName(flag string) string {
 	return "SLUICE_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
 
@@ -36,12 +36,12 @@ func envName(flag string) string {
 func (p *Program) applyEnvironment(flags *pflag.FlagSet) error {
 	var faults []error
 	flags.VisitAll(func(f *pflag.Flag) {
-		value, set := p.Environ(envName(f.Name))
+		value, set := p.Environ(EnvName(f.Name))
 		if f.Changed || !set || value == "" || f.Name == "help" {
 			return
 		}
 		if err := flags.Set(f.Name, value); err != nil {
-			faults = append(faults, fmt.Errorf("%s: %w", envName(f.Name), err))
+			faults = append(faults, fmt.Errorf("%s: %w", EnvName(f.Name), err))
 		}
 	})
 	if len(faults) > 0 {

@@ -266,3 +266,14 @@ func (p *Program) printTruth(s *simulateSettings, sim *apisim.Server) error {
 	_, err := fmt.Fprintf(p.Stdout, "%d|%s\n", sum.Rows, sum.Hash)
 	return err
 }
+
+// SimulatorConfig returns the simulator that `sluice simulate` starts with these flags.
+func SimulatorConfig(args []string) (apisim.Config, error) {
+	var s simulateSettings
+	flags := pflag.NewFlagSet("simulate", pflag.ContinueOnError)
+	s.bind(flags)
+	if err := flags.Parse(args); err != nil {
+		return apisim.Config{}, err
+	}
+	return s.merge(flags)
+}

@@ -4,20 +4,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/spf13/pflag"
-
 	"sluice/fetch/apisim"
 )
 
 func mergedSimulation(t *testing.T, args ...string) apisim.Config {
 	t.Helper()
-	var s simulateSettings
-	flags := pflag.NewFlagSet("simulate", pflag.ContinueOnError)
-	s.bind(flags)
-	if err := flags.Parse(args); err != nil {
-		t.Fatal(err)
-	}
-	config, err := s.merge(flags)
+	config, err := SimulatorConfig(args)
 	if err != nil {
 		t.Fatal(err)
 	}
