@@ -28,9 +28,9 @@ import (
 type kind string
 
 const (
-	lostAfterARound kind = "rows lost after a round"
-	lostAndSplit    kind = "rows lost and the window split"
-	lateBeyond      kind = "late beyond the lookback"
+	lostAfterMore kind = "rows lost after more than a load" // a round, a replay, another job's load
+	lostAndSplit  kind = "rows lost and the window split"
+	lateBeyond    kind = "late beyond the lookback"
 )
 
 type kinds []string

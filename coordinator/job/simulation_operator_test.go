@@ -331,8 +331,8 @@ func drawPlot(dice *rand.Rand, s *scenario) []act {
 		case 4:
 			plot = append(plot, act{do: replay})
 		case 5:
-			rounds := slices.ContainsFunc(plot, func(a act) bool { return a.do == syncOnce || a.do == follow })
-			if a := loseRows(dice, dice.Float64()); known.draws(lostAfterARound) || !rounds {
+			more := slices.ContainsFunc(plot, func(a act) bool { return a.do != load && a.do != verify || a.job == jobB })
+			if a := loseRows(dice, dice.Float64()); known.draws(lostAfterMore) || !more {
 				plot = append(plot, a, act{do: repair}, act{do: load})
 				lost = true
 			}

@@ -4,6 +4,6 @@ package job_test
 
 // The race detector makes the simulation about six times slower: the rest is left to `make swarm`.
 const (
-	seedsByDefault   = 250
+	seedsByDefault   = 100
 	singleFaultBases = 1
 )
