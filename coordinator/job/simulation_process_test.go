@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"strings"
 	"time"
 
 	"sluice/coordinator/job"
@@ -238,7 +239,7 @@ func (p *process) rested(v job.Verdict) {
 		p.say("p%d: %s: %s %v", p.number, v.Status, v.Text, v.Findings)
 		if v.Status == job.Complete {
 			p.well = true
-			p.believe()
+			p.believe(v.Text)
 		}
 	}
 	p.fresh = false
@@ -247,7 +248,7 @@ func (p *process) rested(v job.Verdict) {
 
 // believe holds a process that says that all is complete against the truth. The one thing that it can't see: an end that was a
 // lie, and its confirmation as well, while as many malformed records without an id were read twice.
-func (p *process) believe() {
+func (p *process) believe(text string) {
 	p.mu.Lock()
 	shown, first := p.planned[p.job], p.watermark == 0
 	p.mu.Unlock()
@@ -256,6 +257,7 @@ func (p *process) believe() {
 	case err != nil || first: // of a first load, later records are owed by no one
 	case p.do == again:
 		err = p.owed(p.job, p.since, shard.Past)
+	case (p.do == syncOnce || p.do == follow) && p.idle && !strings.HasPrefix(text, "nothing is new"): // the first load once more
 	case p.do == syncOnce, p.do == follow:
 		err = p.owed(p.job, p.roundLooked(), shard.Past) // none comes later than the lookback
 	}
@@ -299,7 +301,7 @@ func (p *process) judge(v job.Verdict) {
 		if p.do == follow || p.do == replay && v.Text == "" { // a follow was judged at each step; a replay may have had nothing to do
 			return
 		}
-		p.believe()
+		p.believe(v.Text)
 	case job.Doubt:
 		p.expect(!p.well || stopped, "p%d: a follow that was well has ended: %s %v", p.number, v.Text, v.Findings)
 		intact := p.exact(p.job) == nil && !p.truth.live && len(p.crippled) == 0
