@@ -8,6 +8,9 @@
 //
 // Read it in this order: client.go (configuration), ladder.go (a position becomes a question), api.go (a question becomes a
 // request, an answer a page), access.go (the stream's token), newest.go and survey.go.
+//
+// A further endpoint of this API takes a name beside List and Stream, a quota in Quotas, its conditions in Doors and usable, its
+// address in Request, and its counts in Traffic. Nothing changes in packages fetch and quota.
 package datasync
 
 import (

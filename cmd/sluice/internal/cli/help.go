@@ -1,13 +1,21 @@
 package cli
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"sluice/fetch/apisim"
+	"sluice/sink"
 )
 
 // flagGroup is flags that people look for together.
@@ -138,4 +146,135 @@ func groupsOf(cmd *cobra.Command) (groups []groupOfFlags) {
 func count(flags *pflag.FlagSet) (n int) {
 	flags.VisitAll(func(*pflag.Flag) { n++ })
 	return n
+}
+
+// mistypedFlag explains a flag that is not there, or whose value is not what it wants.
+func mistypedFlag(cmd *cobra.Command, err error) error {
+	hint := fmt.Sprintf("`%s --help` shows the settings and examples", cmd.CommandPath())
+	var unknown *pflag.NotExistError
+	var invalid *pflag.InvalidValueError
+	switch {
+	case errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() == "":
+		err = fmt.Errorf("%s has no setting --%s%s", cmd.CommandPath(), unknown.GetSpecifiedName(), nearestFlag(cmd, unknown.GetSpecifiedName()))
+	case errors.As(err, &invalid) && errors.As(err, new(*strconv.NumError)):
+		err = fmt.Errorf("--%s %q: it must be a whole number", invalid.GetFlag().Name, invalid.GetValue())
+	case errors.As(err, &invalid) && invalid.GetFlag().Value.Type() == "duration":
+		err = fmt.Errorf("--%s %q: it must be a duration such as 90s, 15m or 2h", invalid.GetFlag().Name, invalid.GetValue())
+	case errors.As(err, &invalid):
+		err = fmt.Errorf("--%s: %w", invalid.GetFlag().Name, errors.Unwrap(invalid))
+	}
+	return fail(ExitUsage, hint, err)
+}
+
+// nearestFlag suggests the flag that was meant.
+func nearestFlag(cmd *cobra.Command, name string) string {
+	best, least := "", 3 // more changes than two make another word
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		if d := distance(name, f.Name); d < least && !f.Hidden {
+			best, least = f.Name, d
+		}
+	})
+	if best == "" {
+		return ""
+	}
+	return fmt.Sprintf(": did you mean --%s?", best)
+}
+
+// distance is how many letters must be changed, added, left out or swapped with their neighbour to make one word of the other.
+func distance(a, b string) int {
+	rows := make([][]int, len(a)+1)
+	for i := range rows {
+		rows[i] = make([]int, len(b)+1)
+		rows[i][0] = i
+	}
+	for j := range rows[0] {
+		rows[0][j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		for j := 1; j <= len(b); j++ {
+			change := 1
+			if a[i-1] == b[j-1] {
+				change = 0
+			}
+			rows[i][j] = min(rows[i-1][j]+1, rows[i][j-1]+1, rows[i-1][j-1]+change)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				rows[i][j] = min(rows[i][j], rows[i-2][j-2]+1)
+			}
+		}
+	}
+	return rows[len(a)][len(b)]
+}
+
+// mistypedCommand explains a command that is not there.
+func mistypedCommand(root *cobra.Command, word string) error {
+	err := fmt.Errorf("%s is no command of sluice", wordOf(word))
+	if near := root.SuggestionsFor(word); len(near) > 0 {
+		err = fmt.Errorf("%w: did you mean %s?", err, strings.Join(near, " or "))
+	}
+	return fail(ExitUsage, "`sluice --help` shows the commands", err)
+}
+
+// completeFor is how long a shell waits for what only the database knows.
+const completeFor = 2 * time.Second
+
+// complete tells the shell what the flags of a command, and of those below it, may be.
+func (p *Program) complete(cmd *cobra.Command) {
+	profiles := []cobra.Completion{apisim.Demo, apisim.Challenge, apisim.Unlimited}
+	for name, values := range map[string][]cobra.Completion{
+		"log-level":    {"debug", "info", "warn", "error"},
+		"made-cursors": {"auto", "never"},
+		"demo-profile": profiles,
+		"profile":      profiles,
+		"list-limit":   {"10/60s", "none"},
+		"stream-limit": {"50/60s", "none"},
+	} {
+		offer(cmd, name, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
+	}
+	offer(cmd, "job", p.completeFrom(func(ctx context.Context, _ *cobra.Command, db *sink.Postgres) ([]string, error) { return db.Jobs(ctx) }))
+	offer(cmd, "reason", p.completeFrom(reasons))
+	for _, below := range cmd.Commands() {
+		p.complete(below)
+	}
+}
+
+// offer registers the values of a flag, if the command has it.
+func offer(cmd *cobra.Command, name string, values cobra.CompletionFunc) {
+	if cmd.LocalFlags().Lookup(name) != nil {
+		_ = cmd.RegisterFlagCompletionFunc(name, values) // it refuses only what is not there, or is there twice
+	}
+}
+
+// completeFrom asks a database that answers now, and makes or starts none. One that is silent has nothing to offer.
+func (p *Program) completeFrom(ask func(context.Context, *cobra.Command, *sink.Postgres) ([]string, error)) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, _ []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		ctx, cancel := context.WithTimeout(cmd.Context(), completeFor)
+		defer cancel()
+		url := p.runningURL(ctx)
+		if url == "" {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		db, err := sink.Open(ctx, sink.Config{URL: url, Writers: 1, Log: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		defer db.Close()
+		values, err := ask(ctx, cmd, db)
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		return values, cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+// reasons are those of the dead letters of the job that the command line names.
+func reasons(ctx context.Context, cmd *cobra.Command, db *sink.Postgres) (names []string, err error) {
+	job, found, err := db.Job(ctx, cmd.Flag("job").Value.String())
+	if err != nil || !found {
+		return nil, err
+	}
+	counts, err := db.DeadLetterReasons(ctx, job.ID)
+	for _, c := range counts {
+		names = append(names, c.Reason)
+	}
+	return names, err
 }

@@ -45,7 +45,7 @@ func TestAPanicExitsWith1(t *testing.T) {
 			code := where(&Program{Stdout: &out, Stderr: console})
 			_, file, found := strings.Cut(strings.TrimSpace(out.String()), "the stack is in ")
 			stack, err := os.ReadFile(file)
-			if code != ExitUnexpected || !found || err != nil || !strings.Contains(string(stack), "panic_test.go") {
+			if code != ExitUnexpected || !found || err != nil || !strings.Contains(string(stack), "output_test.go") {
 				t.Errorf("exit code %d:\n%s", code, out.String())
 			}
 		})
