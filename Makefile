@@ -33,12 +33,12 @@ db-stop: build ## stop the private PostgreSQL; its data stay
 test: fmt vet race swarm fuzz-short ## what a change must pass: gofmt, vet, all tests with the race detector, 2,000 simulations, each fuzzer for 4 s
 
 swarm: ## the simulation of it all: 2,000 seeds and each single fault, without the race detector (a part of both is in race)
-	go test ./coordinator -run 'TestSimulation(SingleFault)?$$'
+	go test ./coordinator/job -run 'TestSimulation(SingleFault)?$$'
 
 SEEDS ?= 200000
 FROM  ?= 1
 simulate-long: ## as many seeds as wanted: make simulate-long SEEDS=200000 FROM=1
-	FROM=$(FROM) SEEDS=$(SEEDS) go test ./coordinator -run 'TestSimulation$$' -v -timeout 0
+	FROM=$(FROM) SEEDS=$(SEEDS) go test ./coordinator/job -run 'TestSimulation$$' -v -timeout 0
 
 check: fmt vet race lint vuln fuzz bench-once ## all of it: test, staticcheck, known vulnerabilities, each fuzzer for 20 s, each benchmark once
 

@@ -48,6 +48,11 @@ func TestAnUnknownErrorFailsItsShardAtOnce(t *testing.T) {
 	})
 }
 
+var (
+	errWire = errors.New("the connection to the database was lost")
+	errGone = errors.New("the row is gone")
+)
+
 // The database went back in time to before a split, and is unreachable when the ledger is searched for the piece. The simulation
 // found it.
 func TestAPieceThatIsForgottenIsNoFailure(t *testing.T) {

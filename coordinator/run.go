@@ -85,7 +85,7 @@ func New(config Config, source shard.Source, store ledger.Shards, checkpoints []
 		fetchers: newPool(config.Fetchers),
 		sharing:  newSharing(),
 		shards:   newProgress(checkpoints),
-		seed:     rand.Uint64(),
+		seed:     config.Seed,
 	}, nil
 }
 

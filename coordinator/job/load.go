@@ -40,8 +40,11 @@ func (j *Job) Backfill(ctx context.Context, again bool) Verdict {
 	return j.Load(ctx)
 }
 
-// reopenAll makes all windows of the job unfinished.
+// reopenAll makes all windows of the first load unfinished, whatever rounds followed it.
 func (j *Job) reopenAll(ctx context.Context) error {
+	if err := j.focus(ctx, 1); err != nil {
+		return err
+	}
 	checkpoints, err := j.store.Load(ctx, j.job.ID)
 	if err != nil {
 		return err

@@ -48,6 +48,14 @@ func (t *Tables) lastRound(jobID int64) (*ledger.Round, error) {
 	return &r, nil
 }
 
+// LastRound returns the number of a job's newest round; 0 if there is none.
+func (t *Tables) LastRound(jobID int64) int {
+	if j := t.jobOf(jobID); j != nil && len(j.rounds) > 0 {
+		return j.rounds[len(j.rounds)-1].Number
+	}
+	return 0
+}
+
 func sum(a, b ledger.Late) ledger.Late {
 	return ledger.Late{
 		Minute: a.Minute + b.Minute, TenMinutes: a.TenMinutes + b.TenMinutes, Hour: a.Hour + b.Hour, Older: a.Older + b.Older,

@@ -1,9 +1,10 @@
-package coordinator_test
+package job_test
 
 import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -11,10 +12,24 @@ import (
 type campaign struct {
 	runs, steps, requests, commits, again, fooled, reopened, processes, told, untold, failed, unnoticed, splits, unsplit int
 	struck                                                                                                               [troubles]int
+	did                                                                                                                  map[command]int
+	ended                                                                                                                map[string]int
+	mu                                                                                                                   sync.Mutex
 	took                                                                                                                 time.Duration
 }
 
 func (c *campaign) add(s *simulation) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.did == nil {
+		c.did, c.ended = map[command]int{}, map[string]int{}
+	}
+	for what, n := range s.did {
+		c.did[what] += n
+	}
+	for how, n := range s.ended {
+		c.ended[how] += n
+	}
 	c.runs++
 	c.steps += s.stage.steps
 	c.requests += s.requests
@@ -35,7 +50,7 @@ func (c *campaign) add(s *simulation) {
 	}
 }
 
-// counts tells whether the campaign counts: one in which a kind of fault hardly ever happened proves little.
+// counts reports why the campaign does not count: one in which a kind of fault hardly ever happened proves little.
 func (c *campaign) counts() error {
 	var errs []error
 	least := c.runs / 100
@@ -50,6 +65,11 @@ func (c *campaign) counts() error {
 	if c.told < least || c.untold < least || c.fooled < c.runs/500 {
 		errs = append(errs, fmt.Errorf("%d refusals with a time and %d without, %d lies believed", c.told, c.untold, c.fooled))
 	}
+	for _, what := range []command{load, syncOnce, follow, again, verify, repair, replay, byHand} {
+		if c.did[what] < least {
+			errs = append(errs, fmt.Errorf("%s was done %d times in %d seeds", what, c.did[what], c.runs))
+		}
+	}
 	return errors.Join(errs...)
 }
 
@@ -58,6 +78,7 @@ func (c *campaign) String() string {
 	fmt.Fprintf(&b, "%s of virtual time, %d steps, %d requests, %d commits, %d processes; %d records read again, %d shards failed for a while, "+
 		"%d ends believed that were lies twice (%d unnoticed), %d shards walked once more, 429s %d with and %d without a time, %d pieces split off (%d undone by a failover)", c.took.Round(time.Hour),
 		c.steps, c.requests, c.commits, c.processes, c.again, c.failed, c.fooled, c.unnoticed, c.reopened, c.told, c.untold, c.splits, c.unsplit)
+	fmt.Fprintf(&b, "; started: %v; ended: %v", c.did, c.ended)
 	b.WriteString("; struck:")
 	for t, n := range c.struck {
 		fmt.Fprintf(&b, " %s %d,", trouble(t), n)

@@ -1,4 +1,4 @@
-package coordinator_test
+package job_test
 
 import (
 	"bytes"
@@ -31,10 +31,26 @@ type line struct {
 	p *process
 }
 
-// asks names the shard that a request is for; the requests for stream access are nobody's.
+// asks is the key of the asker in the context of a request; requests for stream access have none.
 type asks struct{}
 
+// asker is what a request is for: a shard, by its row, or something that the job wants to know.
+type asker struct {
+	name string
+	row  int64
+}
+
+// tamper changes the requests and the answers on their way, in written scenarios. Either may be nil.
+type tamper struct {
+	request func(*simulation, *process, *http.Request)
+	answer  func(*simulation, *process, *http.Request, *answered)
+}
+
 func (l *line) RoundTrip(r *http.Request) (*http.Response, error) {
+	if l.tamper.request != nil {
+		r = r.Clone(r.Context())
+		l.tamper.request(l.simulation, l.p, r)
+	}
 	e, name := l.name(r)
 	l.noteRequest(l.p, e, r)
 	if trace := httptrace.ContextClientTrace(r.Context()); trace != nil && trace.WroteRequest != nil {
@@ -69,13 +85,13 @@ func (l *line) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // name says who asks, and what.
 func (l *line) name(r *http.Request) (apisim.Endpoint, string) {
-	switch shard := r.Context().Value(asks{}); {
+	switch who, _ := r.Context().Value(asks{}).(asker); {
 	case strings.HasPrefix(r.URL.Path, "/internal"):
 		return apisim.Access, fmt.Sprintf("p%d token", l.p.number)
 	case strings.HasSuffix(r.URL.Path, "/feed"):
-		return apisim.Feed, fmt.Sprintf("p%d shard %v feed", l.p.number, shard)
+		return apisim.Feed, fmt.Sprintf("p%d %s feed", l.p.number, who.name)
 	default:
-		return apisim.List, fmt.Sprintf("p%d shard %v list", l.p.number, shard)
+		return apisim.List, fmt.Sprintf("p%d %s list", l.p.number, who.name)
 	}
 }
 
@@ -85,8 +101,7 @@ func query(r *http.Request) string {
 		at, id, _ := readCursor(cursor)
 		q.Set("cursor", fmt.Sprintf("%d-%.8s", at, id))
 	}
-	text := q.Encode()
-	return strings.ReplaceAll(text, "&", " ")
+	return strings.ReplaceAll(q.Encode(), "&", " ")
 }
 
 func told(resp *http.Response, err error) string {
@@ -102,7 +117,10 @@ func (l *line) exchange(r *http.Request) (*http.Response, error) {
 	ctx, cancel := context.WithTimeoutCause(r.Context(), 30*time.Second, errSilent) // as http.Transport's ResponseHeaderTimeout
 	defer cancel()
 	a := &answered{header: http.Header{}}
-	a.serve(l.api(), r.WithContext(ctx))
+	a.serve(l.handler(), r.WithContext(ctx))
+	if l.tamper.answer != nil && a.status != 0 {
+		l.tamper.answer(l.simulation, l.p, r, a)
+	}
 	switch {
 	case l.p.isDead():
 		return nil, errDead
@@ -185,11 +203,11 @@ type ban struct {
 	of           apisim.Endpoint
 	told         *process
 	since, until time.Time
-	forgotten    bool // it was not written down before its process ended, or by a process that had lost its lock
+	forgotten    bool // it was not written down before its process ended
 }
 
-// binds tells whether a process knows of the ban: it was told, or it has inherited it.
-func (b *ban) binds(p *process) bool { return b.told == p || b.told.number < p.number && !b.forgotten }
+// binds reports whether a process knows of the ban: it was told, or it has inherited it.
+func (b *ban) binds(p *process) bool { return b.told == p || b.since.Before(p.joined) && !b.forgotten }
 
 // banned notes what a 429 told: nobody may ask before, once the process has heard of it.
 func (l *line) banned(p *process, e apisim.Endpoint, resp *http.Response) {
@@ -215,7 +233,7 @@ func (l *line) banned(p *process, e apisim.Endpoint, resp *http.Response) {
 	}
 	l.refusedTold++
 	now := time.Now()
-	l.bans = append(l.bans, &ban{of: e, told: p, since: now, until: now.Add(wait), forgotten: p != l.current})
+	l.bans = append(l.bans, &ban{of: e, told: p, since: now, until: now.Add(wait)})
 }
 
 // noteRequest holds every request against what may be asked: none in a ban, none after a stop.

@@ -1,9 +1,10 @@
-package coordinator_test
+package job_test
 
 import (
 	"cmp"
 	"flag"
 	"os"
+	"runtime"
 	"strconv"
 	"testing"
 	"testing/synctest"
@@ -56,13 +57,21 @@ func TestSimulation(t *testing.T) {
 	from, n := number("FROM", 1), number("SEEDS", seedsByDefault)
 	began := time.Now()
 	var sum campaign
-	for seed := from; seed < from+n; seed++ {
-		s := play(t, swarm(uint64(seed)))
-		sum.add(s)
-		if s.wrong != nil {
-			t.Errorf("go test ./coordinator -run 'TestSimulation$' -v -seed=%d   # %v", seed, s.wrong)
+	t.Run("seeds", func(t *testing.T) {
+		workers := runtime.GOMAXPROCS(0)
+		for w := range workers {
+			t.Run(strconv.Itoa(w), func(t *testing.T) {
+				t.Parallel()
+				for seed := from + w; seed < from+n; seed += workers {
+					s := play(t, swarm(uint64(seed)))
+					sum.add(s)
+					if s.wrong != nil {
+						t.Errorf("go test ./coordinator/job -run 'TestSimulation$' -v -seed=%d   # %v", seed, s.wrong)
+					}
+				}
+			})
 		}
-	}
+	})
 	if err := sum.counts(); err != nil {
 		t.Error(err)
 	}

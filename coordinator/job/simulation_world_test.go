@@ -1,33 +1,34 @@
-package coordinator_test
+package job_test
 
 import (
-	"bytes"
-	"cmp"
-	"crypto/sha256"
 	"math"
 	"math/rand/v2"
 	"slices"
 	"time"
 
-	"github.com/google/uuid"
-
 	"sluice/coordinator"
+	"sluice/coordinator/ledger"
 	"sluice/fetch/apisim"
 	"sluice/fetch/datasync"
 	"sluice/fetch/quota"
 	"sluice/shard"
 )
 
-// scenario is all that is drawn before a run.
+// scenario is everything that is drawn, or written down, before a run.
 type scenario struct {
 	seed     uint64
 	api      apisim.Config
 	caps     datasync.Capabilities
 	made     bool // cursors may be made
 	pacer    quota.Config
-	windows  []shard.Window
+	windows  []shard.Window // of a job that is planned already; none means that its first process surveys the source
+	span     shard.Window
+	shards   int
 	fetchers int
 	limits   shard.Limits
+	lookback time.Duration
+	every    time.Duration
+	follows  time.Duration // how long a follow lasts
 	way      time.Duration // that a request may take to the API
 	sinkTook time.Duration // that a statement may take
 	rate     [troubles]float64
@@ -36,17 +37,20 @@ type scenario struct {
 	only     trouble
 	at       int
 	stormy   int // steps after which the faults end
+	patience int // runs that found the database until an act must be done
+	plot     []act
+	tamper   tamper // changes requests and answers, in written scenarios
 }
 
-// newest is when the drawn histories end.
-var newest = time.Date(2024, 5, 1, 12, 0, 0, 0, time.UTC)
+// epoch is when the histories end: virtual time begins there.
+var epoch = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // between draws a time, small ones as often as large ones.
 func between(dice *rand.Rand, from, to time.Duration) time.Duration {
 	return time.Duration(float64(from) * math.Pow(float64(to)/float64(from), dice.Float64()))
 }
 
-// swarm draws a world and its weather: half of the kinds of fault are off, the others have a rate each.
+// swarm draws a world, its weather and its operators: half of the kinds of fault are off, the others have a rate each.
 func swarm(seed uint64) *scenario {
 	dice := rand.New(rand.NewPCG(seed, 1))
 	s := drawScenario(seed, dice)
@@ -60,29 +64,38 @@ func swarm(seed uint64) *scenario {
 			s.rate[t] = rate
 		}
 	}
-	if s.api.Flat || s.span() != everything {
-		s.rate[badEarlyEnd] = 0 // nothing tells the total, and two lies in a row would stay unnoticed
-	}
 	s.stormy = 50 + dice.IntN(600)
 	if dice.IntN(2) == 0 { // so that some are idle, and windows are split
 		s.fetchers += 1 + dice.IntN(6)
 	}
+	if dice.IntN(3) == 0 {
+		s.drawGrowth(dice)
+	}
+	if dice.IntN(3) > 0 {
+		s.windows = nil
+	}
+	s.plot = drawPlot(dice, s)
+	if s.api.Flat || s.span != ledger.Everything || s.beyondTheTotal() {
+		s.rate[badEarlyEnd] = 0 // nothing tells the total, and two lies in a row would stay unnoticed
+	}
 	return s
 }
 
-// drawScenario draws everything but the faults.
+// drawScenario draws everything but the faults and the operators: a job that is planned already, of a source that does not grow.
 func drawScenario(seed uint64, dice *rand.Rand) *scenario {
 	s := &scenario{
-		seed: seed, fetchers: 1 + dice.IntN(4),
+		seed: seed, fetchers: 1 + dice.IntN(4), shards: 1 + dice.IntN(5),
 		limits:   shard.Limits{QueuePages: 1 + dice.IntN(3), BatchRows: []int{1, 10, 20_000}[dice.IntN(3)]},
 		way:      between(dice, time.Millisecond, 2*time.Second),
 		sinkTook: between(dice, time.Millisecond, 10*time.Second),
-		made:     dice.IntN(2) == 0,
+		made:     dice.IntN(2) == 0, patience: maxRuns, follows: between(dice, time.Minute, time.Hour), every: 10 * time.Minute,
+		plot: []act{{do: load}},
 	}
 	s.api = drawAPI(seed, dice)
 	s.drawDoors(dice)
 	s.drawQuotas(dice)
 	s.windows = drawWindows(dice, &s.api)
+	s.span = shard.Window{Start: s.windows[0].Start, End: s.windows[len(s.windows)-1].End}
 	return s
 }
 
@@ -94,7 +107,7 @@ func drawAPI(seed uint64, dice *rand.Rand) apisim.Config {
 	}
 	length := []time.Duration{100 * time.Millisecond, 5 * time.Second, time.Hour, 26 * time.Hour, 700 * time.Hour}[dice.IntN(5)]
 	c := apisim.Config{
-		Seed: seed, Events: int64(40 + dice.IntN(161)), Oldest: newest.Add(-length), Newest: newest,
+		Seed: seed, Events: int64(40 + dice.IntN(161)), Oldest: epoch.Add(-length), Newest: epoch,
 		PageCap: 1 + dice.IntN(20), UntilExclusive: dice.IntN(2) == 0, Flat: dice.IntN(10) == 0,
 		CursorLife: life, TokenLife: between(dice, 2*time.Second, 300*time.Second),
 		ExpiredAs502: dice.IntN(5) == 0, Teapot: dice.IntN(5) == 0, FreeHits: dice.IntN(2) == 0,
@@ -103,7 +116,7 @@ func drawAPI(seed uint64, dice *rand.Rand) apisim.Config {
 	if dice.IntN(2) == 0 {
 		c.MalformedShare = 0.2 * dice.Float64()
 	}
-	if dice.IntN(2) == 0 && c.PageCap > 1 { // an end cannot be read twice in different ways, where a page has one record
+	if dice.IntN(2) == 0 && c.PageCap > 1 { // an end cannot be read twice in different ways if a page has one record
 		c.CacheLife = between(dice, time.Second, 30*time.Second)
 	}
 	if dice.IntN(3) == 0 {
@@ -145,14 +158,26 @@ func (s *scenario) drawQuotas(dice *rand.Rand) {
 	}
 }
 
-var everything = shard.Window{Start: shard.Past, End: shard.Future}
+// drawGrowth makes the source grow while it is read: some events in each of the rounds that a follow takes, and some of them late.
+func (s *scenario) drawGrowth(dice *rand.Rand) {
+	s.follows = between(dice, 30*time.Minute, 6*time.Hour)
+	s.every = max(time.Second, s.follows/time.Duration(2+dice.IntN(30)))
+	s.lookback = between(dice, 2*time.Minute, time.Hour)
+	s.api.Live.Rate = float64(5+dice.IntN(40)) / s.follows.Seconds()
+	if dice.IntN(2) == 0 {
+		s.api.Live.LateShare, s.api.Live.LateBy, s.api.Live.LateMost = 0.5*dice.Float64(), s.lookback/20, s.lookback/4
+		if known.draws(lateBeyond) { // what a round never saw it cannot store
+			s.api.Live.LateBy, s.api.Live.LateMost = s.lookback, 5*s.lookback
+		}
+	}
+}
 
 // drawWindows cuts the history as the program does, or at edges on records and beside them.
 func drawWindows(dice *rand.Rand, c *apisim.Config) []shard.Window {
 	n := 1 + dice.IntN(5)
 	oldest, newest := shard.InstantOf(c.Oldest), shard.InstantOf(c.Newest)
 	if dice.IntN(3) == 0 {
-		return coordinator.Plan(everything, oldest, newest, n)
+		return coordinator.Plan(ledger.Everything, oldest, newest, n)
 	}
 	data, err := apisim.NewData(*c)
 	if err != nil {
@@ -179,51 +204,4 @@ func drawWindows(dice *rand.Rand, c *apisim.Config) []shard.Window {
 		windows = append(windows, shard.Window{Start: edges[i-1], End: edges[i]})
 	}
 	return windows
-}
-
-func (s *scenario) span() shard.Window {
-	return shard.Window{Start: s.windows[0].Start, End: s.windows[len(s.windows)-1].End}
-}
-
-// truth is what the API has, in its order.
-type truth struct {
-	records []known
-	byID    map[uuid.UUID]int
-	bySum   map[[32]byte]int // of the malformed ones
-}
-
-type known struct {
-	shard.Key
-	apisim.Event
-	raw []byte // of a malformed one
-}
-
-func newTruth(d *apisim.Data) *truth {
-	t := &truth{byID: map[uuid.UUID]int{}, bySum: map[[32]byte]int{}}
-	for i := range d.Events() {
-		e := d.Event(i)
-		t.records = append(t.records, known{Key: shard.Key{At: shard.Instant(e.OrderMS * 1000), ID: e.ID}, Event: e, raw: d.MalformedRecord(i)})
-	}
-	slices.SortFunc(t.records, func(a, b known) int {
-		return cmp.Or(-cmp.Compare(a.At, b.At), -bytes.Compare(a.Key.ID[:], b.Key.ID[:]))
-	})
-	for i := range t.records {
-		if r := &t.records[i]; r.raw != nil {
-			t.bySum[sha256.Sum256(r.raw)] = i
-		} else {
-			t.byID[r.Key.ID] = i
-		}
-	}
-	return t
-}
-
-// upTo returns how many records the API lists up to a key, with it.
-func (t *truth) upTo(k shard.Key) int {
-	n, _ := slices.BinarySearchFunc(t.records, k, func(r known, k shard.Key) int {
-		if k.Before(r.Key) {
-			return 1
-		}
-		return -1
-	})
-	return n
 }

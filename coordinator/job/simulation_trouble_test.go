@@ -1,4 +1,4 @@
-package coordinator_test
+package job_test
 
 import (
 	"math/rand/v2"
@@ -70,7 +70,7 @@ type weather struct {
 	chances, struck [troubles]int
 }
 
-// strikes tells whether something goes wrong here and now.
+// strikes reports whether something goes wrong here and now.
 func (w *weather) strikes(t trouble) bool {
 	if w.calm.Load() {
 		return false
@@ -119,8 +119,8 @@ func (s *simulation) control(e apisim.Endpoint) func(*http.Request) apisim.Fault
 	return func(r *http.Request) apisim.Fault {
 		for _, t := range pageTroubles {
 			if (t.fits == nil || t.fits(e, r)) && s.weather.strikes(t.trouble) {
-				if t.trouble == badEarlyEnd {
-					*r.Context().Value(lie{}).(*bool) = true
+				if lied, ok := r.Context().Value(lie{}).(*bool); ok && t.trouble == badEarlyEnd {
+					*lied = true
 				}
 				s.say("    %s", t.trouble)
 				return t.make(s.weather)

@@ -1,4 +1,4 @@
-package coordinator_test
+package job_test
 
 import (
 	"bytes"

@@ -1,6 +1,6 @@
 //go:build !race
 
-package coordinator_test
+package job_test
 
 const (
 	seedsByDefault   = 2000

@@ -1,6 +1,6 @@
 //go:build race
 
-package coordinator_test
+package job_test
 
 // The race detector makes the simulation about six times slower: the rest is left to `make swarm`.
 const (
