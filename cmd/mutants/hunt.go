@@ -85,11 +85,14 @@ func (h *hunt) one(ctx context.Context, m mutant) (result, error) {
 	started := time.Now()
 	f, err := h.goTest(ctx, &m, strings.ReplaceAll(m.Test, "/", "$/^"), h.limit)
 	r := result{mutant: m, KilledBy: f.Failed, Broken: f.Broken, Took: time.Since(started)}
+	if err != nil {
+		return r, err
+	}
 	h.log("%-36s %5.1f s  %s", m.Name, r.Took.Seconds(), r.verdict())
 	if r.Broken != "" {
 		h.log("%s", f.tail(10))
 	}
-	return r, err
+	return r, nil
 }
 
 // goTest runs tests of a mutant's package. An error means that they could not be run at all.

@@ -50,7 +50,7 @@ func (f *followSoak) reportDelays(line liner) {
 	line("outside of the outages", "median %s, 99 %% %s", quantile(calm, 0.5), quantile(calm, 0.99))
 }
 
-// disturbed tells whether something was away in between, or its consequences were.
+// disturbed reports whether something was away in between, or its consequences were.
 func (f *followSoak) disturbed(from, to time.Time) bool {
 	return slices.ContainsFunc(f.outages, func(o stretch) bool { return from.Before(o.to) && o.from.Before(to) })
 }

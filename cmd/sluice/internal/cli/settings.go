@@ -101,7 +101,7 @@ type settings struct {
 	pause *shard.Pause // the operator's: shut while the run is paused; nil where nobody can pause it
 }
 
-// given tells whether a flag was set, on the command line or in the environment.
+// given reports whether a flag was set, on the command line or in the environment.
 func (s *settings) given(flag string) bool { return s.flags.Changed(flag) }
 
 func (s *settings) bind(flags *pflag.FlagSet) {
@@ -176,7 +176,7 @@ func (s *settings) load(p *Program) error {
 	return nil
 }
 
-// isDemo tells whether no API is configured, so that the simulator is ingested.
+// isDemo reports whether no API is configured, so that the simulator is ingested.
 func (s *settings) isDemo() bool { return s.api == "" }
 
 // span returns what --from and --to bound; their absence leaves it open.
