@@ -53,10 +53,10 @@ func (j *Job) reopenAll(ctx context.Context) error {
 	for i := range checkpoints {
 		all[i].ID = checkpoints[i].ID
 	}
-	if err := j.store.Reopen(ctx, all); err != nil {
+	if err := j.store.SetVerdict(ctx, j.job.ID, "read once more", false); err != nil {
 		return err
 	}
-	if err := j.store.SetVerdict(ctx, j.job.ID, "read once more", false); err != nil {
+	if err := j.store.Reopen(ctx, all); err != nil {
 		return err
 	}
 	return j.reload(ctx)

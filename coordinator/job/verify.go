@@ -95,10 +95,11 @@ func reopen(ctx context.Context, store ledger.Store, job *ledger.Job, v audit.Ve
 		return err
 	}
 	defer lock.Close(ctx)
-	if err := store.Reopen(ctx, v.Reopen); err != nil {
+	// In this order: a job that still counts as verified would not look at windows that are open again.
+	if err := store.SetVerdict(ctx, job.ID, v.Summary(), false); err != nil {
 		return err
 	}
-	return store.SetVerdict(ctx, job.ID, v.Summary(), false)
+	return store.Reopen(ctx, v.Reopen)
 }
 
 // judged is the verdict on an audit. A job that is not finished is not in doubt.
