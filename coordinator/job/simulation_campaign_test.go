@@ -62,7 +62,7 @@ func (c *campaign) counts() error {
 	if c.splits < c.runs/2 {
 		errs = append(errs, fmt.Errorf("%d pieces were split off in %d seeds", c.splits, c.runs))
 	}
-	if c.told < least || c.untold < least || c.fooled < c.runs/500 {
+	if c.told < least || c.untold < least || c.fooled < c.runs/2000 {
 		errs = append(errs, fmt.Errorf("%d refusals with a time and %d without, %d lies believed", c.told, c.untold, c.fooled))
 	}
 	for _, what := range []command{load, syncOnce, follow, again, verify, repair, replay} {
