@@ -28,9 +28,8 @@ import (
 type kind string
 
 const (
-	lostAfterMore kind = "rows lost after more than a load" // a round, a replay, another job's load
-	lostAndSplit  kind = "rows lost and the window split"
-	lateBeyond    kind = "late beyond the lookback"
+	lostRows   kind = "rows lost" // after a round, a replay, a failover or another job's load, from windows that are split or walked by several lives
+	lateBeyond kind = "late beyond the lookback"
 )
 
 type kinds []string

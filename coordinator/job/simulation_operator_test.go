@@ -295,7 +295,7 @@ func loseShard(dice *rand.Rand) act {
 // drawPlot draws what the operators do.
 func drawPlot(dice *rand.Rand, s *scenario) []act {
 	plot := []act{{do: []command{load, load, syncOnce, follow}[dice.IntN(4)]}}
-	live, lost := s.api.Live.Rate > 0, false
+	live := s.api.Live.Rate > 0
 	if plot[0].do == follow {
 		plot[0].lasts = s.follows
 	}
@@ -331,19 +331,15 @@ func drawPlot(dice *rand.Rand, s *scenario) []act {
 		case 4:
 			plot = append(plot, act{do: replay})
 		case 5:
-			more := slices.ContainsFunc(plot, func(a act) bool { return a.do != load && a.do != verify || a.job == jobB })
-			if a := loseRows(dice, dice.Float64()); known.draws(lostAfterMore) || !more {
-				plot = append(plot, a, act{do: repair}, act{do: load})
-				lost = true
+			if a := loseRows(dice, dice.Float64()); known.draws(lostRows) {
+				plot = append(plot, a)
 			}
+			plot = append(plot, act{do: repair}, act{do: load})
 		case 6:
 			plot = append(plot, other)
 		case 7:
 			plot = append(plot, act{do: load})
 		}
-	}
-	if lost && !known.draws(lostAndSplit) {
-		s.fetchers = 1
 	}
 	return plot
 }
