@@ -40,7 +40,7 @@ FROM  ?= 1
 simulate-long: ## as many seeds as wanted: make simulate-long SEEDS=200000 FROM=1
 	FROM=$(FROM) SEEDS=$(SEEDS) go test ./coordinator/job -run 'TestSimulation$$' -v -timeout 0
 
-check: fmt vet race lint vuln fuzz bench-once ## all of it: test, staticcheck, known vulnerabilities, each fuzzer for 20 s, each benchmark once
+check: test lint vuln fuzz bench-once ## all of it: test, staticcheck, known vulnerabilities, each fuzzer for 20 s, each benchmark once
 
 fmt:
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "not gofmt-ed:"; echo "$$unformatted"; exit 1; }

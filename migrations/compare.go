@@ -22,7 +22,7 @@ func (e *IncompatibleError) Error() string {
 	return msg + "\nfix it with:\n  " + strings.Join(e.Alter, "\n  ")
 }
 
-// want is a column of ours.
+// want is a column of Tables.
 type want struct {
 	name string
 	kind string // pg_type name of what the COPY sends
@@ -54,7 +54,7 @@ type column struct {
 }
 
 // CompareEvents checks whether an existing ingested_events can hold everything we write; it is no error if there is none. Columns
-// may be wider than ours or nullable, and there may be more, as long as we need not fill them. Otherwise the error is an
+// may be wider than Tables or nullable, and there may be more, as long as we need not fill them. Otherwise the error is an
 // *[IncompatibleError].
 func CompareEvents(ctx context.Context, db Querier) error {
 	var oid *uint32
@@ -196,8 +196,8 @@ func (e *MissingError) Hint() string {
 	return fmt.Sprintf("restore them from a backup; or start over: drop table public.%s cascade;", strings.Join(append(e.Left, table), ", public."))
 }
 
-// ours are the tables that the migrations make.
-var ours = []string{"ingested_events", "ingestion_jobs", "ingestion_rounds", "ingestion_shards", "dead_letters", "api_quotas"}
+// Tables are those that the migrations make.
+var Tables = []string{"ingested_events", "ingestion_jobs", "ingestion_rounds", "ingestion_shards", "dead_letters", "api_quotas"}
 
 // CompareTables makes sure that an up-to-date database has all tables; otherwise the error is a *[MissingError].
 func CompareTables(ctx context.Context, db Querier) error {
@@ -205,15 +205,15 @@ func CompareTables(ctx context.Context, db Querier) error {
 	if err != nil || version < Newest() {
 		return err
 	}
-	rows, _ := db.Query(ctx, selectPresent, ours)
+	rows, _ := db.Query(ctx, selectPresent, Tables)
 	present, err := pgx.CollectRows(rows, pgx.RowTo[bool])
 	fault := &MissingError{}
 	for i, there := range present {
 		switch {
 		case !there:
-			fault.Missing = append(fault.Missing, ours[i])
-		case ours[i] != "ingested_events":
-			fault.Left = append(fault.Left, ours[i])
+			fault.Missing = append(fault.Missing, Tables[i])
+		case Tables[i] != "ingested_events":
+			fault.Left = append(fault.Left, Tables[i])
 		}
 	}
 	if err != nil || len(fault.Missing) == 0 {

@@ -14,7 +14,7 @@
 //
 // [Job.Load] plans the job if it is new, walks what is unfinished, checks the result against the source, and fetches windows again
 // that turn out incomplete. However a run ends, the next one resumes where it stopped. [Job.Sync] makes one incremental pass from
-// the watermark, less [Config.Lookback], to the newest event; [Job.Follow] makes passes until it is stopped. [Plan] only looks,
+// the watermark, less [Config.Lookback], to the newest event; [Job.Follow] makes one after another until it is stopped. [Plan] only looks,
 // [Verify] compares table, ledger and source, and [Replay] tries dead letters again.
 //
 // Every method returns a [Verdict]: a [Status], a line for people, and the figures. Complete means that everything the source

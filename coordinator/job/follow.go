@@ -55,7 +55,7 @@ func (f *follower) run(ctx context.Context) Verdict {
 			faults = 0
 		}
 		if faults > 0 {
-			pause = patience(faults)
+			pause = pauseAfter(faults)
 			f.log.Warn("waiting for what is away", "why", v.Text, "trying_again_in", pause)
 		}
 		if f.wait(ctx, v, pause) != nil {
@@ -81,12 +81,12 @@ func (f *follower) wait(ctx context.Context, v Verdict, pause time.Duration) err
 	}
 }
 
-// maxPatience is the longest pause before something that is away is tried again.
-const maxPatience = 30 * time.Second
+// maxPause is the longest pause before something that is away is tried again.
+const maxPause = 30 * time.Second
 
-// patience doubles with every fault in a row.
-func patience(faults int) time.Duration {
-	return min(maxPatience, time.Second<<min(faults-1, 10))
+// pauseAfter doubles with every fault in a row.
+func pauseAfter(faults int) time.Duration {
+	return min(maxPause, time.Second<<min(faults-1, 10))
 }
 
 // stopped is the verdict on a follow that ends after v. With nothing left to do, being stopped is no fault.

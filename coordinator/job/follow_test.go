@@ -76,15 +76,15 @@ func TestHowAFollowEnds(t *testing.T) {
 		after  time.Duration
 		status Status
 	}{
-		"stopped while it waits for a round":    {[]Verdict{good}, 10 * time.Second, Complete},
-		"stopped while it looks for news":       {[]Verdict{good}, 30*time.Second + 500*time.Millisecond, Complete},
-		"stopped while the API is away":         {[]Verdict{away}, 10 * time.Second, Left},
-		"stopped while it looks whether it is":  {[]Verdict{away}, 2*time.Second + 500*time.Millisecond, Left},
-		"stopped when a round was cut short":    {[]Verdict{cut}, 10 * time.Second, Left},
-		"stopped when the last found too much":  {[]Verdict{short}, 10 * time.Second, Doubt},
-		"the key is refused":                    {[]Verdict{good, refused}, time.Hour, Refused},
-		"too little, and then all is well":      {[]Verdict{short, good}, 70 * time.Second, Complete},
-		"away, and then all is well, and again": {[]Verdict{away, good}, 70 * time.Second, Complete},
+		"stopped while it waits for a round":     {[]Verdict{good}, 10 * time.Second, Complete},
+		"stopped while it looks for news":        {[]Verdict{good}, 30*time.Second + 500*time.Millisecond, Complete},
+		"stopped while the API is away":          {[]Verdict{away}, 10 * time.Second, Left},
+		"stopped while it looks whether it is":   {[]Verdict{away}, 2*time.Second + 500*time.Millisecond, Left},
+		"stopped when a round was cut short":     {[]Verdict{cut}, 10 * time.Second, Left},
+		"stopped when the last found too little": {[]Verdict{short}, 10 * time.Second, Doubt},
+		"the key is refused":                     {[]Verdict{good, refused}, time.Hour, Refused},
+		"too little, and then all is well":       {[]Verdict{short, good}, 70 * time.Second, Complete},
+		"away, and then all is well, and again":  {[]Verdict{away, good}, 70 * time.Second, Complete},
 	} {
 		if v, _ := followed(t, test.after, test.steps...); v.Status != test.status {
 			t.Errorf("%s: status %s, want %d (%s)", name, v.Status, test.status, v.Text)

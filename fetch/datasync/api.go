@@ -214,7 +214,7 @@ const tokenLimit = 5
 func (c api) refusal(q *fetch.Question, a *fetch.Answer) error {
 	err := fault(a, q)
 	switch {
-	case a.Status == http.StatusForbidden && a.Door == List:
+	case a.Status == http.StatusForbidden && a.Door != Stream: // only the stream wants a token beside the key
 		return refusedKey(err)
 	case a.Status == http.StatusForbidden && a.Again == 0:
 		c.tokens.drop(a.Pass.(*access))

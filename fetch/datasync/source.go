@@ -12,10 +12,12 @@ import (
 
 // What follows makes a Client the Source of package coordinator/job.
 
-// Requests is how many pages were asked for so far.
-func (c *Client) Requests() int64 {
-	t := c.Traffic()
-	return t.List + t.Stream
+// Requests is how many pages were requested so far, from all endpoints.
+func (c *Client) Requests() (n int64) {
+	for _, door := range c.Client.Traffic().Doors {
+		n += door.Requests
+	}
+	return n
 }
 
 // Windows reports whether a window can be asked for by its end.

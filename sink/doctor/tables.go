@@ -43,10 +43,8 @@ func probeMissing(ctx context.Context, conn *pgx.Conn) (Finding, error) {
 	return ok("all there, or none yet"), err
 }
 
-const tableNames = `ingested_events,ingestion_jobs,ingestion_shards,dead_letters,api_quotas`
-
 func probeLogged(ctx context.Context, conn *pgx.Conn) (Finding, error) {
-	names, err := column[string](ctx, conn, selectUnlogged)
+	names, err := column[string](ctx, conn, selectUnlogged, migrations.Tables)
 	if len(names) > 0 {
 		return fail("not logged: "+strings.Join(names, ", "),
 			fmt.Sprintf("a crash of the server empties them: alter table public.%s set logged;", names[0])), nil
@@ -56,11 +54,11 @@ func probeLogged(ctx context.Context, conn *pgx.Conn) (Finding, error) {
 
 const selectUnlogged = `
 select relname::text from pg_catalog.pg_class
-where relnamespace = 'public'::regnamespace and relkind = 'r' and relpersistence <> 'p' and relname = any('{` + tableNames + `}')
+where relnamespace = 'public'::regnamespace and relkind = 'r' and relpersistence <> 'p' and relname = any($1)
 order by 1`
 
 func probeTriggers(ctx context.Context, conn *pgx.Conn) (Finding, error) {
-	names, err := column[string](ctx, conn, selectTriggers)
+	names, err := column[string](ctx, conn, selectTriggers, migrations.Tables)
 	if len(names) > 0 {
 		return warn(strings.Join(names, ", "), "each of them runs for every row, and may change, refuse or swallow some"), nil
 	}
@@ -69,12 +67,12 @@ func probeTriggers(ctx context.Context, conn *pgx.Conn) (Finding, error) {
 
 const selectTriggers = `
 select t.tgname || ' on ' || c.relname from pg_catalog.pg_trigger t join pg_catalog.pg_class c on c.oid = t.tgrelid
-where c.relnamespace = 'public'::regnamespace and c.relname = any('{` + tableNames + `}') and not t.tgisinternal and t.tgenabled <> 'D'
+where c.relnamespace = 'public'::regnamespace and c.relname = any($1) and not t.tgisinternal and t.tgenabled <> 'D'
 order by 1`
 
 // probeRules: a COPY bypasses rules, and the staging table's insert is impossible on a table that has some.
 func probeRules(ctx context.Context, conn *pgx.Conn) (Finding, error) {
-	names, err := column[[]string](ctx, conn, selectRules)
+	names, err := column[[]string](ctx, conn, selectRules, migrations.Tables)
 	if len(names) > 0 {
 		rule, on := names[0][0], names[0][1]
 		return fail(fmt.Sprintf("rule %s on %s", rule, on),
@@ -85,7 +83,7 @@ func probeRules(ctx context.Context, conn *pgx.Conn) (Finding, error) {
 
 const selectRules = `
 select array[r.rulename, c.relname]::text[] from pg_catalog.pg_rewrite r join pg_catalog.pg_class c on c.oid = r.ev_class
-where c.relnamespace = 'public'::regnamespace and c.relname = any('{` + tableNames + `}') and r.ev_type <> '1' and r.ev_enabled <> 'D'
+where c.relnamespace = 'public'::regnamespace and c.relname = any($1) and r.ev_type <> '1' and r.ev_enabled <> 'D'
 order by 1`
 
 func probeRowSecurity(ctx context.Context, conn *pgx.Conn) (Finding, error) {

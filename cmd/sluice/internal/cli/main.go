@@ -18,7 +18,7 @@ import (
 	"sluice/shard"
 )
 
-// The exit codes, part of the contract (README, "Exit codes").
+// The exit codes, part of the contract (docs/exit-codes.md).
 const (
 	ExitOK          = 0
 	ExitUnexpected  = 1 // a bug, or an error that nobody foresaw

@@ -43,10 +43,10 @@ func (p *Program) followCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "follow",
 		Short: "Keep the table current: round after round, until it is stopped",
-		Long: "Takes a round like `sluice sync` every --every, until SIGTERM or Ctrl-C. Where nothing is new a round costs one\n" +
-			"request. An API or a database that is away is waited for, without end; a key that is refused ends it.\n\n" +
+		Long: "Makes a pass like `sluice sync` every --every, until SIGTERM or Ctrl-C. If nothing is new, a round costs one request.\n" +
+			"Once it has begun, it waits for an API or a database that is away, however long; a refused key ends it.\n\n" +
 			"Stopped between two rounds it exits with 0, in the middle of one with 4: what was fetched is committed, and the\n" +
-			"same command goes on. The other exit codes are those of `sluice run`. SIGUSR1 pauses it, and goes on with it.",
+			"same command resumes. The other exit codes are those of `sluice run`. SIGUSR1 pauses and resumes it.",
 		Example:     "  sluice follow --listen=127.0.0.1:8080\n  sluice follow --every=5m --lookback=1h",
 		Args:        noArgs,
 		Annotations: map[string]string{asLines: "yes"},
