@@ -70,7 +70,7 @@ func splitURL(s string) (withoutPassword string, err error) {
 	}
 	user, hosts, hasUser := strings.Cut(authority, "@")
 	if !hasUser {
-		user, hosts = "", authority
+		user, hosts = "", user
 	}
 	for _, host := range strings.Split(hosts, ",") {
 		if _, port, ok := cutPort(host); ok && !isPort(port) {
@@ -87,11 +87,10 @@ func splitURL(s string) (withoutPassword string, err error) {
 	if name, _, ok := strings.Cut(user, ":"); ok {
 		user = name + ":x"
 	}
-	tail = secretParameter.ReplaceAllString(tail, "${1}x")
-	if !hasUser {
-		return scheme + "://" + hosts + tail, nil
+	if hasUser {
+		user += "@"
 	}
-	return scheme + "://" + user + "@" + hosts + tail, nil
+	return scheme + "://" + user + hosts + secretParameter.ReplaceAllString(tail, "${1}x"), nil
 }
 
 var (

@@ -14,7 +14,7 @@
 // can move and most names can change. A test reports every fragment that no longer matches.
 //
 //	go run ./cmd/mutants             # all of them; takes minutes
-//	go run ./cmd/mutants -run trim   # those whose name matches
+//	go run ./cmd/mutants -run trim   # mutants with a matching name
 //	go run ./cmd/mutants -list       # docs/mutants.md, without running anything
 //
 // A mutant that does not compile, or whose test only times out, is not killed.

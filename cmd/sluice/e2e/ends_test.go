@@ -45,7 +45,7 @@ func TestARunWhoseJobWasTakenStops(t *testing.T) {
 
 const jobLocks = `from pg_locks where locktype = 'advisory' and database = (select oid from pg_database where datname = current_database())`
 
-// takeLock stands in line for the lock that somebody holds.
+// takeLock waits for the lock that another session holds.
 func takeLock(ctx context.Context, conn *pgx.Conn) error {
 	_, err := conn.Exec(ctx, `select pg_advisory_lock((classid::bigint << 32) | objid::bigint) `+jobLocks+` and granted`)
 	return err

@@ -191,7 +191,7 @@ func TestFoldersAndPrefixesStaySmall(t *testing.T) {
 var goroutines = []string{"coordinator", "coordinator/job", "shard", "cmd/sluice/internal/cli", "fetch/apisim", "sink/embedpg", "sink/pgtest", "coordinator/ledger/ledgertest", "cmd/bench", "cmd/mutants"}
 
 // TestGoroutinesHaveThreeOwners: the coordinator (with the keepers of a job's lock and quotas), a shard's two halves, and the
-// command start goroutines, nobody else.
+// command start goroutines, no other package does.
 func TestGoroutinesHaveThreeOwners(t *testing.T) {
 	t.Parallel()
 	for _, f := range sourceFiles(t) {

@@ -148,7 +148,7 @@ func count(flags *pflag.FlagSet) (n int) {
 	return n
 }
 
-// mistypedFlag explains a flag that is not there, or whose value is not what it wants.
+// mistypedFlag explains an unknown flag, or an invalid value.
 func mistypedFlag(cmd *cobra.Command, err error) error {
 	hint := fmt.Sprintf("`%s --help` shows the settings and examples", cmd.CommandPath())
 	var unknown *pflag.NotExistError

@@ -21,7 +21,7 @@ import (
 // The exit codes, part of the contract (docs/exit-codes.md).
 const (
 	ExitOK          = 0
-	ExitUnexpected  = 1 // a bug, or an error that nobody foresaw
+	ExitUnexpected  = 1 // a bug, or an unforeseen error
 	ExitUsage       = 2 // wrong usage or configuration
 	ExitUnreachable = 3 // work could not start, or the key was refused at any time
 	ExitLeft        = 4 // work was done, more is left: the same command resumes

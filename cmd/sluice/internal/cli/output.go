@@ -70,7 +70,7 @@ func (p *Program) panicked(r any, stack []byte) int {
 
 // keepStack writes the stack of a panic to a file and returns its name.
 func keepStack(stack string) string {
-	file, err := os.CreateTemp("", "sluice-panic-*.txt") // 0600, and nobody can have put a link there
+	file, err := os.CreateTemp("", "sluice-panic-*.txt") // mode 0600, with an unpredictable name, so no link can wait there
 	if err != nil {
 		return "the log: " + stack
 	}

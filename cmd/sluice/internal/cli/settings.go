@@ -98,7 +98,7 @@ type settings struct {
 	lookback, safetyLag, every      time.Duration
 
 	flags *pflag.FlagSet
-	pause *shard.Pause // the operator's: shut while the run is paused; nil where nobody can pause it
+	pause *shard.Pause // the operator's pause; nil if the command cannot be paused
 }
 
 // given reports whether a flag was set, on the command line or in the environment.

@@ -1,4 +1,4 @@
-// Package terminal draws a view.View on a terminal: as bars if somebody looks at one, as a line every 5 s elsewhere, or as a JSON object
+// Package terminal draws a view.View on a terminal: as bars on a real terminal, as a line every 5 s elsewhere, or as a JSON object
 // in its place for scripts. It pulls a View twice a second. What the commands print for people uses the same words, tables and colours.
 package terminal
 
