@@ -132,7 +132,7 @@ func (p *Program) listDeadLetters(ctx context.Context, c *common, q ledger.DeadL
 }
 
 func (p *Program) printLetters(letters []ledger.DeadLetter, reasons []sink.ReasonCount, more bool) error {
-	out := terminal.NewPaper(p.Stdout, p.Environ)
+	out := p.paper()
 	if len(reasons) == 0 {
 		out.Line("there are none")
 	}
@@ -194,16 +194,16 @@ func (p *Program) showDeadLetter(ctx context.Context, c *common, id int64, raw b
 	case c.json:
 		return writeJSON(p.Stdout, describeLetter(d))
 	}
-	out := &printer{w: p.Stdout}
-	out.line("id        %d (shard %d, batch %d)", d.ID, d.Shard, d.Seq)
-	out.line("reason    %s: %q", d.Reason, d.Detail)
-	out.line("event     %q", d.EventID)
-	out.line("received  %s from the %s", d.ReceivedAt.UTC().Format(time.RFC3339), d.Endpoint)
+	out := p.paper()
+	out.Line("id        %d (shard %d, batch %d)", d.ID, d.Shard, d.Seq)
+	out.Line("reason    %s: %q", d.Reason, d.Detail)
+	out.Line("event     %q", d.EventID)
+	out.Line("received  %s from the %s", d.ReceivedAt.UTC().Format(time.RFC3339), d.Endpoint)
 	if !d.ReplayedAt.IsZero() {
-		out.line("replayed  %s", d.ReplayedAt.UTC().Format(time.RFC3339))
+		out.Line("replayed  %s", d.ReplayedAt.UTC().Format(time.RFC3339))
 	}
-	out.line("sha256    %x", d.SHA256)
-	out.line("bytes     %s (sluice dead-letters show %d --raw prints them as they are)", view.Number(d.RawBytes), d.ID)
-	out.line("%s", fmt.Sprintf("%q", d.Raw))
-	return out.err
+	out.Line("sha256    %x", d.SHA256)
+	out.Line("bytes     %s (sluice dead-letters show %d --raw prints them as they are)", view.Number(d.RawBytes), d.ID)
+	out.Line("%s", fmt.Sprintf("%q", d.Raw))
+	return out.Err()
 }

@@ -139,7 +139,7 @@ func (p *Program) printFindings(findings []doctor.Finding, asJSON bool) error {
 		}
 		return writeJSON(p.Stdout, shown)
 	}
-	out := terminal.NewPaper(p.Stdout, p.Environ)
+	out := p.paper()
 	t := terminal.Table{Heads: []string{"", "looked at", "found"}}
 	warnings, faults := 0, 0
 	for _, f := range findings {

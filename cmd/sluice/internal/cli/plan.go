@@ -119,7 +119,7 @@ func minutes(pages int64, quotas []quota.Status) float64 {
 }
 
 func (p *Program) printPlan(s *planned) error {
-	out := terminal.NewPaper(p.Stdout, p.Environ)
+	out := p.paper()
 	out.Fact("source", "%s", s.Source)
 	if s.Events >= 0 {
 		out.Fact("events", "%s", view.Number(s.Events))

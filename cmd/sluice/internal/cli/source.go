@@ -203,12 +203,8 @@ func (i *ingest) explainForeign(err error) error {
 // shareIfAny lets a command that only looks at the API spend the quotas that runs know of, and tell them what it spent, if there is
 // a database that answers; none is made or started. The returned function writes the quotas back.
 func (p *Program) shareIfAny(ctx context.Context, source string, client *datasync.Client, log *slog.Logger) (save func()) {
-	url := p.runningURL(ctx)
-	if url == "" {
-		return func() {}
-	}
-	db, err := sink.Open(ctx, sink.Config{URL: url, Writers: 1, Log: log})
-	if err != nil {
+	db := p.runningDatabase(ctx, log)
+	if db == nil {
 		return func() {}
 	}
 	joined := client.Join(ctx, db, source, uuid.NewString()) == nil // an older database has no such table
@@ -222,13 +218,19 @@ func (p *Program) shareIfAny(ctx context.Context, source string, client *datasyn
 	}
 }
 
-// runningURL is the database that is given, or the private one if it runs; "" if there is none.
-func (p *Program) runningURL(ctx context.Context) string {
-	if url := p.env(EnvDatabase); url != "" {
-		return url
+// runningDatabase opens the database that is given, or the private one if it runs; nil if there is none that answers.
+func (p *Program) runningDatabase(ctx context.Context, log *slog.Logger) *sink.Postgres {
+	url := p.env(EnvDatabase)
+	if url == "" {
+		server, err := findServer()
+		if err != nil || !server.Status(ctx).Running {
+			return nil
+		}
+		url = server.URL(p.databaseName(server))
 	}
-	if server, err := findServer(); err == nil && server.Status(ctx).Running {
-		return server.URL(p.databaseName(server))
+	db, err := sink.Open(ctx, sink.Config{URL: url, Writers: 1, Log: log})
+	if err != nil {
+		return nil
 	}
-	return ""
+	return db
 }

@@ -195,7 +195,7 @@ func (p *Program) watchJSON(ctx context.Context, r *reader, newest *view.View) (
 
 // printStatus writes the status for people.
 func (p *Program) printStatus(v *view.View) error {
-	out := terminal.NewPaper(p.Stdout, p.Environ)
+	out := p.paper()
 	out.Fact("job", "%s, of %s", v.Job, v.Source)
 	out.Fact("state", "%s", v.State)
 	if v.Holder != "" {

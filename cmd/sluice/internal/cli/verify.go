@@ -133,7 +133,7 @@ func (p *Program) printVerified(s *verified, asJSON bool) error {
 	if asJSON {
 		return writeJSON(p.Stdout, s)
 	}
-	out := terminal.NewPaper(p.Stdout, p.Environ)
+	out := p.paper()
 	out.Table(shardsTable(s.Shards))
 	out.Line("")
 	out.Table(daysTable(s.Days))
