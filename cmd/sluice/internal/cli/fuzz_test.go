@@ -51,8 +51,8 @@ func tried(name, value string, env bool) (*settings, *pflag.FlagSet, error) {
 	if err := s.load(p); err != nil {
 		return s, flags, err
 	}
-	_, _, err := p.newClient(s, source{api: s.api, key: s.key}, slog.New(slog.DiscardHandler))
-	return s, flags, err
+	src := source{api: s.api, key: s.key}
+	return s, flags, src.open(p, s, slog.New(slog.DiscardHandler))
 }
 
 // FuzzSettings: whatever stands in a flag or in the environment is taken, or refused with exit code 2 and the setting's name; what

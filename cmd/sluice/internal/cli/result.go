@@ -117,7 +117,7 @@ func (i *ingest) summarize(v *view.View, end ending, f *job.Figures) *Result {
 			Missing: f.Round.Missing, Watermark: view.PointInTime(f.Watermark),
 		}
 	}
-	if i.client == nil {
+	if i.source.client == nil {
 		return r
 	}
 	r.Requests = &requests{Requests: v.Requests.Requests}

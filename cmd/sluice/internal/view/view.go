@@ -3,6 +3,8 @@
 package view
 
 import (
+	"fmt"
+	"strings"
 	"time"
 
 	"sluice/shard"
@@ -89,6 +91,17 @@ type Quota struct {
 
 // Length returns the length of the quota's window.
 func (q *Quota) Length() time.Duration { return time.Duration(q.Window * float64(time.Second)) }
+
+// Allowed writes the limit for people.
+func (q *Quota) Allowed() string {
+	switch {
+	case q.Limit < 0:
+		return "no limit"
+	case q.Limit == 0:
+		return "not known yet"
+	}
+	return fmt.Sprintf("%d in %s", q.Limit, strings.Replace(Short(q.Length()), ".0s", "s", 1))
+}
 
 // Requests are the requests of a run.
 type Requests struct {
