@@ -170,8 +170,8 @@ const selectDeadLetter = `select ` + deadLetterColumns + ` where d.job_id = $1 a
 
 // ReasonCount is how many dead letters have a reason.
 type ReasonCount struct {
-	Reason string
-	Count  int64
+	Reason string `json:"reason"`
+	Count  int64  `json:"count"`
 }
 
 // DeadLetterReasons counts the job's dead letters by reason, the most frequent first, without those that were replayed.

@@ -138,17 +138,19 @@ func groupsOf(cmd *cobra.Command) (groups []groupOfFlags) {
 // mistypedFlag explains an unknown flag, or an invalid value.
 func mistypedFlag(cmd *cobra.Command, err error) error {
 	hint := fmt.Sprintf("`%s --help` shows the settings and examples", cmd.CommandPath())
-	var unknown *pflag.NotExistError
-	var invalid *pflag.InvalidValueError
-	switch {
-	case errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() == "":
+	if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok && unknown.GetSpecifiedShortnames() == "" {
 		err = fmt.Errorf("%s has no setting --%s%s", cmd.CommandPath(), unknown.GetSpecifiedName(), nearestFlag(cmd, unknown.GetSpecifiedName()))
-	case errors.As(err, &invalid) && errors.As(err, new(*strconv.NumError)):
-		err = fmt.Errorf("--%s %q: it must be a whole number", invalid.GetFlag().Name, invalid.GetValue())
-	case errors.As(err, &invalid) && invalid.GetFlag().Value.Type() == "duration":
-		err = fmt.Errorf("--%s %q: it must be a duration such as 90s, 15m or 2h", invalid.GetFlag().Name, invalid.GetValue())
-	case errors.As(err, &invalid):
-		err = fmt.Errorf("--%s: %w", invalid.GetFlag().Name, errors.Unwrap(invalid))
+	}
+	if invalid, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
+		name, value := invalid.GetFlag().Name, invalid.GetValue()
+		switch {
+		case is[*strconv.NumError](err):
+			err = fmt.Errorf("--%s %q: it must be a whole number", name, value)
+		case invalid.GetFlag().Value.Type() == "duration":
+			err = fmt.Errorf("--%s %q: it must be a duration such as 90s, 15m or 2h", name, value)
+		default:
+			err = fmt.Errorf("--%s: %w", name, errors.Unwrap(invalid))
+		}
 	}
 	return fail(ExitUsage, hint, err)
 }

@@ -38,9 +38,6 @@ type exitError struct {
 func (e *exitError) Error() string { return e.err.Error() }
 func (e *exitError) Unwrap() error { return e.err }
 
-// advice is what to do next: the error's own hint, or what its code suggests.
-func (e *exitError) advice() string { return cmp.Or(e.hint, exits[e.code].advice) }
-
 func fail(code int, hint string, err error) error { return &exitError{code, err, hint} }
 
 func usage(format string, args ...any) error {
@@ -77,9 +74,11 @@ func (p *Program) report(err error) int {
 	if err == nil {
 		return ExitOK
 	}
-	coded := &exitError{code: ExitUnexpected, err: err}
-	errors.As(err, &coded)
-	p.sayEnd(coded.code, err, coded.advice())
+	coded, ok := errors.AsType[*exitError](err)
+	if !ok {
+		coded = &exitError{code: ExitUnexpected, err: err}
+	}
+	p.sayEnd(coded.code, err, cmp.Or(coded.hint, exits[coded.code].advice))
 	return coded.code
 }
 

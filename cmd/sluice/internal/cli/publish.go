@@ -89,7 +89,7 @@ func (i *ingest) publishTables(ctx context.Context) {
 		}
 	}
 	if counts, err := i.db.DeadLetterReasons(ctx, known.ID); err == nil {
-		i.board.SetLetters(view.LettersOf(counts))
+		i.board.SetLetters(counts)
 	}
 }
 

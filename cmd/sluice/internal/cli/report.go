@@ -41,11 +41,9 @@ func (r *reader) report(ctx context.Context) (*view.View, error) {
 	if err != nil {
 		return nil, err
 	}
-	letters, err := r.db.DeadLetterReasons(ctx, r.job.ID)
-	if err != nil {
+	if v.Letters, err = r.db.DeadLetterReasons(ctx, r.job.ID); err != nil {
 		return nil, err
 	}
-	v.Letters = view.LettersOf(letters)
 	steps, err := r.db.OverTime(ctx, r.job)
 	for _, step := range steps {
 		v.History = append(v.History, view.Point{At: step.At, Stored: step.Rows})

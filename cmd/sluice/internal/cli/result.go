@@ -63,12 +63,10 @@ type ending struct {
 // endingOf adds the exit code and the hint of an error to a verdict.
 func endingOf(v job.Verdict, err error) ending {
 	end := ending{text: v.Text, findings: v.Findings}
-	if err != nil {
-		end.code = ExitUnexpected
-	}
-	var coded *exitError
-	if errors.As(err, &coded) {
+	if coded, ok := errors.AsType[*exitError](err); ok {
 		end.code, end.hint = coded.code, coded.hint
+	} else if err != nil {
+		end.code = ExitUnexpected
 	}
 	return end
 }
@@ -84,9 +82,8 @@ func resultOf(v *view.View, end ending) *Result {
 // notStarted publishes and returns the end of a run that ended before there was anything to sum up.
 func (i *ingest) notStarted(err error) *Result {
 	end := endingOf(job.Verdict{Text: err.Error()}, err)
-	var coded *exitError
-	if errors.As(err, &coded) {
-		end.hint = coded.advice()
+	if is[*exitError](err) {
+		end.hint = cmp.Or(end.hint, exits[end.code].advice)
 	}
 	v := i.ended(end, nil)
 	i.publishEnd(v)

@@ -206,8 +206,8 @@ func (i *ingest) moved(from string) bool {
 
 // explainForeign gives the error of a job of another source better words if a demo is involved.
 func (i *ingest) explainForeign(err error) error {
-	var source *job.SourceError
-	if errors.As(err, &source) && (strings.HasPrefix(source.Source, demoPrefix) || strings.HasPrefix(source.Given, demoPrefix)) {
+	source, ok := errors.AsType[*job.SourceError](err)
+	if ok && (strings.HasPrefix(source.Source, demoPrefix) || strings.HasPrefix(source.Given, demoPrefix)) {
 		return fail(ExitUsage, i.emptyHint(), fmt.Errorf("job %q holds the events of %s, not those of %s", source.Job, source.Source, source.Given))
 	}
 	return err

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"sluice/shard"
+	"sluice/sink"
 )
 
 // View is a job at one moment. It holds no secret: no key, token, cursor or address with a password. Its JSON form is what the
@@ -43,12 +44,12 @@ type View struct {
 	Late      int64      `json:"late,omitempty"`   // late events of the round
 	Rounds    []Round    `json:"rounds,omitempty"` // the last rounds, the newest first
 
-	Shards   []Shard   `json:"shards,omitempty"` // from the oldest window to the newest
-	Quotas   []Quota   `json:"quotas,omitempty"`
-	Requests Traffic   `json:"requests"`
-	Letters  []Letters `json:"letters,omitempty"`
-	Warnings []Warning `json:"warnings,omitempty"`
-	History  []Point   `json:"history,omitempty"`
+	Shards   []Shard            `json:"shards,omitempty"` // from the oldest window to the newest
+	Quotas   []Quota            `json:"quotas,omitempty"`
+	Requests Traffic            `json:"requests"`
+	Letters  []sink.ReasonCount `json:"letters,omitempty"`
+	Warnings []Warning          `json:"warnings,omitempty"`
+	History  []Point            `json:"history,omitempty"`
 
 	// Committed events per second over the last moments and since the walk began, and the time left at that pace; nil while an
 	// estimate would be a guess.
@@ -122,12 +123,6 @@ func (r *Requests) Refused() int64 { return r.ListRefused + r.StreamRefused }
 type Traffic struct {
 	Requests
 	Busy float64 `json:"busy_seconds"`
-}
-
-// Letters is the number of dead letters for one reason.
-type Letters struct {
-	Reason string `json:"reason"`
-	Count  int64  `json:"count"`
 }
 
 // Warning is a warning or an error of the log.
