@@ -22,7 +22,7 @@ var rooms = map[string][]string{
 	"fetch/apisim":                  {},
 	"fetch/hostile":                 {},
 	"migrations":                    {"shard/failpoint"},
-	"fetch/quota":                   {"shard"},
+	"fetch/quota":                   {"shard", "coordinator/ledger"},
 	"fetch/decode":                  {"shard"},
 	"fetch":                         {"shard", "shard/failpoint", "fetch/quota"},
 	"fetch/datasync":                {"shard", "shard/failpoint", "coordinator/ledger", "fetch", "fetch/quota", "fetch/decode"},
