@@ -14,7 +14,7 @@ import (
 
 // Requests is how many pages were requested so far, from all endpoints.
 func (c *Client) Requests() (n int64) {
-	for _, door := range c.Client.Traffic().Doors {
+	for _, door := range c.Traffic().Doors {
 		n += door.Requests
 	}
 	return n
