@@ -19,10 +19,7 @@ func (p *Postgres) Load(ctx context.Context, jobID int64) ([]shard.Checkpoint, e
 	defer cancel()
 	rows, _ := p.pool.Query(ctx, selectShards, jobID)
 	all, err := pgx.CollectRows(rows, scanCheckpoint)
-	if err != nil {
-		return nil, ledgerError(err, "read the shards of job %d", jobID)
-	}
-	return all, nil
+	return all, ledgerError(err, "read the shards of job %d", jobID)
 }
 
 const shardColumns = `s.id, s.shard, coalesce(s.parent_id, 0), s.window_start, s.window_end, s.seq, coalesce(s.cursor, ''), s.cursor_expires_at, s.resume_at,
@@ -62,10 +59,7 @@ func (p *Postgres) Begin(ctx context.Context, id int64) (shard.Checkpoint, error
 	if errors.Is(err, shard.ErrStale) {
 		return c, fmt.Errorf("begin shard row %d: %w", id, err)
 	}
-	if err != nil {
-		return c, ledgerError(err, "begin shard row %d", id)
-	}
-	return c, nil
+	return c, ledgerError(err, "begin shard row %d", id)
 }
 
 // ErrGone: the ledger has lost a shard. No retry helps.
@@ -107,10 +101,8 @@ returning ` + shardColumns
 func (p *Postgres) Fail(ctx context.Context, id int64, state shard.State, msg string) error {
 	ctx, cancel := p.bounded(ctx)
 	defer cancel()
-	if _, err := p.pool.Exec(ctx, failShard, id, p.config.Run, string(state), printable(msg)); err != nil {
-		return ledgerError(err, "record the fault of shard row %d", id)
-	}
-	return nil
+	_, err := p.pool.Exec(ctx, failShard, id, p.config.Run, string(state), printable(msg))
+	return ledgerError(err, "record the fault of shard row %d", id)
 }
 
 const failShard = `

@@ -95,10 +95,7 @@ func (p *Postgres) Jobs(ctx context.Context) ([]string, error) {
 	if hasCode(err, undefinedTable) {
 		return nil, nil
 	}
-	if err != nil {
-		return nil, ledgerError(err, "list the jobs")
-	}
-	return names, nil
+	return names, ledgerError(err, "list the jobs")
 }
 
 const selectJobs = `select name from public.ingestion_jobs order by id`
@@ -114,10 +111,7 @@ type Arrived struct {
 func (p *Postgres) OverTime(ctx context.Context, job *ledger.Job) ([]Arrived, error) {
 	rows, _ := p.pool.Query(ctx, selectOverTime, timestamptz(job.Span.Start), timestamptz(job.Span.End), job.CreatedAt)
 	steps, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Arrived])
-	if err != nil {
-		return nil, ledgerError(err, "look when the rows of job %s arrived", job.Name)
-	}
-	return steps, nil
+	return steps, ledgerError(err, "look when the rows of job %s arrived", job.Name)
 }
 
 const selectOverTime = `
