@@ -85,7 +85,8 @@ type Store interface {
 // Quotas is where the runs that use the same source meet.
 type Quotas interface {
 	// SettleQuotas hands the rows of a source's endpoints to settle, in the same order, with the time by the store's clock, and
-	// keeps what it returns. The rows are locked meanwhile; callers name the same endpoints in the same order.
+	// keeps what it returns. The rows are locked meanwhile; callers name the same endpoints in the same order. A row that does not
+	// exist is handed over empty. settle does no I/O and is called at most once. After an error it is unknown whether it was kept.
 	SettleQuotas(ctx context.Context, source string, endpoints []string, settle func(now time.Time, rows []Quota) []Quota) error
 }
 
@@ -144,17 +145,17 @@ func (e *UnfitError) Unwrap() error { return e.Err }
 // probe and parallel runs spend the same quota. Its times are by the store's clock.
 type Quota struct {
 	Endpoint  string
-	Limit     int                 // requests in one window
+	Limit     int                 // requests in one window, as announced or learned; zero means it is not known yet
 	Window    time.Duration       // to the millisecond
 	NotBefore time.Time           // no request before; zero if none was refused
-	Sent      []time.Time         // requests of the last window, to the microsecond
+	Sent      []time.Time         // requests that the API may still count, ascending, to the microsecond
 	Runs      map[string]QuotaRun // that spend of it now, by their ids
 }
 
 // QuotaRun is a run that spends of a quota, as it tells the others.
 type QuotaRun struct {
 	Seen    time.Time `json:"seen"`    // when it looked last
-	Books   bool      `json:"books"`   // it writes every request down before it sends it
+	Books   bool      `json:"books"`   // it writes every request down before it sends it: it knows that it is not alone
 	Waiting bool      `json:"waiting"` // for a free slot
 	Served  time.Time `json:"served"`  // when it had its last one
 }
