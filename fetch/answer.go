@@ -133,6 +133,7 @@ var (
 // Exchange sends a request that is not for a page, such as one for a token, and reads its answer, of at most limit bytes. It
 // takes no quota and does not try again. A fault of the network is a *shard.TransientError. The answer must be freed.
 func (c *Client) Exchange(req *Request, limit int64) (*Answer, error) {
+	c.beside.Add(1)
 	return c.roundTrip(req, limit, nil)
 }
 

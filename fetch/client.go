@@ -77,6 +77,7 @@ type Client struct {
 	retries atomic.Int64
 	cached  atomic.Int64
 	bytes   atomic.Int64
+	beside  atomic.Int64 // requests that were not for a page
 	busy    atomic.Int64 // nanoseconds spent in page requests
 }
 
@@ -112,6 +113,7 @@ func (c *Client) ClockOffset() (time.Duration, bool) {
 // Traffic is what a client has done since it was made.
 type Traffic struct {
 	Doors   map[shard.Endpoint]DoorTraffic
+	Beside  int64         // requests that were not for a page, such as for a token
 	Retries int64         // page requests that were repeated after a fault
 	Cached  int64         // pages from the API's cache
 	Bytes   int64         // of page answers, after decompression
@@ -138,8 +140,8 @@ func (c *Client) door(name shard.Endpoint) *doorTraffic {
 // Traffic returns what was done so far.
 func (c *Client) Traffic() Traffic {
 	t := Traffic{
-		Doors: map[shard.Endpoint]DoorTraffic{}, Retries: c.retries.Load(), Cached: c.cached.Load(), Bytes: c.bytes.Load(),
-		Busy: time.Duration(c.busy.Load()),
+		Doors: map[shard.Endpoint]DoorTraffic{}, Beside: c.beside.Load(), Retries: c.retries.Load(), Cached: c.cached.Load(),
+		Bytes: c.bytes.Load(), Busy: time.Duration(c.busy.Load()),
 	}
 	c.doors.Range(func(name, d any) bool {
 		n := d.(*doorTraffic)

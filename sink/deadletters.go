@@ -141,10 +141,7 @@ func (p *Postgres) DeadLetters(ctx context.Context, q ledger.DeadLetterQuery) ([
 	}
 	rows, _ := p.pool.Query(ctx, selectDeadLetters, q.JobID, shown, q.Reason, q.AfterID, q.Limit, q.IDs, q.Replayed)
 	letters, err := pgx.CollectRows(rows, pgx.RowToStructByPos[ledger.DeadLetter])
-	if err != nil {
-		return nil, ledgerError(err, "list the dead letters")
-	}
-	return letters, nil
+	return letters, ledgerError(err, "list the dead letters")
 }
 
 const selectDeadLetters = `
@@ -160,10 +157,7 @@ func (p *Postgres) DeadLetter(ctx context.Context, jobID, id int64) (*ledger.Dea
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil
 	}
-	if err != nil {
-		return nil, ledgerError(err, "read dead letter %d", id)
-	}
-	return letter, nil
+	return letter, ledgerError(err, "read dead letter %d", id)
 }
 
 const selectDeadLetter = `select ` + deadLetterColumns + ` where d.job_id = $1 and d.id = $3`
@@ -178,10 +172,7 @@ type ReasonCount struct {
 func (p *Postgres) DeadLetterReasons(ctx context.Context, jobID int64) ([]ReasonCount, error) {
 	rows, _ := p.pool.Query(ctx, countReasons, jobID)
 	counts, err := pgx.CollectRows(rows, pgx.RowToStructByPos[ReasonCount])
-	if err != nil {
-		return nil, ledgerError(err, "count the dead letters")
-	}
-	return counts, nil
+	return counts, ledgerError(err, "count the dead letters")
 }
 
 const countReasons = `

@@ -29,10 +29,7 @@ func (p *Postgres) SettleQuotas(ctx context.Context, source string, endpoints []
 	err := p.pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error {
 		return settleQuotas(ctx, conn.Conn(), source, endpoints, settle)
 	})
-	if err != nil {
-		return ledgerError(err, "settle the quotas of %s", source)
-	}
-	return nil
+	return ledgerError(err, "settle the quotas of %s", source)
 }
 
 // settleQuotas sends the COMMIT together with the updates, so that a request waits for one answer less. If it fails before that, the
@@ -104,10 +101,7 @@ func (p *Postgres) LoadQuotas(ctx context.Context, source string) ([]ledger.Quot
 		err = scanQuota(row, &q)
 		return q, err
 	})
-	if err != nil {
-		return nil, ledgerError(err, "load the quotas of %s", source)
-	}
-	return quotas, nil
+	return quotas, ledgerError(err, "load the quotas of %s", source)
 }
 
 // A limit is trusted for a day: one that the API has raised since would never be noticed, because nothing is refused.

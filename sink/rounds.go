@@ -77,10 +77,7 @@ func (p *Postgres) LastRound(ctx context.Context, jobID int64) (*ledger.Round, e
 	ctx, cancel := p.bounded(ctx)
 	defer cancel()
 	r, err := scanRound(p.pool.QueryRow(ctx, selectRounds, jobID, 1))
-	if err != nil {
-		return nil, ledgerError(err, "read the last round of job %d", jobID)
-	}
-	return r, nil
+	return r, ledgerError(err, "read the last round of job %d", jobID)
 }
 
 // selectRounds reads the newest rounds.
@@ -163,10 +160,8 @@ from finished f where j.id = f.job_id`
 func (p *Postgres) Accounted(ctx context.Context, jobID int64) (n int64, err error) {
 	ctx, cancel := p.bounded(ctx)
 	defer cancel()
-	if err = p.pool.QueryRow(ctx, selectAccounted, jobID).Scan(&n); err != nil {
-		return 0, ledgerError(err, "add up the ledger for job %d", jobID)
-	}
-	return n, nil
+	err = p.pool.QueryRow(ctx, selectAccounted, jobID).Scan(&n)
+	return n, ledgerError(err, "add up the ledger for job %d", jobID)
 }
 
 const selectAccounted = `
@@ -180,10 +175,7 @@ func (p *Postgres) Earlier(ctx context.Context, jobID int64) (n shard.Counts, er
 	ctx, cancel := p.bounded(ctx)
 	defer cancel()
 	err = p.pool.QueryRow(ctx, selectEarlier, jobID).Scan(&n.Received, &n.Events, &n.Duplicates, &n.OutOfWindow, &n.DeadLetters, &n.OutOfOrder)
-	if err != nil {
-		return n, ledgerError(err, "add up the other rounds of job %d", jobID)
-	}
-	return n, nil
+	return n, ledgerError(err, "add up the other rounds of job %d", jobID)
 }
 
 const selectEarlier = `
@@ -201,20 +193,15 @@ func (p *Postgres) Rounds(ctx context.Context, jobID int64) ([]*ledger.Round, er
 	defer cancel()
 	rows, _ := p.pool.Query(ctx, selectRounds, jobID, maxRounds)
 	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (*ledger.Round, error) { return scanRound(row) })
-	if err != nil {
-		return nil, ledgerError(err, "read the rounds of job %d", jobID)
-	}
-	return all, nil
+	return all, ledgerError(err, "read the rounds of job %d", jobID)
 }
 
 // NoteRequests adds to the requests of a round.
 func (p *Postgres) NoteRequests(ctx context.Context, jobID int64, round int, requests int64) error {
 	ctx, cancel := p.bounded(ctx)
 	defer cancel()
-	if _, err := p.pool.Exec(ctx, noteRequests, jobID, round, requests); err != nil {
-		return ledgerError(err, "record the requests of round %d of job %d", round, jobID)
-	}
-	return nil
+	_, err := p.pool.Exec(ctx, noteRequests, jobID, round, requests)
+	return ledgerError(err, "record the requests of round %d of job %d", round, jobID)
 }
 
 const noteRequests = `update public.ingestion_rounds set requests = requests + $3 where job_id = $1 and round = $2`

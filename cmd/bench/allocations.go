@@ -15,18 +15,20 @@ import (
 // allocations runs the program once more and reads from its metrics what it has allocated. Its speed is not measured, because
 // metrics cost something too.
 func (r *rig) allocations(ctx context.Context) ([]Figure, error) {
-	w, err := r.newWorld(ctx, r.program, r.data)
-	if err != nil {
-		return nil, err
-	}
-	defer w.close(ctx)
 	address, err := freeAddress()
 	if err != nil {
 		return nil, err
 	}
+	t := r.usual(r.data, usualShards)
+	t.flags = append([]string{"--listen=" + address, "--linger=10m"}, t.flags...)
+	w, err := r.newWorld(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	defer w.close(ctx)
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
 	defer cancel()
-	cmd := w.command(ctx, usualShards, append([]string{"--listen=" + address, "--linger=10m"}, unlimited...)...)
+	cmd := w.command(ctx)
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}

@@ -6,7 +6,6 @@ import (
 	"path"
 	"sync/atomic"
 
-	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -33,19 +32,19 @@ func (r *rig) prepareFloor(ctx context.Context) error {
 	if r.files != nil {
 		return nil
 	}
-	w, err := r.newWorld(ctx, r.program, r.data)
+	w, err := r.newWorld(ctx, r.usual(r.data, usualShards))
 	if err != nil {
 		return err
 	}
 	defer w.close(ctx)
-	if _, err := w.run(ctx, usualShards, unlimited...); err != nil {
+	if _, err := w.load(ctx); err != nil {
 		return err
 	}
 	files, err := w.export(ctx)
 	if err != nil {
 		return fmt.Errorf("write the floor's rows: %w", err)
 	}
-	if _, err := r.admin.Exec(ctx, fmt.Sprintf(copyDatabase, w.database)); err != nil {
+	if _, err := r.exec(ctx, maintenance, fmt.Sprintf(copyDatabase, w.database)); err != nil {
 		return fmt.Errorf("make the floor's table: %w", err)
 	}
 	r.files = files
@@ -53,19 +52,14 @@ func (r *rig) prepareFloor(ctx context.Context) error {
 }
 
 func (w *world) export(ctx context.Context) (files []string, err error) {
-	conn, err := w.connect(ctx, w.database)
-	if err != nil {
-		return nil, err
-	}
-	defer conn.Close(ctx)
 	var dir string
-	if err := conn.QueryRow(ctx, showDataDirectory).Scan(&dir); err != nil {
+	if err := w.queryRow(ctx, w.database, showDataDirectory, nil, &dir); err != nil {
 		return nil, err
 	}
-	share := (w.data.truth.Rows + floorSessions - 1) / floorSessions
+	share := (w.trial.data.truth.Rows + floorSessions - 1) / floorSessions
 	for i := range int64(floorSessions) {
 		file := path.Join(dir, fmt.Sprintf("bench-rows-%d", i+1))
-		if _, err := conn.Exec(ctx, fmt.Sprintf(copyOut, i*share, share, file)); err != nil {
+		if _, err := w.exec(ctx, w.database, fmt.Sprintf(copyOut, i*share, share, file)); err != nil {
 			return nil, err
 		}
 		files = append(files, file)
@@ -76,28 +70,19 @@ func (w *world) export(ctx context.Context) (files []string, err error) {
 // floor is the most that the database can do: it loads the same rows into the same table from files of its own, without a client
 // that fetches, decodes or sends them.
 func (r *rig) floor(ctx context.Context) (load, error) {
-	var sessions [floorSessions]*pgx.Conn
-	for i := range sessions {
-		conn, err := r.connect(ctx, floorDatabase)
-		if err != nil {
-			return load{}, err
-		}
-		defer conn.Close(context.WithoutCancel(ctx))
-		sessions[i] = conn
-	}
 	// The truncate is a transaction of its own: a COPY in the same one would skip the write-ahead log.
 	for _, sql := range []string{truncateEvents, checkpoint} {
-		if _, err := sessions[0].Exec(ctx, sql); err != nil {
+		if _, err := r.exec(ctx, floorDatabase, sql); err != nil {
 			return load{}, fmt.Errorf("empty the floor: %w", err)
 		}
 	}
 	var rows atomic.Int64
 	all, copying := errgroup.WithContext(ctx)
 	watch := r.startWatch(0)
-	for i, conn := range sessions {
+	for _, file := range r.files {
 		all.Go(func() error {
-			tag, err := conn.Exec(copying, fmt.Sprintf(copyIn, r.files[i]))
-			rows.Add(tag.RowsAffected())
+			n, err := r.exec(copying, floorDatabase, fmt.Sprintf(copyIn, file))
+			rows.Add(n)
 			return err
 		})
 	}

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 )
 
 // pageRows is how many events the simulator puts into a page.
@@ -23,12 +21,21 @@ type waiting struct {
 func measureLatency(ctx context.Context, r *rig) ([]Figure, error) {
 	var all []Figure
 	for _, wait := range r.waits {
-		loads := make([]load, len(wait.shards))
+		var loads []load
 		for _, group := range wait.concurrent() {
-			r.log("pages of %s, %d runs at a time, up to shards=%d", wait.page, len(group), wait.shards[group[len(group)-1]])
-			if err := r.waitTogether(ctx, wait, group, loads); err != nil {
+			r.log("pages of %s, shards=%v at the same time", wait.page, group)
+			trials := make([]trial, len(group))
+			for i, shards := range group {
+				var err error
+				if trials[i], err = r.slowTrial(wait, shards, 0); err != nil {
+					return nil, err
+				}
+			}
+			measured, err := r.together(ctx, trials)
+			if err != nil {
 				return nil, err
 			}
+			loads = append(loads, measured...)
 		}
 		all = append(all, latencyFigures(wait, loads)...)
 	}
@@ -39,81 +46,40 @@ func measureLatency(ctx context.Context, r *rig) ([]Figure, error) {
 // calm is how many rows a second leave the machine so idle that runs do not slow each other down.
 const calm = 60_000
 
-// concurrent groups the runs that wait nearly all the time, and so are measured together. It returns indexes of wait.shards.
+// concurrent groups the runs that wait nearly all the time, and so are measured together: numbers of shards.
 func (wait waiting) concurrent() [][]int {
 	var groups [][]int
 	room := 0.0
-	for i, shards := range wait.shards {
+	for _, shards := range wait.shards {
 		speed := float64(shards*pageRows) / wait.page.Seconds()
 		if speed > room {
 			groups, room = append(groups, nil), calm
 		}
 		last := len(groups) - 1
-		groups[last] = append(groups[last], i)
+		groups[last] = append(groups[last], shards)
 		room -= speed
 	}
 	return groups
 }
 
-// waitTogether runs a group, and checks the rows when all have ended.
-func (r *rig) waitTogether(ctx context.Context, wait waiting, group []int, loads []load) error {
-	worlds := make([]*world, len(group))
-	for n, i := range group {
-		w, err := r.slowWorld(ctx, wait, wait.shards[i], 0)
-		if err != nil {
-			return err
-		}
-		defer w.close(ctx)
-		worlds[n] = w
-	}
-	all, running := errgroup.WithContext(ctx)
-	for n, i := range group {
-		all.Go(func() (err error) {
-			loads[i], err = worlds[n].runFetchers(running, wait.shards[i])
-			return err
-		})
-	}
-	if err := all.Wait(); err != nil {
-		return err
-	}
-	return checkAll(ctx, worlds)
-}
-
-// slowWorld has wait.pages pages for each shard, nearly full: windows that are a little heavier than others have no page more.
-func (r *rig) slowWorld(ctx context.Context, wait waiting, shards int, skew float64) (*world, error) {
+// slowTrial has wait.pages pages for each shard, nearly full: windows that are a little heavier than others have no page more.
+func (r *rig) slowTrial(wait waiting, shards int, skew float64) (trial, error) {
 	data, err := newDataset(int64(shards*wait.pages)*pageRows*9/10, skew)
-	if err != nil {
-		return nil, err
-	}
-	return r.newWorld(ctx, r.program, data, fmt.Sprintf("--latency=%s", wait.page), fmt.Sprintf("--page-cap=%d", pageRows))
-}
-
-func (w *world) runFetchers(ctx context.Context, shards int) (load, error) {
-	return w.run(ctx, shards, append(unlimited, fmt.Sprintf("--fetchers=%d", shards))...)
-}
-
-func checkAll(ctx context.Context, worlds []*world) error {
-	for _, w := range worlds {
-		if err := w.check(ctx); err != nil {
-			return err
-		}
-	}
-	return nil
+	t := r.usual(data, shards)
+	t.simulator = []string{fmt.Sprintf("--latency=%s", wait.page), fmt.Sprintf("--page-cap=%d", pageRows)}
+	t.flags = append([]string{fmt.Sprintf("--fetchers=%d", shards)}, t.flags...)
+	return t, err
 }
 
 // skewedWait compares a load of which half is in one hour with an even one.
 func (r *rig) skewedWait(ctx context.Context, wait waiting) ([]Figure, error) {
 	var loads [2]load
 	for i, skew := range []float64{skewShare, 0} {
-		w, err := r.slowWorld(ctx, wait, usualShards, skew)
+		t, err := r.slowTrial(wait, usualShards, skew)
 		if err != nil {
 			return nil, err
 		}
-		defer w.close(ctx)
-		if loads[i], err = w.runFetchers(ctx, usualShards); err != nil {
-			return nil, err
-		}
-		if err := w.check(ctx); err != nil {
+		if loads[i], err = r.run(ctx, t); err != nil {
 			return nil, err
 		}
 	}

@@ -7,11 +7,11 @@ import (
 
 func TestRunsAtATimeLeaveTheMachineIdle(t *testing.T) {
 	slow := waiting{3200 * time.Millisecond, 8, []int{1, 2, 4, 8, 16, 32}}
-	if got := slow.concurrent(); len(got) != 2 || len(got[0]) != 5 || len(got[1]) != 1 || got[1][0] != 5 {
+	if got := slow.concurrent(); len(got) != 2 || len(got[0]) != 5 || len(got[1]) != 1 || got[1][0] != 32 {
 		t.Errorf("%v", got)
 	}
 	fast := waiting{200 * time.Millisecond, 8, []int{1, 2, 4}}
-	if got := fast.concurrent(); len(got) != 3 || got[2][0] != 2 {
+	if got := fast.concurrent(); len(got) != 3 || got[2][0] != 4 {
 		t.Errorf("%v", got)
 	}
 }

@@ -31,7 +31,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 )
@@ -70,31 +69,21 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 // figure only. A section that fails does not stop the others of its pass.
 func (r *rig) measure(ctx context.Context) ([]Figure, error) {
 	var all []Figure
-	for r.pass = range r.repeat {
+	var failed error
+	for r.pass = 0; r.pass < r.repeat && failed == nil; r.pass++ {
 		r.log("pass %d of %d", r.pass+1, r.repeat)
-		var failed error
-		for _, together := range concurrentSections(r.sections) {
-			figures, errs := make([][]Figure, len(together)), make([]error, len(together))
-			var measuring sync.WaitGroup
-			for i, s := range together {
-				measuring.Go(func() {
-					figures[i], errs[i] = s.measure(ctx, r)
-					for k := range figures[i] {
-						figures[i][k].Section = s.name
-					}
-					if errs[i] != nil {
-						errs[i] = fmt.Errorf("measure %s: %w", s.name, errs[i])
-					}
-				})
+		for _, s := range r.sections {
+			figures, err := s.measure(ctx, r)
+			for i := range figures {
+				figures[i].Section = s.name
 			}
-			measuring.Wait()
-			all, failed = append(all, slices.Concat(figures...)...), errors.Join(failed, errors.Join(errs...))
-		}
-		if failed != nil {
-			return medians(all), failed
+			all = append(all, figures...)
+			if err != nil {
+				failed = errors.Join(failed, fmt.Errorf("measure %s: %w", s.name, err))
+			}
 		}
 	}
-	return medians(all), nil
+	return medians(all), failed
 }
 
 // section is a group of figures that are measured together.
@@ -103,30 +92,16 @@ type section struct {
 	cost    string // how long a pass takes with the default options on two cores
 	what    string
 	measure func(context.Context, *rig) ([]Figure, error)
-	waits   bool // nearly all the time, so that it can be measured together with its neighbour
 }
 
 // allSections returns the sections in the order of the table.
 func allSections() []section {
 	return []section{
-		{"whole", "3 min", "start to exit beside the floor, CPU, allocations and memory, 1 to 64 shards", measureWhole, false},
-		{"latency", "4 min", "pages of 200 ms and of 3.2 s, 1 to 32 shards", measureLatency, true},
-		{"quota", "6 min", "the true limits, known and hidden, 1 to 64 shards; together with latency", measureQuota, true},
-		{"size", "1 min", "CPU a row, from small to large (-sizes 300000,3000000,30000000 adds 5 min)", measureSize, false},
+		{"whole", "3 min", "start to exit beside the floor, CPU, allocations and memory, 1 to 64 shards", measureWhole},
+		{"latency", "4 min", "pages of 200 ms and of 3.2 s, 1 to 32 shards", measureLatency},
+		{"quota", "6 min", "the true limits, known and hidden, 1 to 64 shards", measureQuota},
+		{"size", "1 min", "CPU a row, from small to large (-sizes 300000,3000000,30000000 adds 5 min)", measureSize},
 	}
-}
-
-// concurrentSections groups the sections that are measured at the same time.
-func concurrentSections(sections []section) (groups [][]section) {
-	for i, s := range sections {
-		if i > 0 && s.waits && sections[i-1].waits {
-			last := len(groups) - 1
-			groups[last] = append(groups[last], s)
-		} else {
-			groups = append(groups, []section{s})
-		}
-	}
-	return groups
 }
 
 // usualShards is the number of shards where a section does not vary it, and the one that has goals.

@@ -34,19 +34,19 @@ func TestPlotIsXMLWithACurveForEachSeries(t *testing.T) {
 func TestPlotPlaces(t *testing.T) {
 	share, times := panels[0], panels[1]
 	for _, c := range []struct {
-		panel panel
-		at    spot
-		want  spot
+		panel        panel
+		x, y         float64
+		wantX, wantY float64
 	}{
-		{share, spot{1, 0}, spot{marginLeft, marginTop + plotHigh}},
-		{share, spot{64, 1.1}, spot{marginLeft + plotWide, marginTop}},
-		{share, spot{8, 0.55}, spot{marginLeft + plotWide/2, marginTop + plotHigh/2}},
-		{times, spot{1, 1}, spot{marginLeft, marginTop + plotHigh}},
-		{times, spot{8, 32}, spot{marginLeft + plotWide/2, marginTop}},
-		{times, spot{1, 0.5}, spot{marginLeft, marginTop + plotHigh}}, // slower than one shard: on the axis, not below it
+		{share, 1, 0, marginLeft, marginTop + plotHigh},
+		{share, 64, 1.1, marginLeft + plotWide, marginTop},
+		{share, 8, 0.55, marginLeft + plotWide/2, marginTop + plotHigh/2},
+		{times, 1, 1, marginLeft, marginTop + plotHigh},
+		{times, 8, 32, marginLeft + plotWide/2, marginTop},
+		{times, 1, 0.5, marginLeft, marginTop + plotHigh}, // slower than one shard: on the axis, not below it
 	} {
-		got := c.panel.place(c.at)
-		near(t, "x", got.x, c.want.x)
-		near(t, "y", got.y, c.want.y)
+		got := c.panel.place(c.x, c.y, "")
+		near(t, "x", got.X, c.wantX)
+		near(t, "y", got.Y, c.wantY)
 	}
 }

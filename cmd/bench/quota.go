@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 )
 
 // pace is how fast a profile's clock goes.
@@ -65,28 +63,23 @@ func measureQuota(ctx context.Context, r *rig) ([]Figure, error) {
 		}
 	}
 	r.log("%d runs under quotas, at the same time, for %s", len(runs), r.quotaTime)
-	worlds := make([]*world, len(runs))
+	trials := make([]trial, len(runs))
 	for i, q := range runs {
 		data, err := newDataset(q.pages(r.quotaTime)*quotaPageRows, 0)
 		if err != nil {
 			return nil, err
 		}
-		if worlds[i], err = r.newWorld(ctx, r.program, data, "--profile="+q.profile, fmt.Sprintf("--page-cap=%d", quotaPageRows)); err != nil {
-			return nil, err
-		}
-		defer worlds[i].close(ctx)
+		trials[i] = trial{binary: r.program, data: data, shards: q.shards, flags: q.flags(),
+			simulator: []string{"--profile=" + q.profile, fmt.Sprintf("--page-cap=%d", quotaPageRows)}}
 	}
-	all, running := errgroup.WithContext(ctx)
-	for i := range runs {
-		all.Go(func() (err error) {
-			runs[i].load, err = worlds[i].run(running, runs[i].shards, runs[i].flags()...)
-			return err
-		})
-	}
-	if err := all.Wait(); err != nil {
+	loads, err := r.together(ctx, trials)
+	if err != nil {
 		return nil, err
 	}
-	return quotaFigures(runs), checkAll(ctx, worlds)
+	for i, l := range loads {
+		runs[i].load = l
+	}
+	return quotaFigures(runs), nil
 }
 
 func (q quotaRun) flags() []string {

@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"text/tabwriter"
 	"time"
 )
 
@@ -297,38 +298,16 @@ func grouped(v float64) string {
 	return s
 }
 
-// align is a Markdown table that reads well as plain text too, with numbers to the right. The first row is its head.
+// align is a Markdown table that reads well as plain text too. The first row is its head.
 func align(rows [][]string) string {
-	widths := make([]int, len(rows[0]))
-	for _, row := range rows {
-		for i, cell := range row {
-			widths[i] = max(widths[i], len([]rune(cell)))
-		}
-	}
-	numeric := func(i int) bool { return i == 1 || i == 3 }
 	var b strings.Builder
-	for n, row := range rows {
-		for i, cell := range row {
-			pad := strings.Repeat(" ", widths[i]-len([]rune(cell)))
-			if numeric(i) {
-				cell = pad + cell
-			} else {
-				cell += pad
-			}
-			b.WriteString("| " + cell + " ")
-		}
-		b.WriteString("|\n")
-		if n > 0 {
-			continue
-		}
-		for i, width := range widths {
-			end := "-"
-			if numeric(i) {
-				end = ":"
-			}
-			b.WriteString("|" + strings.Repeat("-", width+1) + end)
-		}
-		b.WriteString("|\n")
+	w := tabwriter.NewWriter(&b, 0, 0, 1, ' ', 0)
+	line := func(cells []string) { fmt.Fprintf(w, "| %s\t|\n", strings.Join(cells, "\t| ")) }
+	line(rows[0])
+	line([]string{"---", "--:", "---", "--:", "---", "---", "---", "---"}) // numbers to the right
+	for _, row := range rows[1:] {
+		line(row)
 	}
+	_ = w.Flush() // a Builder returns no error
 	return b.String()
 }

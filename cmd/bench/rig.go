@@ -8,7 +8,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 
 	"github.com/jackc/pgx/v5"
@@ -29,10 +28,6 @@ type rig struct {
 	server  *embedpg.Server
 	files   []string // the rows of the floor
 	pass    int      // from 0
-
-	mu        sync.Mutex
-	admin     *pgx.Conn // creates and drops databases
-	databases int       // created so far
 }
 
 // newRig builds the program and starts the server. Its directory is always the same, so that the next bench finds and removes
@@ -109,59 +104,46 @@ func (r *rig) build(ctx context.Context) error {
 }
 
 func (r *rig) serve(ctx context.Context) (err error) {
-	if r.server, err = embedpg.Start(ctx, r.serverConfig()); err != nil {
-		return err
-	}
-	r.admin, err = r.connect(ctx, "postgres")
+	r.server, err = embedpg.Start(ctx, r.serverConfig())
 	return err
 }
 
 // close removes the server with its data, and everything else that the bench has made.
 func (r *rig) close(ctx context.Context) {
-	if r.admin != nil {
-		_ = r.admin.Close(ctx)
-	}
-	err := r.sweep(ctx)
-	if err == nil {
-		err = os.RemoveAll(r.dir)
-	}
-	if err != nil {
+	defer r.lock.Close()
+	if err := errors.Join(r.sweep(ctx), os.RemoveAll(r.dir)); err != nil {
 		r.log("%v", err)
 	}
-	_ = r.lock.Close()
 }
 
-func (r *rig) connect(ctx context.Context, database string) (*pgx.Conn, error) {
-	return pgx.Connect(ctx, r.server.URL(database))
-}
-
-func (r *rig) createDatabase(ctx context.Context) (string, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.databases++
-	name := fmt.Sprintf("load_%d", r.databases)
-	return name, r.server.EnsureDatabase(ctx, name)
-}
-
-const dropDatabase = `drop database if exists %s with (force)`
-
-func (r *rig) dropDatabase(ctx context.Context, name string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if _, err := r.admin.Exec(ctx, fmt.Sprintf(dropDatabase, pgx.Identifier{name}.Sanitize())); err != nil {
-		r.log("drop database %s: %v", name, err)
+// exec executes a statement in a session of its own, and returns how many rows it touched.
+func (r *rig) exec(ctx context.Context, database, sql string) (rows int64, err error) {
+	conn, err := pgx.Connect(ctx, r.server.URL(database))
+	if err != nil {
+		return 0, err
 	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	tag, err := conn.Exec(ctx, sql)
+	return tag.RowsAffected(), err
 }
 
-const checkpoint = `checkpoint`
+// queryRow reads one row in a session of its own.
+func (r *rig) queryRow(ctx context.Context, database, sql string, args []any, into ...any) error {
+	conn, err := pgx.Connect(ctx, r.server.URL(database))
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	return conn.QueryRow(ctx, sql, args...).Scan(into...)
+}
 
 // settle writes out what earlier loads have left, so that it is not written during the next one.
 func (r *rig) settle(ctx context.Context) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	_, err := r.admin.Exec(ctx, checkpoint)
+	_, err := r.exec(ctx, maintenance, checkpoint)
 	return err
 }
+
+const maintenance, checkpoint = "postgres", `checkpoint`
 
 // dataset is what a simulator serves, and what a table must hold when all of it was read.
 type dataset struct {

@@ -60,11 +60,11 @@ func measureWhole(ctx context.Context, r *rig) ([]Figure, error) {
 	var others []float64
 	for _, shards := range r.shards {
 		t := trio{shards: int(shards), before: floor}
-		if t.run, err = r.load(ctx, r.program, r.data, t.shards); err != nil {
+		if t.run, err = r.run(ctx, r.usual(r.data, t.shards)); err != nil {
 			return nil, err
 		}
 		if t.shards == usualShards {
-			l, err := r.load(ctx, r.program, skewed, t.shards)
+			l, err := r.run(ctx, r.usual(skewed, t.shards))
 			if err != nil {
 				return nil, err
 			}
@@ -118,27 +118,26 @@ func skewFigure(what string, skewed, even load) Figure {
 // compareBinaries runs the program of -binary and the checkout's, one after the other; the next pass has the other order.
 func compareBinaries(ctx context.Context, r *rig) ([]Figure, error) {
 	if r.pass == 0 { // warm up
-		if _, err := r.load(ctx, r.program, r.data, usualShards); err != nil {
+		if _, err := r.run(ctx, r.usual(r.data, usualShards)); err != nil {
 			return nil, err
 		}
 	}
 	var figures []Figure
 	for _, shards := range r.shards {
-		var old, now load
-		order := []struct {
-			binary string
-			into   *load
-		}{{r.binary, &old}, {r.program, &now}}
+		binaries, loads := []string{r.binary, r.program}, map[string]load{}
 		if r.pass%2 == 1 {
-			slices.Reverse(order)
+			slices.Reverse(binaries)
 		}
-		for _, one := range order {
-			l, err := r.load(ctx, one.binary, r.data, int(shards))
+		for _, binary := range binaries {
+			t := r.usual(r.data, int(shards))
+			t.binary = binary
+			l, err := r.run(ctx, t)
 			if err != nil {
 				return nil, err
 			}
-			*one.into = l
+			loads[binary] = l
 		}
+		old, now := loads[r.binary], loads[r.program]
 		r.log("shards=%d: CPU a row of the client %.3f before, %.3f now, of PostgreSQL %.2f and %.2f µs; %.0f and %.0f thousand rows/s; others had %.2f and %.2f cores",
 			shards, old.micros(old.client), now.micros(now.client), old.micros(old.postgres), now.micros(now.postgres),
 			old.thousands(), now.thousands(), old.others, now.others)
@@ -179,7 +178,7 @@ func measureSize(ctx context.Context, r *rig) ([]Figure, error) {
 		if err != nil {
 			return nil, err
 		}
-		l, err := r.load(ctx, r.program, data, usualShards)
+		l, err := r.run(ctx, r.usual(data, usualShards))
 		if err != nil {
 			return nil, err
 		}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,38 +15,93 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"sluice/fetch/apisim"
 )
 
-// world is a simulator and an empty database, for a run of a program.
+// trial is a run to be made in a world of its own.
+type trial struct {
+	binary    string // the program
+	data      dataset
+	simulator []string // flags of the simulator, which has neither limits nor latency without them
+	shards    int
+	flags     []string // of the run
+}
+
+// usual is the checkout's program without limits.
+func (r *rig) usual(data dataset, shards int) trial {
+	return trial{binary: r.program, data: data, shards: shards, flags: unlimited}
+}
+
+// unlimited are the flags for a source without limits, so that the run does not look for any.
+var unlimited = []string{"--list-limit=none", "--stream-limit=none"}
+
+// run makes one trial.
+func (r *rig) run(ctx context.Context, t trial) (load, error) {
+	loads, err := r.together(ctx, []trial{t})
+	if err != nil {
+		return load{}, fmt.Errorf("shards=%d: %w", t.shards, err)
+	}
+	return loads[0], nil
+}
+
+// together makes trials at the same time, and checks the rows when all have ended.
+func (r *rig) together(ctx context.Context, trials []trial) ([]load, error) {
+	worlds, loads := make([]*world, len(trials)), make([]load, len(trials))
+	for i, t := range trials {
+		w, err := r.newWorld(ctx, t)
+		if err != nil {
+			return nil, err
+		}
+		defer w.close(ctx)
+		worlds[i] = w
+	}
+	all, running := errgroup.WithContext(ctx)
+	for i, w := range worlds {
+		all.Go(func() (err error) {
+			loads[i], err = w.load(running)
+			return err
+		})
+	}
+	if err := all.Wait(); err != nil {
+		return nil, err
+	}
+	for _, w := range worlds {
+		if err := w.check(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return loads, nil
+}
+
+// world is a simulator and an empty database, for a trial.
 type world struct {
 	*rig
-	binary   string // the program that runs in it
-	data     dataset
+	trial    trial
 	sim      *exec.Cmd
 	url      string // of the simulator
 	database string
 }
 
-// newWorld starts a simulator, without limits and latency unless its flags say otherwise, and creates a database.
-func (r *rig) newWorld(ctx context.Context, binary string, data dataset, flags ...string) (*world, error) {
-	w := &world{rig: r, binary: binary, data: data}
-	var err error
-	if w.database, err = r.createDatabase(ctx); err != nil {
+// newWorld starts a simulator and creates a database.
+func (r *rig) newWorld(ctx context.Context, t trial) (*world, error) {
+	w := &world{rig: r, trial: t, database: "load_" + strings.ToLower(rand.Text())}
+	if err := r.server.EnsureDatabase(ctx, w.database); err != nil {
 		return nil, err
 	}
-	if err := w.simulate(ctx, flags...); err != nil {
-		r.dropDatabase(context.WithoutCancel(ctx), w.database)
+	if err := w.simulate(ctx); err != nil {
+		w.drop(ctx)
 		return nil, fmt.Errorf("start the simulator: %w", err)
 	}
 	return w, nil
 }
 
 // simulate returns when the simulator listens. The flags come last and win.
-func (w *world) simulate(ctx context.Context, flags ...string) error {
+func (w *world) simulate(ctx context.Context) error {
 	args := []string{"simulate", "--profile=unlimited", "--listen=127.0.0.1:0",
-		fmt.Sprintf("--events=%d", w.data.events), fmt.Sprintf("--skew=%g", w.data.skew)}
-	w.sim = command(ctx, w.program, nil, append(args, flags...)...)
+		fmt.Sprintf("--events=%d", w.trial.data.events), fmt.Sprintf("--skew=%g", w.trial.data.skew)}
+	w.sim = command(ctx, w.program, nil, append(args, w.trial.simulator...)...)
 	stderr, err := w.sim.StderrPipe()
 	if err != nil {
 		return err
@@ -73,11 +129,14 @@ func (w *world) close(ctx context.Context) {
 	if err := w.stopSimulator(); err != nil {
 		w.log("stop the simulator: %v", err)
 	}
-	w.dropDatabase(context.WithoutCancel(ctx), w.database)
+	w.drop(ctx)
 }
 
-// unlimited are the flags for a source without limits, so that the run does not look for any.
-var unlimited = []string{"--list-limit=none", "--stream-limit=none"}
+func (w *world) drop(ctx context.Context) {
+	if _, err := w.exec(context.WithoutCancel(ctx), maintenance, `drop database if exists `+w.database+` with (force)`); err != nil {
+		w.log("drop database %s: %v", w.database, err)
+	}
+}
 
 // load is one way of the rows into the table, measured.
 type load struct {
@@ -109,35 +168,53 @@ type requests struct {
 	StreamUsed    float64 `json:"stream_quota_used"`
 }
 
-// run runs the program to its end and measures it.
-func (w *world) run(ctx context.Context, shards int, flags ...string) (load, error) {
+// load runs the program to its end and measures it.
+func (w *world) load(ctx context.Context) (load, error) {
 	if err := w.settle(ctx); err != nil {
 		return load{}, err
 	}
-	cmd := w.command(ctx, shards, flags...)
+	cmd := w.command(ctx)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	watch := w.startWatch(w.sim.Process.Pid)
 	if err := cmd.Run(); err != nil {
 		return load{}, fmt.Errorf("%s: %w\n%s", strings.Join(cmd.Args, " "), err, stderr.String())
 	}
-	l := load{rows: w.data.truth.Rows, client: cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(), peak: peakOf(cmd.ProcessState)}
+	l := load{rows: w.trial.data.truth.Rows, client: cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(), peak: peakOf(cmd.ProcessState)}
 	watch.stop(&l)
 
-	var result struct {
-		Requests requests `json:"requests"`
-	}
+	result := struct{ Requests *requests }{&l.requests}
 	if err := json.Unmarshal(stdout.Bytes(), &result); err != nil {
 		return load{}, fmt.Errorf("read what `sluice run --json` printed: %w", err)
 	}
-	l.requests = result.Requests
-	return l, w.readLedger(ctx, &l)
+	var seconds float64
+	if err := w.queryRow(ctx, w.database, selectWalk, nil, &seconds, &l.commits); err != nil {
+		return load{}, fmt.Errorf("read the ledger: %w", err)
+	}
+	l.ingest = time.Duration(seconds * float64(time.Second))
+	return l, nil
 }
 
-// command prepares a run of the world's program.
-func (w *world) command(ctx context.Context, shards int, flags ...string) *exec.Cmd {
+const selectWalk = `
+select extract(epoch from max(updated_at) - min(started_at))::float8, sum(seq)::bigint
+from public.ingestion_shards where job_id = (select max(id) from public.ingestion_jobs)`
+
+// check compares the table with what it must hold.
+func (w *world) check(ctx context.Context) error {
+	var have apisim.Sum
+	if err := w.queryRow(ctx, w.database, apisim.TruthSQL, []any{nil, nil}, &have.Rows, &have.Hash); err != nil {
+		return fmt.Errorf("check the rows: %w", err)
+	}
+	if want := w.trial.data.truth; have != want {
+		return fmt.Errorf("the table of %s holds %d rows with hash %s, want %d with %s", w.database, have.Rows, have.Hash, want.Rows, want.Hash)
+	}
+	return nil
+}
+
+// command prepares the run of the world's program.
+func (w *world) command(ctx context.Context) *exec.Cmd {
 	env := []string{"API_BASE_URL=" + w.url, "TARGET_API_KEY=ds_bench", "DATABASE_URL=" + w.server.URL(w.database)}
-	return command(ctx, w.binary, env, append([]string{"run", fmt.Sprintf("--shards=%d", shards), "--json"}, flags...)...)
+	return command(ctx, w.trial.binary, env, append([]string{"run", fmt.Sprintf("--shards=%d", w.trial.shards), "--json"}, w.trial.flags...)...)
 }
 
 // command prepares a call of a program. It gets only the environment that is given, so that no setting of the caller's slips in.
@@ -158,57 +235,4 @@ func peakOf(state *os.ProcessState) int64 {
 		return int64(counted.Maxrss)
 	}
 	return int64(counted.Maxrss) * 1024
-}
-
-const selectWalk = `
-select extract(epoch from max(updated_at) - min(started_at))::float8, sum(seq)::bigint
-from public.ingestion_shards where job_id = (select max(id) from public.ingestion_jobs)`
-
-// readLedger adds what the rows of the job's shards say.
-func (w *world) readLedger(ctx context.Context, l *load) error {
-	conn, err := w.connect(ctx, w.database)
-	if err != nil {
-		return err
-	}
-	defer conn.Close(ctx)
-	var seconds float64
-	if err := conn.QueryRow(ctx, selectWalk).Scan(&seconds, &l.commits); err != nil {
-		return fmt.Errorf("read the ledger: %w", err)
-	}
-	l.ingest = time.Duration(seconds * float64(time.Second))
-	return nil
-}
-
-// check compares the table with what it must hold.
-func (w *world) check(ctx context.Context) error {
-	conn, err := w.connect(ctx, w.database)
-	if err != nil {
-		return err
-	}
-	defer conn.Close(ctx)
-	var have apisim.Sum
-	if err := conn.QueryRow(ctx, apisim.TruthSQL, nil, nil).Scan(&have.Rows, &have.Hash); err != nil {
-		return fmt.Errorf("check the rows: %w", err)
-	}
-	if want := w.data.truth; have != want {
-		return fmt.Errorf("the table of %s holds %d rows with hash %s, want %d with %s", w.database, have.Rows, have.Hash, want.Rows, want.Hash)
-	}
-	return nil
-}
-
-// load runs a program once in a world of its own, without limits, and checks the rows.
-func (r *rig) load(ctx context.Context, binary string, data dataset, shards int) (load, error) {
-	w, err := r.newWorld(ctx, binary, data)
-	if err != nil {
-		return load{}, err
-	}
-	defer w.close(ctx)
-	l, err := w.run(ctx, shards, unlimited...)
-	if err == nil {
-		err = w.check(ctx)
-	}
-	if err != nil {
-		return load{}, fmt.Errorf("shards=%d: %w", shards, err)
-	}
-	return l, nil
 }

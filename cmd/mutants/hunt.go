@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -21,27 +20,17 @@ import (
 // hunt runs the test of each mutant against the broken code. The code on disk stays as it is: the broken files are laid over it
 // with go's -overlay, by way of GOFLAGS so that tests that build the program themselves get the mutant too.
 type hunt struct {
-	options
-	root string
-	log  func(format string, args ...any)
+	root  string
+	jobs  int           // mutants at a time
+	limit time.Duration // of one test
+	log   func(format string, args ...any)
 }
 
 // result is what became of a mutant.
 type result struct {
 	mutant
-	KilledBy string // the test that failed; empty if none did
-	Broken   string // why its test proves nothing
-	Took     time.Duration
-}
-
-func (r *result) verdict() string {
-	switch {
-	case r.Broken != "":
-		return "INVALID: " + r.Broken
-	case r.KilledBy == "":
-		return "SURVIVED"
-	}
-	return r.KilledBy
+	fate
+	took time.Duration
 }
 
 // all first runs every test against the sound code, where they must pass, and then every mutant.
@@ -54,14 +43,12 @@ func (h *hunt) all(ctx context.Context, mutants []mutant) ([]result, error) {
 	group, soundCtx := errgroup.WithContext(ctx)
 	group.SetLimit(h.jobs)
 	for pkg, tests := range sound {
-		slices.Sort(tests)
-		tests = slices.Compact(tests)
 		group.Go(func() error {
 			f, err := h.goTest(soundCtx, &mutant{pkg: pkg}, "("+strings.Join(tests, "|")+")", 5*h.limit)
-			if err == nil && (f.Failed != "" || f.Broken != "") {
-				err = fmt.Errorf("%s fails without a mutant: %s\n%s", pkg, cmp.Or(f.Failed, f.Broken), f.tail(20))
+			if err == nil && (f.killedBy != "" || f.broken != "") {
+				err = fmt.Errorf("%s fails without a mutant: %s\n%s", pkg, f.verdict(), f.tail(20))
 			}
-			h.log("%-20s %d tests without a mutant", pkg, len(tests))
+			h.log("%-20s passes without a mutant: %t", pkg, err == nil)
 			return err
 		})
 	}
@@ -84,13 +71,13 @@ func (h *hunt) all(ctx context.Context, mutants []mutant) ([]result, error) {
 func (h *hunt) one(ctx context.Context, m mutant) (result, error) {
 	started := time.Now()
 	f, err := h.goTest(ctx, &m, strings.ReplaceAll(m.Test, "/", "$/^"), h.limit)
-	r := result{mutant: m, KilledBy: f.Failed, Broken: f.Broken, Took: time.Since(started)}
+	r := result{m, f, time.Since(started)}
 	if err != nil {
 		return r, err
 	}
-	h.log("%-36s %5.1f s  %s", m.Name, r.Took.Seconds(), r.verdict())
-	if r.Broken != "" {
-		h.log("%s", f.tail(10))
+	h.log("%-36s %5.1f s  %s", m.Name, r.took.Seconds(), r.verdict())
+	if r.broken != "" {
+		h.log("%s", r.tail(10))
 	}
 	return r, nil
 }
@@ -124,8 +111,8 @@ func (h *hunt) goTest(ctx context.Context, m *mutant, test string, limit time.Du
 		return fate{}, fmt.Errorf("%s in %s: %w", test, m.pkg, ctx.Err())
 	}
 	f := readFate(out)
-	if err != nil && f.Failed == "" && f.Broken == "" {
-		f.Broken = fmt.Sprintf("go test ended with %v", err)
+	if err != nil && f.killedBy == "" && f.broken == "" {
+		f.broken = fmt.Sprintf("go test ended with %v", err)
 	}
 	return f, nil
 }
@@ -150,45 +137,54 @@ func (h *hunt) writeOverlay(dir string, overlay map[string]string) (list string,
 
 // fate is how a test run ended.
 type fate struct {
-	Failed string // the first test that failed; empty if none did
-	Broken string // why that proves nothing: it does not compile, or timed out
-	ran    int
-	output string
+	killedBy string // the first test that failed; empty if none did
+	broken   string // why that proves nothing: it does not compile, or timed out
+	output   string
+}
+
+func (f *fate) verdict() string {
+	switch {
+	case f.broken != "":
+		return "INVALID: " + f.broken
+	case f.killedBy == "":
+		return "SURVIVED"
+	}
+	return f.killedBy
 }
 
 // readFate reads the output of go test -json. A test whose goroutine panics ends the process and is not reported as failed: it
 // is the one that was still running.
 func readFate(out []byte) (f fate) {
 	var running []string
-	var text strings.Builder
+	var output strings.Builder
+	ran := false
 	for line := range bytes.Lines(out) {
 		var e struct{ Action, Test, Output string }
 		if json.Unmarshal(line, &e) != nil {
-			text.Write(line)
-			continue
+			e.Output = string(line)
 		}
-		text.WriteString(e.Output)
+		output.WriteString(e.Output)
 		switch {
 		case e.Action == "build-fail":
-			f.Broken = "it does not compile"
-		case e.Test != "" && e.Action == "run":
-			f.ran++
-			running = append(running, e.Test)
-		case e.Test != "" && (e.Action == "pass" || e.Action == "skip" || e.Action == "fail"):
+			f.broken = "it does not compile"
+		case e.Test == "":
+		case e.Action == "run":
+			ran, running = true, append(running, e.Test)
+		case e.Action == "pass" || e.Action == "skip" || e.Action == "fail":
 			running = slices.DeleteFunc(running, func(name string) bool { return name == e.Test })
-			if e.Action == "fail" && f.Failed == "" {
-				f.Failed = e.Test
+			if e.Action == "fail" && f.killedBy == "" {
+				f.killedBy = e.Test
 			}
 		}
 	}
-	f.output = text.String()
+	f.output = output.String()
 	switch {
 	case strings.Contains(f.output, "panic: test timed out after"):
-		f.Failed, f.Broken = "", "it timed out"
-	case f.Failed == "" && len(running) > 0 && (strings.Contains(f.output, "panic: ") || strings.Contains(f.output, "fatal error: ")):
-		f.Failed = running[0]
-	case f.ran == 0 && f.Broken == "":
-		f.Broken = "no test ran"
+		f.killedBy, f.broken = "", "it timed out"
+	case f.killedBy == "" && len(running) > 0 && (strings.Contains(f.output, "panic: ") || strings.Contains(f.output, "fatal error: ")):
+		f.killedBy = running[0]
+	case !ran && f.broken == "":
+		f.broken = "no test ran"
 	}
 	return f
 }

@@ -1,7 +1,6 @@
 package apisim
 
 import (
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -12,7 +11,7 @@ type Request struct {
 	Endpoint  Endpoint
 	Method    string
 	Path      string
-	Query     string // without the key
+	Query     string
 	RequestID string
 	At        time.Time // of its arrival
 	Took      time.Duration
@@ -126,23 +125,9 @@ func (s *Server) Counts(e Endpoint) Counts {
 	return Counts{}
 }
 
-// AllCounts returns the counts of every endpoint that was called so far.
-func (s *Server) AllCounts() map[Endpoint]Counts {
-	s.journal.mu.Lock()
-	defer s.journal.mu.Unlock()
-	all := make(map[Endpoint]Counts)
-	for e := range maps.Keys(s.journal.counts) {
-		all[e] = s.journal.counts[e].Counts
-	}
-	return all
-}
-
 // finish writes the journal's entry.
 func (x *exchange) finish() {
-	query := x.r.URL.Query()
-	query.Del("api_key")
-	query.Del("apiKey")
-	x.log.Endpoint, x.log.Method, x.log.Path, x.log.Query = x.endpoint, x.r.Method, x.r.URL.Path, query.Encode()
+	x.log.Endpoint, x.log.Method, x.log.Path, x.log.Query = x.endpoint, x.r.Method, x.r.URL.Path, x.r.URL.Query().Encode()
 	x.log.At, x.log.Took, x.log.Fault = x.arrived, time.Since(x.arrived), x.fault.name
 	x.journal.end(x.log)
 }

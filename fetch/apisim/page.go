@@ -32,7 +32,7 @@ func (x *exchange) servePage() {
 		return
 	}
 	query := x.r.URL.Query()
-	name := cacheName(x.endpoint, query)
+	name := string(x.endpoint) + "?" + query.Encode()
 	p, hit := x.cache.get(name, x.arrived)
 	if free := hit && x.config.FreeHits; !free && !x.limit() {
 		return
@@ -57,11 +57,7 @@ func (x *exchange) serveFresh(query url.Values, name string) {
 		x.refuseQuery(err)
 		return
 	}
-	otherwise := x.config.ListDefault
-	if x.endpoint == Feed {
-		otherwise = x.config.FeedDefault
-	}
-	p := x.plan(sel, x.pageLimit(query, otherwise))
+	p := x.plan(sel, x.pageLimit(query))
 	if x.rest(x.pageLatency(p.events)) != nil {
 		return
 	}
@@ -105,7 +101,7 @@ func (x *exchange) plan(sel selection, limit int) page {
 
 // take finds the end of a page of at most want events: how many there are, the last of them, and whether more follow.
 func (s *selection) take(want int) (seen int, last, at int64, more bool) {
-	if !s.filters() {
+	if s.settled() {
 		seen = int(min(int64(want), s.below-s.floor))
 		if seen > 0 {
 			end := s.view.data.walk(s.below - int64(seen) + 1)
@@ -116,7 +112,7 @@ func (s *selection) take(want int) (seen int, last, at int64, more bool) {
 	w := s.view.data.walk(s.below)
 	for w.left > s.floor {
 		serial, ms := w.next()
-		if !s.passes(serial) {
+		if !s.view.sees(serial) {
 			continue
 		}
 		if seen == want {
@@ -203,7 +199,7 @@ func (x *exchange) appendEvents(b []byte, p *page) []byte {
 	w := x.data.walk(p.below)
 	for place := 0; place < p.events; {
 		serial, at := w.next()
-		if p.filters() && !p.passes(serial) {
+		if !p.settled() && !p.view.sees(serial) {
 			continue
 		}
 		for range times(place < 2*p.twice) {
@@ -244,13 +240,6 @@ type cachedPage struct {
 
 // maxCached is how many answers are kept; the oldest is dropped first.
 const maxCached = 4096
-
-// cacheName is the whole query without the key, in one order.
-func cacheName(endpoint Endpoint, query url.Values) string {
-	query.Del("api_key")
-	query.Del("apiKey")
-	return string(endpoint) + "?" + query.Encode()
-}
 
 func (c *cache) get(name string, now time.Time) (page, bool) {
 	c.mu.Lock()

@@ -195,7 +195,6 @@ func (c *Client) requestAccess(ctx context.Context) (*access, error) {
 		return nil, err
 	}
 	defer a.Free()
-	c.access.Add(1)
 	switch {
 	case a.Status == http.StatusOK:
 		return c.parseAccess(a.Body(), sent)

@@ -219,7 +219,7 @@ func TestRevokedTokenIsRenewedOnce(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		w.sim.RevokeTokens()
 		fetchers.Wait()
-		if n := w.Traffic().Access; n != 2 {
+		if n := w.Traffic().Beside; n != 2 {
 			w.t.Errorf("stream access was asked for %d times", n)
 		}
 	})
@@ -231,7 +231,7 @@ func TestStreamThatRefusesFreshTokens(t *testing.T) {
 		w.sim.Control(apisim.Feed, func(*http.Request) apisim.Fault { return apisim.RevokedToken() })
 		_, err := w.walk(shard.Position{End: w.truth()[0].At + 1}, 1)
 		wantStuck(w.t, err)
-		if n := w.Traffic().Access; n != 2 {
+		if n := w.Traffic().Beside; n != 2 {
 			w.t.Errorf("stream access was asked for %d times", n)
 		}
 	})

@@ -9,8 +9,8 @@
 // Read it in this order: client.go (configuration), ladder.go (a position becomes a question), api.go (a question becomes a
 // request, an answer a page), access.go (the stream's token), newest.go and survey.go.
 //
-// A further endpoint of this API takes a name beside List and Stream, a quota in Quotas, its conditions in Doors and usable, its
-// address in Request, and its counts in Traffic. Nothing changes in packages fetch and quota.
+// A further endpoint of this API takes a name beside List and Stream, a quota in Quotas, its conditions in Doors and usable,
+// and its address in Request. Nothing changes in packages fetch and quota.
 package datasync
 
 import (
@@ -22,7 +22,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"sluice/fetch"
 	"sluice/fetch/decode"
@@ -53,7 +52,6 @@ type Client struct {
 	newest  newest
 	wording atomic.Int64 // of the last question for the newest page
 	total   atomic.Int64 // events there are, as the API said last; -1 means it has not said
-	access  atomic.Int64 // requests for stream access
 
 	unknown  sync.Map // names of unknown fields that were warned of
 	unknowns atomic.Int64
@@ -91,25 +89,6 @@ func New(config Config) (*Client, error) {
 func (c *Client) Total() (int64, bool) {
 	n := c.total.Load()
 	return n, n >= 0
-}
-
-// Traffic is what a client has done since it was made.
-type Traffic struct {
-	List, Stream               int64 // page requests
-	ListRefused, StreamRefused int64 // of them, refused for lack of quota
-	Retries, Access, Cached    int64
-	Bytes                      int64
-	Busy                       time.Duration // sum over all page requests
-}
-
-// Traffic returns what was done so far.
-func (c *Client) Traffic() Traffic {
-	t := c.Client.Traffic()
-	list, stream := t.Doors[List], t.Doors[Stream]
-	return Traffic{
-		List: list.Requests, Stream: stream.Requests, ListRefused: list.Refused, StreamRefused: stream.Refused,
-		Retries: t.Retries, Access: c.access.Load(), Cached: t.Cached, Bytes: t.Bytes, Busy: t.Busy,
-	}
 }
 
 // Quotas returns the quotas of the two endpoints, the preferred one first. The zero Limit means a limit is learned.

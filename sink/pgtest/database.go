@@ -34,14 +34,15 @@ func Database(tb testing.TB) string {
 	tb.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
-	s, conn, err := sharedServer(ctx, sharedHome())
+	url, drop, err := Open(ctx, tb.Name())
 	require(tb, err)
-	name := databaseName(tb.Name())
-	if err := createDatabase(ctx, conn, name); err != nil {
-		tb.Fatalf("create database %s: %v", name, err)
-	}
-	url := s.URL(name)
-	tb.Cleanup(func() { dropDatabase(tb, conn, name, url) })
+	tb.Cleanup(func() {
+		if !tb.Failed() {
+			drop()
+			return
+		}
+		tb.Logf("the database of this failed test stays for 15 minutes: psql '%s'", url)
+	})
 	return url
 }
 
@@ -54,10 +55,12 @@ func Open(ctx context.Context, name string) (url string, drop func(), err error)
 	name = databaseName(name)
 	if err := createDatabase(ctx, conn, name); err != nil {
 		conn.Close(ctx)
-		return "", nil, err
+		return "", nil, fmt.Errorf("create database %s: %w", name, err)
 	}
 	return s.URL(name), func() {
-		defer conn.Close(ctx)
+		ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+		defer cancel()
+		defer conn.Close(ctx)                // the session that keeps the server running
 		_, _ = conn.Exec(ctx, dropSQL(name)) // otherwise the next start of the server drops it
 	}, nil
 }
@@ -92,20 +95,6 @@ func createDatabase(ctx context.Context, conn *pgx.Conn, name string) error {
 
 func dropSQL(name string) string {
 	return fmt.Sprintf(`drop database if exists %s with (force)`, pgx.Identifier{name}.Sanitize())
-}
-
-// dropDatabase drops the database of a test that passed, and ends the session that keeps the server running.
-func dropDatabase(tb testing.TB, conn *pgx.Conn, name, url string) {
-	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
-	defer cancel()
-	defer conn.Close(ctx)
-	if tb.Failed() {
-		tb.Logf("the database of this failed test stays for 15 minutes: psql '%s'", url)
-		return
-	}
-	if _, err := conn.Exec(ctx, dropSQL(name)); err != nil {
-		tb.Logf("drop database %s: %v", name, err)
-	}
 }
 
 // testPrefix begins the name of every test's database. One that is there while no test runs is that of a failed test.
@@ -180,9 +169,7 @@ func require(tb testing.TB, err error) {
 	if errors.As(err, new(*embedpg.MissingError)) && os.Getenv("REQUIRE_PG") == "" {
 		tb.Skipf("%v", err)
 	}
-	if err != nil {
-		tb.Fatalf("%v", err)
-	}
+	must(tb, err)
 }
 
 // chown gives a path to the owner of another, which is the account that the server runs as.

@@ -76,23 +76,23 @@ func TestDatabaseOfAFailedTestStays(t *testing.T) {
 		}
 		if conn != nil {
 			conn.Close(t.Context())
-			(&outcome{TB: t}).drop(t, url)
+			dropKeptDatabase(t, url)
 		}
 	}
 }
 
-// drop removes what the test above left on purpose.
-func (o *outcome) drop(t *testing.T, url string) {
+// dropKeptDatabase removes what the test above left on purpose.
+func dropKeptDatabase(t *testing.T, url string) {
 	t.Helper()
 	cfg, err := pgx.ParseConfig(url)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, conn, err := sharedServer(t.Context(), sharedHome())
-	if err != nil {
-		t.Fatal(err)
-	}
-	dropDatabase(o, conn, cfg.Database, s.URL(cfg.Database))
+	_, conn, err := sharedServer(t.Context(), sharedHome())
+	must(t, err)
+	defer conn.Close(t.Context())
+	_, err = conn.Exec(t.Context(), dropSQL(cfg.Database))
+	must(t, err)
 }
 
 func TestMissingPostgresSkipsOrFails(t *testing.T) {
@@ -123,10 +123,7 @@ func TestDatabaseName(t *testing.T) {
 // A cluster without fsync that a power cut has spoilt is made anew.
 func TestSpoiltSharedServerIsMadeAnew(t *testing.T) {
 	t.Parallel()
-	dir, err := newHome()
-	if err != nil {
-		t.Fatal(err)
-	}
+	dir := newHome(t)
 	s, conn, err := sharedServer(t.Context(), dir)
 	if err != nil {
 		t.Fatal(err)

@@ -14,7 +14,7 @@ import (
 // Disk is a database on a disk so small that a test can fill it: the tables, not the write-ahead log.
 type Disk struct {
 	*Server
-	Real bool // a file system of its own; otherwise a trigger raises what a full one would
+	Real bool // a file system of its own; otherwise the test's log says so, and something stands for it
 
 	mounted string
 }
@@ -23,46 +23,59 @@ type Disk struct {
 const diskDatabase = "small"
 
 // SmallDisk returns a database on a small disk, on a server of the test's own. Mounting needs root and a kernel that allows it.
-// If it is impossible, the test's log says so, and once the disk is "full", the server raises the same error (53100) from a
-// trigger: the same transaction is aborted at the same place, but no file stops growing.
+// If it is impossible, the server raises the same error (53100) from a trigger once the disk is "full": the same transaction is
+// aborted at the same place, but no file stops growing.
 func SmallDisk(tb testing.TB, megabytes int) *Disk {
 	tb.Helper()
 	d := &Disk{Server: NewServer(tb, Options{})}
 	d.mounted = filepath.Join(d.dir, "disk")
-	err := d.mount(megabytes)
-	d.Real = err == nil
-	if err != nil {
-		tb.Logf("no small disk here (%v): a trigger stands for it", err)
+	must(tb, os.Mkdir(d.mounted, 0o755))
+	if d.Real = mount(tb, d.mounted, megabytes); !d.Real {
 		d.exec("postgres", `create database `+diskDatabase)
 		return d
 	}
-	d.exec("postgres", fmt.Sprintf(`create tablespace disk location '%s'`, filepath.Join(d.mounted, "tables")))
-	d.exec("postgres", `create database `+diskDatabase+` tablespace disk`)
+	tb.Cleanup(func() { // before the server is removed, which has the files open and must therefore end first
+		if err := d.Crash(context.Background()); err != nil {
+			tb.Logf("%v", err)
+		}
+		umount(tb, d.mounted)
+	})
+	tables := filepath.Join(d.mounted, "tables")
+	must(tb, os.Mkdir(tables, 0o700))
+	d.makeDatabase(tables)
 	return d
 }
 
-func (d *Disk) mount(megabytes int) error {
-	if err := os.Mkdir(d.mounted, 0o755); err != nil {
-		return err
+// SmallServer returns a server with its write-ahead log on a small disk, and its tables elsewhere. A full one takes the server
+// down (PANIC), at each start too. If mounting is impossible, FillServer crashes the server.
+func SmallServer(tb testing.TB, megabytes int) *Disk {
+	tb.Helper()
+	home, tables := newHome(tb), newHome(tb)
+	d := &Disk{mounted: home, Real: mount(tb, home, megabytes)}
+	tb.Cleanup(func() { _ = os.RemoveAll(tables) })
+	if d.Real {
+		tb.Cleanup(func() { umount(tb, home); _ = os.Remove(home) })
 	}
-	size := fmt.Sprintf("size=%dm,mode=0755", megabytes)
-	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", size, "tmpfs", d.mounted).CombinedOutput(); err != nil {
-		return fmt.Errorf("mount: %w: %s", err, out)
-	}
-	d.tb.Cleanup(d.unmount)
-	tables := filepath.Join(d.mounted, "tables")
-	if err := os.Mkdir(tables, 0o700); err != nil {
-		return err
-	}
-	return chown(tables, d.data())
+	d.Server = newServerIn(tb, home, Options{Settings: []string{"max_wal_size = 32MB", "min_wal_size = 32MB", "shared_buffers = 16MB"}})
+	d.makeDatabase(tables)
+	return d
 }
 
-// unmount runs before the server is removed, which has the files open and must therefore end first.
-func (d *Disk) unmount() {
-	if err := d.Crash(context.Background()); err != nil {
-		d.tb.Logf("%v", err)
+// makeDatabase makes the database with its tables in a directory.
+func (d *Disk) makeDatabase(dir string) {
+	d.tb.Helper()
+	must(d.tb, chown(dir, d.data()))
+	d.exec("postgres", fmt.Sprintf(`create tablespace tables location '%s'`, dir))
+	d.exec("postgres", `create database `+diskDatabase+` tablespace tables`)
+}
+
+func mount(tb testing.TB, dir string, megabytes int) bool {
+	size := fmt.Sprintf("size=%dm,mode=0755", megabytes)
+	out, err := exec.Command("mount", "-t", "tmpfs", "-o", size, "tmpfs", dir).CombinedOutput()
+	if err != nil {
+		tb.Logf("no small disk here (mount: %v: %s): the server only behaves as if it were full", err, out)
 	}
-	umount(d.tb, d.mounted)
+	return err == nil
 }
 
 func umount(tb testing.TB, dir string) {
@@ -97,9 +110,7 @@ func (d *Disk) Free() {
 		d.exec(diskDatabase, `drop trigger disk on public.ingested_events`)
 		return
 	}
-	if err := os.Remove(d.ballast()); err != nil {
-		d.tb.Fatalf("make room: %v", err)
-	}
+	must(d.tb, os.Remove(d.ballast()))
 }
 
 const raiseDiskFull = `
@@ -112,62 +123,22 @@ func (d *Disk) exec(database, sql string) {
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
 	conn, err := pgx.Connect(ctx, d.URL(database))
-	if err != nil {
-		d.tb.Fatalf("connect to %s: %v", database, err)
-	}
+	must(d.tb, err)
 	defer conn.Close(ctx)
 	if _, err := conn.Exec(ctx, sql, pgx.QueryExecModeSimpleProtocol); err != nil {
 		d.tb.Fatalf("%s: %v", sql, err)
 	}
 }
 
-// SmallServer returns a server with its write-ahead log on a small disk, and its tables elsewhere. A full one takes the server
-// down (PANIC), at each start too. If mounting is impossible, the test's log says so, and FillServer crashes the server.
-func SmallServer(tb testing.TB, megabytes int) *Disk {
-	tb.Helper()
-	home, err := newHome()
-	if err != nil {
-		tb.Fatalf("make a directory for a test server: %v", err)
-	}
-	d := &Disk{mounted: home, Real: true}
-	size := fmt.Sprintf("size=%dm,mode=0755", megabytes)
-	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", size, "tmpfs", home).CombinedOutput(); err != nil {
-		tb.Logf("no small disk here (mount: %v: %s): the server is crashed and started instead", err, out)
-		d.Real = false
-	} else {
-		tb.Cleanup(func() { umount(tb, home); _ = os.Remove(home) })
-	}
-	d.Server = newServerIn(tb, home, Options{Settings: []string{"max_wal_size = 32MB", "min_wal_size = 32MB", "shared_buffers = 16MB"}})
-	tables := d.roomyDir()
-	d.exec("postgres", fmt.Sprintf(`create tablespace roomy location '%s'`, tables))
-	d.exec("postgres", `create database `+diskDatabase+` tablespace roomy`)
-	return d
-}
-
-// roomyDir is a directory of the server's account outside the small disk.
-func (d *Disk) roomyDir() string {
-	dir, err := newHome()
-	if err != nil {
-		d.tb.Fatalf("make a directory for tables: %v", err)
-	}
-	d.tb.Cleanup(func() { _ = os.RemoveAll(dir) })
-	if err := chown(dir, d.data()); err != nil {
-		d.tb.Fatalf("make a directory for tables: %v", err)
-	}
-	return dir
-}
-
 // FillServer leaves no room for the write-ahead log.
 func (d *Disk) FillServer() {
 	d.tb.Helper()
-	if d.Real {
-		d.Fill(0)
-		d.useUpLog()
+	if !d.Real {
+		must(d.tb, d.Crash(context.Background()))
 		return
 	}
-	if err := d.Crash(context.Background()); err != nil {
-		d.tb.Fatalf("crash the server: %v", err)
-	}
+	d.Fill(0)
+	d.useUpLog()
 }
 
 // useUpLog writes log until there is no file for more. That is the end of the server, and of this session.
@@ -193,7 +164,5 @@ func (d *Disk) FreeServer() {
 	if d.Real {
 		d.Free()
 	}
-	if err := d.Start(context.Background()); err != nil {
-		d.tb.Fatalf("start the server: %v", err)
-	}
+	must(d.tb, d.Start(context.Background()))
 }

@@ -36,18 +36,18 @@ type Proxy struct {
 	listener net.Listener
 	serving  sync.WaitGroup
 
+	swallow atomic.Bool
+	cuts    atomic.Int64
+	pid     atomic.Uint32 // announced instead of the server's; 0 means none
+	release chan struct{}
+	ended   chan struct{}
+
 	mu       sync.Mutex
 	next     Break
-	release  chan struct{}
-	ended    chan struct{}
+	stayDown bool // after the next break
 	down     bool
-	swallow  bool
-	allowed  int // requests of clients until the cut, if counting
-	counting bool
-	stayDown bool
+	requests int // of clients until the cut; 0 means that they are not counted
 	open     map[*proxyConn]struct{}
-	cuts     int
-	pid      uint32
 }
 
 // NewProxy returns a proxy for the server that databaseURL leads to. It ends with the test.
@@ -73,67 +73,46 @@ func NewProxy(tb testing.TB, databaseURL string) *Proxy {
 func (p *Proxy) URL() string { return p.url }
 
 // Cut arms a break for the next occasion.
-func (p *Proxy) Cut(at Break) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.next = at
-}
+func (p *Proxy) Cut(at Break) { p.arm(at, false) }
 
 // CutAndStayDown arms a break after which the proxy is down until Up.
-func (p *Proxy) CutAndStayDown(at Break) {
+func (p *Proxy) CutAndStayDown(at Break) { p.arm(at, true) }
+
+func (p *Proxy) arm(at Break, stayDown bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.next, p.stayDown = at, true
+	p.next, p.stayDown = at, stayDown
 }
 
 // CutAfter cuts the connection that carries the clients' n-th request from here on, before its end is forwarded.
 func (p *Proxy) CutAfter(n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.allowed, p.counting = n, true
+	p.requests = n
 }
 
 // lastRequest counts the messages that end a request, and reports whether to cut the connection at this one.
 func (p *Proxy) lastRequest(kind byte) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.counting || kind != simpleQuery && kind != syncing {
+	if p.requests == 0 || kind != simpleQuery && kind != syncing {
 		return false
 	}
-	if p.allowed--; p.allowed > 0 {
-		return false
+	p.requests--
+	if p.requests == 0 {
+		p.cuts.Add(1)
 	}
-	p.counting = false
-	p.cuts++
-	return true
+	return p.requests == 0
 }
 
 // Release forwards the COMMIT of a LateCommit to the server.
 func (p *Proxy) Release() { close(p.release) }
 
-func (p *Proxy) awaitRelease() {
-	select {
-	case <-p.release:
-	case <-p.ended:
-	}
-}
-
 // Cuts returns how many breaks have happened.
-func (p *Proxy) Cuts() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.cuts
-}
+func (p *Proxy) Cuts() int { return int(p.cuts.Load()) }
 
 // Down cuts all connections and accepts no more, until Up.
-func (p *Proxy) Down() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.down = true
-	for c := range p.open {
-		c.cut()
-	}
-}
+func (p *Proxy) Down() { p.cutAll(true) }
 
 // Up ends what Down began.
 func (p *Proxy) Up() {
@@ -144,26 +123,24 @@ func (p *Proxy) Up() {
 
 // Swallow makes the proxy forward nothing more, in either direction, and keep all connections open, new ones too: a network that
 // silently drops everything. Heal ends it.
-func (p *Proxy) Swallow() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.swallow = true
-}
+func (p *Proxy) Swallow() { p.swallow.Store(true) }
 
 // Heal ends what Swallow began. Connections from before have lost something, and are cut.
 func (p *Proxy) Heal() {
+	p.swallow.Store(false)
+	p.cutAll(false)
+}
+
+// PretendPID makes the proxy announce another process id than the server's, as a pooler does.
+func (p *Proxy) PretendPID(pid uint32) { p.pid.Store(pid) }
+
+func (p *Proxy) cutAll(down bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.swallow = false
+	p.down = down
 	for c := range p.open {
 		c.cut()
 	}
-}
-
-func (p *Proxy) swallowing() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.swallow
 }
 
 // take reports whether this break is armed, and disarms it.
@@ -173,10 +150,9 @@ func (p *Proxy) take(at Break) bool {
 	if p.next != at {
 		return false
 	}
-	p.next = None
-	p.cuts++
+	p.cuts.Add(1)
 	p.down = p.down || p.stayDown
-	p.stayDown = false
+	p.next, p.stayDown = None, false
 	return true
 }
 
@@ -222,19 +198,6 @@ func (p *Proxy) close() {
 	p.serving.Wait()
 }
 
-// PretendPID makes the proxy announce another process id than the server's, as a pooler does.
-func (p *Proxy) PretendPID(pid uint32) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.pid = pid
-}
-
-func (p *Proxy) pretended() (pid uint32, set bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.pid, p.pid != 0
-}
-
 // proxyConn is one connection through the proxy.
 type proxyConn struct {
 	proxy          *Proxy
@@ -271,7 +234,7 @@ func (c *proxyConn) upward() {
 	}
 	for {
 		kind, message, err := read(c.client)
-		if err != nil || !c.proxy.swallowing() && !c.forward(kind, message) {
+		if err != nil || !c.proxy.swallow.Load() && !c.forward(kind, message) {
 			return
 		}
 	}
@@ -284,7 +247,7 @@ func (c *proxyConn) startup() bool {
 		if err != nil || len(message) < 8 {
 			return false
 		}
-		if c.proxy.swallowing() {
+		if c.proxy.swallow.Load() {
 			continue
 		}
 		switch binary.BigEndian.Uint32(message[4:]) {
@@ -326,7 +289,10 @@ func (c *proxyConn) commit(message []byte) bool {
 		return false
 	case late:
 		c.client.Close()
-		c.proxy.awaitRelease()
+		select {
+		case <-c.proxy.release:
+		case <-c.proxy.ended:
+		}
 	case !c.proxy.take(AfterCommit):
 		_, err := c.server.Write(message)
 		return err == nil
@@ -347,10 +313,10 @@ func (c *proxyConn) downward() {
 		if err != nil || kind == commandComplete && c.mute.Load() {
 			return
 		}
-		if c.proxy.swallowing() {
+		if c.proxy.swallow.Load() {
 			continue
 		}
-		if pid, set := c.proxy.pretended(); set && kind == backendKeyData {
+		if pid := c.proxy.pid.Load(); pid != 0 && kind == backendKeyData {
 			binary.BigEndian.PutUint32(message[5:], pid)
 		}
 		if _, err := c.client.Write(message); err != nil {

@@ -2,7 +2,6 @@ package pgtest
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -36,11 +35,7 @@ var testSettings = []string{
 // NewServer returns a running server. It is removed after the test; after a failed one its directory stays and is logged.
 func NewServer(tb testing.TB, o Options) *Server {
 	tb.Helper()
-	dir, err := newHome()
-	if err != nil {
-		tb.Fatalf("make a directory for a test server: %v", err)
-	}
-	return newServerIn(tb, dir, o)
+	return newServerIn(tb, newHome(tb), o)
 }
 
 func newServerIn(tb testing.TB, dir string, o Options) *Server {
@@ -60,12 +55,14 @@ func newServerIn(tb testing.TB, dir string, o Options) *Server {
 }
 
 // newHome is not tb.TempDir: as root that is closed to the server's user.
-func newHome() (string, error) {
+func newHome(tb testing.TB) string {
+	tb.Helper()
 	dir, err := os.MkdirTemp(filepath.Dir(sharedHome()), "sluice-test-pg-")
 	if err == nil && os.Geteuid() == 0 {
 		err = os.Chmod(dir, 0o755)
 	}
-	return dir, err
+	must(tb, err)
+	return dir
 }
 
 func (s *Server) data() string { return filepath.Join(s.dir, "data") }
@@ -93,16 +90,11 @@ func (s *Server) Keep(tb testing.TB) (goBack func()) {
 	kept := s.data() + ".kept"
 	swap := func(args ...string) {
 		tb.Helper()
-		err := s.Crash(ctx)
-		if err == nil {
-			var out []byte
-			if out, err = exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
-				err = fmt.Errorf("%w: %s", err, out)
-			}
+		must(tb, s.Crash(ctx))
+		if out, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
+			tb.Fatalf("%v: %v: %s", args, err, out)
 		}
-		if err = errors.Join(err, s.Start(ctx)); err != nil {
-			tb.Fatalf("%v: %v", args, err)
-		}
+		must(tb, s.Start(ctx))
 	}
 	swap("cp", "-a", s.data(), kept)
 	return func() {
@@ -117,14 +109,15 @@ func (s *Server) Demote(tb testing.TB) {
 	tb.Helper()
 	ctx := context.Background()
 	signal := filepath.Join(s.data(), "standby.signal")
-	err := s.Stop(ctx)
-	if err == nil {
-		err = os.WriteFile(signal, nil, 0o600)
-	}
-	if err == nil {
-		err = chown(signal, s.data())
-	}
-	if err = errors.Join(err, s.Start(ctx)); err != nil {
-		tb.Fatalf("make the server a standby: %v", err)
+	must(tb, s.Stop(ctx))
+	must(tb, os.WriteFile(signal, nil, 0o600))
+	must(tb, chown(signal, s.data()))
+	must(tb, s.Start(ctx))
+}
+
+func must(tb testing.TB, err error) {
+	tb.Helper()
+	if err != nil {
+		tb.Fatalf("%v", err)
 	}
 }

@@ -95,7 +95,7 @@ func (i *ingest) emptyHint() string {
 	if i.database.private != nil {
 		psql = "sluice db psql"
 	}
-	return "use another database, or empty this one: " + psql + " -c 'truncate ingested_events, dead_letters, ingestion_shards, ingestion_rounds, ingestion_jobs'"
+	return "use another database, or empty this one: " + psql + " -c 'truncate ingested_events, dead_letters, ingestion_doubts, ingestion_shards, ingestion_rounds, ingestion_jobs'"
 }
 
 // reader is an open ledger, for the commands that look and do not run.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"sluice/coordinator/job"
+	"sluice/fetch"
 	"sluice/fetch/datasync"
 	"sluice/fetch/quota"
 	"sluice/shard"
@@ -83,9 +84,10 @@ func (v *View) SetLast(last *View) {
 }
 
 // SetTraffic puts the requests of a run on v, and the quotas that they count against.
-func (v *View) SetTraffic(t datasync.Traffic, quotas []quota.Status) {
+func (v *View) SetTraffic(t fetch.Traffic, quotas []quota.Status) {
+	list, stream := t.Doors[datasync.List], t.Doors[datasync.Stream]
 	v.Requests = Traffic{Busy: t.Busy.Seconds(), Requests: Requests{
-		List: t.List, Stream: t.Stream, ListRefused: t.ListRefused, StreamRefused: t.StreamRefused, Access: t.Access,
+		List: list.Requests, Stream: stream.Requests, ListRefused: list.Refused, StreamRefused: stream.Refused, Access: t.Beside,
 		Retries: t.Retries, Cached: t.Cached, Bytes: t.Bytes,
 	}}
 	v.Quotas = nil
