@@ -138,7 +138,8 @@ func (s *simulateSettings) merge(flags *pflag.FlagSet) (apisim.Config, error) {
 		merged.TokenLife = profile.TokenLife
 	}
 	merged.List, merged.Feed = profile.List, profile.Feed
-	merged.CacheLife, merged.Latency = profile.CacheLife, profile.Latency
+	merged.Sessions, merged.Metrics, merged.Bulk = profile.Sessions, profile.Metrics, profile.Bulk
+	merged.CacheLife, merged.Latency, merged.QueryLimit = profile.CacheLife, profile.Latency, profile.QueryLimit
 	if flags.Changed("list") {
 		merged.List = asLimit(s.list.Limit, false)
 	}
