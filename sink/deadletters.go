@@ -158,8 +158,8 @@ func (p *Postgres) DeadLetter(ctx context.Context, jobID, id int64) (*ledger.Dea
 
 // ReasonCount is how many dead letters have a reason.
 type ReasonCount struct {
-	Reason string
-	Count  int64
+	Reason string `json:"reason"`
+	Count  int64  `json:"count"`
 }
 
 // DeadLetterReasons counts the job's dead letters by reason, the most frequent first, without those that were replayed.

@@ -70,6 +70,8 @@ func Run(t *testing.T, open func(t *testing.T) Database, without ...string) {
 		"ReopenedUnderAnOlderCommit": testReopenedCommit,
 		"Replay":                     testReplay,
 		"ReplayDry":                  testReplayDry,
+		"Doubts":                     testDoubts,
+		"TableState":                 testTableState,
 		"Lock":                       testLock,
 		"LockClaims":                 testLockClaims,
 		"Quotas":                     testQuotas,

@@ -75,15 +75,10 @@ func (p *Program) verify(ctx context.Context, s *settings, repair bool) error {
 	config := job.Config{Name: s.job, SourceName: src.name, Store: r.db}
 	if !s.isDemo() {
 		config.Connect = func(context.Context) (job.Source, error) {
-			if err != nil {
-				return nil, err
+			if err == nil {
+				err = src.open(p, s, s.log)
 			}
-			log, err := p.logger(s.logLevel)
-			if err != nil {
-				return nil, err
-			}
-			_, client, err := p.newClient(s, src, log)
-			return client, err
+			return src.client, err
 		}
 	}
 	v := job.Verify(ctx, config, repair)
@@ -133,7 +128,7 @@ func (p *Program) printVerified(s *verified, asJSON bool) error {
 	if asJSON {
 		return writeJSON(p.Stdout, s)
 	}
-	out := terminal.NewPaper(p.Stdout, p.Environ)
+	out := p.paper()
 	out.Table(shardsTable(s.Shards))
 	out.Line("")
 	out.Table(daysTable(s.Days))

@@ -90,18 +90,23 @@ func (v *View) SetTraffic(t fetch.Traffic, quotas []quota.Status) {
 		List: list.Requests, Stream: stream.Requests, ListRefused: list.Refused, StreamRefused: stream.Refused, Access: t.Beside,
 		Retries: t.Retries, Cached: t.Cached, Bytes: t.Bytes,
 	}}
-	v.Quotas = nil
+	v.Quotas = Quotas(quotas, v.At)
+}
+
+// Quotas returns the quotas of a pacer.
+func Quotas(quotas []quota.Status, now time.Time) (all []Quota) {
 	for i := range quotas {
 		q := &quotas[i]
 		one := Quota{
 			Endpoint: q.Name, Limit: q.Limit.N, Window: q.Limit.Window.Seconds(), Known: q.Known.String(),
 			Recent: q.Recent, Used: q.Used, Waiting: q.Waiting,
 		}
-		if q.PausedUntil.After(v.At) {
+		if q.PausedUntil.After(now) {
 			one.PausedUntil = &q.PausedUntil
 		}
-		v.Quotas = append(v.Quotas, one)
+		all = append(all, one)
 	}
+	return all
 }
 
 // scarceQuotas names the quotas that at least half of the active shards wait for; empty if there is none.
