@@ -96,9 +96,9 @@ func (p *Program) printReplayed(all *job.Replayed, asJSON bool) error {
 	if asJSON {
 		return writeJSON(p.Stdout, all)
 	}
-	out := &printer{w: p.Stdout}
+	out := p.paper()
 	if all.DryRun {
-		out.line("nothing was changed; without --dry-run it would be:")
+		out.Line("nothing was changed; without --dry-run it would be:")
 	}
 	for _, one := range []struct {
 		n    int
@@ -107,15 +107,15 @@ func (p *Program) printReplayed(all *job.Replayed, asJSON bool) error {
 		{all.Stored, "stored"}, {all.Known, "known: the table has the same event"},
 		{all.Outside, "outside the job's span"}, {all.Before, "replayed before"}, {len(all.Left), "left, and still dead letters"},
 	} {
-		out.line("%12s  %s", view.Number(int64(one.n)), one.text)
+		out.Line("%12s  %s", view.Number(int64(one.n)), one.text)
 	}
 	for _, left := range all.Left {
-		out.line("%8d  %-15s %s", left.ID, left.Reason, short(left.Detail, 200))
+		out.Line("%8d  %-15s %s", left.ID, left.Reason, short(left.Detail, 200))
 	}
 	if all.Check != "" {
-		out.line("checked: %s", all.Check)
+		out.Line("checked: %s", all.Check)
 	}
-	return out.err
+	return out.Err()
 }
 
 // fixedLine is one line of a file of fixed records.

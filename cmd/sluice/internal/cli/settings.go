@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"strconv"
 	"strings"
@@ -60,6 +61,7 @@ type common struct {
 	job      string
 	json     bool
 	logLevel string
+	log      *slog.Logger
 }
 
 func (c *common) bind(flags *pflag.FlagSet) {
@@ -70,6 +72,12 @@ func (c *common) bind(flags *pflag.FlagSet) {
 
 func (c *common) bindLog(flags *pflag.FlagSet) {
 	flags.StringVar(&c.logLevel, "log-level", "info", "what is logged to stderr: debug, info, warn or error")
+}
+
+// openLog makes the log that the settings ask for.
+func (c *common) openLog(p *Program) (err error) {
+	c.log, err = p.logger(c.logLevel)
+	return err
 }
 
 // settings are those of `sluice run` and `sluice plan`.
@@ -165,7 +173,9 @@ func (s *settings) load(p *Program) error {
 	check(s.lookback >= 0, "--lookback %s: must not be negative", s.lookback)
 	check(s.safetyLag >= 0, "--safety-lag %s: must not be negative", s.safetyLag)
 	check(!s.from.set || !s.to.set || s.from.at < s.to.at, "--from %s is not before --to %s", s.from.at, s.to.at)
-	err := writable(s.metricsFile)
+	err := s.openLog(p)
+	check(err == nil, "%v", err)
+	err = writable(s.metricsFile)
 	check(err == nil, "--metrics-file: %v", err)
 	err = sink.CheckURL(s.database)
 	check(s.database == "" || err == nil, "%w", err)
