@@ -96,10 +96,11 @@ type Limit struct {
 	Hidden   bool // no X-RateLimit headers; a 429 still has its body and Retry-After
 }
 
-// Source names the data set, independent of how it is served: two simulators with the same source have the same events.
+// Source names the data set, independent of how it is served: two simulators with the same source have the same events. v2 is the
+// way in which data are made of a seed.
 func (c Config) Source() string {
 	c = c.withDefaults()
-	name := []string{fmt.Sprintf("simulator:seed=%d", c.Seed), fmt.Sprintf("n=%d", max(c.Events, 0))}
+	name := []string{fmt.Sprintf("simulator:v2,seed=%d", c.Seed), fmt.Sprintf("n=%d", max(c.Events, 0))}
 	add := func(format string, args ...any) { name = append(name, fmt.Sprintf(format, args...)) }
 	if oldest, newest := c.Oldest.UnixMilli(), c.Newest.UnixMilli(); oldest != realOldest || newest != realNewest {
 		add("span=%d-%d", oldest, newest)
