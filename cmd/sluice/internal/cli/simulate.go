@@ -80,8 +80,8 @@ func (s *simulateSettings) bind(flags *pflag.FlagSet) {
 	flags.BoolVar(&c.UntilExclusive, "until-exclusive", false, "until means earlier than")
 	flags.BoolVar(&c.Opaque, "opaque", false, "encrypted cursors")
 	flags.StringVar((*string)(&c.Gate), "gate", string(apisim.GateBrowser), "who gets stream access: browser, origin, cookie or shut")
-	flags.DurationVar(&c.CursorLife, "cursor-life", 120*time.Second, "how long a cursor lives")
-	flags.DurationVar(&c.TokenLife, "token-life", 300*time.Second, "how long a stream token lives")
+	flags.DurationVar(&c.CursorLife, "cursor-life", 0, "how long a cursor lives (default: the profile's)")
+	flags.DurationVar(&c.TokenLife, "token-life", 0, "how long a stream token lives (default: the profile's)")
 	flags.StringVar(&c.Key, "key", "", "the only key that is accepted (default: any)")
 	s.bindFaults(flags)
 	s.bindLive(flags)
@@ -132,18 +132,13 @@ func (s *simulateSettings) merge(flags *pflag.FlagSet) (apisim.Config, error) {
 		return profile, usage("--profile: %w", err)
 	}
 	merged := s.config
-	if !flags.Changed("cursor-life") {
-		merged.CursorLife = profile.CursorLife
-	}
-	if !flags.Changed("token-life") {
-		merged.TokenLife = profile.TokenLife
-	}
+	merged.CursorLife, merged.TokenLife = cmp.Or(merged.CursorLife, profile.CursorLife), cmp.Or(merged.TokenLife, profile.TokenLife)
 	merged.List, merged.Feed = profile.List, profile.Feed
 	merged.CacheLife, merged.Latency = profile.CacheLife, profile.Latency
-	if flags.Changed("list") {
+	if s.list.set {
 		merged.List = asLimit(s.list.value, false)
 	}
-	if flags.Changed("feed") {
+	if s.feed.set {
 		merged.Feed = asLimit(s.feed.value, true)
 	}
 	if flags.Changed("latency") {
