@@ -32,7 +32,7 @@ func (x *exchange) servePage() {
 		return
 	}
 	query := x.r.URL.Query()
-	name := string(x.endpoint) + "?" + query.Encode()
+	name := cacheName(x.endpoint, query)
 	p, hit := x.cache.get(name, x.arrived)
 	if free := hit && x.config.FreeHits; !free && !x.limit() {
 		return
@@ -57,7 +57,11 @@ func (x *exchange) serveFresh(query url.Values, name string) {
 		x.refuseQuery(err)
 		return
 	}
-	p := x.plan(sel, x.pageLimit(query))
+	otherwise := x.config.ListDefault
+	if x.endpoint == Feed {
+		otherwise = x.config.FeedDefault
+	}
+	p := x.plan(sel, x.pageLimit(query, otherwise))
 	if x.rest(x.pageLatency(p.events)) != nil {
 		return
 	}
@@ -101,7 +105,7 @@ func (x *exchange) plan(sel selection, limit int) page {
 
 // take finds the end of a page of at most want events: how many there are, the last of them, and whether more follow.
 func (s *selection) take(want int) (seen int, last, at int64, more bool) {
-	if s.settled() {
+	if !s.filters() {
 		seen = int(min(int64(want), s.below-s.floor))
 		if seen > 0 {
 			end := s.view.data.walk(s.below - int64(seen) + 1)
@@ -112,7 +116,7 @@ func (s *selection) take(want int) (seen int, last, at int64, more bool) {
 	w := s.view.data.walk(s.below)
 	for w.left > s.floor {
 		serial, ms := w.next()
-		if !s.view.sees(serial) {
+		if !s.passes(serial) {
 			continue
 		}
 		if seen == want {
@@ -199,7 +203,7 @@ func (x *exchange) appendEvents(b []byte, p *page) []byte {
 	w := x.data.walk(p.below)
 	for place := 0; place < p.events; {
 		serial, at := w.next()
-		if !p.settled() && !p.view.sees(serial) {
+		if p.filters() && !p.passes(serial) {
 			continue
 		}
 		for range times(place < 2*p.twice) {
@@ -240,6 +244,13 @@ type cachedPage struct {
 
 // maxCached is how many answers are kept; the oldest is dropped first.
 const maxCached = 4096
+
+// cacheName is the whole query without the key, in one order.
+func cacheName(endpoint Endpoint, query url.Values) string {
+	query.Del("api_key")
+	query.Del("apiKey")
+	return string(endpoint) + "?" + query.Encode()
+}
 
 func (c *cache) get(name string, now time.Time) (page, bool) {
 	c.mu.Lock()

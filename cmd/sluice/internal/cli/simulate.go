@@ -134,7 +134,8 @@ func (s *simulateSettings) merge(flags *pflag.FlagSet) (apisim.Config, error) {
 	merged := s.config
 	merged.CursorLife, merged.TokenLife = cmp.Or(merged.CursorLife, profile.CursorLife), cmp.Or(merged.TokenLife, profile.TokenLife)
 	merged.List, merged.Feed = profile.List, profile.Feed
-	merged.CacheLife, merged.Latency = profile.CacheLife, profile.Latency
+	merged.Sessions, merged.Metrics, merged.Bulk = profile.Sessions, profile.Metrics, profile.Bulk
+	merged.CacheLife, merged.Latency, merged.QueryLimit = profile.CacheLife, profile.Latency, profile.QueryLimit
 	if s.list.set {
 		merged.List = asLimit(s.list.value, false)
 	}
