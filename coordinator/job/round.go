@@ -184,7 +184,7 @@ func (j *Job) closeRound(ctx context.Context) Verdict {
 	}
 	j.note(func() { j.round = r })
 	if r.Late.Most > r.Lookback/2 {
-		j.config.Log.Warn("events come late, close to the edge of the lookback: give more of it with --lookback", "late", r.Late.Total(),
+		j.config.Log.Warn("events come late, close to the edge of the lookback: a longer one finds more of them", "late", r.Late.Total(),
 			"oldest", r.Late.Most, "lookback", r.Lookback)
 	}
 	j.config.Log.Info("a round is done", "round", r.Number, "new", r.Counts.Events, "late", r.Late.Total(), "missing", r.Missing,

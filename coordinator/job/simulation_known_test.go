@@ -62,7 +62,7 @@ var knownFaults = []struct {
 	}, "says that all is complete"},
 	{"repair forgets later rounds", "rows of a round across an edge are lost: their counts are never taken back, and the repair never ends", func(s *scenario) {
 		s.api.Live = apisim.Live{Rate: 0.02}
-		s.patience, s.api.Oldest = 4, epoch.Add(-20*time.Minute)
+		s.patience, s.api.Oldest, s.api.Seed = 4, epoch.Add(-20*time.Minute), 2
 		s.plot = []act{{do: load}, pause(time.Hour), {do: syncOnce}, loseRows(rand.New(rand.NewPCG(1, 1)), 1), {do: repair}, {do: load}}
 	}, "load: not done in 4 runs"},
 	{"two repairs at once", "cron and a person repair at once: the same loss is subtracted twice", func(s *scenario) {

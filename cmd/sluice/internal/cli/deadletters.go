@@ -131,7 +131,7 @@ func (p *Program) printLetters(letters []ledger.DeadLetter, reasons []sink.Reaso
 	}
 	counts := terminal.Table{Heads: []string{">count", "reason"}}
 	for _, r := range reasons {
-		counts.Rows = append(counts.Rows, []terminal.Cell{terminal.Text("%s", view.Number(r.Count)), terminal.Text("%s", r.Reason)})
+		counts.Add(terminal.Number(r.Count), terminal.Text("%s", r.Reason))
 	}
 	out.Table(counts)
 	if len(letters) == 0 {
@@ -153,10 +153,10 @@ func lettersTable(letters []ledger.DeadLetter) terminal.Table {
 	for i := range letters {
 		d := &letters[i]
 		// Quoted: what an API sent must not reach a terminal as it is.
-		t.Rows = append(t.Rows, []terminal.Cell{
+		t.Add(
 			terminal.Text("%d", d.ID), terminal.Text("%d", d.Shard), terminal.Notice(d.Reason), terminal.Text("%s", short(d.Detail, 60)),
 			terminal.Faint("%s", short(string(d.Raw), 80)),
-		})
+		)
 	}
 	return t
 }

@@ -125,9 +125,9 @@ func (p *Program) printFindings(findings []doctor.Finding, asJSON bool) error {
 	count := map[doctor.Level]int{}
 	for _, f := range findings {
 		level := map[doctor.Level]func(string) terminal.Cell{doctor.OK: terminal.Good, doctor.Warn: terminal.Notice, doctor.Fail: terminal.Bad}[f.Level]
-		t.Rows = append(t.Rows, []terminal.Cell{level(string(f.Level)), terminal.Text("%s", f.Name), terminal.Text("%s", f.Detail)})
+		t.Add(level(string(f.Level)), terminal.Text("%s", f.Name), terminal.Text("%s", f.Detail))
 		if f.Hint != "" && f.Level != doctor.OK {
-			t.Rows = append(t.Rows, []terminal.Cell{terminal.Text(""), terminal.Text(""), terminal.Faint("→ %s", f.Hint)})
+			t.Add(terminal.Text(""), terminal.Text(""), terminal.Faint("→ %s", f.Hint))
 		}
 		count[f.Level]++
 	}

@@ -118,7 +118,7 @@ func (p *Program) printPlan(s *planned) error {
 	out.Line("")
 	t := terminal.Table{Heads: []string{">shard", "from", "up to"}}
 	for _, w := range s.Windows {
-		t.Rows = append(t.Rows, []terminal.Cell{terminal.Text("%d", w.Shard), terminal.Text("%s", w.Start), terminal.Text("%s", w.End)})
+		t.Add(terminal.Text("%d", w.Shard), terminal.Text("%s", w.Start), terminal.Text("%s", w.End))
 	}
 	out.Table(t)
 	return out.Err()

@@ -117,7 +117,7 @@ func (i *ingest) summarize(v *view.View, end ending, f *job.Figures) *Result {
 	if i.source.client == nil {
 		return r
 	}
-	r.Requests = &requests{Requests: v.Requests.Requests}
+	r.Requests = &requests{Requests: v.Requests}
 	for k := range v.Quotas {
 		switch q := &v.Quotas[k]; q.Endpoint {
 		case string(datasync.List):

@@ -263,11 +263,11 @@ func roundTable(v *view.View) terminal.Table {
 		if r.Missing > 0 {
 			missing = terminal.Notice(view.Number(r.Missing) + " missing")
 		}
-		t.Rows = append(t.Rows, []terminal.Cell{
+		t.Add(
 			terminal.Text("%d", r.Number), terminal.Faint("%s", r.Began.UTC().Format(time.DateTime)), took,
-			terminal.Text("%s", view.Number(r.Events)), terminal.Text("%s", view.Number(r.Late)), terminal.Text("%s", view.Number(r.Requests)),
+			terminal.Number(r.Events), terminal.Number(r.Late), terminal.Number(r.Requests),
 			terminal.Faint("%s", inLayout(r.From, time.DateTime)), terminal.Faint("%s", inLayout(r.To, time.DateTime)), missing,
-		})
+		)
 	}
 	return t
 }
@@ -289,11 +289,11 @@ func shardTable(out *terminal.Paper, v *view.View) terminal.Table {
 		if one.State != string(shard.Done) {
 			remark = append(remark, terminal.Notice(one.Error)...)
 		}
-		t.Rows = append(t.Rows, []terminal.Cell{
+		t.Add(
 			terminal.Text("%d", one.Number), terminal.Faint("%s", minute(one.Start)), terminal.Faint("%s", minute(one.End)),
-			state, out.Bar(one.Read, 12, one.State), terminal.Text("%s", view.Number(one.Events)),
-			terminal.Text("%s", view.Number(one.Rejected)), terminal.Faint("%s", last), remark,
-		})
+			state, out.Bar(one.Read, 12, one.State), terminal.Number(one.Events),
+			terminal.Number(one.Rejected), terminal.Faint("%s", last), remark,
+		)
 	}
 	return t
 }

@@ -155,10 +155,10 @@ func shardsTable(shards []verifiedRows) terminal.Table {
 		if w.Rows != w.Events {
 			differs = terminal.Notice(fmt.Sprintf("%+d", w.Rows-w.Events))
 		}
-		t.Rows = append(t.Rows, []terminal.Cell{
-			terminal.Text("%d", w.Shard), terminal.Faint("%s", w.Window), terminal.State(w.State), terminal.Text("%s", view.Number(w.Rows)),
-			terminal.Text("%s", view.Number(w.Events)), differs, terminal.Text("%s", w.Proof),
-		})
+		t.Add(
+			terminal.Text("%d", w.Shard), terminal.Faint("%s", w.Window), terminal.State(w.State), terminal.Number(w.Rows),
+			terminal.Number(w.Events), differs, terminal.Text("%s", w.Proof),
+		)
 	}
 	return t
 }
@@ -176,9 +176,9 @@ func daysTable(days []verifiedDay) terminal.Table {
 		t.Rows = append(t.Rows, d.cells())
 	}
 	if whole > 0 {
-		t.Rows = append(t.Rows, []terminal.Cell{
-			terminal.Text("%s days", view.Number(int64(whole))), terminal.Text("%s", view.Number(rows)), terminal.Good("complete"), terminal.Faint("--json has each"),
-		})
+		t.Add(
+			terminal.Text("%s days", view.Number(int64(whole))), terminal.Number(rows), terminal.Good("complete"), terminal.Faint("--json has each"),
+		)
 	}
 	return t
 }
@@ -192,5 +192,5 @@ func (d *verifiedDay) cells() []terminal.Cell {
 	for _, number := range slices.Sorted(maps.Keys(d.Shards)) {
 		parts = append(parts, fmt.Sprintf("%d: %s", number, view.Number(d.Shards[number])))
 	}
-	return []terminal.Cell{terminal.Text("%s", d.Day), terminal.Text("%s", view.Number(d.Rows)), complete, terminal.Faint("%s", strings.Join(parts, ", "))}
+	return []terminal.Cell{terminal.Text("%s", d.Day), terminal.Number(d.Rows), complete, terminal.Faint("%s", strings.Join(parts, ", "))}
 }

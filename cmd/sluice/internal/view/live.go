@@ -86,10 +86,10 @@ func (v *View) SetLast(last *View) {
 // SetTraffic puts the requests of a run on v, and the quotas that they count against.
 func (v *View) SetTraffic(t fetch.Traffic, quotas []quota.Status) {
 	list, stream := t.Doors[datasync.List], t.Doors[datasync.Stream]
-	v.Requests = Traffic{Busy: t.Busy.Seconds(), Requests: Requests{
+	v.Requests = Requests{
 		List: list.Requests, Stream: stream.Requests, ListRefused: list.Refused, StreamRefused: stream.Refused, Access: t.Beside,
-		Retries: t.Retries, Cached: t.Cached, Bytes: t.Bytes,
-	}}
+		Retries: t.Retries, Cached: t.Cached, Bytes: t.Bytes, Busy: t.Busy.Seconds(),
+	}
 	v.Quotas = Quotas(quotas, v.At)
 }
 

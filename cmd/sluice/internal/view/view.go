@@ -46,7 +46,7 @@ type View struct {
 
 	Shards   []Shard            `json:"shards,omitempty"` // from the oldest window to the newest
 	Quotas   []Quota            `json:"quotas,omitempty"`
-	Requests Traffic            `json:"requests"`
+	Requests Requests           `json:"requests"`
 	Letters  []sink.ReasonCount `json:"letters,omitempty"`
 	Warnings []Warning          `json:"warnings,omitempty"`
 	History  []Point            `json:"history,omitempty"`
@@ -106,24 +106,19 @@ func (q *Quota) Allowed() string {
 
 // Requests are the requests of a run.
 type Requests struct {
-	List          int64 `json:"list"`
-	Stream        int64 `json:"stream"`
-	ListRefused   int64 `json:"list_refused"`
-	StreamRefused int64 `json:"stream_refused"`
-	Access        int64 `json:"stream_access"`
-	Retries       int64 `json:"retries"`
-	Cached        int64 `json:"cached"`
-	Bytes         int64 `json:"bytes"`
+	List          int64   `json:"list"`
+	Stream        int64   `json:"stream"`
+	ListRefused   int64   `json:"list_refused"`
+	StreamRefused int64   `json:"stream_refused"`
+	Access        int64   `json:"stream_access"`
+	Retries       int64   `json:"retries"`
+	Cached        int64   `json:"cached"`
+	Bytes         int64   `json:"bytes"`
+	Busy          float64 `json:"busy_seconds"` // summed over all of them
 }
 
 // Refused returns how many were answered with 429.
 func (r *Requests) Refused() int64 { return r.ListRefused + r.StreamRefused }
-
-// Traffic is requests and the time that they took, summed over all of them.
-type Traffic struct {
-	Requests
-	Busy float64 `json:"busy_seconds"`
-}
 
 // Warning is a warning or an error of the log.
 type Warning struct {
