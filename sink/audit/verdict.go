@@ -21,8 +21,8 @@ type Verdict struct {
 	Findings   []string           // what is wrong, or missing
 	NotApplied []string           // which checks could not be made, and why
 	Reopen     []ledger.Reopening // shards to walk once more: their windows may lack events
-	Missing    int64 // events that the source counted at the start and that nothing accounts for
-	Excess     int64 // rows and dead letters beyond what the source counts now
+	Missing    int64              // events that the source counted at the start and that nothing accounts for
+	Excess     int64              // rows and dead letters beyond what the source counts now
 	rows       int64
 	checked    []string
 }
