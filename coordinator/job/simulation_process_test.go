@@ -247,13 +247,10 @@ func (p *process) rested(v job.Verdict) {
 }
 
 // believe holds a process that says that all is complete against the truth. The one thing that it can't see: an end that was a
-// lie, and its confirmation as well, while as many malformed records without an id were read twice.
+// lie, and its confirmation as well, while as many malformed records without an id were read twice, or no total is known.
 func (p *process) believe(text string) {
 	p.mu.Lock()
 	shown, first := p.planned[p.job], p.watermark == 0
-	if p.foreign {
-		p.failLocked(fmt.Errorf("p%d says that all is complete, and the source is another", p.number))
-	}
 	p.mu.Unlock()
 	err := p.owed(p.job, shown, shard.Past)
 	switch {
@@ -266,7 +263,7 @@ func (p *process) believe(text string) {
 	}
 	switch {
 	case err == nil:
-	case p.fooled > 0 && p.blind() > 0:
+	case p.fooled > 0 && (p.blind() > 0 || p.windows != nil):
 		p.unnoticed++
 	default:
 		p.fail(fmt.Errorf("p%d says that all is complete, but %w", p.number, err))
@@ -307,7 +304,7 @@ func (p *process) judge(v job.Verdict) {
 		p.believe(v.Text)
 	case job.Doubt:
 		p.expect(!p.well || stopped, "p%d: a follow that was well has ended: %s %v", p.number, v.Text, v.Findings)
-		intact := p.exact(p.job) == nil && !p.truth.live && len(p.crippled) == 0 && p.total == nil
+		intact := p.exact(p.job) == nil && !p.truth.live && len(p.crippled) == 0
 		p.expect(!intact || stopped, "p%d: everything is there, and it says: %s %v", p.number, v.Text, v.Findings)
 	case job.Broken, job.Misused:
 		if errors.Is(v.Err, job.ErrNoJob) {

@@ -39,8 +39,7 @@ type scenario struct {
 	stormy   int // steps after which the faults end
 	patience int // runs that found the database until an act must be done
 	plot     []act
-	total    totalOf // nil is the right one
-	tamper   tamper  // changes requests and answers, in written scenarios
+	tamper   tamper // changes requests and answers, in written scenarios
 }
 
 // epoch is when the histories end: virtual time begins there.

@@ -10,7 +10,6 @@ import (
 
 // insertRound writes a round and its windows.
 func (t *Tables) insertRound(j *Job, r ledger.Round, windows []shard.Window) {
-	r.RowsBefore = t.rowsByLedger()
 	j.rounds = append(j.rounds, &r)
 	for i, w := range windows {
 		t.Shards = append(t.Shards, &Shard{JobID: j.ID, Round: r.Number, Checkpoint: shard.Checkpoint{
@@ -34,6 +33,12 @@ func (t *Tables) lastRound(jobID int64) (*ledger.Round, error) {
 		return nil, fmt.Errorf("read the last round of job %d: %w", jobID, errNoJob)
 	}
 	r := *j.rounds[len(j.rounds)-1]
+	r.MissedNew = r.Missing
+	for _, before := range j.rounds {
+		if before.Number == r.Number-1 {
+			r.MissedNew -= before.Missing
+		}
+	}
 	for _, sh := range t.Shards {
 		if sh.JobID == jobID && sh.Round == r.Number {
 			r.Counts = r.Counts.Add(sh.Counts)
@@ -121,17 +126,9 @@ func (s *Store) Accounted(ctx context.Context, jobID int64) (n int64, err error)
 		if j == nil {
 			return errNoJob
 		}
-		r := j.rounds[len(j.rounds)-1]
-		n = t.rowsByLedger()
-		since := n - r.RowsBefore // by others, since the round began
-		var read int64
+		n = j.RowsBefore
 		for _, sh := range t.Shards {
-			if sh.JobID == jobID && sh.Round == r.Number {
-				since, read = since-sh.Counts.Events, read+sh.Counts.Duplicates
-			}
-		}
-		n -= max(0, since-read)
-		for _, sh := range t.Shards {
+			n += sh.Counts.Events
 			if sh.JobID == jobID {
 				n += sh.Counts.DeadLetters + sh.DeadDuplicates
 			}
@@ -139,17 +136,6 @@ func (s *Store) Accounted(ctx context.Context, jobID int64) (n int64, err error)
 		return nil
 	})
 	return n, err
-}
-
-// rowsByLedger counts the rows from before the first job, and the events of all jobs.
-func (t *Tables) rowsByLedger() (n int64) {
-	if len(t.Jobs) > 0 {
-		n = t.Jobs[0].RowsBefore
-	}
-	for _, sh := range t.Shards {
-		n += sh.Counts.Events
-	}
-	return n
 }
 
 // Earlier implements ledger.Store.
