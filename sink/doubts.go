@@ -3,6 +3,7 @@ package sink
 import (
 	"context"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"sluice/coordinator/ledger"
@@ -90,3 +91,15 @@ func (p *Postgres) KeepTableState(ctx context.Context, jobID int64, state string
 }
 
 const updateTableState = `update public.ingestion_jobs set table_state = $2::jsonb, updated_at = now() where id = $1`
+
+// Known returns how many of some events the table has.
+func (p *Postgres) Known(ctx context.Context, ids []uuid.UUID) (n int, err error) {
+	ctx, cancel := p.bounded(ctx)
+	defer cancel()
+	if err = p.pool.QueryRow(ctx, countKnown, ids).Scan(&n); err != nil {
+		return 0, ledgerError(err, "look up %d events", len(ids))
+	}
+	return n, nil
+}
+
+const countKnown = `select count(*) from public.ingested_events where id = any($1)`

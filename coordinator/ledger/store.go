@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/google/uuid"
+
 	"sluice/shard"
 )
 
@@ -43,6 +45,8 @@ type Store interface {
 	TableState(ctx context.Context, jobID int64) (now, kept string, err error)
 	// KeepTableState keeps a state that was read before the table was counted.
 	KeepTableState(ctx context.Context, jobID int64, state string) error
+	// Known returns how many of some events the table has, whoever stored them.
+	Known(ctx context.Context, ids []uuid.UUID) (int, error)
 
 	// Load returns the checkpoints of the job's current round, oldest window first.
 	Load(ctx context.Context, jobID int64) ([]shard.Checkpoint, error)

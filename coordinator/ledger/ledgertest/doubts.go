@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"sluice/coordinator/ledger"
 )
 
@@ -70,4 +72,12 @@ func testTableState(t *testing.T, r *run) {
 			t.Fatalf("state %s after rows were deleted, error %v", now, err)
 		}
 	}
+}
+
+func testKnown(t *testing.T, r *run) {
+	r.create()
+	r.finish(2, events(0, 3))
+	n, err := r.Known(t.Context(), []uuid.UUID{event(1).ID, event(2).ID, event(3).ID})
+	r.must(err)
+	equal(t, "known", n, 2)
 }

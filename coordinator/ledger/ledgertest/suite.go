@@ -71,6 +71,7 @@ func Run(t *testing.T, open func(t *testing.T) Database, without ...string) {
 		"Replay":                     testReplay,
 		"ReplayDry":                  testReplayDry,
 		"Doubts":                     testDoubts,
+		"Known":                      testKnown,
 		"TableState":                 testTableState,
 		"Lock":                       testLock,
 		"LockClaims":                 testLockClaims,

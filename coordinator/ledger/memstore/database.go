@@ -53,7 +53,7 @@ type Tables struct {
 // Job is a row of ingestion_jobs.
 type Job struct {
 	ledger.Job
-	rounds []*ledger.Round // Counts, Late and MissedNew are not kept but summed up
+	rounds []*ledger.Round // Counts and Late are not kept but summed up
 	doubts []ledger.Doubt  // in the order in which they were raised
 	state  string          // of the table, when it was verified
 }
