@@ -66,6 +66,7 @@ type Shard struct {
 	Run            string // that has claimed it last; empty if none has
 	DeadDuplicates int64  // of the duplicates: rejects without a readable id, known byte for byte
 	Late           ledger.Late
+	Newer, Older   []shard.Event // witnesses
 }
 
 // Event is a row of ingested_events.

@@ -150,6 +150,12 @@ func (c *commit) land() (known bool, err error) {
 	if b.Proof != "" {
 		sh.State = shard.Done
 	}
+	if len(b.Newer) > 0 {
+		sh.Newer = b.Newer
+	}
+	if len(b.Older) > 0 {
+		sh.Older = b.Older
+	}
 	t.split(sh, b.Split)
 	landed(c.counts)
 	return false, nil
@@ -250,6 +256,7 @@ func (s *Store) Reopen(ctx context.Context, shards []ledger.Reopening) error {
 			sh.Counts.Received, sh.Counts.Events = sh.Counts.Received-gone, sh.Counts.Events-gone
 			sh.State, sh.Run, sh.Proof = shard.Suspect, s.run, ""
 			sh.Seq++
+			sh.Reopened++
 			sh.Cursor, sh.CursorExpires, sh.Resume = "", time.Time{}, shard.Key{}
 		}
 		return nil
