@@ -45,18 +45,17 @@ func (j *Job) reopenAll(ctx context.Context) error {
 	if err := j.focus(ctx, 1); err != nil {
 		return err
 	}
-	checkpoints, err := j.store.Load(ctx, j.job.ID)
-	if err != nil {
-		return err
-	}
-	all := make([]ledger.Reopening, len(checkpoints))
-	for i := range checkpoints {
-		all[i].ID = checkpoints[i].ID
-	}
 	if err := j.store.SetVerdict(ctx, j.job.ID, "read once more", false); err != nil {
 		return err
 	}
-	if err := j.store.Reopen(ctx, all); err != nil {
+	err := j.store.Reopen(ctx, j.job.ID, func(a ledger.Audit) ledger.Reopening {
+		var all []int64
+		for i := range a.Windows {
+			all = append(all, a.Windows[i].ID)
+		}
+		return audit.Recount(&a, all)
+	})
+	if err != nil {
 		return err
 	}
 	return j.reload(ctx)
@@ -85,7 +84,8 @@ func (j *Job) walkAndCheck(ctx context.Context) Verdict {
 		}
 		j.config.Log.Warn("the check found less than the source has: incomplete windows are fetched again", "shards", len(suspects),
 			"findings", v.Findings)
-		if err := j.store.Reopen(ctx, suspects); err != nil {
+		err := j.store.Reopen(ctx, j.job.ID, func(a ledger.Audit) ledger.Reopening { return audit.Recount(&a, suspects) })
+		if err != nil {
 			return notChecked(ctx, err)
 		}
 		failpoint.Hit("windows.reopened")
@@ -197,7 +197,7 @@ func judgeFailures(failures []coordinator.Failure) Verdict {
 }
 
 // check compares table, ledger and source, records the result, and names the shards to walk once more.
-func (j *Job) check(ctx context.Context) (Verdict, []ledger.Reopening) {
+func (j *Job) check(ctx context.Context) (Verdict, []int64) {
 	findings, err := j.store.Examine(ctx)
 	if err != nil {
 		return notChecked(ctx, err), nil

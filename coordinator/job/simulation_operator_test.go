@@ -331,8 +331,9 @@ func drawPlot(dice *rand.Rand, s *scenario) []act {
 		case 4:
 			plot = append(plot, act{do: replay})
 		case 5:
-			if a := loseRows(dice, dice.Float64()); known.draws(lostRows) {
-				plot = append(plot, a)
+			lose := loseRows(dice, dice.Float64())
+			if !slices.ContainsFunc(plot, func(a act) bool { return a.job == jobB }) {
+				plot = append(plot, lose)
 			}
 			plot = append(plot, act{do: repair}, act{do: load})
 		case 6:

@@ -38,9 +38,9 @@ type Store interface {
 	Earlier(ctx context.Context, jobID int64) (shard.Counts, error)
 	// Shards returns the shards of the job's current round. Events before lateBefore are counted as late; 0 means none are.
 	Shards(jobID int64, lateBefore shard.Instant) Shards
-	// Reopen makes shards pending that were done, so that they are walked once more, and takes the rows that are gone out of
-	// their counts.
-	Reopen(ctx context.Context, shards []Reopening) error
+	// Reopen makes shards suspect, so that their windows are walked once more. In one transaction it counts the rows of every
+	// window, calls choose with the figures, and does what that says. The caller holds the job's lock.
+	Reopen(ctx context.Context, jobID int64, choose func(Audit) Reopening) error
 
 	// LastRound returns the newest round of a job, with what its shards have counted so far.
 	LastRound(ctx context.Context, jobID int64) (*Round, error)

@@ -62,6 +62,7 @@ type Shard struct {
 	Round          int
 	Run            string // that has claimed it last; empty if none has
 	DeadDuplicates int64  // of the duplicates: rejects without a readable id, known byte for byte
+	Expected       *int64 // as in ledger.AuditWindow
 	Late           ledger.Late
 }
 
@@ -75,6 +76,7 @@ type Event struct {
 type DeadLetter struct {
 	ledger.DeadLetter
 	JobID, ShardID int64
+	ReplayedAs     uuid.UUID // the event that was stored when it was replayed
 }
 
 // Look calls f with the tables, which nothing changes meanwhile but f.
