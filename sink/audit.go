@@ -23,10 +23,7 @@ func (p *Postgres) audit(ctx context.Context, jobID int64, count func(context.Co
 		a, err = examine(ctx, tx, jobID, count)
 		return err
 	})
-	if err != nil {
-		return a, ledgerError(err, "audit job %d", jobID)
-	}
-	return a, nil
+	return a, ledgerError(err, "audit job %d", jobID)
 }
 
 func examine(ctx context.Context, tx pgx.Tx, jobID int64, count func(context.Context, pgx.Tx, *ledger.Audit) error) (a ledger.Audit, err error) {
@@ -49,14 +46,15 @@ func readAudit(ctx context.Context, tx pgx.Tx, a *ledger.Audit, jobID int64) err
 	a.Span = shard.Window{Start: instant(start), End: instant(end)}
 	rows, _ := tx.Query(ctx, selectFirstRound, jobID)
 	a.Windows, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (w ledger.AuditWindow, err error) {
-		w.Checkpoint, err = scanCheckpoint(row, &w.Expected)
+		s, err := scanShardAnd(row, &w.Expected, &w.Verified)
+		w.Checkpoint = s.Checkpoint
 		return w, err
 	})
 	if err != nil {
 		return err
 	}
 	rows, _ = tx.Query(ctx, selectLaterRounds, jobID)
-	a.Later, err = pgx.CollectRows(rows, readCheckpoint)
+	a.Later, err = pgx.CollectRows(rows, scanCheckpoint)
 	if err != nil {
 		return err
 	}
@@ -74,7 +72,7 @@ func readAudit(ctx context.Context, tx pgx.Tx, a *ledger.Audit, jobID int64) err
 
 const (
 	selectFirstRound = `
-select ` + shardColumns + `, s.expected from public.ingestion_shards s where s.job_id = $1 and s.round = 1 order by s.window_start`
+select ` + shardColumns + `, s.expected, coalesce(s.verified_rows, 0) from public.ingestion_shards s where s.job_id = $1 and s.round = 1 order by s.window_start`
 	selectLaterRounds = `
 select ` + shardColumns + ` from public.ingestion_shards s where s.job_id = $1 and s.round > 1 order by s.id`
 	selectRevived = `select shard_id, count(*) from public.dead_letters d where ` + revived + ` group by 1`

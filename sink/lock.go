@@ -205,10 +205,8 @@ where l.locktype = 'advisory' and l.granted and l.objsubid = 1 and l.classid = $
 // paused reports whether the operator has paused the run whose session that is.
 func (p *Postgres) paused(ctx context.Context, holder *ledger.LockedError) (paused bool, err error) {
 	key := pauseKey(holder.Job)
-	if err = p.pool.QueryRow(ctx, selectPaused, uint32(key>>32), uint32(key), holder.PID).Scan(&paused); err != nil {
-		return false, ledgerError(err, "look whether job %s is paused", holder.Job)
-	}
-	return paused, nil
+	err = p.pool.QueryRow(ctx, selectPaused, uint32(key>>32), uint32(key), holder.PID).Scan(&paused)
+	return paused, ledgerError(err, "look whether job %s is paused", holder.Job)
 }
 
 const selectPaused = `

@@ -80,10 +80,7 @@ func (p *Postgres) Examine(ctx context.Context) (findings []ledger.Finding, err 
 		}
 		return err
 	})
-	if err != nil {
-		return nil, ledgerError(err, "examine the tables")
-	}
-	return findings, nil
+	return findings, ledgerError(err, "examine the tables")
 }
 
 // Close closes all connections. It waits for those in use.
@@ -113,8 +110,11 @@ func (p *Postgres) bounded(ctx context.Context) (context.Context, context.Cancel
 	return context.WithTimeoutCause(ctx, p.config.Timeout, errTimeout)
 }
 
-// ledgerError wraps an error of the ledger; a transient one becomes a *shard.TransientError.
+// ledgerError wraps an error of the ledger, if there is one; a transient one becomes a *shard.TransientError.
 func ledgerError(err error, format string, args ...any) error {
+	if err == nil {
+		return nil
+	}
 	wrapped := fmt.Errorf(format+": %w", append(args, err)...)
 	if transient(err) {
 		return &shard.TransientError{Err: wrapped}

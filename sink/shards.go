@@ -15,19 +15,20 @@ import (
 
 // Load returns the checkpoints of a job's current round, oldest window first.
 func (p *Postgres) Load(ctx context.Context, jobID int64) ([]shard.Checkpoint, error) {
+	return loadShards(ctx, p, jobID, scanCheckpoint)
+}
+
+func loadShards[T any](ctx context.Context, p *Postgres, jobID int64, scan pgx.RowToFunc[T]) ([]T, error) {
 	ctx, cancel := p.bounded(ctx)
 	defer cancel()
 	rows, _ := p.pool.Query(ctx, selectShards, jobID)
-	all, err := pgx.CollectRows(rows, readCheckpoint)
-	if err != nil {
-		return nil, ledgerError(err, "read the shards of job %d", jobID)
-	}
-	return all, nil
+	all, err := pgx.CollectRows(rows, scan)
+	return all, ledgerError(err, "read the shards of job %d", jobID)
 }
 
 const shardColumns = `s.id, s.shard, coalesce(s.parent_id, 0), s.window_start, s.window_end, s.seq, coalesce(s.cursor, ''), s.cursor_expires_at, s.resume_at,
        s.resume_id, s.received, s.events, s.duplicates, s.out_of_window, s.dead_letters, s.out_of_order,
-       coalesce(s.end_proof, ''), s.state, s.attempts, coalesce(s.last_error, '')`
+       coalesce(s.end_proof, ''), s.state, s.attempts, coalesce(s.last_error, ''), s.started_at, s.updated_at`
 
 const selectShards = `
 select ` + shardColumns + `
@@ -35,20 +36,25 @@ from public.ingestion_shards s join public.ingestion_jobs j on j.id = s.job_id a
 where s.job_id = $1
 order by s.window_start`
 
-func readCheckpoint(row pgx.CollectableRow) (shard.Checkpoint, error) { return scanCheckpoint(row) }
+func scanCheckpoint(row pgx.CollectableRow) (shard.Checkpoint, error) {
+	s, err := scanShard(row)
+	return s.Checkpoint, err
+}
 
-// scanCheckpoint reads a row of the columns of a shard, and of more.
-func scanCheckpoint(row pgx.CollectableRow, more ...any) (c shard.Checkpoint, err error) {
+func scanShard(row pgx.CollectableRow) (ShardStatus, error) { return scanShardAnd(row) }
+
+// scanShardAnd reads the columns of a shard, and more.
+func scanShardAnd(row pgx.CollectableRow, more ...any) (s ShardStatus, err error) {
 	var start, end, resumeAt pgtype.Timestamptz
 	var resumeID pgtype.UUID
-	var expires *time.Time
-	n := &c.Counts
+	var expires, started *time.Time
+	c, n := &s.Checkpoint, &s.Counts
 	err = row.Scan(append([]any{&c.ID, &c.Shard, &c.Parent, &start, &end, &c.Seq, &c.Cursor, &expires, &resumeAt, &resumeID,
 		&n.Received, &n.Events, &n.Duplicates, &n.OutOfWindow, &n.DeadLetters, &n.OutOfOrder,
-		&c.Proof, &c.State, &c.Attempts, &c.LastError}, more...)...)
+		&c.Proof, &c.State, &c.Attempts, &c.LastError, &started, &s.UpdatedAt}, more...)...)
 	c.Window = shard.Window{Start: instant(start), End: instant(end)}
-	c.Resume, c.CursorExpires = keyOf(resumeAt, resumeID), orZero(expires)
-	return c, err
+	c.Resume, c.CursorExpires, s.StartedAt = keyOf(resumeAt, resumeID), orZero(expires), orZero(started)
+	return s, err
 }
 
 // Begin starts an attempt of a shard and returns its checkpoint. A session of a dead run that still holds the row is ended. The
@@ -65,10 +71,7 @@ func (p *Postgres) Begin(ctx context.Context, id int64) (shard.Checkpoint, error
 	if errors.Is(err, shard.ErrStale) {
 		return c, fmt.Errorf("begin shard row %d: %w", id, err)
 	}
-	if err != nil {
-		return c, ledgerError(err, "begin shard row %d", id)
-	}
-	return c, nil
+	return c, ledgerError(err, "begin shard row %d", id)
 }
 
 // ErrGone: the ledger has lost a shard. No retry helps.
@@ -95,7 +98,7 @@ func (p *Postgres) begin(ctx context.Context, id int64) (shard.Checkpoint, error
 	ctx, cancel := p.bounded(ctx)
 	defer cancel()
 	rows, _ := p.pool.Query(ctx, beginShard, id, p.config.Run)
-	return pgx.CollectExactlyOneRow(rows, readCheckpoint)
+	return pgx.CollectExactlyOneRow(rows, scanCheckpoint)
 }
 
 const beginShard = `
@@ -110,10 +113,8 @@ returning ` + shardColumns
 func (p *Postgres) Fail(ctx context.Context, id int64, state shard.State, msg string) error {
 	ctx, cancel := p.bounded(ctx)
 	defer cancel()
-	if _, err := p.pool.Exec(ctx, failShard, id, p.config.Run, string(state), printable(msg)); err != nil {
-		return ledgerError(err, "record the fault of shard row %d", id)
-	}
-	return nil
+	_, err := p.pool.Exec(ctx, failShard, id, p.config.Run, string(state), printable(msg))
+	return ledgerError(err, "record the fault of shard row %d", id)
 }
 
 const failShard = `
@@ -157,6 +158,7 @@ func (p *Postgres) reopen(ctx context.Context, tx pgx.Tx, jobID int64, r ledger.
 		batch.Queue(recountShard, s.ID, s.Events, s.Expected, s.Revived)
 		if s.Revived > 0 {
 			batch.Queue(reviveLetters, jobID, s.ID)
+			batch.Queue(forgetVerified, jobID)
 		}
 		if s.Walk {
 			batch.Queue(reopenShard, s.ID, p.config.Run)
@@ -172,7 +174,9 @@ update public.ingestion_shards
 set received = received + $2 - events + $4, events = $2, dead_letters = dead_letters + $4, expected = coalesce($3, expected),
     updated_at = now()
 where id = $1`
-	reviveLetters = `update public.dead_letters d set replayed_at = null, replayed_as = null where ` + revived + ` and d.shard_id = $2`
+	// forgetVerified: nobody knows in which window a dead letter was a row.
+	forgetVerified = `update public.ingestion_shards set verified_rows = null where job_id = $1`
+	reviveLetters  = `update public.dead_letters d set replayed_at = null, replayed_as = null where ` + revived + ` and d.shard_id = $2`
 	// The seq moves, so that a commit from before, which may still be under way, is stale.
 	reopenShard = `
 update public.ingestion_shards

@@ -28,7 +28,8 @@ type Audit struct {
 // AuditWindow is one window: what its shard counted, and the rows in it.
 type AuditWindow struct {
 	shard.Checkpoint
-	Rows int64
+	Rows     int64
+	Verified int64 // rows that it had when the job was last verified, whoever stored them
 	// Expected is how many events it had when it was opened again because rows were gone, as far as that is known of it alone: the
 	// windows that were opened together have it in sum. Nil if it never was, or if that was accepted.
 	Expected *int64

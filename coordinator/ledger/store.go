@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/google/uuid"
+
 	"sluice/shard"
 )
 
@@ -31,6 +33,20 @@ type Store interface {
 	// SetVerdict keeps the result of a check. VerifiedAt is set if verified, and cleared otherwise. A job that is verified for
 	// the first time has finished round 1, and has its watermark.
 	SetVerdict(ctx context.Context, jobID int64, verdict string, verified bool) error
+
+	// Raise opens a doubt; one of its kind that is open gets the new reason, amount and detail.
+	Raise(ctx context.Context, jobID int64, d Doubt) error
+	// Lift ends the open doubt of a kind, if there is one. By is ByEvidence or a decision.
+	Lift(ctx context.Context, jobID int64, kind DoubtKind, by string) error
+	// Doubts returns a job's doubts that are open or were lifted by a decision, the oldest first.
+	Doubts(ctx context.Context, jobID int64) ([]Doubt, error)
+	// TableState returns the table's identity and how often its rows were changed or deleted, as text that only equals itself;
+	// and what KeepTableState has kept of the job: "" if nothing. It reads no row.
+	TableState(ctx context.Context, jobID int64) (now, kept string, err error)
+	// KeepTableState keeps a state that was read before the table was counted, and the rows of windows that were verified.
+	KeepTableState(ctx context.Context, jobID int64, state string, verified []AuditWindow) error
+	// Known returns how many of some events the table has, whoever stored them.
+	Known(ctx context.Context, ids []uuid.UUID) (int, error)
 
 	// Load returns the checkpoints of the job's current round, oldest window first.
 	Load(ctx context.Context, jobID int64) ([]shard.Checkpoint, error)
@@ -73,7 +89,8 @@ type Store interface {
 // Quotas is where the runs that use the same source meet.
 type Quotas interface {
 	// SettleQuotas hands the rows of a source's endpoints to settle, in the same order, with the time by the store's clock, and
-	// keeps what it returns. The rows are locked meanwhile; callers name the same endpoints in the same order.
+	// keeps what it returns. The rows are locked meanwhile; callers name the same endpoints in the same order. A row that does not
+	// exist is handed over empty. settle does no I/O and is called at most once. After an error it is unknown whether it was kept.
 	SettleQuotas(ctx context.Context, source string, endpoints []string, settle func(now time.Time, rows []Quota) []Quota) error
 }
 
@@ -132,17 +149,17 @@ func (e *UnfitError) Unwrap() error { return e.Err }
 // probe and parallel runs spend the same quota. Its times are by the store's clock.
 type Quota struct {
 	Endpoint  string
-	Limit     int                 // requests in one window
+	Limit     int                 // requests in one window, as announced or learned; zero means it is not known yet
 	Window    time.Duration       // to the millisecond
 	NotBefore time.Time           // no request before; zero if none was refused
-	Sent      []time.Time         // requests of the last window, to the microsecond
+	Sent      []time.Time         // requests that the API may still count, ascending, to the microsecond
 	Runs      map[string]QuotaRun // that spend of it now, by their ids
 }
 
 // QuotaRun is a run that spends of a quota, as it tells the others.
 type QuotaRun struct {
 	Seen    time.Time `json:"seen"`    // when it looked last
-	Books   bool      `json:"books"`   // it writes every request down before it sends it
+	Books   bool      `json:"books"`   // it writes every request down before it sends it: it knows that it is not alone
 	Waiting bool      `json:"waiting"` // for a free slot
 	Served  time.Time `json:"served"`  // when it had its last one
 }

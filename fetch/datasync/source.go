@@ -4,10 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"time"
 
 	"sluice/coordinator/ledger"
-	"sluice/fetch/quota"
 )
 
 // What follows makes a Client the Source of package coordinator/job.
@@ -38,7 +36,7 @@ func (c *Client) Recall(learned json.RawMessage) error {
 
 // Join makes the quotas begin with what earlier runs wrote down, and spend the same as those that run beside this one.
 func (c *Client) Join(ctx context.Context, store ledger.Quotas, source, run string) error {
-	return c.pacer.Join(ctx, quotaTable{store, source}, run)
+	return c.pacer.Join(ctx, store, source, run)
 }
 
 // Share tells the other runs what was spent, and learns what they spent.
@@ -46,34 +44,3 @@ func (c *Client) Share(ctx context.Context) error { return c.pacer.Share(ctx) }
 
 // Leave writes the quotas down for the next run.
 func (c *Client) Leave(ctx context.Context) error { return c.pacer.Leave(ctx) }
-
-// quotaTable is the quotas of a source in the ledger, as the pacer sees them.
-type quotaTable struct {
-	store  ledger.Quotas
-	source string
-}
-
-func (t quotaTable) Settle(ctx context.Context, names []string, settle func(time.Time, []quota.State) []quota.State) error {
-	return t.store.SettleQuotas(ctx, t.source, names, func(now time.Time, rows []ledger.Quota) []ledger.Quota {
-		states := make([]quota.State, len(rows))
-		for i, row := range rows {
-			states[i] = quota.State{
-				Name: names[i], Limit: quota.Limit{N: row.Limit, Window: row.Window}, NotBefore: row.NotBefore, Sent: row.Sent,
-				Runs: make(map[string]quota.Run, len(row.Runs)),
-			}
-			for id, run := range row.Runs {
-				states[i].Runs[id] = quota.Run(run)
-			}
-		}
-		for i, s := range settle(now, states) {
-			rows[i] = ledger.Quota{
-				Endpoint: s.Name, Limit: s.Limit.N, Window: s.Limit.Window, NotBefore: s.NotBefore, Sent: s.Sent,
-				Runs: make(map[string]ledger.QuotaRun, len(s.Runs)),
-			}
-			for id, run := range s.Runs {
-				rows[i].Runs[id] = ledger.QuotaRun(run)
-			}
-		}
-		return rows
-	})
-}

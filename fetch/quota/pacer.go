@@ -1,9 +1,9 @@
 // Package quota paces requests to an API as fast as its quotas allow, and no faster.
 //
 // A Pacer has any number of named quotas, one for each endpoint that is limited. Each is configured with its Limit, or learns it
-// from the headers of answers and from refusals. Take waits for a free slot; Observe takes in the answer. Through a Table, such as
-// one in PostgreSQL, all processes that use the same key spend the same quotas, and a process that starts knows what the one
-// before it has sent and learned.
+// from the headers of answers and from refusals. Take waits for a free slot; Observe takes in the answer. Through a table, that of
+// the ledger, all processes that use the same key spend the same quotas, and a process that starts knows what the one before it has
+// sent and learned.
 //
 // A quota keeps a copy of the server's log of requests. The next request may go as soon as one has certainly left that log, which
 // is the earliest time that is safe (docs/adr/0015); processes that share a quota book their requests in one row (docs/adr/0020).
@@ -18,12 +18,13 @@ import (
 	"sync"
 	"time"
 
+	"sluice/coordinator/ledger"
 	"sluice/shard"
 )
 
 // Spec describes one quota.
 type Spec struct {
-	Name  string // of the endpoint that it limits; it keys the quota's row in the Table
+	Name  string // of the endpoint that it limits; it keys the quota's row in the table
 	Limit Limit  // zero means it is learned from headers and refusals
 	// Announced says that answers normally carry the limit. The first request then goes alone, because its answer tells how
 	// many may follow; without headers in the first three answers the limit is learned like any other.
@@ -76,8 +77,9 @@ type Pacer struct {
 	queue  waitQueue
 	hits   cacheHits
 
-	table Table // shared with other runs; nil means there are none
-	run   string
+	table  ledger.Quotas // shared with other runs; nil means there are none
+	source string        // whose rows there
+	run    string
 }
 
 // NewPacer returns a Pacer with all quotas unspent, or everything that is wrong with the configuration.

@@ -4,6 +4,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"sluice/coordinator/ledger"
 )
 
 // How long a run may rely on what it saw in the table, see share.
@@ -51,9 +53,9 @@ type visit struct {
 	waiting bool      // a caller of ours waits for a slot
 	leaving bool
 
-	others map[string]Run // that are alive
-	limit  Limit          // that was written
-	marks  map[int64]bool // of ours that were written
+	others map[string]ledger.QuotaRun // that are alive
+	limit  Limit                      // that was written
+	marks  map[int64]bool             // of ours that were written
 }
 
 // there translates a time of ours to the table's clock, and here one of the table's to ours. Both err to the late side, by the time it
@@ -65,12 +67,12 @@ func (v *visit) there(t time.Time) time.Time {
 func (v *visit) here(t time.Time) time.Time { return v.now.Add(t.Sub(v.table)) }
 
 // read takes over what the others have written into the row.
-func (q *quota) read(v *visit, row State) {
+func (q *quota) read(v *visit, row ledger.Quota) {
 	q.share.visits++
 	v.number = q.share.visits
 
 	// A limit that another run has written since we last did. One that was configured, or announced in headers, stands.
-	if l := row.Limit; l.N > 0 && l.validate() == nil && l != q.stored {
+	if l := (Limit{N: row.Limit, Window: row.Window}); l.N > 0 && l.validate() == nil && l != q.stored {
 		q.stored = l
 		if q.known != Configured && q.known != Announced {
 			q.believe(l, Remembered)
@@ -86,7 +88,7 @@ func (q *quota) read(v *visit, row State) {
 	}
 
 	q.readSent(v, row.Sent)
-	v.others = map[string]Run{}
+	v.others = map[string]ledger.QuotaRun{}
 	for id, run := range row.Runs {
 		if id != v.run && v.table.Sub(run.Seen).Abs() < aliveFor {
 			v.others[id] = run
@@ -185,23 +187,25 @@ func (q *quota) served(v *visit) time.Time {
 }
 
 // write returns the new row.
-func (q *quota) write(v *visit) State {
+func (q *quota) write(v *visit) ledger.Quota {
 	// The others and the next run should know a limit that was announced or learned. A configured one may be meant for this run only.
 	v.limit = q.stored
 	if q.known > Configured && q.sure && q.ceiling > 0 {
 		v.limit = q.full()
 	}
-	s := State{Name: q.name, Limit: v.limit, Sent: q.markSent(v), Runs: maps.Clone(v.others)}
+	row := ledger.Quota{
+		Endpoint: q.name, Limit: v.limit.N, Window: v.limit.Window, Sent: q.markSent(v), Runs: maps.Clone(v.others),
+	}
 	if q.pause.After(q.share.pauseHere) {
 		q.share.pauseHere, q.share.pauseThere = q.pause, v.there(q.pause)
 	}
 	if q.share.pauseThere.After(v.table) {
-		s.NotBefore = q.share.pauseThere
+		row.NotBefore = q.share.pauseThere
 	}
 	if !v.leaving {
-		s.Runs[v.run] = Run{Seen: v.table, Books: len(v.others) > 0, Waiting: v.waiting, Served: q.served(v)}
+		row.Runs[v.run] = ledger.QuotaRun{Seen: v.table, Books: len(v.others) > 0, Waiting: v.waiting, Served: q.served(v)}
 	}
-	return s
+	return row
 }
 
 // markSent gives each request that the server may still count its time by the table's clock, and returns these times.

@@ -167,7 +167,7 @@ func TestARunThatComesInAnnouncesItself(t *testing.T) {
 		defer gone()
 		time.Sleep(10 * time.Millisecond)
 		p := newTestPacer(t, onePerMinute)
-		if err := p.Join(t.Context(), table, "comes"); err != nil {
+		if err := p.Join(t.Context(), table, "", "comes"); err != nil {
 			t.Fatal(err)
 		}
 		takeCall(t, alone, onlyList) // is good for its word, and has not looked yet

@@ -4,33 +4,9 @@ import (
 	"context"
 	"slices"
 	"time"
+
+	"sluice/coordinator/ledger"
 )
-
-// Table is where the runs that spend the same quotas exchange what they know: table api_quotas.
-type Table interface {
-	// Settle locks the rows of the named quotas, passes them to settle in the same order, with the time by the table's own clock,
-	// and stores what settle returns. A row that does not exist is passed empty. settle does no I/O and is called at most once.
-	// After an error it is unknown whether anything was stored.
-	Settle(ctx context.Context, names []string, settle func(now time.Time, rows []State) []State) error
-}
-
-// State is what outlives a run, and what runs tell each other: a row of the Table. With it the next run, a command that only looks at
-// the API and a backfill spend the same quota, and nothing is learned twice. All times are by the table's clock.
-type State struct {
-	Name      string         // of the quota
-	Limit     Limit          // as announced or learned; zero means it is not known yet
-	NotBefore time.Time      // no request may be sent before; zero means there is no pause
-	Sent      []time.Time    // requests that the server may still count, ascending, to the microsecond
-	Runs      map[string]Run // that spend of it now, by their ids
-}
-
-// Run is a run that spends of a quota now. Its times are by the table's clock.
-type Run struct {
-	Seen    time.Time // when it last looked at the table
-	Books   bool      // it sends nothing that is not in the table: it knows that it is not alone
-	Waiting bool      // for a free slot
-	Served  time.Time // when it had its last slot
-}
 
 // How long a run waits for another before it looks at the table again.
 const (
@@ -38,11 +14,12 @@ const (
 	untilLookAgain  = 500 * time.Millisecond // at most, whatever it waits for
 )
 
-// Join makes the pacer share its quotas in the table with all other runs that have joined; run is its own unique id. Call it before
-// the first Take, and Share once a second from then on. Without Share every request is booked in the table, except for a moment after
-// the last look.
-func (p *Pacer) Join(ctx context.Context, table Table, run string) error {
-	p.table, p.run = table, run
+// Join makes the pacer share its quotas, through the rows of a source in a table, with all other runs that have joined; run is its
+// own unique id. Call it before the first Take, and Share once a second from then on. Without Share every request is booked in the
+// table, except for a moment after the last look. With the rows the next run, a command that only looks at the API and a backfill
+// spend the same quota, and nothing is learned twice.
+func (p *Pacer) Join(ctx context.Context, table ledger.Quotas, source, run string) error {
+	p.table, p.source, p.run = table, source, run
 	err := p.Share(ctx)
 	if err != nil {
 		p.table = nil
@@ -98,7 +75,7 @@ func (p *Pacer) sync(ctx context.Context, quotas []*quota, do func(q *quota, v *
 		names[i] = q.name
 	}
 	asked := time.Now()
-	err := p.table.Settle(ctx, names, func(table time.Time, rows []State) []State {
+	err := p.table.SettleQuotas(ctx, p.source, names, func(table time.Time, rows []ledger.Quota) []ledger.Quota {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		for i, q := range quotas {

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"sluice/coordinator/ledger"
 	"sluice/shard"
 )
 
@@ -20,24 +21,24 @@ type simTable struct {
 	away  atomic.Bool
 
 	lock  chan struct{} // held while time passes, which a mutex must not be in a bubble
-	rows  map[string]State
+	rows  map[string]ledger.Quota
 	looks atomic.Int64
 }
 
 func newSimTable() *simTable {
 	return &simTable{
-		ahead: -37 * time.Hour, takes: 2 * time.Millisecond, lock: make(chan struct{}, 1), rows: map[string]State{},
+		ahead: -37 * time.Hour, takes: 2 * time.Millisecond, lock: make(chan struct{}, 1), rows: map[string]ledger.Quota{},
 	}
 }
 
-func (s *simTable) Settle(ctx context.Context, endpoints []string, settle func(time.Time, []State) []State) error {
+func (s *simTable) SettleQuotas(ctx context.Context, _ string, endpoints []string, settle func(time.Time, []ledger.Quota) []ledger.Quota) error {
 	s.lock <- struct{}{}
 	defer func() { <-s.lock }()
 	time.Sleep(s.takes)
 	if s.away.Load() {
 		return errors.New("the table is away")
 	}
-	rows := make([]State, len(endpoints))
+	rows := make([]ledger.Quota, len(endpoints))
 	for i, e := range endpoints {
 		rows[i] = s.row(e)
 	}
@@ -49,16 +50,16 @@ func (s *simTable) Settle(ctx context.Context, endpoints []string, settle func(t
 	return ctx.Err()
 }
 
-func (s *simTable) row(e string) State {
+func (s *simTable) row(e string) ledger.Quota {
 	row := s.rows[e]
-	row.Name, row.Sent, row.Runs = e, slices.Clone(row.Sent), maps.Clone(row.Runs)
+	row.Endpoint, row.Sent, row.Runs = e, slices.Clone(row.Sent), maps.Clone(row.Runs)
 	return row
 }
 
 // join lets a pacer share its quotas in the table until ctx ends.
 func (s *simTable) join(ctx context.Context, t *testing.T, p *Pacer, run string) {
 	t.Helper()
-	if err := p.Join(ctx, s, run); err != nil {
+	if err := p.Join(ctx, s, "", run); err != nil {
 		t.Fatalf("%s does not join: %v", run, err)
 	}
 	go func() {
@@ -78,28 +79,28 @@ func (s *simTable) newRun(t *testing.T, c Config, run string) (p *Pacer, gone fu
 }
 
 // startAfter returns a pacer that is the only run and finds this in the table.
-func startAfter(t *testing.T, c Config, states ...State) *Pacer {
+func startAfter(t *testing.T, c Config, states ...ledger.Quota) *Pacer {
 	t.Helper()
 	s, p := newSimTable(), newTestPacer(t, c)
 	s.takes, s.ahead = 0, 0
 	for _, state := range states {
-		s.rows[state.Name] = state
+		s.rows[state.Endpoint] = state
 	}
-	if err := p.Join(t.Context(), s, "next"); err != nil {
+	if err := p.Join(t.Context(), s, "", "next"); err != nil {
 		t.Fatal(err)
 	}
 	return p
 }
 
 // kept returns what a pacer leaves behind in an empty table, whose clock is ours.
-func kept(t *testing.T, p *Pacer) [2]State {
+func kept(t *testing.T, p *Pacer) [2]ledger.Quota {
 	t.Helper()
 	s := newSimTable()
 	s.takes, s.ahead = 0, 0
-	if err := p.Join(t.Context(), s, "last"); err != nil {
+	if err := p.Join(t.Context(), s, "", "last"); err != nil {
 		t.Fatal(err)
 	}
-	return [2]State{s.row("list"), s.row("stream")}
+	return [2]ledger.Quota{s.row("list"), s.row("stream")}
 }
 
 func TestStateKeepsWhatTheServerMayStillCount(t *testing.T) {
@@ -111,13 +112,13 @@ func TestStateKeepsWhatTheServerMayStillCount(t *testing.T) {
 		time.Sleep(20 * time.Second)
 
 		list, stream := kept(t, p)[0], kept(t, p)[1]
-		if list.Name != "list" || list.Limit != (Limit{10, time.Minute}) || !list.NotBefore.IsZero() {
+		if list.Endpoint != "list" || list.Limit != 10 || list.Window != time.Minute || !list.NotBefore.IsZero() {
 			t.Errorf("list: %+v", list)
 		}
 		if len(list.Sent) != 1 || !list.Sent[0].Equal(start.Add(50*time.Second)) {
 			t.Errorf("sent %v, want only the second: the first was forgotten", list.Sent)
 		}
-		if stream.Name != "stream" || stream.Limit != (Limit{}) || len(stream.Sent) > 0 {
+		if stream.Endpoint != "stream" || stream.Limit != 0 || len(stream.Sent) > 0 {
 			t.Errorf("stream: %+v, want nothing", stream)
 		}
 	})
@@ -126,13 +127,12 @@ func TestStateKeepsWhatTheServerMayStillCount(t *testing.T) {
 // A limit that the operator gave may have been meant for one run; what an earlier run has learned must survive it.
 func TestStateDoesNotKeepWhatItWasTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		learned := Limit{50, time.Minute}
-		gentle := startAfter(t, both(Limit{}, Limit{5, time.Minute}), State{Name: "stream", Limit: learned})
+		gentle := startAfter(t, both(Limit{}, Limit{5, time.Minute}), ledger.Quota{Endpoint: "stream", Limit: 50, Window: time.Minute})
 		if s := gentle.Status()[1]; s.Limit.N != 5 || s.Known != Configured {
 			t.Errorf("%s (%s), want what was told", s.Limit, s.Known)
 		}
-		if s := kept(t, gentle)[1]; s.Limit != learned {
-			t.Errorf("%s is kept, want %s", s.Limit, learned)
+		if s := kept(t, gentle)[1]; s.Limit != 50 || s.Window != time.Minute {
+			t.Errorf("%d in %s is kept, want what was learned", s.Limit, s.Window)
 		}
 	})
 }
@@ -140,7 +140,7 @@ func TestStateDoesNotKeepWhatItWasTold(t *testing.T) {
 func TestRestoreKeepsThePause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
-		p := startAfter(t, unknown, State{Name: "stream", NotBefore: start.Add(40 * time.Second)})
+		p := startAfter(t, unknown, ledger.Quota{Endpoint: "stream", NotBefore: start.Add(40 * time.Second)})
 		if c := takeCall(t, p, onlyStream); c.At.Sub(start) != 40*time.Second {
 			t.Errorf("call after %v, want 40s", c.At.Sub(start))
 		}
@@ -151,8 +151,8 @@ func TestRestoreKeepsThePause(t *testing.T) {
 func TestRestoreSurvivesNonsense(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
-		p := startAfter(t, unknown, State{Name: "list", Limit: Limit{1, time.Nanosecond}},
-			State{Name: "stream", Limit: Limit{1, time.Minute}, Sent: []time.Time{start.Add(time.Hour)}})
+		p := startAfter(t, unknown, ledger.Quota{Endpoint: "list", Limit: 1, Window: time.Nanosecond},
+			ledger.Quota{Endpoint: "stream", Limit: 1, Window: time.Minute, Sent: []time.Time{start.Add(time.Hour)}})
 		if s := p.Status()[0]; s.Known != Unknown {
 			t.Errorf("list: %s (%s), want unknown", s.Limit, s.Known)
 		}

@@ -22,6 +22,8 @@ type Verdict struct {
 	NotApplied []string // which checks could not be made, and why
 	Reopen     []int64  // rows of the shards to walk once more: their windows may lack events
 	Lost       int64    // events that were stored, are gone, and did not come again when their windows were walked once more
+	Missing    int64    // events that the source counted at the start and that nothing accounts for
+	Excess     int64    // rows and dead letters beyond what the source counts now
 	rows       int64
 	checked    []string
 }
@@ -104,6 +106,7 @@ func (v *Verdict) judgeTotals(a *ledger.Audit, atStart, atEnd int64) {
 	case atStart <= 0:
 		v.skip("the source's total at the start: it is not known")
 	case most < atStart:
+		v.Missing = atStart - most
 		v.find("the source had %d events at the start; %d rows and %d dead letters account for %d: %d are missing",
 			atStart, a.Rows, most-a.Rows, most, atStart-most)
 		v.reopenSuspects(a)
@@ -122,6 +125,7 @@ func (v *Verdict) judgeTotals(a *ledger.Audit, atStart, atEnd int64) {
 	case a.RowsBefore > 0 || a.ByOthers > 0:
 		v.skip("the source's total at the end: the table has rows that are not this job's")
 	case least > atEnd:
+		v.Excess = least - atEnd
 		v.find("the source has %d events at the end, but %d rows and %d dead letters without a row are there", atEnd, a.Rows, a.DeadNamed)
 	}
 }

@@ -2,6 +2,7 @@ package audit
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 
 	"sluice/coordinator/ledger"
@@ -48,7 +49,7 @@ func Complete(a *ledger.Audit, d ledger.AuditDay) bool {
 func (v *Verdict) judgeWindows(a *ledger.Audit) {
 	edge, whole := tiling(a.Span, a.Windows, func(w *ledger.AuditWindow) shard.Window { return w.Window })
 	if !whole {
-		v.find("the ledger has no shard for what comes after %s: rows of ingestion_shards are gone; another --job walks the span anew", edge)
+		v.find("the ledger has no shard for what comes after %s: rows of ingestion_shards are gone; another job walks the span anew", edge)
 	}
 	for i := range a.Windows {
 		if w := &a.Windows[i]; !proven(w) {
@@ -57,6 +58,9 @@ func (v *Verdict) judgeWindows(a *ledger.Audit) {
 	}
 	for _, p := range partsOf(a) {
 		v.judgePart(p)
+	}
+	for _, p := range partsOf(&ledger.Audit{Windows: a.Windows}) { // a round only adds rows
+		v.judgeVerified(p)
 	}
 	if len(v.Findings) == 0 {
 		v.checked = append(v.checked, fmt.Sprintf("all %d shards complete with proven ends", len(a.Windows)))
@@ -118,6 +122,18 @@ func (v *Verdict) judgePart(p *part) {
 		v.find("%d rows are missing between %s and %s, where the rounds lie across the edges of shards", missing, first.Window.Start, last.Window.End)
 	}
 	v.open(p.windows...)
+}
+
+// judgeVerified compares the rows of a part with those that it had when the job was verified. Other jobs may have stored them.
+func (v *Verdict) judgeVerified(p *part) {
+	var gone int64
+	for _, w := range p.windows {
+		gone += w.Verified - w.Rows
+	}
+	if first, last := p.windows[0], p.windows[len(p.windows)-1]; gone > 0 && !slices.Contains(v.Reopen, first.ID) {
+		v.find("%d rows are gone between %s and %s since the job was verified", gone, first.Window.Start, last.Window.End)
+		v.open(p.windows...)
+	}
 }
 
 // partsOf divides an audit into its parts.

@@ -40,7 +40,7 @@ func (t *Tables) audit(jobID int64) (a ledger.Audit, err error) {
 	}
 	a = ledger.Audit{Span: j.Span, RowsBefore: j.RowsBefore, Rows: int64(len(t.Events))}
 	for _, sh := range t.Round(jobID, 1) {
-		a.Windows = append(a.Windows, ledger.AuditWindow{Checkpoint: sh.Checkpoint, Expected: sh.Expected})
+		a.Windows = append(a.Windows, ledger.AuditWindow{Checkpoint: sh.Checkpoint, Expected: sh.Expected, Verified: sh.Verified})
 	}
 	for _, sh := range t.Shards {
 		switch {

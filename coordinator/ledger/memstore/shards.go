@@ -250,6 +250,11 @@ func (s *Store) Reopen(ctx context.Context, jobID int64, choose func(ledger.Audi
 		for _, d := range t.DeadLetters {
 			if t.revived(d, jobID) {
 				d.ReplayedAt, d.ReplayedAs = time.Time{}, uuid.Nil
+				for _, sh := range t.Shards { // nobody knows in which window it was a row
+					if sh.JobID == jobID {
+						sh.Verified = 0
+					}
+				}
 			}
 		}
 		return nil
