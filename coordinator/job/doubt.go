@@ -249,5 +249,5 @@ func (j *Job) lookAtTable(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return j.store.KeepTableState(ctx, j.job.ID, now)
+	return j.store.KeepTableState(ctx, j.job.ID, now, nil)
 }
