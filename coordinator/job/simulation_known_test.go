@@ -186,7 +186,7 @@ func TestSimulationPlain(t *testing.T) {
 			s.api.Live = apisim.Live{Rate: 0.01}
 			s.plot = []act{
 				{do: load}, pause(time.Hour), {do: byHand, name: "another data set", hand: otherSource}, {do: syncOnce, once: true},
-				{do: byHand, name: "the data set from before", hand: sourceBack}, {do: syncOnce},
+				{do: verify}, {do: byHand, name: "the data set from before", hand: sourceBack}, {do: verify}, {do: syncOnce},
 			}
 		},
 		// The source counts 300 events more than it serves, which a follow lives with, and so does a replay beside it.

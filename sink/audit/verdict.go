@@ -22,6 +22,7 @@ type Verdict struct {
 	NotApplied []string // which checks could not be made, and why
 	Reopen     []int64  // rows of the shards to walk once more: their windows may lack events
 	Lost       int64    // events that were stored, are gone, and did not come again when their windows were walked once more
+	Counted    bool     // the rows were compared with what the source counted at the start
 	Missing    int64    // events that the source counted at the start and that nothing accounts for
 	Excess     int64    // rows and dead letters beyond what the source counts now
 	rows       int64
@@ -102,6 +103,7 @@ func (v *Verdict) judgeSum(a *ledger.Audit) {
 func (v *Verdict) judgeTotals(a *ledger.Audit, atStart, atEnd int64) {
 	most := a.Rows + a.DeadNamed + a.DeadBlind + a.DeadDuplicates + a.DeadConflicts
 	least := a.Rows + a.DeadNamed
+	v.Counted = atStart > 0
 	switch {
 	case atStart <= 0:
 		v.skip("the source's total at the start: it is not known")
