@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"sluice/coordinator/ledger"
+	"sluice/sink/audit"
 )
 
 // witnesses makes sure that the records at the edges of the round's windows, which each shard leaves to its neighbour, are stored. If some
@@ -18,18 +19,19 @@ func (j *Job) witnesses(ctx context.Context) (v Verdict, over bool) {
 		return Verdict{}, false
 	}
 	opened := map[int64]bool{}
-	var suspects []ledger.Reopening
+	var suspects []int64
 	for _, u := range unmet {
 		for _, id := range []int64{u.Owner, u.Keeper} {
 			if id != 0 && !opened[id] {
 				opened[id] = true
-				suspects = append(suspects, ledger.Reopening{ID: id})
+				suspects = append(suspects, id)
 			}
 		}
 	}
 	j.config.Log.Warn("records next to a window were left to its neighbour, which has not stored them: both are fetched again",
 		"records", len(unmet), "shards", len(suspects), "first", unmet[0].Event.At)
-	if err := j.store.Reopen(ctx, suspects); err != nil {
+	err = j.store.Reopen(ctx, j.job.ID, func(a ledger.Audit) ledger.Reopening { return audit.Recount(&a, suspects) })
+	if err != nil {
 		return notChecked(ctx, err), true
 	}
 	if v, over := j.walk(ctx); over {
