@@ -80,7 +80,7 @@ func (w *walk) judge(p *Page) (Batch, error) {
 	}
 	next := w.continuation(b.Proof, p)
 	w.pos.Cursor, w.pos.CursorExpires = next.cursor, next.expires
-	b.Cursor, b.CursorExpires, b.Resume = next.cursor, next.expires, w.pos.Resume
+	b.Cursor, b.CursorExpires, b.Resume = next.cursor, next.expires, w.point
 	w.Edge.over = b.Proof != ""
 	certain := !w.skip && !w.claimed && w.rewinds == 0 && w.seek.IsZero() && len(w.held) == 0 && !w.pos.Resume.IsZero()
 	if b.Proof == "" && !p.ends() && certain && o.count() > 0 {
@@ -204,7 +204,7 @@ func (w *walk) movePoint(o *order, held int) {
 		w.later = next
 	}
 	if !point.IsZero() && (w.begun.IsZero() || w.begun.Leads(point)) {
-		w.pos.Resume, w.pos.Slack = point, 0
+		w.point, w.pos.Resume, w.pos.Slack = point, point, 0
 	}
 }
 
@@ -412,12 +412,15 @@ func (w *walk) trimBack(o *order, p *Page, b *Batch) []Event {
 // chooseAgain chooses the records at which the end may be read again: the first of them so that one page, shorter than the others,
 // shows the whole last response, or nearly. The others are for the case that its timestamp is wrong.
 func (w *walk) chooseAgain(o *order, before Key) {
-	w.agains = w.agains[:0]
 	n := o.count()
-	if !w.seek.IsZero() || w.pages == 1 || n == 0 && before.IsZero() {
-		w.agains = append(w.agains, w.begun)
+	switch {
+	case w.claimed && !w.news && len(w.agains) > 1:
+		return // other shards may read the same end, and the cache has their answers: the next read begins at another of them
+	case !w.seek.IsZero(), w.pages == 1, n == 0 && before.IsZero():
+		w.agains = []Key{w.asked}
 		return
 	}
+	w.agains = nil
 	room := w.size - (w.pos.Vary+1)%max(1, w.size) - 2
 	first := max(0, w.got-room)
 	if (first == 0 || n == 0) && !before.IsZero() {
@@ -431,19 +434,21 @@ func (w *walk) chooseAgain(o *order, before Key) {
 	if len(w.tail) > 0 && w.far == 0 {
 		w.agains = append(w.agains, w.tail[0])
 	}
-	w.agains = append(w.agains, w.begun)
+	w.agains = append(w.agains, w.asked)
 }
 
 // continuation returns the cursor with which reading continues after the page: this shard's, or, at its proven end, that of
 // its older neighbour, whose first record is on this page or among those held.
 func (w *walk) continuation(proof Proof, p *Page) link {
 	switch {
+	case !w.seek.IsZero():
+		return link{} // the pass may have begun far beyond the position
 	case len(w.held) > 0:
 		return w.anchor
 	case proof != "":
 		return w.here
-	case !w.seek.IsZero(), p.ends():
-		return link{} // the pass may have begun far beyond the position; or its end has to be read again
+	case p.ends():
+		return link{} // the end has to be read again
 	}
 	return link{p.Cursor, p.CursorExpires}
 }
