@@ -64,6 +64,8 @@ func (w *walk) judge(p *Page) (Batch, error) {
 		w.movePoint(&o, len(events)-len(w.held))
 	}
 	switch {
+	case w.proven && !w.seek.IsZero():
+		return b, errLost // the end was passed without meeting it
 	case w.proven:
 		b.Proof = ProofOlder
 	case p.ends() && !p.Cached && w.claimed && !w.news:
@@ -73,10 +75,12 @@ func (w *walk) judge(p *Page) (Batch, error) {
 		case !w.seek.IsZero():
 			return b, errLost
 		default:
-			w.chooseAgain(&o, before)
+			w.chooseAgain(&o, p, before)
 		}
+	case p.ends() && !p.Cached && w.claimed && w.outside && !w.seek.IsZero():
+		return b, errLost // not met twice, whatever came instead
 	case p.ends():
-		w.chooseAgain(&o, before)
+		w.chooseAgain(&o, p, before)
 	}
 	next := w.continuation(b.Proof, p)
 	w.pos.Cursor, w.pos.CursorExpires = next.cursor, next.expires
@@ -238,7 +242,7 @@ func (w *walk) note(p *Page) error {
 		}
 	}
 	if !w.inside {
-		w.here, w.got, w.ids = w.next, 0, w.ids[:0]
+		w.here, w.got, w.ids, w.prior = w.next, 0, w.ids[:0], w.last
 	}
 	w.got += p.Received
 	if p.More {
@@ -256,6 +260,9 @@ func (w *walk) note(p *Page) error {
 		w.empty = 0
 	} else if w.empty++; w.empty > maxEmpty && p.More {
 		return &StuckError{Err: fmt.Errorf("%d empty pages in a row at %s, each promising more", w.empty, w.at()), Limit: 3}
+	}
+	if n := len(p.Events); n > 0 {
+		w.last = p.Events[n-1].Key()
 	}
 	for i := range p.Rejects {
 		sum := p.Rejects[i].SHA256
@@ -411,7 +418,7 @@ func (w *walk) trimBack(o *order, p *Page, b *Batch) []Event {
 
 // chooseAgain chooses the records at which the end may be read again: the first of them so that one page, shorter than the others,
 // shows the whole last response, or nearly. The others are for the case that its timestamp is wrong.
-func (w *walk) chooseAgain(o *order, before Key) {
+func (w *walk) chooseAgain(o *order, p *Page, before Key) {
 	n := o.count()
 	switch {
 	case w.claimed && !w.news && len(w.agains) > 1:
@@ -421,6 +428,11 @@ func (w *walk) chooseAgain(o *order, before Key) {
 		return
 	}
 	w.agains = nil
+	key := func(i int) Key { return o.at(i).Key() }
+	if w.claimed { // o lacks what was known
+		n, before = len(p.Events), w.prior
+		key = func(i int) Key { return p.Events[i].Key() }
+	}
 	room := w.size - (w.pos.Vary+1)%max(1, w.size) - 2
 	first := max(0, w.got-room)
 	if (first == 0 || n == 0) && !before.IsZero() {
@@ -428,7 +440,7 @@ func (w *walk) chooseAgain(o *order, before Key) {
 	}
 	for _, i := range []int{first, first + (n-first)/2} {
 		if n > 0 {
-			w.agains = append(w.agains, o.at(min(i, n-1)).Key())
+			w.agains = append(w.agains, key(min(i, n-1)))
 		}
 	}
 	if len(w.tail) > 0 && w.far == 0 {

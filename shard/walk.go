@@ -84,6 +84,8 @@ type pass struct {
 	anchor  link    // led to the page on which held begins
 	proven  bool    // the end, by records older than the window
 	empty   int     // empty pages in a row
+	last    Key     // the last record so far
+	prior   Key     // the last record before the response under way
 	got     int     // records of the response under way
 	here    link    // led to the response under way
 	next    link    // leads on from it
@@ -243,6 +245,9 @@ func (w *walk) confirmNext() error {
 		}
 	}
 	w.pos.Resume, w.agains = w.agains[0], w.agains[1:]
+	if w.cached { // as other shards may have left it that read the same end
+		w.pos.Slack += time.Duration(1+w.From.ID%16) * time.Millisecond
+	}
 	w.pos.Cursor = ""
 	w.pos.Previous, w.pos.PreviousExpires = w.here.cursor, w.here.expires
 	w.pos.Vary++
