@@ -212,7 +212,7 @@ func (b *ban) binds(p *process) bool { return b.told == p || b.since.Before(p.jo
 // banned notes what a 429 told: nobody may ask before, once the process has heard of it.
 func (l *line) banned(p *process, e apisim.Endpoint, resp *http.Response) {
 	date, _ := http.ParseTime(resp.Header.Get("Date"))
-	wait, ok := quota.ParseRetryAfter(resp.Header.Get("Retry-After"), date)
+	wait, ok := quota.ParseWait(resp.Header.Get("Retry-After"), date)
 	if !ok {
 		var body struct {
 			RateLimit struct {

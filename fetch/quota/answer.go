@@ -21,27 +21,44 @@ type Answer struct {
 	Free       bool          // known not to have been counted
 }
 
-// longestRetryAfter is what a longer Retry-After is taken for: more than any run waits, and small enough to be added to any time.
-const longestRetryAfter = 365 * 24 * time.Hour
+// longestWait is what a longer wait is taken for. It may be a mistake of one answer, and no wait is written down that no later run
+// would sit out: once a day the API is asked again.
+const longestWait = 24 * time.Hour
 
-// ParseRetryAfter reads a Retry-After header (RFC 9110, 10.2.3), given as seconds or as an HTTP date, and reports whether it could be
-// read. Fractions of a second, which some servers send against the RFC, are rounded up: one request too early costs more than a
-// second. A date is compared with now, and one in the past is 0. No result is longer than a year.
-func ParseRetryAfter(header string, now time.Time) (time.Duration, bool) {
-	header = strings.TrimSpace(header)
+// An epoch, in seconds or milliseconds, is too large to be meant as a number of seconds: those are three years.
+const epochSeconds, epochMillis = 1e8, 1e11
+
+// ParseWait reads until when to wait, as Retry-After (RFC 9110, 10.2.3) and X-RateLimit-Reset say it: a number of seconds, an epoch or
+// a date. It returns how long that is from now, by the clock of whoever wrote it, and reports whether it could be read. Fractions of a
+// second are rounded up: one request too early costs more than a second. A time in the past is 0. No result is longer than a day.
+func ParseWait(text string, now time.Time) (time.Duration, bool) {
+	text = strings.TrimSpace(text)
 	var seconds float64
-	if t, err := http.ParseTime(header); err == nil {
+	if t, err := parseDate(text); err == nil {
 		seconds = t.Sub(now).Seconds()
 	} else {
-		if strings.Trim(header, "0123456789.") != "" { // no sign, exponent, Inf or NaN
+		if strings.Trim(text, "0123456789.") != "" { // no sign, exponent, Inf or NaN
 			return 0, false
 		}
-		seconds, err = strconv.ParseFloat(header, 64)
+		seconds, err = strconv.ParseFloat(text, 64)
 		if err != nil && !math.IsInf(seconds, 1) {
 			return 0, false
 		}
+		switch sinceEpoch := float64(now.UnixMilli()); {
+		case seconds >= epochMillis:
+			seconds = (seconds - sinceEpoch) / 1000
+		case seconds >= epochSeconds:
+			seconds -= sinceEpoch / 1000
+		}
 	}
-	return time.Duration(min(max(0, math.Ceil(seconds)), longestRetryAfter.Seconds())) * time.Second, true
+	return time.Duration(min(max(0, math.Ceil(seconds)), longestWait.Seconds())) * time.Second, true
+}
+
+func parseDate(text string) (time.Time, error) {
+	if t, err := http.ParseTime(text); err == nil {
+		return t, nil
+	}
+	return time.Parse(time.RFC3339, text)
 }
 
 // cacheHits says whether the server counts requests that it answers from its cache. Reports differ (api.md, 4.4), so it is learned.

@@ -111,7 +111,7 @@ func TestQuotaSurvivesAnyServer(t *testing.T) {
 
 func anyAnswer(t *rapid.T) Answer {
 	seconds := rapid.Map(rapid.Int64Range(0, 400), func(s int64) time.Duration { return time.Duration(s) * time.Second })
-	duration := rapid.OneOf(rapid.Just(time.Duration(0)), seconds, rapid.Just(longestRetryAfter))
+	duration := rapid.OneOf(rapid.Just(time.Duration(0)), seconds, rapid.Just(longestWait))
 	return Answer{
 		Refused:    rapid.Bool().Draw(t, "refused"),
 		RetryAfter: duration.Draw(t, "retry after"),
