@@ -197,7 +197,7 @@ func (e *MissingError) Hint() string {
 }
 
 // Tables are those that the migrations make.
-var Tables = []string{"ingested_events", "ingestion_jobs", "ingestion_rounds", "ingestion_shards", "dead_letters", "api_quotas"}
+var Tables = []string{"ingested_events", "ingestion_jobs", "ingestion_rounds", "ingestion_shards", "dead_letters", "api_quotas", "ingestion_doubts"}
 
 // CompareTables makes sure that an up-to-date database has all tables; otherwise the error is a *[MissingError].
 func CompareTables(ctx context.Context, db Querier) error {

@@ -119,8 +119,8 @@ func TestAMigrationCutAtEachStep(t *testing.T) {
 		}
 		alone(t, conn)
 		present := tables(t, conn)
-		if present != 0 && present != 1 && present != 6 && present != 7 { // 1: goose's own; 6: those of the first migration
-			t.Errorf("cut at request %d: %d of 7 tables are there", step, present)
+		if present != 0 && present != 1 && present < 6 { // 1: goose's own; 6: those of the first migration, and later ones add
+			t.Errorf("cut at request %d: %d of 8 tables are there", step, present)
 		}
 		must(t, up(t, conn))
 		must(t, migrations.CompareTables(t.Context(), conn))

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
-	"errors"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -123,10 +122,6 @@ type receivedSession struct {
 // listedRaw is how many bytes of a record a list shows.
 const listedRaw = 200
 
-const deadLetterColumns = `d.id, s.shard, d.seq, d.sha256, substring(d.raw for $2), d.raw_bytes, coalesce(d.event_id, ''), d.reason, d.detail,
-       d.endpoint, d.received_at, coalesce(d.replayed_at, '0001-01-01 00:00:00+00')
-from public.dead_letters d join public.ingestion_shards s on s.id = d.shard_id`
-
 // wholeRaw is more than is kept of any record.
 const wholeRaw = 1 << 30
 
@@ -145,27 +140,26 @@ func (p *Postgres) DeadLetters(ctx context.Context, q ledger.DeadLetterQuery) ([
 }
 
 const selectDeadLetters = `
-select ` + deadLetterColumns + `
+select d.id, s.shard, d.seq, d.sha256, substring(d.raw for $2), d.raw_bytes, coalesce(d.event_id, ''), d.reason, d.detail,
+       d.endpoint, d.received_at, coalesce(d.replayed_at, '0001-01-01 00:00:00+00')
+from public.dead_letters d join public.ingestion_shards s on s.id = d.shard_id
 where d.job_id = $1 and ($3 = '' or d.reason = $3) and d.id > $4 and ($6::bigint[] is null or d.id = any($6))
   and ($7 or d.replayed_at is null)
 order by d.id limit $5`
 
 // DeadLetter returns one dead letter of the job with all its bytes; nil if there is none of that id.
 func (p *Postgres) DeadLetter(ctx context.Context, jobID, id int64) (*ledger.DeadLetter, error) {
-	rows, _ := p.pool.Query(ctx, selectDeadLetter, jobID, wholeRaw, id)
-	letter, err := pgx.CollectExactlyOneRow(rows, pgx.RowToAddrOfStructByPos[ledger.DeadLetter])
-	if errors.Is(err, pgx.ErrNoRows) {
-		return nil, nil
+	letters, err := p.DeadLetters(ctx, ledger.DeadLetterQuery{JobID: jobID, IDs: []int64{id}, Whole: true, Replayed: true})
+	if err != nil || len(letters) == 0 {
+		return nil, err
 	}
-	return letter, ledgerError(err, "read dead letter %d", id)
+	return &letters[0], nil
 }
-
-const selectDeadLetter = `select ` + deadLetterColumns + ` where d.job_id = $1 and d.id = $3`
 
 // ReasonCount is how many dead letters have a reason.
 type ReasonCount struct {
-	Reason string
-	Count  int64
+	Reason string `json:"reason"`
+	Count  int64  `json:"count"`
 }
 
 // DeadLetterReasons counts the job's dead letters by reason, the most frequent first, without those that were replayed.

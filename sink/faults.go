@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -85,15 +86,7 @@ func inClass(pg *pgconn.PgError, class string) bool { return strings.HasPrefix(p
 
 func hasCode(err error, codes ...string) bool {
 	var pg *pgconn.PgError
-	if !errors.As(err, &pg) {
-		return false
-	}
-	for _, code := range codes {
-		if pg.Code == code {
-			return true
-		}
-	}
-	return false
+	return errors.As(err, &pg) && slices.Contains(codes, pg.Code)
 }
 
 // outage is a time in which the database takes no commits. All writers share it, so that each kind of fault is logged once: a

@@ -77,43 +77,41 @@ on conflict (source, endpoint) do nothing`
 func selectForUpdate(ctx context.Context, conn *pgx.Conn, source string, endpoints []string) (now time.Time, all []ledger.Quota, err error) {
 	rows, _ := conn.Query(ctx, selectQuotasLocked, source, endpoints)
 	all, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (q ledger.Quota, err error) {
-		err = scanQuota(row, &q, &q.Runs, &now)
+		now, err = scanQuota(row, &q)
 		return q, err
 	})
 	return now, all, err
 }
 
-// The clock is read once the rows are locked. A limit is trusted for a day, as in selectQuotas.
+// A limit is trusted for a day: one that the API has raised since would never be noticed, because nothing is refused.
+const quotaColumns = `endpoint, case when updated_at > now() - interval '1 day' then limit_n else 0 end, window_ms, not_before, sent, runs, clock_timestamp()`
+
+// The clock is read once the rows are locked.
 const selectQuotasLocked = `
 with locked as materialized (
-  select endpoint, case when updated_at > now() - interval '1 day' then limit_n else 0 end as limit_n, window_ms, not_before, sent, runs
-  from public.api_quotas where source = $1 and endpoint = any($2::text[]) order by endpoint for update
+  select * from public.api_quotas where source = $1 and endpoint = any($2::text[]) order by endpoint for update
 )
-select endpoint, limit_n, window_ms, not_before, sent, runs, clock_timestamp()
-from locked order by array_position($2::text[], endpoint::text)`
+select ` + quotaColumns + ` from locked order by array_position($2::text[], endpoint::text)`
 
-// LoadQuotas returns the quotas of a source, ordered by endpoint, without their runs.
+// LoadQuotas returns the quotas of a source, ordered by endpoint.
 func (p *Postgres) LoadQuotas(ctx context.Context, source string) ([]ledger.Quota, error) {
 	ctx, cancel := p.bounded(ctx)
 	defer cancel()
 	rows, _ := p.pool.Query(ctx, selectQuotas, source)
 	quotas, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (q ledger.Quota, err error) {
-		err = scanQuota(row, &q)
+		_, err = scanQuota(row, &q)
 		return q, err
 	})
 	return quotas, ledgerError(err, "load the quotas of %s", source)
 }
 
-// A limit is trusted for a day: one that the API has raised since would never be noticed, because nothing is refused.
-const selectQuotas = `
-select endpoint, case when updated_at > now() - interval '1 day' then limit_n else 0 end, window_ms, not_before, sent
-from public.api_quotas where source = $1 order by endpoint`
+const selectQuotas = `select ` + quotaColumns + ` from public.api_quotas where source = $1 order by endpoint`
 
-// scanQuota reads the columns of all queries of quotas, and more that one of them has.
-func scanQuota(row pgx.CollectableRow, q *ledger.Quota, more ...any) error {
+// scanQuota reads quotaColumns.
+func scanQuota(row pgx.CollectableRow, q *ledger.Quota) (now time.Time, err error) {
 	var window int64
 	var notBefore *time.Time
-	err := row.Scan(append([]any{&q.Endpoint, &q.Limit, &window, &notBefore, &q.Sent}, more...)...)
+	err = row.Scan(&q.Endpoint, &q.Limit, &window, &notBefore, &q.Sent, &q.Runs, &now)
 	q.Window, q.NotBefore = time.Duration(window)*time.Millisecond, orZero(notBefore)
-	return err
+	return now, err
 }

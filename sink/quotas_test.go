@@ -69,7 +69,6 @@ func TestQuotasAreReadAsTheyWereWritten(t *testing.T) {
 	}
 	shown, err := b.LoadQuotas(t.Context(), "api")
 	must(t, err)
-	want[0].Runs, want[1].Runs = nil, nil
 	if !reflect.DeepEqual(inUTC(shown), want) {
 		t.Errorf("shown %+v, want %+v", shown, want)
 	}

@@ -15,16 +15,20 @@ import (
 
 // Load returns the checkpoints of a job's current round, oldest window first.
 func (p *Postgres) Load(ctx context.Context, jobID int64) ([]shard.Checkpoint, error) {
+	return loadShards(ctx, p, jobID, scanCheckpoint)
+}
+
+func loadShards[T any](ctx context.Context, p *Postgres, jobID int64, scan pgx.RowToFunc[T]) ([]T, error) {
 	ctx, cancel := p.bounded(ctx)
 	defer cancel()
 	rows, _ := p.pool.Query(ctx, selectShards, jobID)
-	all, err := pgx.CollectRows(rows, scanCheckpoint)
+	all, err := pgx.CollectRows(rows, scan)
 	return all, ledgerError(err, "read the shards of job %d", jobID)
 }
 
 const shardColumns = `s.id, s.shard, coalesce(s.parent_id, 0), s.window_start, s.window_end, s.seq, coalesce(s.cursor, ''), s.cursor_expires_at, s.resume_at,
        s.resume_id, s.received, s.events, s.duplicates, s.out_of_window, s.dead_letters, s.out_of_order,
-       coalesce(s.end_proof, ''), s.state, s.attempts, coalesce(s.last_error, '')`
+       coalesce(s.end_proof, ''), s.state, s.attempts, coalesce(s.last_error, ''), s.started_at, s.updated_at`
 
 const selectShards = `
 select ` + shardColumns + `
@@ -32,17 +36,22 @@ from public.ingestion_shards s join public.ingestion_jobs j on j.id = s.job_id a
 where s.job_id = $1
 order by s.window_start`
 
-func scanCheckpoint(row pgx.CollectableRow) (c shard.Checkpoint, err error) {
+func scanCheckpoint(row pgx.CollectableRow) (shard.Checkpoint, error) {
+	s, err := scanShard(row)
+	return s.Checkpoint, err
+}
+
+func scanShard(row pgx.CollectableRow) (s ShardStatus, err error) {
 	var start, end, resumeAt pgtype.Timestamptz
 	var resumeID pgtype.UUID
-	var expires *time.Time
-	n := &c.Counts
+	var expires, started *time.Time
+	c, n := &s.Checkpoint, &s.Counts
 	err = row.Scan(&c.ID, &c.Shard, &c.Parent, &start, &end, &c.Seq, &c.Cursor, &expires, &resumeAt, &resumeID,
 		&n.Received, &n.Events, &n.Duplicates, &n.OutOfWindow, &n.DeadLetters, &n.OutOfOrder,
-		&c.Proof, &c.State, &c.Attempts, &c.LastError)
+		&c.Proof, &c.State, &c.Attempts, &c.LastError, &started, &s.UpdatedAt)
 	c.Window = shard.Window{Start: instant(start), End: instant(end)}
-	c.Resume, c.CursorExpires = keyOf(resumeAt, resumeID), orZero(expires)
-	return c, err
+	c.Resume, c.CursorExpires, s.StartedAt = keyOf(resumeAt, resumeID), orZero(expires), orZero(started)
+	return s, err
 }
 
 // Begin starts an attempt of a shard and returns its checkpoint. A session of a dead run that still holds the row is ended. The

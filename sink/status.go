@@ -2,7 +2,6 @@ package sink
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -33,16 +32,9 @@ func (p *Postgres) Status(ctx context.Context, name string) (*Status, error) {
 	if err != nil || !found {
 		return nil, err
 	}
-	checkpoints, err := p.Load(ctx, job.ID)
-	if err != nil {
+	s := &Status{Job: job}
+	if s.Shards, err = loadShards(ctx, p, job.ID, scanShard); err != nil {
 		return nil, err
-	}
-	s := &Status{Job: job, Shards: make([]ShardStatus, len(checkpoints))}
-	for i, c := range checkpoints {
-		s.Shards[i].Checkpoint = c
-	}
-	if err := p.readTimes(ctx, s); err != nil {
-		return nil, ledgerError(err, "read the times of job %s", name)
 	}
 	if s.Earlier, err = p.Earlier(ctx, job.ID); err != nil {
 		return nil, err
@@ -58,26 +50,6 @@ func (p *Postgres) Status(ctx context.Context, name string) (*Status, error) {
 	s.Paused, err = p.paused(ctx, s.Holder)
 	return s, err
 }
-
-func (p *Postgres) readTimes(ctx context.Context, s *Status) error {
-	byID := make(map[int64]*ShardStatus, len(s.Shards))
-	for i := range s.Shards {
-		byID[s.Shards[i].ID] = &s.Shards[i]
-	}
-	rows, _ := p.pool.Query(ctx, selectTimes, s.Job.ID)
-	var id int64
-	var started *time.Time
-	var updated time.Time
-	_, err := pgx.ForEachRow(rows, []any{&id, &started, &updated}, func() error {
-		if shard := byID[id]; shard != nil {
-			shard.StartedAt, shard.UpdatedAt = orZero(started), updated
-		}
-		return nil
-	})
-	return err
-}
-
-const selectTimes = `select id, started_at, updated_at from public.ingestion_shards where job_id = $1`
 
 // Holder returns the session that holds the job of that name; nil if none does.
 func (p *Postgres) Holder(ctx context.Context, name string) (*ledger.LockedError, error) {
@@ -143,27 +115,30 @@ type JobUse struct {
 
 // TableUse looks at ingested_events without reading it: the ledger knows whose the rows are.
 func (p *Postgres) TableUse(ctx context.Context) (use TableUse, err error) {
+	err = p.readTableUse(ctx, &use)
+	return use, ledgerError(err, "look whose rows are in ingested_events")
+}
+
+func (p *Postgres) readTableUse(ctx context.Context, use *TableUse) error {
 	var ledger bool
-	if err := p.pool.QueryRow(ctx, selectTables).Scan(&use.There, &ledger); err != nil {
-		return use, fmt.Errorf("look for ingested_events: %w", err)
-	}
-	if !use.There {
-		return use, nil
+	err := p.pool.QueryRow(ctx, selectTables).Scan(&use.There, &ledger)
+	if err != nil || !use.There {
+		return err
 	}
 	if err := p.pool.QueryRow(ctx, selectAnyRow).Scan(&use.Rows); err != nil || !use.Rows {
-		return use, wrap("look into ingested_events", err)
+		return err
 	}
 	if !ledger {
 		use.Foreign = true
-		return use, nil
+		return nil
 	}
 	rows, _ := p.pool.Query(ctx, selectJobUse)
 	if use.Jobs, err = pgx.CollectRows(rows, pgx.RowToStructByPos[JobUse]); err != nil {
-		return use, fmt.Errorf("read whose rows are in ingested_events: %w", err)
+		return err
 	}
 	err = p.pool.QueryRow(ctx, selectForeign).Scan(&use.Foreign)
 	use.Foreign = use.Foreign || len(use.Jobs) == 0
-	return use, wrap("read the first job", err)
+	return err
 }
 
 const selectTables = `
@@ -179,10 +154,3 @@ order by j.id`
 
 const selectForeign = `
 select coalesce((select rows_before > 0 from public.ingestion_jobs order by id limit 1), false)`
-
-func wrap(what string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("%s: %w", what, err)
-}

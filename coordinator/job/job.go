@@ -48,6 +48,7 @@ type Config struct {
 	// MaxDeadLetters stop a run; default: 100, or one record in a hundred if that is more.
 	MaxDeadLetters int64
 	Lookback       time.Duration // how far before the watermark a round begins, to find late events; default 10 min, less than 0 means not at all
+	IgnoreTotal    bool          // the source's total is no evidence
 	SafetyLag      time.Duration // how far the watermark stays behind the source's clock at least; default 30 s, less than 0 means not at all
 	Every          time.Duration // from the start of one round of a follow to the start of the next; default 30 s
 
@@ -175,8 +176,9 @@ type Job struct {
 	lock   ledger.Lock
 	source Source // nil until it is connected
 
-	resumed bool  // the round had been left unfinished
-	noted   int64 // page requests that are some round's already
+	resumed bool           // the round had been left unfinished
+	noted   int64          // page requests that are some round's already
+	doubts  []ledger.Doubt // as they were read or changed last
 
 	mu      sync.Mutex // for what follows: Snapshot may read it at any time
 	phase   Phase

@@ -113,7 +113,7 @@ func (p *replay) decode(letters []ledger.DeadLetter) (retries []ledger.Retry) {
 		e, reject := p.Decode(raw)
 		switch {
 		case !given && d.RawBytes > int64(len(raw)):
-			p.leave(d.ID, d.Reason, fmt.Sprintf("of its %d bytes only the first %d were kept: --from-file takes a smaller record", d.RawBytes, len(raw)))
+			p.leave(d.ID, d.Reason, fmt.Sprintf("of its %d bytes only the first %d were kept: a smaller record must take its place", d.RawBytes, len(raw)))
 		case reject != nil:
 			p.leave(d.ID, reject.Reason, reject.Detail)
 		case d.EventID != "" && !strings.EqualFold(d.EventID, e.ID.String()):

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/google/uuid"
+
 	"sluice/shard"
 )
 
@@ -31,6 +33,20 @@ type Store interface {
 	// SetVerdict keeps the result of a check. VerifiedAt is set if verified, and cleared otherwise. A job that is verified for
 	// the first time has finished round 1, and has its watermark.
 	SetVerdict(ctx context.Context, jobID int64, verdict string, verified bool) error
+
+	// Raise opens a doubt; one of its kind that is open gets the new reason, amount and detail.
+	Raise(ctx context.Context, jobID int64, d Doubt) error
+	// Lift ends the open doubt of a kind, if there is one. By is ByEvidence or a decision.
+	Lift(ctx context.Context, jobID int64, kind DoubtKind, by string) error
+	// Doubts returns a job's doubts that are open or were lifted by a decision, the oldest first.
+	Doubts(ctx context.Context, jobID int64) ([]Doubt, error)
+	// TableState returns the table's identity and how often its rows were changed or deleted, as text that only equals itself;
+	// and what KeepTableState has kept of the job: "" if nothing. It reads no row.
+	TableState(ctx context.Context, jobID int64) (now, kept string, err error)
+	// KeepTableState keeps a state that was read before the table was counted.
+	KeepTableState(ctx context.Context, jobID int64, state string) error
+	// Known returns how many of some events the table has, whoever stored them.
+	Known(ctx context.Context, ids []uuid.UUID) (int, error)
 
 	// Load returns the checkpoints of the job's current round, oldest window first.
 	Load(ctx context.Context, jobID int64) ([]shard.Checkpoint, error)

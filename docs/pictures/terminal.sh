@@ -33,7 +33,7 @@ type_in() { tmux -L "$socket" send-keys -t shown "$1" Enter; }
 # freeze knows neither dim text nor a colour that ends by itself: one becomes grey, the other a reset.
 keep() {
 	esc=$(printf '\033')
-	tmux -L "$socket" capture-pane -e -p -J -t shown | grep -v -e "$work" -e '127\.0\.0\.1' -e /var/lib/sluice -e '^\$' |
+	tmux -L "$socket" capture-pane -e -p -J -t shown | grep -v -e "$work" -e '127\.0\.0\.1' -e /var/lib/sluice -e '\$ *$' |
 		sed -e "s/$esc\[2m\($esc\[39m\)\{0,1\}/$esc[38;5;245m/g" -e "s/$esc\[\(22\|39\)m/$esc[0m/g" |
 		sed -e :a -e '/^[[:space:]]*$/{$d;N;ba' -e '}' >"$work/shown"
 	"$freeze" "$work/shown" --language ansi --output "$here/$1.svg" --background '#0d1117' --border.radius 8 --padding 16 --font.size 13 \

@@ -39,32 +39,45 @@ type Config struct {
 	// Records replace the records of some serials, byte for byte, whatever they hold. They are not part of the truth.
 	Records map[int64][]byte
 
-	List Limit // of GET /api/v1/events
-	Feed Limit // of the stream; make it Hidden, as the real one is
+	List     Limit // of GET /api/v1/events and of an event by id
+	Feed     Limit // of the stream; make it Hidden, as the real one is
+	Sessions Limit
+	Metrics  Limit
+	Bulk     Limit
 
-	Algorithm  Algorithm  // how the limits count; default SlidingAll
-	FreeHits   bool       // answers from the cache do not count
-	RetryAfter RetryAfter // how a 429 says when to come back; default header and body
+	FeedShared    bool       // the feed spends from the list's bucket
+	Algorithm     Algorithm  // how the limits count; default SlidingAll
+	QueryLimit    int        // the list's limit for a key in the URL; default: the list's own
+	QuerySeparate bool       // a key in the URL has a bucket of its own
+	FreeHits      bool       // answers from the cache do not count
+	DeadTokenFree bool       // a request to the stream with a dead token does not count
+	RetryAfter    RetryAfter // how a 429 says when to come back; default header and body
 
-	PageCap int // maximum number of events in a page; default 5000
+	PageCap     int // maximum number of events in a page; default 5000
+	ListDefault int // events in a page of the list without a limit parameter; default 100
+	FeedDefault int // the same at the feed; default 25
 
-	Flat           bool   // flat bodies, as the task's documents have them, instead of nested ones
-	Gzip           bool   // compress for clients that accept it
-	Window         Window // where since and until work; default WindowFeed
-	SinceExclusive bool   // since means later than, instead of at or later than
-	UntilExclusive bool   // until means earlier than, instead of at or earlier than
-	Opaque         bool   // cursors are encrypted: a client can neither make nor read one
-	ExpiredAs502   bool   // an expired cursor is answered 502 by the balancer, instead of 400
-	Teapot         bool   // a cursor beyond the oldest event is answered 418, instead of with an empty page
-	TotalError     int64  // added to meta.total, such as 3
+	Flat           bool      // flat bodies, as the task's documents have them, instead of nested ones
+	Gzip           bool      // compress for clients that accept it
+	Window         Window    // where since and until work; default WindowFeed
+	SinceExclusive bool      // since means later than, instead of at or later than
+	UntilExclusive bool      // until means earlier than, instead of at or earlier than
+	Opaque         bool      // cursors are encrypted: a client can neither make nor read one
+	CursorFault    BadCursor // the answer to a cursor that cannot be read; default BadCursor400
+	ExpiredAs502   bool      // an expired cursor is answered 502 by the balancer, instead of 400
+	Teapot         bool      // a cursor beyond the oldest event is answered 418, instead of with an empty page
+	TotalError     int64     // added to meta.total, such as 3
 
 	CursorLife time.Duration // default 120 s
 	TokenLife  time.Duration // of the stream's token; default 300 s
 	CacheLife  time.Duration // how long an answer is repeated; default: no cache
 
-	Key             string // the only key that is accepted; default: any
-	KeyRevokedAfter int64  // requests, after which every key is refused; default: never
-	Gate            Gate   // what stream access requires of a caller; default GateBrowser
+	Key             string        // the only key that is accepted; default: any
+	KeyLife         time.Duration // from a key's first request; default: no end
+	KeyRevokedAfter int64         // requests with a key, after which every key is refused; default: never
+	Gate            Gate          // what stream access requires of a caller; default GateBrowser
+	OpenStats       bool          // /internal/stats requires no key
+	BulkWorks       bool          // more than one id in a bulk request works, instead of 500
 
 	Latency Latency
 	Faults  Faults
@@ -83,10 +96,11 @@ type Limit struct {
 	Hidden   bool // no X-RateLimit headers; a 429 still has its body and Retry-After
 }
 
-// Source names the data set, independent of how it is served: two simulators with the same source have the same events.
+// Source names the data set, independent of how it is served: two simulators with the same source have the same events. v2 is the
+// way in which data are made of a seed.
 func (c Config) Source() string {
 	c = c.withDefaults()
-	name := []string{fmt.Sprintf("simulator:seed=%d", c.Seed), fmt.Sprintf("n=%d", max(c.Events, 0))}
+	name := []string{fmt.Sprintf("simulator:v2,seed=%d", c.Seed), fmt.Sprintf("n=%d", max(c.Events, 0))}
 	add := func(format string, args ...any) { name = append(name, fmt.Sprintf(format, args...)) }
 	if oldest, newest := c.Oldest.UnixMilli(), c.Newest.UnixMilli(); oldest != realOldest || newest != realNewest {
 		add("span=%d-%d", oldest, newest)
@@ -117,7 +131,7 @@ func decimal(f float64) string { return strconv.FormatFloat(f, 'g', -1, 64) }
 // The profiles.
 const (
 	Challenge = "challenge" // the real API's limits, latency and lifetimes
-	Demo      = "demo"      // the same, ten times faster
+	Demo      = "demo"      // the same limits and latency, ten times faster
 	Unlimited = "unlimited" // no limits, no latency, no cache: pages as fast as the machine can
 )
 
@@ -134,20 +148,22 @@ func Profile(name string) (Config, error) {
 	return Config{}, fmt.Errorf("profile %q is not one of %s, %s, %s", name, Challenge, Demo, Unlimited)
 }
 
-// observed is the API as it was observed (api.md, sections 2, 4, 5 and 7), faster by a factor.
+// observed is the API as it was observed (api.md, sections 2, 4, 5 and 7), with limits, cache and latency faster by a factor. Cursors
+// and tokens live as long as the real ones: clients compare what is left of them with margins of some seconds.
 func observed(faster time.Duration) Config {
 	limit := func(requests int) Limit { return Limit{Requests: requests, Window: time.Minute / faster} }
 	feed := limit(50)
 	feed.Hidden = true
 	return Config{
 		Seed: 1,
-		List: limit(10), Feed: feed,
-		CursorLife: 120 * time.Second / faster,
-		TokenLife:  300 * time.Second / faster,
+		List: limit(10), Feed: feed, Sessions: limit(40), Metrics: limit(30), Bulk: limit(20),
+		QueryLimit: 5,
+		CursorLife: 120 * time.Second,
+		TokenLife:  300 * time.Second,
 		CacheLife:  30 * time.Second / faster,
 		Latency: Latency{
 			Page: 3000 * time.Millisecond, Jitter: 475 * time.Millisecond, PerEvent: 45 * time.Microsecond,
-			Hit: 60 * time.Millisecond, Token: 210 * time.Millisecond,
+			Hit: 60 * time.Millisecond, Token: 210 * time.Millisecond, Other: 100 * time.Millisecond,
 			Ceiling: 5500, Scale: 1 / float64(faster),
 		},
 	}
@@ -185,6 +201,16 @@ const (
 	WindowNone Window = "none"
 )
 
+// BadCursor is the answer to a cursor that cannot be read.
+type BadCursor string
+
+// The answers to such a cursor.
+const (
+	BadCursor400    BadCursor = "400"
+	BadCursor502    BadCursor = "502"
+	BadCursorIgnore BadCursor = "ignore" // the first page, as if there were no cursor
+)
+
 // Gate is what stream access requires of a caller, in addition to the key.
 type Gate string
 
@@ -206,13 +232,17 @@ func (c Config) withDefaults() Config {
 	c.Oldest = orTime(c.Oldest, time.UnixMilli(realOldest))
 	c.SkewStart = orTime(c.SkewStart, c.Oldest.Add(c.Newest.Sub(c.Oldest)/2).Truncate(time.Hour))
 	c.Algorithm = cmp.Or(c.Algorithm, SlidingAll)
+	c.QueryLimit = cmp.Or(c.QueryLimit, c.List.Requests)
 	c.RetryAfter = cmp.Or(c.RetryAfter, RetryBoth)
 	c.PageCap = cmp.Or(c.PageCap, 5000)
+	c.ListDefault, c.FeedDefault = cmp.Or(c.ListDefault, 100), cmp.Or(c.FeedDefault, 25)
 	c.Window = cmp.Or(c.Window, WindowFeed)
+	c.CursorFault = cmp.Or(c.CursorFault, BadCursor400)
 	c.CursorLife = cmp.Or(c.CursorLife, 120*time.Second)
 	c.TokenLife = cmp.Or(c.TokenLife, 300*time.Second)
 	c.Gate = cmp.Or(c.Gate, GateBrowser)
 	c.Live, c.Latency = c.Live.withDefaults(), c.Latency.withDefaults()
+	c.Faults = c.Faults.withDefaults()
 	return c
 }
 
@@ -236,8 +266,8 @@ func (c *Config) validate() error {
 	if c.Newest.UnixMilli() >= lastYear {
 		bad("Newest: %s is not before 2200", c.Newest)
 	}
-	if c.PageCap < 1 {
-		bad("PageCap: %d is not positive", c.PageCap)
+	if c.PageCap < 1 || c.ListDefault < 1 || c.FeedDefault < 1 {
+		bad("PageCap, ListDefault, FeedDefault: %d, %d, %d are not all positive", c.PageCap, c.ListDefault, c.FeedDefault)
 	}
 	faults = append(faults, c.Live.check(), c.checkShares(), c.checkTies(), c.checkWords(), c.checkLimits())
 	return errors.Join(faults...)
@@ -280,6 +310,7 @@ func (c *Config) checkWords() error {
 		oneOf("Algorithm", c.Algorithm, SlidingAll, SlidingAccepted, FixedWindow),
 		oneOf("RetryAfter", c.RetryAfter, RetryBoth, RetryHeader, RetryBody, RetryDate, RetryNone),
 		oneOf("Window", c.Window, WindowFeed, WindowBoth, WindowNone),
+		oneOf("CursorFault", c.CursorFault, BadCursor400, BadCursor502, BadCursorIgnore),
 		oneOf("Gate", c.Gate, GateBrowser, GateOrigin, GateCookie, GateShut))
 }
 
@@ -294,7 +325,9 @@ func oneOf[W ~string](name string, word W, known ...W) error {
 
 func (c *Config) checkLimits() error {
 	var faults []error
-	for name, limit := range map[string]Limit{"List": c.List, "Feed": c.Feed} {
+	for name, limit := range map[string]Limit{
+		"List": c.List, "Feed": c.Feed, "Sessions": c.Sessions, "Metrics": c.Metrics, "Bulk": c.Bulk,
+	} {
 		if limit.Requests < 0 || limit.Requests > 0 && limit.Window <= 0 {
 			faults = append(faults, fmt.Errorf("%s: %d requests in %s are no limit", name, limit.Requests, limit.Window))
 		}

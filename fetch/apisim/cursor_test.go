@@ -99,17 +99,19 @@ func TestCursorsThatAreRefused(t *testing.T) {
 		status int
 		body   string // empty: not compared
 	}{
-		"not base64":      {nil, "%%%", 400, format},
-		"not JSON":        {nil, "aGVsbG8", 400, format},
-		"a field missing": {nil, base64.StdEncoding.EncodeToString([]byte(`{"ts":5}`)), 400, format},
-		"cut":             {nil, forge(highest, 5)[:60], 400, format},
-		"no uuid":         {nil, forge("x", 5), 400, format},
-		"expired":         {nil, expired, 400, late},
-		"expired, as 502": {func(c *Config) { c.ExpiredAs502 = true }, expired, 502, ""},
-		"too old":         {nil, forge(highest, 5), 200, ""},
-		"too old, teapot": {func(c *Config) { c.Teapot = true }, forge(highest, 5), 418, `{"error":"I'm a teapot","message":"I'm a teapot","code":"TEAPOT"}`},
-		"forged, opaque":  {func(c *Config) { c.Opaque = true }, forge(highest, 5), 400, format},
-		"short, opaque":   {func(c *Config) { c.Opaque = true }, "aaaa", 400, format},
+		"not base64":       {nil, "%%%", 400, format},
+		"not JSON":         {nil, "aGVsbG8", 400, format},
+		"a field missing":  {nil, base64.StdEncoding.EncodeToString([]byte(`{"ts":5}`)), 400, format},
+		"cut":              {nil, forge(highest, 5)[:60], 400, format},
+		"no uuid":          {nil, forge("x", 5), 400, format},
+		"expired":          {nil, expired, 400, late},
+		"expired, as 502":  {func(c *Config) { c.ExpiredAs502 = true }, expired, 502, ""},
+		"malformed as 502": {func(c *Config) { c.CursorFault = BadCursor502 }, "%%%", 502, ""},
+		"ignored":          {func(c *Config) { c.CursorFault = BadCursorIgnore }, "%%%", 200, ""},
+		"too old":          {nil, forge(highest, 5), 200, ""},
+		"too old, teapot":  {func(c *Config) { c.Teapot = true }, forge(highest, 5), 418, `{"error":"I'm a teapot","message":"I'm a teapot","code":"TEAPOT"}`},
+		"forged, opaque":   {func(c *Config) { c.Opaque = true }, forge(highest, 5), 400, format},
+		"short, opaque":    {func(c *Config) { c.Opaque = true }, "aaaa", 400, format},
 	} {
 		t.Run(name, func(t *testing.T) {
 			config := Config{Events: 100}

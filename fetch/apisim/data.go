@@ -138,20 +138,6 @@ func (f *fields) appendName(b []byte) []byte {
 	return b
 }
 
-// pace relates sessions to events: after a fixed number of events the oldest session in progress makes room for a new one.
-type pace struct{ events, sessions float64 }
-
-// paceOf spreads the sessions of a history over its events; where there is none, as the recorded ones are.
-func paceOf(history, sessions int64) pace {
-	if history == 0 {
-		return pace{perSession, 1}
-	}
-	return pace{float64(history), float64(sessions - concurrent + 1)}
-}
-
-// oldest returns the oldest session that is under way at a position.
-func (p *pace) oldest(position int64) int64 { return int64(float64(position) * p.sessions / p.events) }
-
 // sessionOf returns the session of an event: one of the sessions in progress at its position, drawn at random.
 func (d *Data) sessionOf(serial int64) int64 {
 	return d.pace.oldest(serial) + int64(draw(d.keys.event, serial)>>32*concurrent>>32)

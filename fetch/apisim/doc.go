@@ -1,4 +1,4 @@
-// Package apisim simulates the DataSync Analytics API as it was observed: its two endpoints for events, their bodies, headers, errors, limits, cursors,
+// Package apisim simulates the DataSync Analytics API as it was observed: its endpoints, bodies, headers, errors, limits, cursors,
 // tokens, cache and latency. It is the other half of every proof in this project, so it shares no code with the program that it
 // tests.
 //
@@ -16,18 +16,22 @@
 //	page cap                   PageCap                 5000; 100000 has been claimed
 //	body shape                 Flat                    nested; flat in the task's documents
 //	what a limit counts        Algorithm               SlidingAll; SlidingAccepted, FixedWindow
+//	a key in the URL           QueryLimit              5 in the profiles, QuerySeparate for a bucket of its own
 //	a HIT of the cache         FreeHits                counts
-//	the stream's limit         Feed                    50 in 60 s in the profiles; none, 40, 60, 200 in 300 s
+//	the stream's limit         Feed, FeedShared        50 in 60 s in the profiles; none, 40, 60, 200 in 300 s, the list's
 //	when to come back          RetryAfter              in header and body; either, as a date, nowhere
 //	where since, until work    Window                  the feed; both, neither
 //	their own millisecond      SinceExclusive, UntilExclusive   included
 //	expired cursor             ExpiredAs502            400
+//	unreadable cursor          CursorFault             400; 502, ignored
 //	cursor older than all      Teapot                  an empty page; 418
 //	forged cursors             Opaque                  accepted; cursors that a client can't make
 //	stream access              Gate                    a browser's User-Agent; with Origin, with cookie, never
+//	/internal/stats            OpenStats               requires the key
+//	bulk with several ids      BulkWorks               500
 //	latency                    Latency                 3.0 to 3.7 s a page in the challenge; Scale shortens or stretches it
 //	compression                Gzip                    none
-//	key life                   KeyRevokedAfter         for ever; a number of requests
+//	key life                   KeyLife, KeyRevokedAfter   for ever; 90 minutes, 3 hours
 //	meta.total                 TotalError              exact; 3 more
 //	chaos                      Faults, MalformedShare, WrongShare   none
 //

@@ -1,6 +1,7 @@
 package apisim
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"slices"
@@ -140,6 +141,13 @@ type Faults struct {
 	Duplicate     float64 // a page with some of its events twice
 	ExpiredCursor float64 // a good cursor is refused as expired
 	RevokedToken  float64 // the stream's token ends too early
+	Slow          float64 // the answer comes SlowBy later
+	SlowBy        time.Duration
+}
+
+func (f Faults) withDefaults() Faults {
+	f.SlowBy = cmp.Or(f.SlowBy, 5*time.Second)
+	return f
 }
 
 // shares returns the shares by their names.
@@ -147,7 +155,7 @@ func (f *Faults) shares() map[string]float64 {
 	return map[string]float64{
 		"ServerError": f.ServerError, "CutBody": f.CutBody, "Truncated": f.Truncated, "NullBody": f.NullBody,
 		"EarlyEnd": f.EarlyEnd, "Duplicate": f.Duplicate, "ExpiredCursor": f.ExpiredCursor,
-		"RevokedToken": f.RevokedToken,
+		"RevokedToken": f.RevokedToken, "Slow": f.Slow,
 	}
 }
 
@@ -167,6 +175,7 @@ func (f *Faults) draw(r uint64, endpoint Endpoint, hasCursor bool) Fault {
 		{f.Duplicate, Duplicates(1 + int(detail%20))},
 		{f.ExpiredCursor, ExpiredCursor()},
 		{f.RevokedToken, RevokedToken()},
+		{f.Slow, Delay(f.SlowBy)},
 	} {
 		if place < c.share {
 			return c.fault.unless(c.fault.expired && !hasCursor || c.fault.revoked && endpoint != Feed)
@@ -213,6 +222,13 @@ func (s *Server) Control(e Endpoint, fault func(*http.Request) Fault) {
 		s.script.control = make(map[Endpoint]func(*http.Request) Fault)
 	}
 	s.script.control[e] = fault
+}
+
+// Scripted returns how many faults of an endpoint's script are left.
+func (s *Server) Scripted(e Endpoint) int {
+	s.script.mu.Lock()
+	defer s.script.mu.Unlock()
+	return len(s.script.queued[e])
 }
 
 func (s *script) next(x *exchange) Fault {

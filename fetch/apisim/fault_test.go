@@ -66,8 +66,8 @@ func TestScriptIsTakenInOrder(t *testing.T) {
 	for _, limit := range []string{"1", "7", "7", "7", "7", "8"} {
 		got = append(got, a.page(List, "limit", limit).status)
 	}
-	if want := "[502 502 200 503 504 200]"; fmt.Sprint(got) != want {
-		t.Errorf("%v, want %s", got, want)
+	if want := "[502 502 200 503 504 200]"; fmt.Sprint(got) != want || a.Scripted(List) != 0 {
+		t.Errorf("%v, want %s; %d left", got, want, a.Scripted(List))
 	}
 }
 
@@ -121,7 +121,7 @@ func TestContentFaultsAreCached(t *testing.T) {
 		}
 		s.Script(List, NullBody())
 		expect("limit=9&a=b", "null", "MISS")
-		expect("a=b&limit=9", "null", "HIT")
+		expect("a=b&limit=9&api_key=x", "null", "HIT")
 		expect("limit=8", `"hasMore":true`, "MISS")
 		time.Sleep(30 * time.Second)
 		expect("limit=9&a=b", `"hasMore":true`, "MISS")
@@ -156,12 +156,12 @@ func TestHitRepeatsTheWholeAnswer(t *testing.T) {
 // TestDrawnFaults: each comes with about its share, a run repeats, and retrying reads everything.
 func TestDrawnFaults(t *testing.T) {
 	faults := Faults{ServerError: 0.1, CutBody: 0.1, Truncated: 0.1, NullBody: 0.1, EarlyEnd: 0.1, Duplicate: 0.1,
-		ExpiredCursor: 0.1}
+		ExpiredCursor: 0.1, Slow: 0.1, SlowBy: time.Nanosecond}
 	first, second := faultsOf(t, faults, 3000), faultsOf(t, faults, 3000)
 	if fmt.Sprint(first) != fmt.Sprint(second) {
 		t.Errorf("%v, then %v", first, second)
 	}
-	for _, name := range []string{"cut body", "truncated", "null body", "early end", "duplicates", "expired cursor"} {
+	for _, name := range []string{"cut body", "truncated", "null body", "early end", "duplicates", "expired cursor", "delay"} {
 		if n := first[name]; n < 240 || n > 360 {
 			t.Errorf("%s: %d of 3000, want about 300", name, n)
 		}

@@ -1,6 +1,7 @@
 package apisim
 
 import (
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -11,7 +12,7 @@ type Request struct {
 	Endpoint  Endpoint
 	Method    string
 	Path      string
-	Query     string
+	Query     string // without the key
 	RequestID string
 	At        time.Time // of its arrival
 	Took      time.Duration
@@ -125,9 +126,23 @@ func (s *Server) Counts(e Endpoint) Counts {
 	return Counts{}
 }
 
+// AllCounts returns the counts of every endpoint that was called so far.
+func (s *Server) AllCounts() map[Endpoint]Counts {
+	s.journal.mu.Lock()
+	defer s.journal.mu.Unlock()
+	all := make(map[Endpoint]Counts)
+	for e := range maps.Keys(s.journal.counts) {
+		all[e] = s.journal.counts[e].Counts
+	}
+	return all
+}
+
 // finish writes the journal's entry.
 func (x *exchange) finish() {
-	x.log.Endpoint, x.log.Method, x.log.Path, x.log.Query = x.endpoint, x.r.Method, x.r.URL.Path, x.r.URL.Query().Encode()
+	query := x.r.URL.Query()
+	query.Del("api_key")
+	query.Del("apiKey")
+	x.log.Endpoint, x.log.Method, x.log.Path, x.log.Query = x.endpoint, x.r.Method, x.r.URL.Path, query.Encode()
 	x.log.At, x.log.Took, x.log.Fault = x.arrived, time.Since(x.arrived), x.fault.name
 	x.journal.end(x.log)
 }

@@ -75,6 +75,7 @@ type buckets struct {
 type bucketName struct {
 	endpoint Endpoint
 	key      string
+	inQuery  bool // the separate bucket of a key in the URL
 }
 
 // maxBuckets is how many buckets are kept before idle ones are dropped.
@@ -111,10 +112,24 @@ func seconds(d time.Duration) int {
 	return int((d + time.Second - 1) / time.Second)
 }
 
+// admit checks the key, the limit and the faults of a request. If it returns false, the request is answered.
+func (x *exchange) admit() bool {
+	return x.authorize() && x.limit() && !x.disturb()
+}
+
+// open is admit for an endpoint whose answers all take the same time.
+func (x *exchange) open() bool { return x.admit() && x.restOther() == nil }
+
+func (x *exchange) restOther() error { return x.rest(x.config.Latency.scaled(x.config.Latency.Other)) }
+
 // authorize checks the key.
 func (x *exchange) authorize() bool {
 	x.key = x.r.Header.Get("X-API-Key")
-	if refused := x.keys.check(x.key); refused != nil {
+	if x.key == "" {
+		query := x.r.URL.Query()
+		x.key, x.inQuery = query.Get("api_key")+query.Get("apiKey"), true
+	}
+	if refused := x.keys.check(x.key, x.arrived); refused != nil {
 		x.refuse(*refused)
 		return false
 	}
@@ -124,10 +139,19 @@ func (x *exchange) authorize() bool {
 // limitOf returns the limit of an endpoint.
 func (s *Server) limitOf(e Endpoint) Limit {
 	switch e {
-	case List:
+	case List, Single:
 		return s.config.List
 	case Feed:
+		if s.config.FeedShared {
+			return Limit{s.config.List.Requests, s.config.List.Window, true}
+		}
 		return s.config.Feed
+	case Sessions:
+		return s.config.Sessions
+	case Metrics:
+		return s.config.Metrics
+	case Bulk:
+		return s.config.Bulk
 	}
 	return Limit{}
 }
@@ -138,7 +162,14 @@ func (x *exchange) limit() bool {
 	if limit.Requests == 0 {
 		return true
 	}
-	v := x.buckets.take(bucketName{x.endpoint, x.key}, limit, x.arrived)
+	name := bucketName{endpoint: x.endpoint, key: x.key}
+	if x.endpoint == Single || x.endpoint == Feed && x.config.FeedShared {
+		name.endpoint = List
+	}
+	if x.inQuery && name.endpoint == List {
+		limit.Requests, name.inQuery = x.config.QueryLimit, x.config.QuerySeparate
+	}
+	v := x.buckets.take(name, limit, x.arrived)
 	if !limit.Hidden {
 		x.writeLimit(v)
 	}

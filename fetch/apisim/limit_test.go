@@ -113,7 +113,7 @@ func TestLimitHeaders(t *testing.T) {
 		expect("GET", "/api/v1/events?limit=10000", "4", "34")
 		time.Sleep(14 * time.Second)
 		for _, remaining := range []string{"3", "2", "1", "0"} {
-			expect("GET", "/api/v1/events", remaining, "20")
+			expect("GET", "/api/v1/events/export", remaining, "20")
 		}
 		if w := ask(s, "GET", "/api/v1/nothing"); header(w, "X-RateLimit-Limit") != "" || w.Code != 404 {
 			t.Errorf("an unknown path: %d with limit headers %q", w.Code, header(w, "X-RateLimit-Limit"))
@@ -166,13 +166,20 @@ func TestBucketsOfEndpoints(t *testing.T) {
 		paths  []string
 		want   []int
 	}{
-		"the feed has its own":         {func(*Config) {}, []string{"events", "events/d4ta/x7k9/feed"}, []int{200, 403}},
-		"no limit":                     {func(c *Config) { c.List = Limit{} }, []string{"events", "events"}, []int{200, 200}},
-		"hits from the cache count":    {func(c *Config) { c.CacheLife = time.Hour }, []string{"events", "events"}, []int{200, 429}},
-		"hits from the cache are free": {func(c *Config) { c.CacheLife, c.FreeHits = time.Hour, true }, []string{"events", "events"}, []int{200, 200}},
+		"own buckets": {func(*Config) {}, []string{"events", "sessions", "metrics", "events", "sessions", "metrics"},
+			[]int{200, 200, 200, 429, 429, 429}},
+		"a single event spends from the list":      {func(*Config) {}, []string{"events/x", "events"}, []int{404, 429}},
+		"the feed has its own":                     {func(*Config) {}, []string{"events", "events/d4ta/x7k9/feed"}, []int{200, 403}},
+		"the feed shares":                          {func(c *Config) { c.FeedShared = true }, []string{"events", "events/d4ta/x7k9/feed"}, []int{200, 429}},
+		"no limit":                                 {func(c *Config) { c.List = Limit{} }, []string{"events", "events"}, []int{200, 200}},
+		"a key in the URL shares":                  {func(c *Config) { c.List.Requests, c.QueryLimit = 3, 1 }, []string{"events", "events?api_key=ds_test"}, []int{200, 429}},
+		"a key in the URL, within its lower limit": {func(c *Config) { c.List.Requests, c.QueryLimit = 3, 2 }, []string{"events", "events?apiKey=ds_test"}, []int{200, 200}},
+		"a key in the URL has its own":             {func(c *Config) { c.QuerySeparate = true }, []string{"events", "events?api_key=ds_test"}, []int{200, 200}},
+		"hits from the cache count":                {func(c *Config) { c.CacheLife = time.Hour }, []string{"events", "events"}, []int{200, 429}},
+		"hits from the cache are free":             {func(c *Config) { c.CacheLife, c.FreeHits = time.Hour, true }, []string{"events", "events"}, []int{200, 200}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			config := Config{Events: 100, List: limit, Feed: limit}
+			config := Config{Events: 100, List: limit, Feed: limit, Sessions: limit, Metrics: limit}
 			c.change(&config)
 			s, err := New(config)
 			if err != nil {
@@ -180,7 +187,9 @@ func TestBucketsOfEndpoints(t *testing.T) {
 			}
 			for i, path := range c.paths {
 				w, r := httptest.NewRecorder(), httptest.NewRequest("GET", "/api/v1/"+path, nil)
-				r.Header.Set("X-API-Key", "ds_test")
+				if !r.URL.Query().Has("api_key") && !r.URL.Query().Has("apiKey") {
+					r.Header.Set("X-API-Key", "ds_test")
+				}
 				if s.ServeHTTP(w, r); w.Code != c.want[i] {
 					t.Errorf("%s: %d, want %d: %s", path, w.Code, c.want[i], w.Body)
 				}
@@ -201,5 +210,22 @@ func TestHammeringForgetsTheOldest(t *testing.T) {
 	}
 	if len(b.log) > maxLogged+1 {
 		t.Errorf("%d entries", len(b.log))
+	}
+}
+
+// TestADeadTokenMayCostNothing: whether a request with a dead token counts is disputed, and a setting.
+func TestADeadTokenMayCostNothing(t *testing.T) {
+	for free, want := range map[bool][]int{false: {403, 403, 429}, true: {403, 403, 403}} {
+		s, err := New(Config{Events: 10, Feed: Limit{Requests: 2, Window: time.Minute}, DeadTokenFree: free})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []int
+		for range want {
+			got = append(got, ask(s, "GET", feedPath).Code)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("free %v: %d, want %d", free, got, want)
+		}
 	}
 }

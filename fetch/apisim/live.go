@@ -58,13 +58,6 @@ func (l *Live) source() string {
 	return name
 }
 
-// grow adds the events that follow all others, at the given rate a second, up to the last year.
-func (t *timeline) grow(after time.Time, rate float64) {
-	live := segment{first: t.events(), start: after.UnixMilli() + 1, end: lastYear, step: 1000 / rate}
-	live.events = int64(float64(live.end-live.start) / live.step)
-	t.segments = append(t.segments, live)
-}
-
 // delay returns how many milliseconds after its timestamp an event arrives. Those of the history are never late.
 func (d *Data) delay(serial int64) int64 {
 	if serial < d.history || d.config.Live.LateShare == 0 {

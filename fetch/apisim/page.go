@@ -32,8 +32,11 @@ func (x *exchange) servePage() {
 		return
 	}
 	query := x.r.URL.Query()
-	name := string(x.endpoint) + "?" + query.Encode()
+	name := cacheName(x.endpoint, query)
 	p, hit := x.cache.get(name, x.arrived)
+	if x.config.DeadTokenFree && !x.hasToken() {
+		return
+	}
 	if free := hit && x.config.FreeHits; !free && !x.limit() {
 		return
 	}
@@ -57,7 +60,11 @@ func (x *exchange) serveFresh(query url.Values, name string) {
 		x.refuseQuery(err)
 		return
 	}
-	p := x.plan(sel, x.pageLimit(query))
+	otherwise := x.config.ListDefault
+	if x.endpoint == Feed {
+		otherwise = x.config.FeedDefault
+	}
+	p := x.plan(sel, x.pageLimit(query, otherwise))
 	if x.rest(x.pageLatency(p.events)) != nil {
 		return
 	}
@@ -101,7 +108,7 @@ func (x *exchange) plan(sel selection, limit int) page {
 
 // take finds the end of a page of at most want events: how many there are, the last of them, and whether more follow.
 func (s *selection) take(want int) (seen int, last, at int64, more bool) {
-	if s.settled() {
+	if !s.filters() {
 		seen = int(min(int64(want), s.below-s.floor))
 		if seen > 0 {
 			end := s.view.data.walk(s.below - int64(seen) + 1)
@@ -112,7 +119,7 @@ func (s *selection) take(want int) (seen int, last, at int64, more bool) {
 	w := s.view.data.walk(s.below)
 	for w.left > s.floor {
 		serial, ms := w.next()
-		if !s.view.sees(serial) {
+		if !s.passes(serial) {
 			continue
 		}
 		if seen == want {
@@ -126,13 +133,18 @@ func (s *selection) take(want int) (seen int, last, at int64, more bool) {
 // recordBytes is a little more than a recorded record has.
 const recordBytes = 352
 
+// writeCache says in the headers whether the answer came from the cache.
+func (x *exchange) writeCache(status string) {
+	if x.r.Method != http.MethodHead && x.config.CacheLife > 0 {
+		x.set("X-Cache", status)
+		x.set("X-Cache-TTL", strconv.Itoa(seconds(x.config.CacheLife)))
+	}
+}
+
 // sendPage writes the text of a page and sends it.
 func (x *exchange) sendPage(p *page, cached string) {
 	x.log.RequestID, x.log.Events, x.log.Cache = p.requestID, p.events, cached
-	if x.r.Method != http.MethodHead && x.config.CacheLife > 0 {
-		x.set("X-Cache", cached)
-		x.set("X-Cache-TTL", strconv.Itoa(seconds(x.config.CacheLife)))
-	}
+	x.writeCache(cached)
 	if x.endpoint == Feed {
 		x.set("X-Chaos-Applied", "missingFields")
 		x.set("X-Chaos-Description", "Missing fields: none applicable")
@@ -199,7 +211,7 @@ func (x *exchange) appendEvents(b []byte, p *page) []byte {
 	w := x.data.walk(p.below)
 	for place := 0; place < p.events; {
 		serial, at := w.next()
-		if !p.settled() && !p.view.sees(serial) {
+		if p.filters() && !p.passes(serial) {
 			continue
 		}
 		for range times(place < 2*p.twice) {
@@ -240,6 +252,13 @@ type cachedPage struct {
 
 // maxCached is how many answers are kept; the oldest is dropped first.
 const maxCached = 4096
+
+// cacheName is the whole query without the key, in one order.
+func cacheName(endpoint Endpoint, query url.Values) string {
+	query.Del("api_key")
+	query.Del("apiKey")
+	return string(endpoint) + "?" + query.Encode()
+}
 
 func (c *cache) get(name string, now time.Time) (page, bool) {
 	c.mu.Lock()

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sort"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -17,21 +18,38 @@ import (
 type timeline struct {
 	segments []segment
 	jitter   uint64
+	blocks   *[keptBlocks]atomic.Pointer[block] // those that were needed last
 }
 
-// A segment spreads its events evenly over a stretch of time: each gets a slice of its own, in which it falls at random.
-// So times rise with positions, and arrivals still look random.
+// A segment is a stretch of time in which events arrive independently of each other, at a rate that is steady, rises or falls.
 type segment struct {
-	first, events int64 // positions
-	start, end    int64 // epoch milliseconds, half-open; end = start + 1 for a tie
-	step          float64
+	first, events int64   // positions
+	start, end    int64   // epoch milliseconds, half-open; end = start + 1 for a tie
+	from, to      float64 // the rate at the start and at the end, in some unit; both 0 in a tie
 }
 
-// skewed is the length of the stretch that Config.SkewShare crowds.
-const skewed = time.Hour
+// A block is a number of consecutive events of a segment: their times are drawn together, and sorted. So a time is found by drawing
+// a few hundred, whatever the size of the data, and gaps and ties are those of independent arrivals.
+type block struct {
+	first int64 // position
+	times []int64
+}
+
+const (
+	perBlock   = 512
+	keptBlocks = 256
+)
+
+const (
+	// skewed is the length of the stretch that Config.SkewShare crowds.
+	skewed = time.Hour
+	// ramp is how long the rate rises at the start of the recorded data, and falls at their end: sessions last up to an hour, and
+	// none began before or goes on after the data (api.md, section 6: 57 events in the last ten minutes, 694 in any other ten).
+	ramp = time.Hour
+)
 
 func newTimeline(c *Config) timeline {
-	t := timeline{jitter: keyOf(c.Seed, "jitter")}
+	t := timeline{jitter: keyOf(c.Seed, "jitter"), blocks: new([keptBlocks]atomic.Pointer[block])}
 	oldest, newest := c.Oldest.UnixMilli(), c.Newest.UnixMilli()
 	points := slices.Clone(c.Ties)
 	if c.Events > 1 {
@@ -45,6 +63,9 @@ func newTimeline(c *Config) timeline {
 		spread -= p.Events
 	}
 	stretches := crowd(oldest, newest+1, spread, c.SkewShare, c.SkewStart.UnixMilli())
+	if c.SkewShare == 0 && newest-oldest > 4*ramp.Milliseconds() {
+		stretches = rampUpAndDown(stretches[0], c.Live.Rate == 0)
+	}
 	slices.SortStableFunc(points, func(a, b Tie) int { return a.At.Compare(b.At) })
 	for _, p := range points {
 		stretches = split(stretches, p.At.UnixMilli(), p.Events)
@@ -57,7 +78,7 @@ func newTimeline(c *Config) timeline {
 func crowd(start, end, events int64, share float64, skew int64) []segment {
 	from, to := max(start, min(skew, end)), max(start, min(skew+skewed.Milliseconds(), end))
 	if share == 0 || from == to {
-		return []segment{{start: start, end: end, events: events}}
+		return []segment{steady(start, end, events)}
 	}
 	inside := int64(math.Round(share * float64(events)))
 	outside := events - inside
@@ -67,11 +88,28 @@ func crowd(start, end, events int64, share float64, skew int64) []segment {
 	} else {
 		inside, before, outside = events, 0, 0
 	}
-	return []segment{
-		{start: start, end: from, events: before},
-		{start: from, end: to, events: inside},
-		{start: to, end: end, events: outside - before},
+	return []segment{steady(start, from, before), steady(from, to, inside), steady(to, end, outside-before)}
+}
+
+func steady(start, end, events int64) segment {
+	return segment{start: start, end: end, events: events, from: 1, to: 1}
+}
+
+// rampUpAndDown makes the rate of a steady stretch rise at its start, and fall at its end if the data do not go on.
+func rampUpAndDown(s segment, down bool) []segment {
+	rising := segment{start: s.start, end: s.start + ramp.Milliseconds(), to: 1}
+	falling := segment{start: s.end - ramp.Milliseconds(), end: s.end, from: 1}
+	full := float64(s.end-s.start) - float64(ramp.Milliseconds())/2
+	if !down {
+		falling.start = s.end
+	} else {
+		full -= float64(ramp.Milliseconds()) / 2
 	}
+	rising.events = int64(math.Round(float64(s.events) * float64(ramp.Milliseconds()) / 2 / full))
+	if down {
+		falling.events = rising.events
+	}
+	return []segment{rising, steady(rising.end, falling.start, s.events-rising.events-falling.events), falling}
 }
 
 // split cuts the stretch that holds a millisecond there, and puts a tie between the halves.
@@ -82,9 +120,10 @@ func split(stretches []segment, at, events int64) []segment {
 	if s.end == s.start+1 {
 		return slices.Insert(stretches, i, tie)
 	}
-	older := int64(math.Round(float64(s.events) * float64(at-s.start) / float64(s.end-s.start)))
-	left := segment{start: s.start, end: at, events: older}
-	right := segment{start: at, end: s.end, events: s.events - older}
+	x := float64(at-s.start) / float64(s.end-s.start)
+	older, rate := int64(math.Round(float64(s.events)*s.share(x))), s.from+(s.to-s.from)*x
+	left := segment{start: s.start, end: at, events: older, from: s.from, to: rate}
+	right := segment{start: at, end: s.end, events: s.events - older, from: rate, to: s.to}
 	return slices.Replace(stretches, i, i+1, left, tie, right)
 }
 
@@ -96,11 +135,38 @@ func number(stretches []segment) []segment {
 		if s.events == 0 {
 			continue
 		}
-		s.first, s.step = first, float64(s.end-s.start)/float64(s.events)
+		s.first = first
 		segments = append(segments, s)
 		first += s.events
 	}
 	return segments
+}
+
+// tie reports whether all events of a segment are in one millisecond.
+func (s *segment) tie() bool { return s.end == s.start+1 }
+
+// share returns the share of the events that lie in the first part x of the stretch; both are from 0 to 1.
+func (s *segment) share(x float64) float64 {
+	if s.from == s.to {
+		return x
+	}
+	return (2*s.from*x + (s.to-s.from)*x*x) / (s.from + s.to)
+}
+
+// place is the reverse of share.
+func (s *segment) place(u float64) float64 {
+	if s.from == s.to {
+		return u
+	}
+	rise := s.to - s.from
+	return (math.Sqrt(s.from*s.from+rise*(s.from+s.to)*u) - s.from) / rise
+}
+
+// grow adds the events that follow all others, at the given rate a second, up to the last year.
+func (t *timeline) grow(after time.Time, rate float64) {
+	live := steady(after.UnixMilli()+1, lastYear, 0)
+	live.first, live.events = t.events(), int64(float64(live.end-live.start)*rate/1000)
+	t.segments = append(t.segments, live)
 }
 
 // at returns the millisecond of a position.
@@ -109,12 +175,33 @@ func (t *timeline) at(position int64) int64 {
 	for i := 1; i < len(t.segments) && t.segments[i].first <= position; i++ {
 		s = &t.segments[i]
 	}
-	if s.end == s.start+1 {
+	if s.tie() {
 		return s.start
 	}
-	// A place inside the slice, in 1/2^20: a float64 holds it beside any position exactly.
-	inside := float64(draw(t.jitter, position)>>44) / (1 << 20)
-	return min(s.start+int64((float64(position-s.first)+inside)*s.step), s.end-1)
+	b := t.block(s, (position-s.first)/perBlock)
+	return b.times[position-b.first]
+}
+
+// block returns the n-th block of a segment.
+func (t *timeline) block(s *segment, n int64) *block {
+	first := s.first + n*perBlock
+	kept := &t.blocks[(first/perBlock)%keptBlocks]
+	if b := kept.Load(); b != nil && b.first == first {
+		return b
+	}
+	b := &block{first: first, times: make([]int64, min(perBlock, s.first+s.events-first))}
+	for i := range b.times {
+		b.times[i] = int64(draw(t.jitter, first+int64(i)) >> 24)
+	}
+	slices.Sort(b.times)
+	const places = 1 << 40 // of what was drawn
+	length, each := float64(s.end-s.start), float64(len(b.times))/places
+	for i, r := range b.times {
+		u := (float64(n*perBlock) + float64(r)*each) / float64(s.events)
+		b.times[i] = min(s.start+int64(s.place(u)*length), s.end-1)
+	}
+	kept.Store(b)
+	return b
 }
 
 // events returns how many positions there are.
@@ -128,7 +215,29 @@ func (t *timeline) events() int64 {
 
 // before returns how many events are older than the millisecond: the position of the first that is not.
 func (t *timeline) before(ms int64) int64 {
-	return int64(sort.Search(int(t.events()), func(p int) bool { return t.at(int64(p)) >= ms }))
+	for i := range t.segments {
+		if s := &t.segments[i]; ms < s.end {
+			return s.first + t.inside(s, ms)
+		}
+	}
+	return t.events()
+}
+
+// inside returns how many events of a segment are older than the millisecond, which is not after its end.
+func (t *timeline) inside(s *segment, ms int64) int64 {
+	if ms <= s.start || s.tie() {
+		return 0
+	}
+	last := (s.events - 1) / perBlock
+	n := min(last, int64(s.share(float64(ms-s.start)/float64(s.end-s.start))*float64(s.events))/perBlock)
+	for n > 0 && t.block(s, n).times[0] >= ms {
+		n--
+	}
+	for n < last && t.block(s, n+1).times[0] < ms {
+		n++
+	}
+	older, _ := slices.BinarySearch(t.block(s, n).times, ms)
+	return n*perBlock + int64(older)
 }
 
 // group returns the positions [first, end) that share the millisecond of a position.

@@ -21,6 +21,8 @@ type Verdict struct {
 	Findings   []string           // what is wrong, or missing
 	NotApplied []string           // which checks could not be made, and why
 	Reopen     []ledger.Reopening // shards to walk once more: their windows may lack events
+	Missing    int64              // events that the source counted at the start and that nothing accounts for
+	Excess     int64              // rows and dead letters beyond what the source counts now
 	rows       int64
 	checked    []string
 }
@@ -97,6 +99,7 @@ func (v *Verdict) judgeTotals(a *ledger.Audit, atStart, atEnd int64) {
 	case atStart <= 0:
 		v.skip("the source's total at the start: it is not known")
 	case most < atStart:
+		v.Missing = atStart - most
 		v.find("the source had %d events at the start; %d rows and %d dead letters account for %d: %d are missing",
 			atStart, a.Rows, most-a.Rows, most, atStart-most)
 		v.reopenSuspects(a)
@@ -115,6 +118,7 @@ func (v *Verdict) judgeTotals(a *ledger.Audit, atStart, atEnd int64) {
 	case a.RowsBefore > 0 || a.ByOthers > 0:
 		v.skip("the source's total at the end: the table has rows that are not this job's")
 	case least > atEnd:
+		v.Excess = least - atEnd
 		v.find("the source has %d events at the end, but %d rows and %d dead letters without a row are there", atEnd, a.Rows, a.DeadNamed)
 	}
 }

@@ -47,7 +47,7 @@ func Complete(a *ledger.Audit, d ledger.AuditDay) bool {
 func (v *Verdict) judgeWindows(a *ledger.Audit) {
 	edge, whole := tiling(a.Span, a.Windows, func(w *ledger.AuditWindow) shard.Window { return w.Window })
 	if !whole {
-		v.find("the ledger has no shard for what comes after %s: rows of ingestion_shards are gone; another --job walks the span anew", edge)
+		v.find("the ledger has no shard for what comes after %s: rows of ingestion_shards are gone; another job walks the span anew", edge)
 	}
 	for i := range a.Windows {
 		if w := &a.Windows[i]; !proven(w) {

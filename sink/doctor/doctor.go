@@ -18,24 +18,21 @@ import (
 )
 
 // Level is how bad a finding is.
-type Level int
+type Level string
 
 // The levels of a finding.
 const (
-	OK   Level = iota
-	Warn       // works, but not as well or as safely as it could
-	Fail       // a run would fail, or break a promise
+	OK   Level = "ok"
+	Warn Level = "warn" // works, but not as well or as safely as it could
+	Fail Level = "fail" // a run would fail, or break a promise
 )
-
-// String returns the level as JSON and the screen show it.
-func (l Level) String() string { return [...]string{"ok", "warn", "fail"}[l] }
 
 // Finding is the result of one probe.
 type Finding struct {
-	Name   string
-	Level  Level
-	Detail string
-	Hint   string // how to fix it; empty if nothing needs fixing
+	Name   string `json:"name"`
+	Level  Level  `json:"level"`
+	Detail string `json:"detail"`
+	Hint   string `json:"hint,omitempty"` // how to fix it; empty if nothing needs fixing
 }
 
 // Diagnose runs every probe. conns is the number of connections that a run opens. A probe that fails becomes a warning.

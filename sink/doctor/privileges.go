@@ -50,7 +50,7 @@ select current_user::text, has_schema_privilege('public', 'usage'), has_schema_p
 // them: stored events never change.
 func neededPrivileges() []string {
 	all := []string{"select on sluice_migrations", "select on ingested_events", "insert on ingested_events"}
-	for _, table := range []string{"ingestion_jobs", "ingestion_rounds", "ingestion_shards", "dead_letters", "api_quotas"} {
+	for _, table := range []string{"ingestion_jobs", "ingestion_rounds", "ingestion_shards", "dead_letters", "api_quotas", "ingestion_doubts"} {
 		for _, privilege := range []string{"select", "insert", "update"} {
 			all = append(all, fmt.Sprintf("%s on %s", privilege, table))
 		}

@@ -93,7 +93,7 @@ const emitMessage = `select pg_catalog.pg_logical_emit_message(true, 'sluice', '
 
 func judgeCommit(took time.Duration) Finding {
 	if took > slowCommit {
-		return warn(fmt.Sprintf("takes %v", took.Round(time.Millisecond)), "a slow disk or network: larger --batch-rows make fewer commits")
+		return warn(fmt.Sprintf("takes %v", took.Round(time.Millisecond)), "a slow disk or network: larger batches make fewer commits")
 	}
 	return ok(fmt.Sprintf("takes %v", took.Round(10*time.Microsecond)))
 }

@@ -3,6 +3,7 @@ package embedpg
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -54,10 +55,7 @@ func (h home) readAddress() (address, error) {
 func (h home) writeAddress(a address) error {
 	fresh := h.pgpass() + ".new"
 	_ = os.Remove(fresh)
-	if err := os.WriteFile(fresh, fmt.Appendf(nil, pgpassForm, a.port, a.password), 0o600); err != nil {
-		return fmt.Errorf("keep the server's port and password: %w", err)
-	}
-	if err := h.give(fresh); err != nil {
+	if err := errors.Join(os.WriteFile(fresh, fmt.Appendf(nil, pgpassForm, a.port, a.password), 0o600), h.give(fresh)); err != nil {
 		return fmt.Errorf("keep the server's port and password: %w", err)
 	}
 	return os.Rename(fresh, h.pgpass())
@@ -88,7 +86,7 @@ func portFree(port int) bool {
 // PSQL returns a psql command for a database of the server, without the password in its arguments. The caller attaches a
 // terminal.
 func (s *Server) PSQL(database string) *exec.Cmd {
-	cmd := exec.Command(psqlProgram(), s.psqlArgs(database)...)
+	cmd := exec.Command(psqlProgram(), "-h", "127.0.0.1", "-p", fmt.Sprint(s.addr.Load().port), "-U", superuser, database)
 	cmd.Env = append(os.Environ(), "PGPASSFILE="+s.home.pgpass())
 	return cmd
 }
@@ -96,7 +94,7 @@ func (s *Server) PSQL(database string) *exec.Cmd {
 // PSQLLine returns the shell command that opens a database of the server. It contains no secret.
 func (s *Server) PSQLLine(database string) string {
 	line := "PGPASSFILE=" + quote(s.home.pgpass())
-	for _, word := range append([]string{psqlProgram()}, s.psqlArgs(database)...) {
+	for _, word := range s.PSQL(database).Args {
 		line += " " + quote(word)
 	}
 	return line
@@ -113,10 +111,6 @@ func psqlProgram() string {
 		}
 	}
 	return "psql"
-}
-
-func (s *Server) psqlArgs(database string) []string {
-	return []string{"-h", "127.0.0.1", "-p", fmt.Sprint(s.addr.Load().port), "-U", superuser, database}
 }
 
 func executable(path string) bool {

@@ -21,52 +21,42 @@ func (s *Server) initialise(ctx context.Context, bin programs, run account) erro
 	if err := s.home.writeAddress(addr); err != nil {
 		return err
 	}
-	fresh := s.home.data() + ".new"
-	if err := emptyDir(fresh, run); err != nil {
-		return fmt.Errorf("make the data directory: %w", err)
-	}
-	if err := s.initdb(ctx, bin, run, fresh, addr.password); err != nil {
-		return err
-	}
-	if err := include(filepath.Join(fresh, "postgresql.conf"), "../"+filepath.Base(s.home.conf())); err != nil {
-		return fmt.Errorf("make the data directory: %w", err)
-	}
-	return os.Rename(fresh, s.home.data())
-}
-
-func (s *Server) initdb(ctx context.Context, bin programs, run account, dir, password string) error {
-	secret := filepath.Join(dir+".password", "password")
-	if err := emptyDir(filepath.Dir(secret), run); err != nil {
-		return fmt.Errorf("hand the password to initdb: %w", err)
-	}
-	defer os.RemoveAll(filepath.Dir(secret))
-	if err := os.WriteFile(secret, []byte(password+"\n"), 0o600); err != nil {
-		return fmt.Errorf("hand the password to initdb: %w", err)
-	}
-	if err := run.own(secret); err != nil {
-		return fmt.Errorf("hand the password to initdb: %w", err)
-	}
-	// Locale C sorts by bytes: the same on every system, and indexes survive an upgrade of its C library.
-	args := []string{"-D", dir, "-U", superuser, "--pwfile=" + secret, "-A", "scram-sha-256", "-E", "UTF8", "--locale=C"}
-	if s.config.NoSync {
-		args = append(args, "--no-sync")
-	}
-	cmd := run.command(exec.CommandContext(ctx, bin.path("initdb"), args...), dir)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("make a PostgreSQL cluster in %s: %w\n%s", s.home, err, lastLines(string(out), 8))
+	if err := s.initdb(ctx, bin, run, addr.password); err != nil {
+		return fmt.Errorf("make a PostgreSQL cluster in %s: %w", s.home, err)
 	}
 	return nil
 }
 
-// emptyDir makes a directory that belongs to the account, replacing anything that is there.
-func emptyDir(path string, run account) error {
-	if err := os.RemoveAll(path); err != nil {
+func (s *Server) initdb(ctx context.Context, bin programs, run account, password string) error {
+	temp := s.home.data() + ".new" // replaces what a killed initdb has left
+	defer os.RemoveAll(temp)
+	if err := errors.Join(os.RemoveAll(temp), os.Mkdir(temp, 0o700), run.own(temp)); err != nil {
 		return err
 	}
-	if err := os.Mkdir(path, 0o700); err != nil {
+	fresh, secret := filepath.Join(temp, "data"), filepath.Join(temp, "password")
+	if err := errors.Join(os.WriteFile(secret, []byte(password+"\n"), 0o600), run.own(secret)); err != nil {
 		return err
 	}
-	return run.own(path)
+	// Locale C sorts by bytes: the same on every system, and indexes survive an upgrade of its C library.
+	args := []string{"-D", fresh, "-U", superuser, "--pwfile=" + secret, "-A", "scram-sha-256", "-E", "UTF8", "--locale=C"}
+	if s.config.NoSync {
+		args = append(args, "--no-sync")
+	}
+	cmd := run.command(exec.CommandContext(ctx, bin.path("initdb"), args...), temp)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%w\n%s", err, lastLines(string(out), 8))
+	}
+	// Our settings come after the cluster's own, which initdb has fitted to the system.
+	conf := filepath.Join(fresh, "postgresql.conf")
+	text, err := os.ReadFile(conf)
+	if err != nil {
+		return err
+	}
+	text = fmt.Appendf(text, "\ninclude_if_exists = '../%s'\n", filepath.Base(s.home.conf()))
+	if err := os.WriteFile(conf, text, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(fresh, s.home.data())
 }
 
 // own gives a path to the account, unless that is our own.
@@ -75,19 +65,6 @@ func (a account) own(path string) error {
 		return nil
 	}
 	return os.Chown(path, int(a.uid), int(a.gid))
-}
-
-// include appends our settings to the cluster's own configuration, which initdb has fitted to the system.
-func include(conf, ours string) error {
-	f, err := os.OpenFile(conf, os.O_APPEND|os.O_WRONLY, 0)
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(f, "\ninclude_if_exists = '%s'\n", ours)
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	return err
 }
 
 // baseSettings suit a small machine that takes in much data. Everything that durability needs stays on. More shared_buffers,
@@ -122,13 +99,13 @@ func (s *Server) writeConf(port int) error {
 		text += noSyncSettings
 	}
 	text += fmt.Sprintf("port = %d\n%s\n", port, strings.Join(s.config.Settings, "\n"))
-	if err := os.WriteFile(s.home.conf(), []byte(text), 0o644); err != nil {
+	err := errors.Join(os.WriteFile(s.home.conf(), []byte(text), 0o644),
+		os.Chmod(s.home.conf(), 0o644), // regardless of the umask: the server's user must read it
+		s.home.give(s.home.conf()))
+	if err != nil {
 		return fmt.Errorf("write the server's settings: %w", err)
 	}
-	if err := os.Chmod(s.home.conf(), 0o644); err != nil { // regardless of the umask: the server's user must read it
-		return fmt.Errorf("write the server's settings: %w", err)
-	}
-	return s.home.give(s.home.conf())
+	return nil
 }
 
 // account is the system user that runs the server: our own, or another one if we are root, as PostgreSQL refuses to run as root.

@@ -181,7 +181,8 @@ func (s *Server) URL(database string) string { return s.addr.Load().url(database
 
 const selectDatabase = `select exists (select from pg_catalog.pg_database where datname = $1)`
 
-// EnsureDatabase creates the database unless it exists.
+// EnsureDatabase creates the database unless it exists, or another session creates it at the same moment (42P04, or 23505 from
+// the catalogue's index).
 func (s *Server) EnsureDatabase(ctx context.Context, name string) error {
 	conn, err := s.connect(ctx, "postgres")
 	if err != nil {
@@ -189,27 +190,15 @@ func (s *Server) EnsureDatabase(ctx context.Context, name string) error {
 	}
 	defer conn.Close(ctx)
 	var there bool
-	if err := conn.QueryRow(ctx, selectDatabase, name).Scan(&there); err != nil {
-		return fmt.Errorf("look for database %s: %w", name, err)
+	if err := conn.QueryRow(ctx, selectDatabase, name).Scan(&there); err != nil || there {
+		return err
 	}
-	if there {
+	_, err = conn.Exec(ctx, "create database "+pgx.Identifier{name}.Sanitize())
+	var pg *pgconn.PgError
+	if err == nil || errors.As(err, &pg) && (pg.Code == "42P04" || pg.Code == "23505") {
 		return nil
 	}
-	return createDatabase(ctx, conn, name)
-}
-
-// createDatabase accepts that another session creates the database at the same moment (42P04, or 23505 from the catalogue's
-// index).
-func createDatabase(ctx context.Context, conn *pgx.Conn, name string) error {
-	_, err := conn.Exec(ctx, "create database "+pgx.Identifier{name}.Sanitize())
-	var pe *pgconn.PgError
-	if errors.As(err, &pe) && (pe.Code == "42P04" || pe.Code == "23505") {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("create database %s: %w", name, err)
-	}
-	return nil
+	return fmt.Errorf("create database %s: %w", name, err)
 }
 
 // Status describes a server, for people.

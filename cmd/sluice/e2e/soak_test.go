@@ -89,7 +89,7 @@ func (s *soak) early() bool {
 	if s.struck >= len(s.faults()) || s.round > 20 {
 		return false
 	}
-	s.exec(`truncate ingested_events, ingestion_jobs, ingestion_rounds, ingestion_shards, dead_letters, api_quotas`)
+	s.exec(`truncate ingested_events, ingestion_jobs, ingestion_doubts, ingestion_rounds, ingestion_shards, dead_letters, api_quotas`)
 	return true
 }
 

@@ -46,13 +46,16 @@ type Tables struct {
 	Events      map[uuid.UUID]*Event
 	DeadLetters []*DeadLetter // in the order of their ids
 	Findings    []ledger.Finding
+	changes     int   // how often Delete was called
 	lastID      int64 // given to a row of any table
 }
 
 // Job is a row of ingestion_jobs.
 type Job struct {
 	ledger.Job
-	rounds []*ledger.Round // Counts, Late and MissedNew are not kept but summed up
+	rounds []*ledger.Round // Counts and Late are not kept but summed up
+	doubts []ledger.Doubt  // in the order in which they were raised
+	state  string          // of the table, when it was verified
 }
 
 // Shard is a row of ingestion_shards.
@@ -87,11 +90,11 @@ func (d *Database) Look(f func(*Tables)) {
 // Snapshot returns a copy of the tables, such as a standby has.
 func (t *Tables) Snapshot() Tables {
 	c := Tables{
-		Events: maps.Clone(t.Events), Findings: slices.Clone(t.Findings), lastID: t.lastID,
+		Events: maps.Clone(t.Events), Findings: slices.Clone(t.Findings), changes: t.changes, lastID: t.lastID,
 		Shards: copies(t.Shards), DeadLetters: copies(t.DeadLetters), Jobs: copies(t.Jobs),
 	}
 	for _, j := range c.Jobs {
-		j.rounds = copies(j.rounds)
+		j.rounds, j.doubts = copies(j.rounds), slices.Clone(j.doubts)
 	}
 	return c
 }
@@ -163,6 +166,7 @@ func (t *Tables) Round(jobID int64, round int) []*Shard {
 
 // Delete removes the events for which gone is true, behind the ledger's back, and returns how many there were.
 func (t *Tables) Delete(gone func(*Event) bool) (n int) {
+	t.changes++
 	for id, e := range t.Events {
 		if gone(e) {
 			delete(t.Events, id)

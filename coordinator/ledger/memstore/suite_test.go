@@ -1,6 +1,7 @@
 package memstore_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/google/uuid"
@@ -41,9 +42,9 @@ func (d database) Insert(_ *testing.T, rows ...shard.Event) {
 
 func (d database) Delete(_ *testing.T, rows ...shard.Event) {
 	d.Look(func(t *memstore.Tables) {
-		for _, e := range rows {
-			delete(t.Events, e.ID)
-		}
+		t.Delete(func(e *memstore.Event) bool {
+			return slices.ContainsFunc(rows, func(r shard.Event) bool { return r.ID == e.ID })
+		})
 	})
 }
 

@@ -14,8 +14,8 @@ import (
 )
 
 func (p *Program) backfillCommand() *cobra.Command {
-	s, again := settings{}, false
-	cmd := &cobra.Command{
+	again := false
+	cmd, s := p.ingesting(cobra.Command{
 		Use:   "backfill --from TIME --to TIME",
 		Short: "Ingest a span of event time again or anew, as a job of its own",
 		Long: "Ingests what lies from --from to before --to, as a job of its own that is named after them. Each event is stored once,\n" +
@@ -23,24 +23,18 @@ func (p *Program) backfillCommand() *cobra.Command {
 			"command resumes; when it is done it says so, and with --again reads the span once more.\n\n" +
 			"Times are RFC 3339, dates, or so long ago: -7d is the start of the day seven days ago in UTC, -12h that of an hour,\n" +
 			"-90m that of a minute.",
-		Example:     "  sluice backfill --from=2026-01-01 --to=2026-02-01\n  sluice backfill --from=-7d --to=-1h",
-		Args:        noArgs,
-		Annotations: map[string]string{asLines: "yes"},
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if !s.from.set || !s.to.set {
-				return usage("--from and --to are needed")
-			}
-			if !s.given("job") {
-				s.job = backfillName(s.span())
-			}
-			return p.stoppably(&s, func(ctx context.Context, s *settings) error {
-				return p.ingest(ctx, s, func(ctx context.Context, j *job.Job) job.Verdict { return j.Backfill(ctx, again) })
-			})(cmd, args)
-		},
+		Example: "  sluice backfill --from=2026-01-01 --to=2026-02-01\n  sluice backfill --from=-7d --to=-1h",
+	}, func(j *job.Job, ctx context.Context) job.Verdict { return j.Backfill(ctx, again) })
+	cmd.PreRunE = func(*cobra.Command, []string) error {
+		if !s.from.set || !s.to.set {
+			return usage("--from and --to are needed")
+		}
+		if !s.given("job") {
+			s.job = backfillName(s.span())
+		}
+		return nil
 	}
-	s.bind(cmd.Flags())
-	s.bindWatch(cmd.Flags())
-	s.from.relative, s.to.relative = true, true
+	s.from.read, s.to.read = instantOrAgo, instantOrAgo
 	for _, name := range []string{"from", "to"} {
 		cmd.Flags().Lookup(name).Usage = "event time, RFC 3339, a date, or so long ago: -7d"
 	}
@@ -62,6 +56,14 @@ func edgeName(at shard.Instant) string {
 }
 
 var agoForm = regexp.MustCompile(`^-([0-9]{1,5})([dhm])$`)
+
+// instantOrAgo reads an instant, or how long ago it is.
+func instantOrAgo(s string) (shard.Instant, error) {
+	if at, ok := ago(s, time.Now()); ok {
+		return shard.InstantOf(at), nil
+	}
+	return readInstant(s)
+}
 
 // ago reads -7d: the start of the day, hour or minute so many of them ago, so that the same command means the same span for a
 // while, and resumes.

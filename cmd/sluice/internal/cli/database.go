@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"sluice/cmd/sluice/internal/view"
 	"sluice/coordinator/ledger"
 	"sluice/sink"
@@ -95,7 +97,7 @@ func (i *ingest) emptyHint() string {
 	if i.database.private != nil {
 		psql = "sluice db psql"
 	}
-	return "use another database, or empty this one: " + psql + " -c 'truncate ingested_events, dead_letters, ingestion_shards, ingestion_rounds, ingestion_jobs'"
+	return "use another database, or empty this one: " + psql + " -c 'truncate ingested_events, dead_letters, ingestion_doubts, ingestion_shards, ingestion_rounds, ingestion_jobs'"
 }
 
 // reader is an open ledger, for the commands that look and do not run.
@@ -104,17 +106,28 @@ type reader struct {
 	job *ledger.Job
 }
 
+// reading makes a command of something that reads the job's ledger.
+func (p *Program) reading(c *common, do func(context.Context, *reader) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, _ []string) error {
+		r, err := p.openLedger(cmd.Context(), c)
+		if err != nil {
+			return err
+		}
+		defer r.db.Close()
+		return do(cmd.Context(), r)
+	}
+}
+
 // openLedger opens the database of an earlier run and finds the job.
 func (p *Program) openLedger(ctx context.Context, c *common) (*reader, error) {
-	log, err := p.logger(c.logLevel)
-	if err != nil {
+	if err := c.openLog(p); err != nil {
 		return nil, err
 	}
 	where, err := p.existingDatabase(ctx)
 	if err != nil {
 		return nil, err
 	}
-	db, err := sink.Open(ctx, sink.Config{URL: where.url, Job: c.job, Writers: 1, Log: log})
+	db, err := sink.Open(ctx, sink.Config{URL: where.url, Job: c.job, Writers: 1, Log: c.log})
 	if err != nil {
 		return nil, asStart(ctx, err)
 	}

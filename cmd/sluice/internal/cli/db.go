@@ -48,10 +48,10 @@ func (p *Program) dbStart(ctx context.Context) error {
 		}
 	}
 	status := server.Status(ctx)
-	out := &printer{w: p.Stdout}
-	out.line("PostgreSQL %s on 127.0.0.1:%d, data in %s", status.Version, status.Port, status.Dir)
-	out.line("%s", server.PSQLLine(databaseDemo))
-	return out.err
+	out := p.paper()
+	out.Line("PostgreSQL %s on 127.0.0.1:%d, data in %s", status.Version, status.Port, status.Dir)
+	out.Line("%s", server.PSQLLine(databaseDemo))
+	return out.Err()
 }
 
 func (p *Program) dbMigrate(ctx context.Context) error {
@@ -71,9 +71,9 @@ func (p *Program) dbMigrate(ctx context.Context) error {
 	if err := db.Migrate(ctx); err != nil {
 		return asStart(ctx, err)
 	}
-	out := &printer{w: p.Stdout}
-	out.line("the tables are up to date")
-	return out.err
+	out := p.paper()
+	out.Line("the tables are up to date")
+	return out.Err()
 }
 
 func (p *Program) dbStop(ctx context.Context) error {
@@ -84,9 +84,9 @@ func (p *Program) dbStop(ctx context.Context) error {
 	if err := server.Stop(ctx); err != nil {
 		return fail(ExitUnexpected, "", err)
 	}
-	out := &printer{w: p.Stdout}
-	out.line("stopped; the data stay in %s", server.Status(ctx).Dir)
-	return out.err
+	out := p.paper()
+	out.Line("stopped; the data stay in %s", server.Status(ctx).Dir)
+	return out.Err()
 }
 
 func (p *Program) dbPSQL(ctx context.Context, args []string) error {

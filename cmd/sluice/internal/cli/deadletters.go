@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/hex"
-	"fmt"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -36,12 +35,13 @@ func (p *Program) deadLettersListCommand() *cobra.Command {
 		Use: "list", Short: "List them, oldest first", Args: noArgs,
 		Long:    "Counts the dead letters of a job by reason, and lists them, oldest first. What an API sent is quoted.",
 		Example: "  sluice dead-letters list\n  sluice dead-letters list --reason=timestamp --limit=10\n  sluice dead-letters list --json | jq -r .[].raw",
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		PreRunE: func(*cobra.Command, []string) error {
 			if q.Limit < 1 || q.Limit > 100_000 {
 				return usage("--limit %d: it must be from 1 to 100,000", q.Limit)
 			}
-			return p.listDeadLetters(cmd.Context(), &c, q)
+			return nil
 		},
+		RunE: p.reading(&c, func(ctx context.Context, r *reader) error { return p.listDeadLetters(ctx, r, q, c.json) }),
 	}
 	c.bind(cmd.Flags())
 	cmd.Flags().StringVar(&q.Reason, "reason", "", "only those of this reason")
@@ -54,22 +54,20 @@ func (p *Program) deadLettersListCommand() *cobra.Command {
 func (p *Program) deadLettersShowCommand() *cobra.Command {
 	var c common
 	var raw bool
+	var id int64
 	cmd := &cobra.Command{
 		Use: "show <id>", Short: "Show one, with its bytes",
 		Example: "  sluice dead-letters show 17\n  sluice dead-letters show 17 --raw | jq .",
-		Args: func(_ *cobra.Command, args []string) error {
+		Args: func(_ *cobra.Command, args []string) (err error) {
 			if len(args) != 1 {
 				return usage("sluice dead-letters show takes one id, from `sluice dead-letters list`")
 			}
-			return nil
-		},
-		RunE: func(cmd *cobra.Command, args []string) error {
-			id, err := strconv.ParseInt(args[0], 10, 64)
-			if err != nil {
+			if id, err = strconv.ParseInt(args[0], 10, 64); err != nil {
 				return usage("%q is no id of a dead letter", args[0])
 			}
-			return p.showDeadLetter(cmd.Context(), &c, id, raw)
+			return nil
 		},
+		RunE: p.reading(&c, func(ctx context.Context, r *reader) error { return p.showDeadLetter(ctx, r, id, raw, c.json) }),
 	}
 	c.bind(cmd.Flags())
 	cmd.Flags().BoolVar(&raw, "raw", false, "print its bytes and nothing else")
@@ -106,18 +104,13 @@ func describeLetter(d *ledger.DeadLetter) DeadLetter {
 	return shown
 }
 
-func (p *Program) listDeadLetters(ctx context.Context, c *common, q ledger.DeadLetterQuery) error {
-	r, err := p.openLedger(ctx, c)
-	if err != nil {
-		return err
-	}
-	defer r.db.Close()
+func (p *Program) listDeadLetters(ctx context.Context, r *reader, q ledger.DeadLetterQuery, asJSON bool) error {
 	q.JobID = r.job.ID
 	letters, err := r.db.DeadLetters(ctx, q)
 	if err != nil {
 		return err
 	}
-	if c.json {
+	if asJSON {
 		shown := make([]DeadLetter, 0, len(letters))
 		for i := range letters {
 			shown = append(shown, describeLetter(&letters[i]))
@@ -132,13 +125,13 @@ func (p *Program) listDeadLetters(ctx context.Context, c *common, q ledger.DeadL
 }
 
 func (p *Program) printLetters(letters []ledger.DeadLetter, reasons []sink.ReasonCount, more bool) error {
-	out := terminal.NewPaper(p.Stdout, p.Environ)
+	out := p.paper()
 	if len(reasons) == 0 {
 		out.Line("there are none")
 	}
 	counts := terminal.Table{Heads: []string{">count", "reason"}}
 	for _, r := range reasons {
-		counts.Rows = append(counts.Rows, []terminal.Cell{terminal.Text("%s", view.Number(r.Count)), terminal.Text("%s", r.Reason)})
+		counts.Add(terminal.Number(r.Count), terminal.Text("%s", r.Reason))
 	}
 	out.Table(counts)
 	if len(letters) == 0 {
@@ -160,10 +153,10 @@ func lettersTable(letters []ledger.DeadLetter) terminal.Table {
 	for i := range letters {
 		d := &letters[i]
 		// Quoted: what an API sent must not reach a terminal as it is.
-		t.Rows = append(t.Rows, []terminal.Cell{
+		t.Add(
 			terminal.Text("%d", d.ID), terminal.Text("%d", d.Shard), terminal.Notice(d.Reason), terminal.Text("%s", short(d.Detail, 60)),
 			terminal.Faint("%s", short(string(d.Raw), 80)),
-		})
+		)
 	}
 	return t
 }
@@ -176,12 +169,7 @@ func short(s string, most int) string {
 	return strconv.Quote(s)
 }
 
-func (p *Program) showDeadLetter(ctx context.Context, c *common, id int64, raw bool) error {
-	r, err := p.openLedger(ctx, c)
-	if err != nil {
-		return err
-	}
-	defer r.db.Close()
+func (p *Program) showDeadLetter(ctx context.Context, r *reader, id int64, raw, asJSON bool) error {
 	d, err := r.db.DeadLetter(ctx, r.job.ID, id)
 	switch {
 	case err != nil:
@@ -191,19 +179,19 @@ func (p *Program) showDeadLetter(ctx context.Context, c *common, id int64, raw b
 	case raw:
 		_, err := p.Stdout.Write(d.Raw)
 		return err
-	case c.json:
+	case asJSON:
 		return writeJSON(p.Stdout, describeLetter(d))
 	}
-	out := &printer{w: p.Stdout}
-	out.line("id        %d (shard %d, batch %d)", d.ID, d.Shard, d.Seq)
-	out.line("reason    %s: %q", d.Reason, d.Detail)
-	out.line("event     %q", d.EventID)
-	out.line("received  %s from the %s", d.ReceivedAt.UTC().Format(time.RFC3339), d.Endpoint)
+	out := p.paper()
+	out.Fact("id", "%d (shard %d, batch %d)", d.ID, d.Shard, d.Seq)
+	out.Fact("reason", "%s: %q", d.Reason, d.Detail)
+	out.Fact("event", "%q", d.EventID)
+	out.Fact("received", "%s from the %s", d.ReceivedAt.UTC().Format(time.RFC3339), d.Endpoint)
 	if !d.ReplayedAt.IsZero() {
-		out.line("replayed  %s", d.ReplayedAt.UTC().Format(time.RFC3339))
+		out.Fact("replayed", "%s", d.ReplayedAt.UTC().Format(time.RFC3339))
 	}
-	out.line("sha256    %x", d.SHA256)
-	out.line("bytes     %s (sluice dead-letters show %d --raw prints them as they are)", view.Number(d.RawBytes), d.ID)
-	out.line("%s", fmt.Sprintf("%q", d.Raw))
-	return out.err
+	out.Fact("sha256", "%x", d.SHA256)
+	out.Fact("bytes", "%s (sluice dead-letters show %d --raw prints them as they are)", view.Number(d.RawBytes), d.ID)
+	out.Line("%q", d.Raw)
+	return out.Err()
 }

@@ -10,8 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"sluice/cmd/sluice/internal/terminal"
-	"sluice/fetch/datasync"
-	"sluice/fetch/quota"
 	"sluice/shard"
 	"sluice/sink"
 	"sluice/sink/doctor"
@@ -32,14 +30,6 @@ func (p *Program) doctorCommand() *cobra.Command {
 	show(cmd.Flags(), "job", "source", "list-limit", "stream-limit", "page-size", "writers", "require-tls", "json", "log-level")
 	cmd.Flags().BoolVar(&noAPI, "no-api", false, "ask the API nothing")
 	return cmd
-}
-
-// diagnosis is one finding as JSON.
-type diagnosis struct {
-	Name   string `json:"name"`
-	Level  string `json:"level"`
-	Detail string `json:"detail"`
-	Hint   string `json:"hint,omitempty"`
 }
 
 func (p *Program) doctor(ctx context.Context, s *settings, noAPI bool) error {
@@ -73,30 +63,25 @@ func (p *Program) examineAPI(ctx context.Context, s *settings) []doctor.Finding 
 	if s.isDemo() {
 		return []doctor.Finding{{Name: "api", Level: doctor.OK, Detail: "API_BASE_URL is not set: a run would ingest the built-in simulator"}}
 	}
-	log, err := p.logger(s.logLevel)
-	if err != nil {
-		return []doctor.Finding{{Name: "settings", Level: doctor.Fail, Detail: err.Error()}}
+	failed := func(err error, hint string) []doctor.Finding {
+		return []doctor.Finding{{Name: "api", Level: doctor.Fail, Detail: err.Error(), Hint: hint}}
 	}
-	src, err := p.findSource(s)
+	src, err := p.openSource(s)
 	if err != nil {
-		return []doctor.Finding{{Name: "api", Level: doctor.Fail, Detail: err.Error(), Hint: "correct API_BASE_URL"}}
+		return failed(err, "correct API_BASE_URL")
 	}
-	pacer, client, err := p.newClient(s, src, log)
-	if err != nil {
-		return []doctor.Finding{{Name: "api", Level: doctor.Fail, Detail: err.Error(), Hint: "correct API_BASE_URL"}}
-	}
-	defer client.Close()
-	defer p.shareIfAny(ctx, src.name, client, log)()
+	defer src.close()
+	defer p.shareIfAny(ctx, src, s.log)()
 	began := time.Now()
-	found, err := client.Survey(ctx, s.span().Start)
+	found, err := src.client.Survey(ctx, s.span().Start)
 	if err != nil {
-		return []doctor.Finding{{Name: "api", Level: doctor.Fail, Detail: err.Error(), Hint: cmp.Or(startHint(err), "check API_BASE_URL and TARGET_API_KEY")}}
+		return failed(err, cmp.Or(startHint(err), "check API_BASE_URL and TARGET_API_KEY"))
 	}
-	return describeAPI(client, pacer, found, time.Since(began))
+	return describeAPI(src, found, time.Since(began))
 }
 
-func describeAPI(client *datasync.Client, pacer *quota.Pacer, found shard.Survey, took time.Duration) []doctor.Finding {
-	caps := client.Capabilities()
+func describeAPI(src *source, found shard.Survey, took time.Duration) []doctor.Finding {
+	caps := src.client.Capabilities()
 	findings := []doctor.Finding{
 		{Name: "api", Level: doctor.OK, Detail: fmt.Sprintf("%d events, newest %s; %d requests in %s (the key's life may have begun with them)",
 			found.Total, found.Newest, found.Requests, took.Round(time.Millisecond))},
@@ -110,11 +95,11 @@ func describeAPI(client *datasync.Client, pacer *quota.Pacer, found shard.Survey
 		findings[1].Level = doctor.Warn
 		findings[1].Hint = "shards are read one after another; more fetchers do not help"
 	}
-	for _, q := range pacer.Status() {
+	for _, q := range src.pacer.Status() {
 		findings = append(findings, doctor.Finding{Name: "quota " + q.Name, Level: doctor.OK,
 			Detail: fmt.Sprintf("%s (%s), %d requests in the window now", q.Limit, q.Known, q.Recent)})
 	}
-	if offset, ok := client.ClockOffset(); ok {
+	if offset, ok := src.client.ClockOffset(); ok {
 		findings = append(findings, clockFinding(offset))
 	}
 	return findings
@@ -133,41 +118,23 @@ func clockFinding(offset time.Duration) doctor.Finding {
 
 func (p *Program) printFindings(findings []doctor.Finding, asJSON bool) error {
 	if asJSON {
-		shown := make([]diagnosis, 0, len(findings))
-		for _, f := range findings {
-			shown = append(shown, diagnosis{f.Name, f.Level.String(), f.Detail, f.Hint})
-		}
-		return writeJSON(p.Stdout, shown)
+		return writeJSON(p.Stdout, findings)
 	}
-	out := terminal.NewPaper(p.Stdout, p.Environ)
+	out := p.paper()
 	t := terminal.Table{Heads: []string{"", "looked at", "found"}}
-	warnings, faults := 0, 0
+	count := map[doctor.Level]int{}
 	for _, f := range findings {
-		t.Rows = append(t.Rows, []terminal.Cell{levelCell(f.Level), terminal.Text("%s", f.Name), terminal.Text("%s", f.Detail)})
+		level := map[doctor.Level]func(string) terminal.Cell{doctor.OK: terminal.Good, doctor.Warn: terminal.Notice, doctor.Fail: terminal.Bad}[f.Level]
+		t.Add(level(string(f.Level)), terminal.Text("%s", f.Name), terminal.Text("%s", f.Detail))
 		if f.Hint != "" && f.Level != doctor.OK {
-			t.Rows = append(t.Rows, []terminal.Cell{terminal.Text(""), terminal.Text(""), terminal.Faint("→ %s", f.Hint)})
+			t.Add(terminal.Text(""), terminal.Text(""), terminal.Faint("→ %s", f.Hint))
 		}
-		switch f.Level {
-		case doctor.Warn:
-			warnings++
-		case doctor.Fail:
-			faults++
-		}
+		count[f.Level]++
 	}
 	out.Table(t)
 	out.Line("")
-	if faults == 0 {
-		out.Say(terminal.Good("a run would start:"), "%d things looked at, %d warnings", len(findings), warnings)
+	if count[doctor.Fail] == 0 {
+		out.Say(terminal.Good("a run would start:"), "%d things looked at, %d warnings", len(findings), count[doctor.Warn])
 	}
 	return out.Err()
-}
-
-func levelCell(l doctor.Level) terminal.Cell {
-	switch l {
-	case doctor.Warn:
-		return terminal.Notice(l.String())
-	case doctor.Fail:
-		return terminal.Bad(l.String())
-	}
-	return terminal.Good(l.String())
 }

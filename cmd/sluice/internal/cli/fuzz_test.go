@@ -51,8 +51,8 @@ func tried(name, value string, env bool) (*settings, *pflag.FlagSet, error) {
 	if err := s.load(p); err != nil {
 		return s, flags, err
 	}
-	_, _, err := p.newClient(s, source{api: s.api, key: s.key}, slog.New(slog.DiscardHandler))
-	return s, flags, err
+	src := source{api: s.api, key: s.key}
+	return s, flags, src.open(p, s, slog.New(slog.DiscardHandler))
 }
 
 // FuzzSettings: whatever stands in a flag or in the environment is taken, or refused with exit code 2 and the setting's name; what
@@ -78,20 +78,20 @@ func FuzzSettings(f *testing.F) {
 				return
 			}
 			again, _, err := tried(fl.Name, fl.Value.String(), !env)
-			if err == nil && fl.Name == "from" && again.from != s.from || fl.Name == "memory" && (err != nil || again.memory != s.memory) {
+			if err == nil && fl.Name == "from" && again.from.value != s.from.value || fl.Name == "memory" && (err != nil || again.memory.value != s.memory.value) {
 				t.Errorf("--%s=%q is written as %q, which is read as %+v, %v", fl.Name, value, fl.Value, again, err)
 			}
 		})
-		if name == "memory" && value != "" && float64(s.memory) != sizeOf(value) {
-			t.Errorf("--memory=%q is taken as %s", value, s.memory)
+		if name == "memory" && value != "" && float64(s.memory.value) != sizeOf(value) {
+			t.Errorf("--memory=%q is taken as %d", value, s.memory.value)
 		}
-		if s.memory < 0 || s.shards < 1 || s.span().Start >= s.span().End {
+		if s.memory.value < 0 || s.shards < 1 || s.span().Start >= s.span().End {
 			t.Errorf("%s=%q is taken as %+v", name, value, s)
 		}
 	})
 }
 
-// sizeOf reads a size in another way than byteSize does.
+// sizeOf reads a size in another way than readSize does.
 func sizeOf(text string) float64 {
 	digits := strings.TrimRightFunc(text, func(r rune) bool { return r < '0' || r > '9' })
 	n, _ := strconv.ParseFloat(digits, 64)
@@ -114,24 +114,24 @@ func checkRefused(t *testing.T, name, value string, err error) {
 	}
 }
 
-// FuzzMendedFile: any file is read as records by the ids of dead letters, or refused with the line's number.
-func FuzzMendedFile(f *testing.F) {
+// FuzzFixedFile: any file is read as records by the ids of dead letters, or refused with the line's number.
+func FuzzFixedFile(f *testing.F) {
 	for _, text := range []string{`{"id":1,"record":{"a":[1]}}`, "\n\n{\"id\":2,\"record\":null}\n{\"id\":3,\"record\":1}\n", `{"id":1,"record":{}}{}`,
 		`{"id":1e3,"record":{}}`, `{"ID":1,"record":{},"record":2}`, "{\"id\":1,\"record\":\"\xff\"}", "\xef\xbb\xbf{}", `[]`, ``} {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		mended, err := readFixed(bytes.NewReader(text))
-		if (err == nil) != (len(mended) > 0) {
-			t.Errorf("%d records, %v", len(mended), err)
+		fixed, err := readFixed(bytes.NewReader(text))
+		if (err == nil) != (len(fixed) > 0) {
+			t.Errorf("%d records, %v", len(fixed), err)
 		}
-		for id, record := range mended {
+		for id, record := range fixed {
 			if id <= 0 || len(record) == 0 || !bytes.Contains(text, record) {
 				t.Errorf("record %q of letter %d is not in the file", record, id)
 			}
 		}
-		if lines := bytes.Count(text, []byte("\n")) + 1; len(mended) > lines {
-			t.Errorf("%d records in %d lines", len(mended), lines)
+		if lines := bytes.Count(text, []byte("\n")) + 1; len(fixed) > lines {
+			t.Errorf("%d records in %d lines", len(fixed), lines)
 		}
 	})
 }

@@ -64,7 +64,9 @@ func usageOf(cmd *cobra.Command) string {
 		title = "Other commands:"
 	}
 	b.WriteString(commandsOf(cmd, "", title))
-	b.WriteString(groupedFlags(cmd))
+	for _, g := range groupsOf(cmd) {
+		fmt.Fprintf(&b, "\n%s:\n%s", g.title, g.flags.FlagUsages())
+	}
 	if cmd.HasAvailableSubCommands() {
 		fmt.Fprintf(&b, "\n%s <command> --help has the settings and examples of a command.\n", cmd.CommandPath())
 	}
@@ -85,15 +87,6 @@ func commandsOf(cmd *cobra.Command, group, title string) string {
 	return "\n" + title + "\n" + b.String()
 }
 
-// groupedFlags returns the flags of a command, group by group. A command with few has no use for groups.
-func groupedFlags(cmd *cobra.Command) string {
-	var b strings.Builder
-	for _, g := range groupsOf(cmd) {
-		fmt.Fprintf(&b, "\n%s:\n%s", g.title, g.flags.FlagUsages())
-	}
-	return b.String()
-}
-
 // show hides all flags of a command but those named: they can be set, as in the environment of a run, and mean nothing here.
 func show(flags *pflag.FlagSet, names ...string) {
 	flags.VisitAll(func(f *pflag.Flag) { f.Hidden = !slices.Contains(names, f.Name) })
@@ -105,113 +98,84 @@ type groupOfFlags struct {
 	flags *pflag.FlagSet
 }
 
+// fewFlags need no groups.
 const fewFlags = 6
 
 func groupsOf(cmd *cobra.Command) (groups []groupOfFlags) {
-	all := pflag.NewFlagSet("", pflag.ContinueOnError)
+	own, shown := pflag.NewFlagSet("", pflag.ContinueOnError), 0
 	cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
 		if !f.Hidden {
-			all.AddFlag(f)
+			own.AddFlag(f)
+			shown++
 		}
 	})
-	if count(all) <= fewFlags {
-		return []groupOfFlags{{"Flags", all}}
+	if shown <= fewFlags {
+		return []groupOfFlags{{"Flags", own}}
 	}
-	taken := map[string]bool{}
+	all := own
+	own = pflag.NewFlagSet("", pflag.ContinueOnError)
+	groups = []groupOfFlags{{"Of this command", own}}
+	grouped := map[string]bool{}
 	for _, g := range flagGroups {
 		some := pflag.NewFlagSet("", pflag.ContinueOnError)
 		some.SortFlags = false
 		for _, name := range g.names {
 			if f := all.Lookup(name); f != nil {
 				some.AddFlag(f)
-				taken[name] = true
+				grouped[name] = true
 			}
 		}
-		if count(some) > 0 {
-			groups = append(groups, groupOfFlags{g.title, some})
-		}
+		groups = append(groups, groupOfFlags{g.title, some})
 	}
-	own := pflag.NewFlagSet("", pflag.ContinueOnError)
 	all.VisitAll(func(f *pflag.Flag) {
-		if !taken[f.Name] {
+		if !grouped[f.Name] {
 			own.AddFlag(f)
 		}
 	})
-	if count(own) > 0 {
-		groups = slices.Insert(groups, 0, groupOfFlags{"Of this command", own})
-	}
-	return groups
-}
-
-func count(flags *pflag.FlagSet) (n int) {
-	flags.VisitAll(func(*pflag.Flag) { n++ })
-	return n
+	return slices.DeleteFunc(groups, func(g groupOfFlags) bool { return !g.flags.HasFlags() })
 }
 
 // mistypedFlag explains an unknown flag, or an invalid value.
 func mistypedFlag(cmd *cobra.Command, err error) error {
 	hint := fmt.Sprintf("`%s --help` shows the settings and examples", cmd.CommandPath())
-	var unknown *pflag.NotExistError
-	var invalid *pflag.InvalidValueError
-	switch {
-	case errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() == "":
+	if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok && unknown.GetSpecifiedShortnames() == "" {
 		err = fmt.Errorf("%s has no setting --%s%s", cmd.CommandPath(), unknown.GetSpecifiedName(), nearestFlag(cmd, unknown.GetSpecifiedName()))
-	case errors.As(err, &invalid) && errors.As(err, new(*strconv.NumError)):
-		err = fmt.Errorf("--%s %q: it must be a whole number", invalid.GetFlag().Name, invalid.GetValue())
-	case errors.As(err, &invalid) && invalid.GetFlag().Value.Type() == "duration":
-		err = fmt.Errorf("--%s %q: it must be a duration such as 90s, 15m or 2h", invalid.GetFlag().Name, invalid.GetValue())
-	case errors.As(err, &invalid):
-		err = fmt.Errorf("--%s: %w", invalid.GetFlag().Name, errors.Unwrap(invalid))
+	}
+	if invalid, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
+		name, value := invalid.GetFlag().Name, invalid.GetValue()
+		switch {
+		case is[*strconv.NumError](err):
+			err = fmt.Errorf("--%s %q: it must be a whole number", name, value)
+		case invalid.GetFlag().Value.Type() == "duration":
+			err = fmt.Errorf("--%s %q: it must be a duration such as 90s, 15m or 2h", name, value)
+		default:
+			err = fmt.Errorf("--%s: %w", name, errors.Unwrap(invalid))
+		}
 	}
 	return fail(ExitUsage, hint, err)
 }
 
-// nearestFlag suggests the flag that was meant.
+// nearestFlag suggests the flag that was meant, as cobra does commands.
 func nearestFlag(cmd *cobra.Command, name string) string {
-	best, least := "", 3 // more changes than two make another word
+	flags := &cobra.Command{SuggestionsMinimumDistance: cmd.Root().SuggestionsMinimumDistance}
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
-		if d := distance(name, f.Name); d < least && !f.Hidden {
-			best, least = f.Name, d
-		}
+		flags.AddCommand(&cobra.Command{Use: "--" + f.Name, Hidden: f.Hidden, Run: func(*cobra.Command, []string) {}})
 	})
-	if best == "" {
-		return ""
-	}
-	return fmt.Sprintf(": did you mean --%s?", best)
-}
-
-// distance is how many letters must be changed, added, left out or swapped with their neighbour to make one word of the other.
-func distance(a, b string) int {
-	rows := make([][]int, len(a)+1)
-	for i := range rows {
-		rows[i] = make([]int, len(b)+1)
-		rows[i][0] = i
-	}
-	for j := range rows[0] {
-		rows[0][j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		for j := 1; j <= len(b); j++ {
-			change := 1
-			if a[i-1] == b[j-1] {
-				change = 0
-			}
-			rows[i][j] = min(rows[i-1][j]+1, rows[i][j-1]+1, rows[i-1][j-1]+change)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				rows[i][j] = min(rows[i][j], rows[i-2][j-2]+1)
-			}
-		}
-	}
-	return rows[len(a)][len(b)]
+	return meant(flags, "--"+name)
 }
 
 // mistypedCommand explains a command that is not there.
 func mistypedCommand(root *cobra.Command, word string) error {
-	err := fmt.Errorf("%s is no command of sluice", wordOf(word))
-	if near := root.SuggestionsFor(word); len(near) > 0 {
-		err = fmt.Errorf("%w: did you mean %s?", err, strings.Join(near, " or "))
+	return fail(ExitUsage, "`sluice --help` shows the commands", fmt.Errorf("%s is no command of sluice%s", wordOf(word), meant(root, word)))
+}
+
+// meant asks whether one of the commands below cmd was meant.
+func meant(cmd *cobra.Command, word string) string {
+	near := cmd.SuggestionsFor(word)
+	if len(near) == 0 {
+		return ""
 	}
-	return fail(ExitUsage, "`sluice --help` shows the commands", err)
+	return fmt.Sprintf(": did you mean %s?", strings.Join(near, " or "))
 }
 
 // completeFor is how long a shell waits for what only the database knows.
@@ -246,21 +210,12 @@ func offer(cmd *cobra.Command, name string, values cobra.CompletionFunc) {
 
 // completeFrom asks a database that answers now, and makes or starts none. One that is silent has nothing to offer.
 func (p *Program) completeFrom(ask func(context.Context, *cobra.Command, *sink.Postgres) ([]string, error)) cobra.CompletionFunc {
-	return func(cmd *cobra.Command, _ []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	return func(cmd *cobra.Command, _ []string, _ string) (values []cobra.Completion, _ cobra.ShellCompDirective) {
 		ctx, cancel := context.WithTimeout(cmd.Context(), completeFor)
 		defer cancel()
-		url := p.runningURL(ctx)
-		if url == "" {
-			return nil, cobra.ShellCompDirectiveNoFileComp
-		}
-		db, err := sink.Open(ctx, sink.Config{URL: url, Writers: 1, Log: slog.New(slog.DiscardHandler)})
-		if err != nil {
-			return nil, cobra.ShellCompDirectiveNoFileComp
-		}
-		defer db.Close()
-		values, err := ask(ctx, cmd, db)
-		if err != nil {
-			return nil, cobra.ShellCompDirectiveNoFileComp
+		if db := p.runningDatabase(ctx, slog.New(slog.DiscardHandler)); db != nil {
+			defer db.Close()
+			values, _ = ask(ctx, cmd, db)
 		}
 		return values, cobra.ShellCompDirectiveNoFileComp
 	}

@@ -16,9 +16,11 @@ import (
 // commandLine returns the whole of the command line, to be looked at.
 func commandLine() *cobra.Command {
 	console := terminal.NewConsole(io.Discard)
-	p := &Program{Stdout: io.Discard, Stderr: console, Environ: func(string) (string, bool) { return "", false }}
+	p := &Program{Stdout: io.Discard, Stderr: console, Environ: noEnvironment}
 	return p.Root()
 }
+
+func noEnvironment(string) (string, bool) { return "", false }
 
 // each calls do for every command that people see.
 func each(cmd *cobra.Command, do func(*cobra.Command)) {
@@ -104,7 +106,7 @@ func TestManualHasEverything(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
 	root := commandLine()
-	if err := writeManual(&out, root, "dev"); err != nil {
+	if err := writeManual(terminal.NewPaper(&out, noEnvironment), root, "dev"); err != nil {
 		t.Fatal(err)
 	}
 	page := out.String()

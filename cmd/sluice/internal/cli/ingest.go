@@ -10,8 +10,6 @@ import (
 
 	"sluice/cmd/sluice/internal/view"
 	"sluice/coordinator/job"
-	"sluice/fetch/datasync"
-	"sluice/fetch/quota"
 	"sluice/shard"
 	"sluice/sink"
 )
@@ -23,11 +21,9 @@ type ingest struct {
 	log      *slog.Logger
 	started  time.Time
 	database database
-	source   source
+	source   *source
 	db       *sink.Postgres
-	run      *job.Job         // nil until it is open
-	client   *datasync.Client // nil until the source is needed
-	pacer    *quota.Pacer
+	run      *job.Job // nil until it is open
 	// For the listener and the file of metrics; nil if there is neither.
 	board    *view.Board
 	listener *listener
@@ -36,24 +32,21 @@ type ingest struct {
 
 // ingest opens the job, lets do work on it, and reports how it went.
 func (p *Program) ingest(ctx context.Context, s *settings, do func(context.Context, *job.Job) job.Verdict) error {
-	log, err := p.logger(s.logLevel)
-	if err != nil {
-		return err
-	}
 	s.pause = new(shard.Pause)
-	i := &ingest{Program: p, settings: s, log: log, started: time.Now()}
+	i := &ingest{Program: p, settings: s, source: new(source), log: s.log, started: time.Now()}
 	if err := i.openBoard(); err != nil {
 		return err
 	}
 	if i.published() {
-		i.log = slog.New(i.board.Watch(log.Handler()))
+		i.log = slog.New(i.board.Watch(s.log.Handler()))
 	}
 	defer i.pausable()()
 	if i.listener != nil {
 		defer func() { i.listener.linger(ctx, i.settings.linger) }()
 	}
 	defer i.close()
-	if err = i.open(ctx); err == nil {
+	err := i.open(ctx)
+	if err == nil {
 		v := do(ctx, i.run)
 		if v.Figures != nil {
 			return i.conclude(v)
@@ -85,7 +78,7 @@ func (i *ingest) open(ctx context.Context) (err error) {
 	i.run, err = job.Open(ctx, job.Config{
 		Name: i.settings.job, SourceName: i.source.name, Span: i.span(), Store: i.db,
 		Connect: i.connect, Moved: i.moved, Admit: i.checkTable,
-		Shards: i.shards, Fetchers: i.fetchers, Memory: int64(i.memory),
+		Shards: i.shards, Fetchers: i.fetchers, Memory: i.memory.value,
 		Limits:      shard.Limits{QueuePages: i.queuePages, BatchRows: i.batchRows},
 		GiveUpAfter: i.giveUpAfter, MaxDeadLetters: i.maxDeadLetters,
 		Lookback: orNone(i.lookback), SafetyLag: orNone(i.safetyLag), Every: i.every,
@@ -109,24 +102,14 @@ func orNone(d time.Duration) time.Duration {
 	return d
 }
 
-// connect starts the demo, if that is the source, and makes the client.
 func (i *ingest) connect(context.Context) (job.Source, error) {
-	if err := i.source.start(i.Program); err != nil {
-		return nil, err
-	}
-	var err error
-	if i.pacer, i.client, err = i.newClient(i.settings, i.source, i.log); err != nil {
-		return nil, &job.Error{Status: job.Misused, Err: err}
-	}
-	return i.client, nil
+	err := i.source.open(i.Program, i.settings, i.log)
+	return i.source.client, err
 }
 
 // close lets go of everything, in the reverse order.
 func (i *ingest) close() {
-	if i.client != nil {
-		i.client.Close()
-	}
-	i.source.stop()
+	i.source.close()
 	if i.run != nil {
 		i.run.Close()
 	}

@@ -15,7 +15,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"sluice/cmd/sluice/internal/terminal"
-	"sluice/shard"
 )
 
 // The exit codes, part of the contract (docs/exit-codes.md).
@@ -29,14 +28,6 @@ const (
 	ExitLocked      = 6 // another run holds the job
 )
 
-// exitOf returns the exit code of a run that the source stopped.
-func exitOf(stop *shard.StopError) int {
-	if stop.Reason == shard.Refused {
-		return ExitUnreachable
-	}
-	return ExitLeft
-}
-
 // exitError carries an exit code, and what to do next.
 type exitError struct {
 	code int
@@ -46,9 +37,6 @@ type exitError struct {
 
 func (e *exitError) Error() string { return e.err.Error() }
 func (e *exitError) Unwrap() error { return e.err }
-
-// advice is what to do next: the error's own hint, or what its code suggests.
-func (e *exitError) advice() string { return cmp.Or(e.hint, exitAdvice(e.code)) }
 
 func fail(code int, hint string, err error) error { return &exitError{code, err, hint} }
 
@@ -86,41 +74,22 @@ func (p *Program) report(err error) int {
 	if err == nil {
 		return ExitOK
 	}
-	coded := &exitError{code: ExitUnexpected, err: err}
-	errors.As(err, &coded)
-	p.sayEnd(coded.code, err, coded.advice())
+	coded, ok := errors.AsType[*exitError](err)
+	if !ok {
+		coded = &exitError{code: ExitUnexpected, err: err}
+	}
+	p.sayEnd(coded.code, err, cmp.Or(coded.hint, exits[coded.code].advice))
 	return coded.code
 }
 
-// exitAdvice is what to do where an error says nothing better.
-func exitAdvice(code int) string {
-	switch code {
-	case ExitUsage:
-		return "sluice --help shows the commands, sluice <command> --help their settings"
-	case ExitUnreachable:
-		return "`sluice doctor` looks at the database and the API"
-	case ExitDoubt:
-		return "`sluice verify` shows the figures"
-	case ExitLocked:
-		return "wait for the other run, or stop it; `sluice status` shows how far it is"
-	}
-	return "the same command goes on where this one stopped"
-}
-
-func exitMeaning(code int) string {
-	switch code {
-	case ExitUsage:
-		return "wrong usage or configuration"
-	case ExitUnreachable:
-		return "work could not start, or the key was refused"
-	case ExitLeft:
-		return "work is left, the same command resumes it"
-	case ExitDoubt:
-		return "the data are in doubt"
-	case ExitLocked:
-		return "another run holds the job"
-	}
-	return "unexpected error"
+// exits is what an exit code means, and what to do if an error has no better hint.
+var exits = map[int]struct{ meaning, advice string }{
+	ExitUnexpected:  {"unexpected error", "the same command goes on where this one stopped"},
+	ExitUsage:       {"wrong usage or configuration", "sluice --help shows the commands, sluice <command> --help their settings"},
+	ExitUnreachable: {"work could not start, or the key was refused", "`sluice doctor` looks at the database and the API"},
+	ExitLeft:        {"work is left, the same command resumes it", "the same command goes on where this one stopped"},
+	ExitDoubt:       {"the data are in doubt", "`sluice verify` shows the figures"},
+	ExitLocked:      {"another run holds the job", "wait for the other run, or stop it; `sluice status` shows how far it is"},
 }
 
 // Root builds the command line.

@@ -2,11 +2,12 @@ package cli
 
 import (
 	"fmt"
-	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"sluice/cmd/sluice/internal/terminal"
 )
 
 func (p *Program) manCommand() *cobra.Command {
@@ -15,12 +16,12 @@ func (p *Program) manCommand() *cobra.Command {
 		Long: "Prints the manual page of all commands, in the language of man(7).",
 		Example: "  sluice man | man -l -\n" +
 			"  sluice man > /usr/local/share/man/man1/sluice.1",
-		RunE: func(cmd *cobra.Command, _ []string) error { return writeManual(p.Stdout, cmd.Root(), p.version()) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return writeManual(p.paper(), cmd.Root(), p.version()) },
 	}
 }
 
 // manual writes roff. Nothing of it is kept in a file, where it would grow old.
-type manual struct{ printer }
+type manual struct{ *terminal.Paper }
 
 // roff makes text of what would otherwise be a request or an escape, and hyphens that can be copied.
 var roff = strings.NewReplacer(`\`, `\e`, "-", `\-`, "'", `\(aq`, "`", `\(ga`)
@@ -41,28 +42,28 @@ func plainText(s string) string {
 func (m *manual) text(s string) {
 	for _, line := range strings.Split(s, "\n") {
 		if line == "" {
-			m.line(".PP")
+			m.Line(".PP")
 			continue
 		}
-		m.line(`\&%s`, plainText(line))
+		m.Line(`\&%s`, plainText(line))
 	}
 }
 
-func writeManual(w io.Writer, root *cobra.Command, version string) error {
-	m := &manual{printer{w: w}}
-	m.line(`.TH SLUICE 1 "" "sluice %s"`, plainText(version))
-	m.line(".SH NAME")
+func writeManual(out *terminal.Paper, root *cobra.Command, version string) error {
+	m := &manual{out}
+	m.Line(`.TH SLUICE 1 "" "sluice %s"`, plainText(version))
+	m.Line(".SH NAME")
 	m.text("sluice - " + root.Short)
-	m.line(".SH SYNOPSIS")
-	m.line(`.B sluice` + "\n" + `.I command` + "\n" + `[\fIflags\fR]`)
-	m.line(".SH DESCRIPTION")
+	m.Line(".SH SYNOPSIS")
+	m.Line(`.B sluice` + "\n" + `.I command` + "\n" + `[\fIflags\fR]`)
+	m.Line(".SH DESCRIPTION")
 	m.text(root.Long)
-	m.line(".SH COMMANDS")
+	m.Line(".SH COMMANDS")
 	for _, cmd := range root.Commands() {
 		m.command(cmd)
 	}
 	m.exits()
-	return m.err
+	return m.Err()
 }
 
 func (m *manual) command(cmd *cobra.Command) {
@@ -70,7 +71,7 @@ func (m *manual) command(cmd *cobra.Command) {
 		return
 	}
 	if cmd.Runnable() && !cmd.HasSubCommands() {
-		m.line(".SS %s", plainText(strings.TrimSuffix(cmd.UseLine(), " [flags]")))
+		m.Line(".SS %s", plainText(strings.TrimSuffix(cmd.UseLine(), " [flags]")))
 		m.text(long(cmd))
 		for _, g := range groupsOf(cmd) {
 			m.flags(g)
@@ -90,13 +91,10 @@ func long(cmd *cobra.Command) string {
 }
 
 func (m *manual) flags(g groupOfFlags) {
-	if count(g.flags) == 0 {
-		return
-	}
-	m.line(".PP\n.B %s", plainText(g.title))
+	m.Line(".PP\n.B %s", plainText(g.title))
 	g.flags.VisitAll(func(f *pflag.Flag) {
 		kind, usage := pflag.UnquoteUsage(f)
-		m.line(".TP\n\\fB%s\\fR %s", plainText("--"+f.Name), plainText(kind))
+		m.Line(".TP\n\\fB%s\\fR %s", plainText("--"+f.Name), plainText(kind))
 		if !strings.Contains(usage, "default") && f.DefValue != "" && f.DefValue != "false" && f.DefValue != "0" && f.DefValue != "0s" && f.DefValue != "[]" {
 			usage += " (default " + f.DefValue + ")"
 		}
@@ -108,21 +106,21 @@ func (m *manual) examples(cmd *cobra.Command) {
 	if cmd.Example == "" {
 		return
 	}
-	m.line(".PP\nExamples:\n.PP\n.RS\n.nf")
+	m.Line(".PP\nExamples:\n.PP\n.RS\n.nf")
 	for _, line := range strings.Split(cmd.Example, "\n") {
-		m.line(`\&%s`, plainText(strings.TrimSpace(line)))
+		m.Line(`\&%s`, plainText(strings.TrimSpace(line)))
 	}
-	m.line(".fi\n.RE")
+	m.Line(".fi\n.RE")
 }
 
 func (m *manual) exits() {
-	m.line(".SH EXIT STATUS")
-	m.line(".TP\n0")
+	m.Line(".SH EXIT STATUS")
+	m.Line(".TP\n0")
 	m.text("complete and verified")
 	for code := ExitUnexpected; code <= ExitLocked; code++ {
-		m.line(".TP\n%d", code)
-		m.text(exitMeaning(code) + "; " + exitAdvice(code))
+		m.Line(".TP\n%d", code)
+		m.text(exits[code].meaning + "; " + exits[code].advice)
 	}
-	m.line(".TP\n130, 143")
+	m.Line(".TP\n130, 143")
 	m.text("left at once, by a second signal; the same command goes on")
 }

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"os"
 	"runtime/debug"
+
+	"sluice/cmd/sluice/internal/terminal"
 )
 
 // asLines marks the commands whose stderr is JSON, too, with --json: an object a line, as the log, the progress and what is said.
@@ -29,12 +31,15 @@ func (p *Program) lines(level slog.Level, text string, attrs ...any) {
 // sayEnd prints an error, what its code means and what to do about it.
 func (p *Program) sayEnd(code int, err error, hint string) {
 	if p.jsonLines {
-		p.lines(slog.LevelError, err.Error(), "exit_code", code, "meaning", exitMeaning(code), "hint", hint)
+		p.lines(slog.LevelError, err.Error(), "exit_code", code, "meaning", exits[code].meaning, "hint", hint)
 		return
 	}
 	p.say("%v", err)
-	p.say("exit code %d (%s): %s", code, exitMeaning(code), hint)
+	p.say("exit code %d (%s): %s", code, exits[code].meaning, hint)
 }
+
+// paper is stdout for people.
+func (p *Program) paper() *terminal.Paper { return terminal.NewPaper(p.Stdout, p.Environ) }
 
 func (p *Program) logger(level string) (*slog.Logger, error) {
 	var l slog.Level
@@ -64,7 +69,7 @@ func (p *Program) guarded(f func()) func() {
 // panicked says what to do about a panic, and returns the exit code.
 func (p *Program) panicked(r any, stack []byte) int {
 	p.say("panic: %v", r)
-	p.say("exit code %d (%s): this is a bug, please report it; the stack is in %s", ExitUnexpected, exitMeaning(ExitUnexpected), keepStack(string(stack)))
+	p.say("exit code %d (%s): this is a bug, please report it; the stack is in %s", ExitUnexpected, exits[ExitUnexpected].meaning, keepStack(string(stack)))
 	return ExitUnexpected
 }
 

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -11,7 +10,6 @@ import (
 	"sluice/cmd/sluice/internal/view"
 	"sluice/coordinator/job"
 	"sluice/fetch/datasync"
-	"sluice/fetch/quota"
 )
 
 func (p *Program) planCommand() *cobra.Command {
@@ -44,7 +42,7 @@ type planned struct {
 	Requests     int                   `json:"requests_used"`
 	Pages        int64                 `json:"expected_requests"` // 0: not known
 	Minutes      float64               `json:"expected_minutes"`  // at the quotas known; 0: not known
-	Quotas       []plannedQuota        `json:"quotas"`
+	Quotas       []view.Quota          `json:"quotas"`
 	Windows      []plannedWindow       `json:"windows"`
 }
 
@@ -54,50 +52,28 @@ type plannedWindow struct {
 	End   string `json:"end"`
 }
 
-// plannedQuota is what is known of one endpoint's limit, and how it came to be known.
-type plannedQuota struct {
-	Endpoint string  `json:"endpoint"`
-	Limit    int     `json:"limit"` // 0: not known, -1: none
-	Window   float64 `json:"window_seconds"`
-	Known    string  `json:"known"`
-}
-
 func (p *Program) plan(ctx context.Context, s *settings) error {
-	log, err := p.logger(s.logLevel)
+	src, err := p.openSource(s)
 	if err != nil {
-		return err
+		return asStart(ctx, err)
 	}
-	src, err := p.findSource(s)
-	if err != nil {
-		return err
-	}
-	if err := src.start(p); err != nil {
-		return err
-	}
-	defer src.stop()
-	pacer, client, err := p.newClient(s, src, log)
-	if err != nil {
-		return fail(ExitUsage, "", err)
-	}
-	defer client.Close()
+	defer src.close()
 	if !s.isDemo() {
-		defer p.shareIfAny(ctx, src.name, client, log)()
+		defer p.shareIfAny(ctx, src, s.log)()
 	}
-	found, err := job.Plan(ctx, client, s.span(), s.shards)
+	found, err := job.Plan(ctx, src.client, s.span(), s.shards)
 	if err != nil {
 		return asStart(ctx, err)
 	}
 	shown := &planned{
 		Source: src.name, Events: found.Total, Newest: found.Newest.String(), Oldest: found.Oldest.String(),
-		Capabilities: client.Capabilities(), Step: found.Step, Requests: found.Requests, Pages: found.Pages,
+		Capabilities: src.client.Capabilities(), Step: found.Step, Requests: found.Requests, Pages: found.Pages,
 	}
 	for n, w := range found.Windows {
 		shown.Windows = append(shown.Windows, plannedWindow{n + 1, w.Start.String(), w.End.String()})
 	}
-	shown.Minutes = minutes(shown.Pages, pacer.Status())
-	for _, q := range pacer.Status() {
-		shown.Quotas = append(shown.Quotas, plannedQuota{q.Name, q.Limit.N, q.Limit.Window.Seconds(), q.Known.String()})
-	}
+	shown.Quotas = view.Quotas(src.pacer.Status(), time.Now())
+	shown.Minutes = minutes(shown.Pages, shown.Quotas)
 	if s.json {
 		return writeJSON(p.Stdout, shown)
 	}
@@ -105,11 +81,11 @@ func (p *Program) plan(ctx context.Context, s *settings) error {
 }
 
 // minutes returns how long so many requests take at the quotas known; 0 if they are not.
-func minutes(pages int64, quotas []quota.Status) float64 {
+func minutes(pages int64, quotas []view.Quota) float64 {
 	perMinute := 0.0
 	for _, q := range quotas {
-		if q.Limit.N > 0 && q.Limit.Window > 0 {
-			perMinute += float64(q.Limit.N) / q.Limit.Window.Minutes()
+		if q.Limit > 0 && q.Window > 0 {
+			perMinute += 60 * float64(q.Limit) / q.Window
 		}
 	}
 	if perMinute == 0 {
@@ -119,7 +95,7 @@ func minutes(pages int64, quotas []quota.Status) float64 {
 }
 
 func (p *Program) printPlan(s *planned) error {
-	out := terminal.NewPaper(p.Stdout, p.Environ)
+	out := p.paper()
 	out.Fact("source", "%s", s.Source)
 	if s.Events >= 0 {
 		out.Fact("events", "%s", view.Number(s.Events))
@@ -128,7 +104,7 @@ func (p *Program) printPlan(s *planned) error {
 	out.Fact("ladder", "%s", s.Step)
 	out.Fact("pages", "of %s records; this look took %d requests", view.Number(int64(s.Capabilities.PageSize)), s.Requests)
 	for _, q := range s.Quotas {
-		out.Fact("quota", "%s: %s", q.Endpoint, q.words())
+		out.Fact("quota", "%s: %s (%s)", q.Endpoint, q.Allowed(), q.Known)
 	}
 	if s.Pages > 0 {
 		out.Fact("expected", "%s requests", view.Number(s.Pages))
@@ -142,18 +118,8 @@ func (p *Program) printPlan(s *planned) error {
 	out.Line("")
 	t := terminal.Table{Heads: []string{">shard", "from", "up to"}}
 	for _, w := range s.Windows {
-		t.Rows = append(t.Rows, []terminal.Cell{terminal.Text("%d", w.Shard), terminal.Text("%s", w.Start), terminal.Text("%s", w.End)})
+		t.Add(terminal.Text("%d", w.Shard), terminal.Text("%s", w.Start), terminal.Text("%s", w.End))
 	}
 	out.Table(t)
 	return out.Err()
-}
-
-func (q *plannedQuota) words() string {
-	switch {
-	case q.Limit > 0:
-		return fmt.Sprintf("%d requests in %s (%s)", q.Limit, view.Short(time.Duration(q.Window*float64(time.Second))), q.Known)
-	case q.Limit < 0:
-		return "no limit"
-	}
-	return "not known yet, a run learns it"
 }

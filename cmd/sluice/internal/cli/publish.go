@@ -89,7 +89,7 @@ func (i *ingest) publishTables(ctx context.Context) {
 		}
 	}
 	if counts, err := i.db.DeadLetterReasons(ctx, known.ID); err == nil {
-		i.board.SetLetters(view.LettersOf(counts))
+		i.board.SetLetters(counts)
 	}
 }
 
@@ -119,15 +119,15 @@ func (i *ingest) publishEnd(v view.View) {
 func (i *ingest) snapshot(phase view.Phase) view.View {
 	v := view.View{Job: i.settings.job, Source: i.source.name, Version: i.version(), Phase: phase, Started: i.started, At: time.Now()}
 	i.setPause(&v)
-	if i.client == nil {
+	if i.source.client == nil {
 		return v
 	}
-	if total, known := i.client.Total(); known && i.span() == ledger.Everything {
+	if total, known := i.source.client.Total(); known && i.span() == ledger.Everything {
 		v.Total = total // the API counts all events, not those of a span
 	}
 	s := i.run.Snapshot()
 	v.SetRound(&s, i.every != 0)
-	v.SetTraffic(i.client.Traffic(), i.pacer.Status())
+	v.SetTraffic(i.source.client.Traffic(), i.source.pacer.Status())
 	return v
 }
 
@@ -176,7 +176,7 @@ func (i *ingest) waits(phase shard.Phase) string {
 		return "you to end the pause"
 	}
 	words := "an answer of the API"
-	for _, q := range i.pacer.Status() {
+	for _, q := range i.source.pacer.Status() {
 		switch {
 		case time.Now().Before(q.PausedUntil):
 			words += fmt.Sprintf(", whose %s is paused until %s", q.Name, q.PausedUntil.UTC().Format(time.RFC3339))

@@ -84,9 +84,14 @@ func (s *replaySettings) records() (map[int64][]byte, error) {
 	if len(s.ids) > 0 || s.reason != "" {
 		return nil, usage("--from-file names the dead letters itself: leave out --id and --reason")
 	}
-	records, err := readFixedFile(s.file)
+	file, err := os.Open(s.file)
 	if err != nil {
 		return nil, usage("--from-file: %w", err)
+	}
+	defer file.Close()
+	records, err := readFixed(file)
+	if err != nil {
+		return nil, usage("--from-file: %s: %w", s.file, err)
 	}
 	s.ids = slices.Sorted(maps.Keys(records))
 	return records, nil
@@ -96,9 +101,9 @@ func (p *Program) printReplayed(all *job.Replayed, asJSON bool) error {
 	if asJSON {
 		return writeJSON(p.Stdout, all)
 	}
-	out := &printer{w: p.Stdout}
+	out := p.paper()
 	if all.DryRun {
-		out.line("nothing was changed; without --dry-run it would be:")
+		out.Line("nothing was changed; without --dry-run it would be:")
 	}
 	for _, one := range []struct {
 		n    int
@@ -107,15 +112,15 @@ func (p *Program) printReplayed(all *job.Replayed, asJSON bool) error {
 		{all.Stored, "stored"}, {all.Known, "known: the table has the same event"},
 		{all.Outside, "outside the job's span"}, {all.Before, "replayed before"}, {len(all.Left), "left, and still dead letters"},
 	} {
-		out.line("%12s  %s", view.Number(int64(one.n)), one.text)
+		out.Line("%12s  %s", view.Number(int64(one.n)), one.text)
 	}
 	for _, left := range all.Left {
-		out.line("%8d  %-15s %s", left.ID, left.Reason, short(left.Detail, 200))
+		out.Line("%8d  %-15s %s", left.ID, left.Reason, short(left.Detail, 200))
 	}
 	if all.Check != "" {
-		out.line("checked: %s", all.Check)
+		out.Line("checked: %s", all.Check)
 	}
-	return out.err
+	return out.Err()
 }
 
 // fixedLine is one line of a file of fixed records.
@@ -126,19 +131,6 @@ type fixedLine struct {
 
 // maxFixedLine is more than any record that becomes an event has.
 const maxFixedLine = 2 << 20
-
-func readFixedFile(name string) (map[int64][]byte, error) {
-	file, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	fixed, err := readFixed(file)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	return fixed, nil
-}
 
 // readFixed reads fixed records, one a line, by the ids of their dead letters. Empty lines are allowed.
 func readFixed(r io.Reader) (map[int64][]byte, error) {

@@ -18,7 +18,7 @@ func (p *Program) reportCommand() *cobra.Command {
 		Long: "Writes one self-contained HTML page about a finished or unfinished job to stdout, from its tables alone.\n" +
 			"It reads all of ingested_events, to say how fast the rows came in. No request is made.",
 		Example: "  sluice report > report.html\n  sluice report --job=january > january.html",
-		RunE:    func(cmd *cobra.Command, _ []string) error { return p.writeReport(cmd.Context(), &c) },
+		RunE:    p.reading(&c, p.writeReport),
 	}
 	cmd.Flags().StringVar(&c.job, "job", "default", "name of the job: one source and one span")
 	c.bindLog(cmd.Flags())
@@ -26,12 +26,7 @@ func (p *Program) reportCommand() *cobra.Command {
 }
 
 // writeReport writes the page.
-func (p *Program) writeReport(ctx context.Context, c *common) error {
-	r, err := p.openLedger(ctx, c)
-	if err != nil {
-		return err
-	}
-	defer r.db.Close()
+func (p *Program) writeReport(ctx context.Context, r *reader) error {
 	v, err := r.report(ctx)
 	if err != nil {
 		return unreachable(err)
@@ -46,11 +41,9 @@ func (r *reader) report(ctx context.Context) (*view.View, error) {
 	if err != nil {
 		return nil, err
 	}
-	letters, err := r.db.DeadLetterReasons(ctx, r.job.ID)
-	if err != nil {
+	if v.Letters, err = r.db.DeadLetterReasons(ctx, r.job.ID); err != nil {
 		return nil, err
 	}
-	v.Letters = view.LettersOf(letters)
 	steps, err := r.db.OverTime(ctx, r.job)
 	for _, step := range steps {
 		v.History = append(v.History, view.Point{At: step.At, Stored: step.Rows})

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -64,12 +63,10 @@ type ending struct {
 // endingOf adds the exit code and the hint of an error to a verdict.
 func endingOf(v job.Verdict, err error) ending {
 	end := ending{text: v.Text, findings: v.Findings}
-	if err != nil {
-		end.code = ExitUnexpected
-	}
-	var coded *exitError
-	if errors.As(err, &coded) {
+	if coded, ok := errors.AsType[*exitError](err); ok {
 		end.code, end.hint = coded.code, coded.hint
+	} else if err != nil {
+		end.code = ExitUnexpected
 	}
 	return end
 }
@@ -85,9 +82,8 @@ func resultOf(v *view.View, end ending) *Result {
 // notStarted publishes and returns the end of a run that ended before there was anything to sum up.
 func (i *ingest) notStarted(err error) *Result {
 	end := endingOf(job.Verdict{Text: err.Error()}, err)
-	var coded *exitError
-	if errors.As(err, &coded) {
-		end.hint = coded.advice()
+	if is[*exitError](err) {
+		end.hint = cmp.Or(end.hint, exits[end.code].advice)
 	}
 	v := i.ended(end, nil)
 	i.publishEnd(v)
@@ -118,10 +114,10 @@ func (i *ingest) summarize(v *view.View, end ending, f *job.Figures) *Result {
 			Missing: f.Round.Missing, Watermark: view.PointInTime(f.Watermark),
 		}
 	}
-	if i.client == nil {
+	if i.source.client == nil {
 		return r
 	}
-	r.Requests = &requests{Requests: v.Requests.Requests}
+	r.Requests = &requests{Requests: v.Requests}
 	for k := range v.Quotas {
 		switch q := &v.Quotas[k]; q.Endpoint {
 		case string(datasync.List):
@@ -138,37 +134,37 @@ func (i *ingest) print(r *Result, v *view.View, f *job.Figures) error {
 	if i.json {
 		return writeLine(i.Stdout, r)
 	}
-	out := &printer{w: i.Stdout}
-	out.line("job %s, source %s", r.Job, r.Source)
-	out.line("%s events stored (%s in this run), %d of %d shards done", view.Number(r.Events), view.Number(r.New), r.Done, r.Shards)
-	out.line("%s records received: %s duplicates, %s of other windows, %s dead letters, %s out of order",
+	out := i.paper()
+	out.Line("job %s, source %s", r.Job, r.Source)
+	out.Line("%s events stored (%s in this run), %d of %d shards done", view.Number(r.Events), view.Number(r.New), r.Done, r.Shards)
+	out.Line("%s records received: %s duplicates, %s of other windows, %s dead letters, %s out of order",
 		view.Number(r.Received), view.Number(r.Duplicates), view.Number(r.OutOfWindow), view.Number(r.DeadLetters), view.Number(r.OutOfOrder))
 	if q := r.Requests; q != nil {
-		out.line("%s requests to the list (%d refused), %s to the stream (%d refused), %d repeated, %d answered from the API's cache",
+		out.Line("%s requests to the list (%d refused), %s to the stream (%d refused), %d repeated, %d answered from the API's cache",
 			view.Number(q.List), q.ListRefused, view.Number(q.Stream), q.StreamRefused, q.Retries, q.Cached)
 		if q.ListUsed > 0 || q.StreamUsed > 0 {
-			out.line("quota used: %s", quotasUsed(v))
+			out.Line("quota used: %s", quotasUsed(v))
 		}
 	}
 	if len(f.Fetchers) > 0 {
-		out.line("%s", view.FetchersLine(f.Fetchers))
+		out.Line("%s", view.FetchersLine(f.Fetchers))
 	}
 	if r.Round != nil {
-		out.line("%s", r.Round)
+		out.Line("%s", r.Round)
 	}
 	for _, f := range r.Findings {
-		out.line("found: %s", f)
+		out.Line("found: %s", f)
 	}
-	out.line("%s in %s", r.Verdict, view.Short(time.Duration(r.Seconds*float64(time.Second))))
+	out.Line("%s in %s", r.Verdict, view.Short(time.Duration(r.Seconds*float64(time.Second))))
 	if i.database.private != nil {
-		out.line("query the rows with: %s", i.database.private.PSQLLine(i.database.name))
-		out.line("PostgreSQL keeps running; stop it with: %s db stop", shellWord(self()))
+		out.Line("query the rows with: %s", i.database.private.PSQLLine(i.database.name))
+		out.Line("PostgreSQL keeps running; stop it with: %s db stop", shellWord(os.Args[0]))
 	}
 	if r.ExitCode == ExitOK {
-		out.line("ingestion complete")
-		out.line("exit code 0: everything is stored and verified, nothing is left to do")
+		out.Line("ingestion complete")
+		out.Line("exit code 0: everything is stored and verified, nothing is left to do")
 	}
-	return out.err
+	return out.Err()
 }
 
 // quotasUsed returns the share of each quota that was used since its limit is known.
@@ -198,40 +194,12 @@ func (r *round) String() string {
 	return text
 }
 
-// self returns how to call this program again from the current directory.
-func self() string {
-	exe, err := os.Executable()
-	if err != nil {
-		return "sluice"
-	}
-	cwd, err := os.Getwd()
-	if err != nil {
-		return exe
-	}
-	if rel, err := filepath.Rel(cwd, exe); err == nil && len(rel) < len(exe) {
-		return rel
-	}
-	return exe
-}
-
 // shellWord quotes a path for a shell if necessary.
 func shellWord(s string) string {
 	if strings.ContainsAny(s, " \t'\"$\\`*?[]()&;<>|#~") {
 		return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 	}
 	return s
-}
-
-// printer writes lines and keeps the first error.
-type printer struct {
-	w   io.Writer
-	err error
-}
-
-func (p *printer) line(format string, args ...any) {
-	if p.err == nil {
-		_, p.err = fmt.Fprintf(p.w, format+"\n", args...)
-	}
 }
 
 // writeLine writes a JSON object in one line.

@@ -13,8 +13,7 @@ import (
 )
 
 func (p *Program) runCommand() *cobra.Command {
-	var s settings
-	cmd := &cobra.Command{
+	cmd, _ := p.ingesting(cobra.Command{
 		Use:   "run",
 		Short: "Ingest every event, or resume where the last run stopped",
 		Long: "Ingests every event of the source into ingested_events, exactly once, and checks the result. Running it again\n" +
@@ -27,15 +26,20 @@ func (p *Program) runCommand() *cobra.Command {
 		Example: "  sluice run --shards=8\n  sluice run --listen 127.0.0.1:8080 --linger 10m\n  sluice run --json 2> log.jsonl | jq .verdict\n" +
 			"  sluice run --shards=32 --fetchers=16 --memory=256MiB\n" +
 			"  sluice run --job=january --from=2026-01-01 --to=2026-02-01",
-		Args:        noArgs,
-		Annotations: map[string]string{asLines: "yes"},
-		RunE: p.stoppably(&s, func(ctx context.Context, s *settings) error {
-			return p.ingest(ctx, s, func(ctx context.Context, j *job.Job) job.Verdict { return j.Load(ctx) })
-		}),
-	}
+	}, (*job.Job).Load)
+	return cmd
+}
+
+// ingesting makes a command that does a job's work, and returns its settings: some have more flags.
+func (p *Program) ingesting(cmd cobra.Command, work func(*job.Job, context.Context) job.Verdict) (*cobra.Command, *settings) {
+	s := new(settings)
 	s.bind(cmd.Flags())
 	s.bindWatch(cmd.Flags())
-	return cmd
+	cmd.Args, cmd.Annotations = noArgs, map[string]string{asLines: "yes"}
+	cmd.RunE = p.stoppably(s, func(ctx context.Context, s *settings) error {
+		return p.ingest(ctx, s, func(ctx context.Context, j *job.Job) job.Verdict { return work(j, ctx) })
+	})
+	return &cmd, s
 }
 
 // stoppably makes a command of something that takes the settings and that a signal stops.

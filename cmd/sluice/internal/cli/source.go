@@ -43,10 +43,12 @@ func (d *demoSettings) bind(flags *pflag.FlagSet) {
 
 // source is where the events come from.
 type source struct {
-	name string // in the ledger; a simulator is named by its data, never by its address
-	api  string
-	key  fetch.Secret
-	demo *demo // nil for an API that was configured
+	name   string // in the ledger; a simulator is named by its data, never by its address
+	api    string
+	key    fetch.Secret
+	demo   *demo            // nil for an API that was configured
+	client *datasync.Client // nil until the source is open
+	pacer  *quota.Pacer
 }
 
 // demo is a simulator inside this process.
@@ -57,20 +59,20 @@ type demo struct {
 }
 
 // findSource names the source. The simulator is not started yet: a job that is complete does not need it.
-func (p *Program) findSource(s *settings) (source, error) {
+func (p *Program) findSource(s *settings) (*source, error) {
 	if !s.isDemo() {
 		name, err := sourceName(s.api)
 		if err != nil {
-			return source{}, fail(ExitUsage, "", err)
+			return &source{}, fail(ExitUsage, "", err)
 		}
-		return source{name: named(s.source, name), api: s.api, key: s.key}, nil
+		return &source{name: named(s.source, name), api: s.api, key: s.key}, nil
 	}
 	config, err := apisim.Profile(s.demo.profile)
 	if err != nil {
-		return source{}, usage("--demo-profile: %w", err)
+		return &source{}, usage("--demo-profile: %w", err)
 	}
 	config.Events, config.Seed = s.demo.events, s.demo.seed
-	return source{name: cmp.Or(s.source, config.Source()), demo: &demo{config: config, settings: s.demo}}, nil
+	return &source{name: cmp.Or(s.source, config.Source()), demo: &demo{config: config, settings: s.demo}}, nil
 }
 
 // named returns the name that was given, spelled like an origin where it is a URL; without one, the API's own.
@@ -95,11 +97,52 @@ func sourceName(api string) (string, error) {
 	return scheme + "://" + host, nil
 }
 
-// start brings the simulator up on a free port of this machine, if that is the source.
-func (s *source) start(p *Program) error {
-	if s.demo == nil || s.demo.server != nil {
-		return nil
+// openSource finds the source and opens it.
+func (p *Program) openSource(s *settings) (*source, error) {
+	src, err := p.findSource(s)
+	if err == nil {
+		err = src.open(p, s, s.log)
 	}
+	return src, err
+}
+
+// open starts the demo, if that is the source, and makes the client and the pacer under it.
+func (s *source) open(p *Program, given *settings, log *slog.Logger) (err error) {
+	if s.demo != nil && s.demo.server == nil {
+		if err := s.startDemo(p); err != nil {
+			return err
+		}
+	}
+	list, stream := s.knownLimits(given)
+	s.pacer, err = quota.NewPacer(quota.Config{Quotas: datasync.Quotas(list, stream), MaxWait: given.maxWait, Pause: given.pause, Log: log})
+	if err != nil {
+		return misused("", err)
+	}
+	s.client, err = datasync.New(datasync.Config{
+		BaseURL: s.api, Key: s.key, Version: p.version(), MadeCursors: given.madeCursors == "auto", RequireTLS: given.requireTLS,
+		Fetch: fetch.Config{
+			Fetchers: cmp.Or(given.fetchers, coordinator.DefaultFetchers(given.shards)), PageSize: given.pageSize, MaxBody: given.memory.value,
+			Pacer: s.pacer, Log: log,
+		},
+	})
+	if err != nil {
+		return misused("", err)
+	}
+	return nil
+}
+
+// close lets go of what open made.
+func (s *source) close() {
+	if s.client != nil {
+		s.client.Close()
+	}
+	if s.demo != nil && s.demo.server != nil {
+		_ = s.demo.server.Close()
+	}
+}
+
+// startDemo brings the simulator up on a free port of this machine.
+func (s *source) startDemo(p *Program) error {
 	sim, err := apisim.New(s.demo.config)
 	if err != nil {
 		return usage("simulator: %w", err)
@@ -116,35 +159,13 @@ func (s *source) start(p *Program) error {
 	return nil
 }
 
-func (s *source) stop() {
-	if s.demo != nil && s.demo.server != nil {
-		_ = s.demo.server.Close()
-	}
-}
-
 // knownLimits are those of the demo, whose scaled windows need no learning; other sources have those that were given.
 func (s *source) knownLimits(given *settings) (list, stream quota.Limit) {
-	list, stream = given.listLimit.Limit, given.streamLimit.Limit
+	list, stream = given.listLimit.value, given.streamLimit.value
 	if s.demo == nil || s.demo.settings.profile == "challenge" {
 		return list, stream
 	}
 	return cmp.Or(list, simulated(s.demo.config.List)), cmp.Or(stream, simulated(s.demo.config.Feed))
-}
-
-// newClient makes the client of a source, and the pacer under it.
-func (p *Program) newClient(s *settings, src source, log *slog.Logger) (*quota.Pacer, *datasync.Client, error) {
-	list, stream := src.knownLimits(s)
-	pacer, err := quota.NewPacer(quota.Config{Quotas: datasync.Quotas(list, stream), MaxWait: s.maxWait, Pause: s.pause, Log: log})
-	if err != nil {
-		return nil, nil, err
-	}
-	client, err := datasync.New(datasync.Config{
-		BaseURL: src.api, Key: src.key, Version: p.version(), MadeCursors: s.madeCursors == "auto", RequireTLS: s.requireTLS,
-		Fetch: fetch.Config{
-			Fetchers: cmp.Or(s.fetchers, coordinator.DefaultFetchers(s.shards)), PageSize: s.pageSize, MaxBody: int64(s.memory), Pacer: pacer, Log: log,
-		},
-	})
-	return pacer, client, err
 }
 
 // checkTable keeps the demo's rows and those of a real API apart, before a job is made.
@@ -153,27 +174,19 @@ func (i *ingest) checkTable(ctx context.Context) error {
 	if err != nil || !use.There || !use.Rows {
 		return err
 	}
-	if i.source.demo == nil && !strings.HasPrefix(i.source.name, demoPrefix) {
-		return i.refuseDemoRows(use)
-	}
+	demo := i.source.demo != nil || strings.HasPrefix(i.source.name, demoPrefix)
 	for _, job := range use.Jobs {
-		if job.Source != i.source.name {
+		switch {
+		case demo && job.Source != i.source.name:
 			return misused(i.emptyHint()+"; or set API_BASE_URL and TARGET_API_KEY for the real API",
 				fmt.Errorf("ingested_events holds rows of job %q (%s), the demo would mix with them", job.Name, job.Source))
-		}
-	}
-	if use.Foreign {
-		return misused("use another database for the demo, or set API_BASE_URL and TARGET_API_KEY for the real API",
-			errors.New("ingested_events holds rows that are no job's, the demo would mix with them"))
-	}
-	return nil
-}
-
-func (i *ingest) refuseDemoRows(use sink.TableUse) error {
-	for _, job := range use.Jobs {
-		if strings.HasPrefix(job.Source, demoPrefix) {
+		case !demo && strings.HasPrefix(job.Source, demoPrefix):
 			return misused(i.emptyHint(), fmt.Errorf("ingested_events holds rows of the demo (job %q, %s)", job.Name, job.Source))
 		}
+	}
+	if demo && use.Foreign {
+		return misused("use another database for the demo, or set API_BASE_URL and TARGET_API_KEY for the real API",
+			errors.New("ingested_events holds rows that are no job's, the demo would mix with them"))
 	}
 	return nil
 }
@@ -193,8 +206,8 @@ func (i *ingest) moved(from string) bool {
 
 // explainForeign gives the error of a job of another source better words if a demo is involved.
 func (i *ingest) explainForeign(err error) error {
-	var source *job.SourceError
-	if errors.As(err, &source) && (strings.HasPrefix(source.Source, demoPrefix) || strings.HasPrefix(source.Given, demoPrefix)) {
+	source, ok := errors.AsType[*job.SourceError](err)
+	if ok && (strings.HasPrefix(source.Source, demoPrefix) || strings.HasPrefix(source.Given, demoPrefix)) {
 		return fail(ExitUsage, i.emptyHint(), fmt.Errorf("job %q holds the events of %s, not those of %s", source.Job, source.Source, source.Given))
 	}
 	return err
@@ -202,33 +215,35 @@ func (i *ingest) explainForeign(err error) error {
 
 // shareIfAny lets a command that only looks at the API spend the quotas that runs know of, and tell them what it spent, if there is
 // a database that answers; none is made or started. The returned function writes the quotas back.
-func (p *Program) shareIfAny(ctx context.Context, source string, client *datasync.Client, log *slog.Logger) (save func()) {
-	url := p.runningURL(ctx)
-	if url == "" {
+func (p *Program) shareIfAny(ctx context.Context, src *source, log *slog.Logger) (save func()) {
+	db := p.runningDatabase(ctx, log)
+	if db == nil {
 		return func() {}
 	}
-	db, err := sink.Open(ctx, sink.Config{URL: url, Writers: 1, Log: log})
-	if err != nil {
-		return func() {}
-	}
-	joined := client.Join(ctx, db, source, uuid.NewString()) == nil // an older database has no such table
+	joined := src.client.Join(ctx, db, src.name, uuid.NewString()) == nil // an older database has no such table
 	return func() {
 		defer db.Close()
 		if joined {
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 			defer cancel()
-			_ = client.Leave(ctx) // a look at the API does not fail for that
+			_ = src.client.Leave(ctx) // a look at the API does not fail for that
 		}
 	}
 }
 
-// runningURL is the database that is given, or the private one if it runs; "" if there is none.
-func (p *Program) runningURL(ctx context.Context) string {
-	if url := p.env(EnvDatabase); url != "" {
-		return url
+// runningDatabase opens the database that is given, or the private one if it runs; nil if there is none that answers.
+func (p *Program) runningDatabase(ctx context.Context, log *slog.Logger) *sink.Postgres {
+	url := p.env(EnvDatabase)
+	if url == "" {
+		server, err := findServer()
+		if err != nil || !server.Status(ctx).Running {
+			return nil
+		}
+		url = server.URL(p.databaseName(server))
 	}
-	if server, err := findServer(); err == nil && server.Status(ctx).Running {
-		return server.URL(p.databaseName(server))
+	db, err := sink.Open(ctx, sink.Config{URL: url, Writers: 1, Log: log})
+	if err != nil {
+		return nil
 	}
-	return ""
+	return db
 }

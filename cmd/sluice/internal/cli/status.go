@@ -24,12 +24,18 @@ func (p *Program) statusCommand() *cobra.Command {
 			"--watch refreshes every 2 s until the job is complete and verified, or Ctrl-C: as bars on a terminal, a line every 5 s\n" +
 			"elsewhere, and with --json as one JSON object a line.",
 		Example: "  sluice status\n  sluice status --watch\n  sluice status --json | jq .state\n  sluice status --job=january",
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if watch {
-				return p.watchStatus(cmd.Context(), &c)
+		RunE: p.reading(&c, func(ctx context.Context, r *reader) error {
+			v, err := r.view(ctx)
+			switch {
+			case err != nil:
+				return unreachable(err)
+			case watch:
+				return p.watchStatus(ctx, r, v, c.json)
+			case c.json:
+				return writeJSON(p.Stdout, statusOf(v))
 			}
-			return p.status(cmd.Context(), &c)
-		},
+			return p.printStatus(v)
+		}),
 	}
 	c.bind(cmd.Flags())
 	cmd.Flags().BoolVar(&watch, "watch", false, "refresh until the job is complete and verified")
@@ -106,39 +112,14 @@ func statusOf(v *view.View) *jobStatus {
 	return s
 }
 
-func (p *Program) status(ctx context.Context, c *common) error {
-	r, err := p.openLedger(ctx, c)
-	if err != nil {
-		return err
-	}
-	defer r.db.Close()
-	v, err := r.view(ctx)
-	if err != nil {
-		return unreachable(err)
-	}
-	if c.json {
-		return writeJSON(p.Stdout, statusOf(v))
-	}
-	return p.printStatus(v)
-}
-
 // statusEvery is how often `sluice status --watch` reads the tables.
 const statusEvery = 2 * time.Second
 
 // watchStatus shows a job until it is complete and verified, or until a signal, which is no failure here.
-func (p *Program) watchStatus(ctx context.Context, c *common) error {
+func (p *Program) watchStatus(ctx context.Context, r *reader, newest *view.View, asJSON bool) (err error) {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	r, err := p.openLedger(ctx, c)
-	if err != nil {
-		return err
-	}
-	defer r.db.Close()
-	newest, err := r.view(ctx)
-	if err != nil {
-		return unreachable(err)
-	}
-	if c.json {
+	if asJSON {
 		return p.watchJSON(ctx, r, newest)
 	}
 	if newest.VerifiedAt.IsZero() {
@@ -195,7 +176,7 @@ func (p *Program) watchJSON(ctx context.Context, r *reader, newest *view.View) (
 
 // printStatus writes the status for people.
 func (p *Program) printStatus(v *view.View) error {
-	out := terminal.NewPaper(p.Stdout, p.Environ)
+	out := p.paper()
 	out.Fact("job", "%s, of %s", v.Job, v.Source)
 	out.Fact("state", "%s", v.State)
 	if v.Holder != "" {
@@ -228,15 +209,7 @@ func (p *Program) printStatus(v *view.View) error {
 }
 
 func quotaWords(q *view.Quota, now time.Time) string {
-	words := fmt.Sprintf("%s: %d requests", q.Endpoint, q.Recent)
-	switch {
-	case q.Limit > 0:
-		words += fmt.Sprintf(" in the last %s, of %d", view.Short(q.Length()), q.Limit)
-	case q.Limit < 0:
-		words += ", no limit"
-	default:
-		words += ", its limit is not known yet"
-	}
+	words := fmt.Sprintf("%s: %d requests in the window, allowed: %s", q.Endpoint, q.Recent, q.Allowed())
 	if q.PausedUntil != nil {
 		words += ", paused for " + view.Short(q.PausedUntil.Sub(now))
 	}
@@ -290,11 +263,11 @@ func roundTable(v *view.View) terminal.Table {
 		if r.Missing > 0 {
 			missing = terminal.Notice(view.Number(r.Missing) + " missing")
 		}
-		t.Rows = append(t.Rows, []terminal.Cell{
+		t.Add(
 			terminal.Text("%d", r.Number), terminal.Faint("%s", r.Began.UTC().Format(time.DateTime)), took,
-			terminal.Text("%s", view.Number(r.Events)), terminal.Text("%s", view.Number(r.Late)), terminal.Text("%s", view.Number(r.Requests)),
+			terminal.Number(r.Events), terminal.Number(r.Late), terminal.Number(r.Requests),
 			terminal.Faint("%s", inLayout(r.From, time.DateTime)), terminal.Faint("%s", inLayout(r.To, time.DateTime)), missing,
-		})
+		)
 	}
 	return t
 }
@@ -316,11 +289,11 @@ func shardTable(out *terminal.Paper, v *view.View) terminal.Table {
 		if one.State != string(shard.Done) {
 			remark = append(remark, terminal.Notice(one.Error)...)
 		}
-		t.Rows = append(t.Rows, []terminal.Cell{
+		t.Add(
 			terminal.Text("%d", one.Number), terminal.Faint("%s", minute(one.Start)), terminal.Faint("%s", minute(one.End)),
-			state, out.Bar(one.Read, 12, one.State), terminal.Text("%s", view.Number(one.Events)),
-			terminal.Text("%s", view.Number(one.Rejected)), terminal.Faint("%s", last), remark,
-		})
+			state, out.Bar(one.Read, 12, one.State), terminal.Number(one.Events),
+			terminal.Number(one.Rejected), terminal.Faint("%s", last), remark,
+		)
 	}
 	return t
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -28,38 +29,29 @@ func exitCode(s job.Status) int {
 
 // verdictError returns the error of a run that is not complete, with its exit code and what to do about it.
 func verdictError(v job.Verdict) error {
-	var coded *exitError
-	switch {
-	case v.Status == job.Complete:
+	if v.Status == job.Complete {
 		return nil
-	case errors.As(v.Err, &coded):
+	}
+	if coded, ok := errors.AsType[*exitError](v.Err); ok {
 		return coded
 	}
-	hint := v.Hint
-	if hint == "" {
-		hint = hintOf(v.Err)
-	}
-	if hint == "" && v.Status == job.Left {
-		hint = resumeHint
+	hint := cmp.Or(v.Hint, hintOf(v.Err))
+	if v.Status == job.Left {
+		hint = cmp.Or(hint, resumeHint)
 	}
 	return fail(exitCode(v.Status), hint, errors.New(v.Text))
 }
 
 // asStart gives an error before a run its exit code.
 func asStart(ctx context.Context, err error) error {
-	var coded *exitError
-	if errors.As(err, &coded) {
+	if is[*exitError](err) {
 		return err
 	}
 	if errors.Is(err, sink.ErrURL) {
 		return fail(ExitUsage, startHint(err), err)
 	}
 	e := job.Classify(ctx, err)
-	if coded, ok := verdictError(job.Verdict{Status: e.Status, Hint: e.Hint, Text: e.Error(), Err: e}).(*exitError); ok {
-		coded.err = err
-		return coded
-	}
-	return err
+	return fail(exitCode(e.Status), cmp.Or(e.Hint, hintOf(err)), err)
 }
 
 const resumeHint = "the same command resumes where this one stopped"
@@ -67,13 +59,10 @@ const resumeHint = "the same command resumes where this one stopped"
 // hintOf is what to do about an error, in terms of commands and flags; empty if nothing better is known than what the exit code
 // suggests.
 func hintOf(err error) string {
-	var panicked *coordinator.PanicError
-	var unfit *ledger.UnfitError
-	var source *job.SourceError
-	var span *job.SpanError
-	switch {
-	case errors.As(err, &panicked):
+	if panicked, ok := errors.AsType[*coordinator.PanicError](err); ok {
 		return "this is a bug; the stack is in " + keepStack(panicked.Recovered.String())
+	}
+	switch {
 	case errors.Is(err, coordinator.ErrTooManyDeadLetters):
 		return "look at `sluice dead-letters list`; `sluice dead-letters replay` tries them again, --max-dead-letters allows more; then " + resumeHint
 	case errors.Is(err, job.ErrCheck):
@@ -82,11 +71,11 @@ func hintOf(err error) string {
 		return "`sluice run` goes on with it"
 	case errors.Is(err, job.ErrMissing):
 		return "the next round looks once more; events later than --lookback reaches are read by `sluice backfill`"
-	case errors.As(err, &unfit):
+	case is[*ledger.UnfitError](err):
 		return "fix it as said above, and run the same command again"
-	case errors.As(err, &source):
+	case is[*job.SourceError](err):
 		return "use another --job for another source, or --source-moved if it is the same data at a new address"
-	case errors.As(err, &span):
+	case is[*job.SpanError](err):
 		return "use another --job for another span"
 	}
 	return startHint(err)
@@ -95,30 +84,33 @@ func hintOf(err error) string {
 // startHint is what to do about an error that kept work from starting; "" where nothing better is known than what the exit code
 // suggests.
 func startHint(err error) string {
-	var database *sink.ConnectError
-	var dns *net.DNSError
-	var untrusted x509.UnknownAuthorityError
-	var otherHost x509.HostnameError
-	var waited net.Error
-	switch {
-	case errors.As(err, &database):
+	if database, ok := errors.AsType[*sink.ConnectError](err); ok {
 		return database.Hint
+	}
+	waited, _ := errors.AsType[net.Error](err)
+	switch {
 	case errors.Is(err, sink.ErrURL):
 		return "correct DATABASE_URL; nothing of it is shown here, because it may hold a password"
-	case errors.As(err, &dns):
+	case is[*net.DNSError](err):
 		return "the host of API_BASE_URL is not known here: correct its name, or look after this machine's DNS"
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "nothing listens at API_BASE_URL: correct host and port, or start the API"
 	case errors.Is(err, http.ErrSchemeMismatch):
 		return "what answers speaks plain http: begin API_BASE_URL with http://"
-	case errors.As(err, &untrusted), errors.As(err, &otherHost):
+	case is[x509.UnknownAuthorityError](err), is[x509.HostnameError](err):
 		return "the API's certificate is not to be trusted: correct API_BASE_URL, or install the certificate's authority on this machine"
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return "what listens at API_BASE_URL does not speak http: correct its port, or begin it with https://"
-	case errors.As(err, &waited) && waited.Timeout():
+	case waited != nil && waited.Timeout():
 		return "the API does not answer: is it reachable from here?"
 	}
 	return ""
+}
+
+// is reports whether err is, or wraps, an error of that type.
+func is[E error](err error) bool {
+	_, ok := errors.AsType[E](err)
+	return ok
 }
 
 // writable makes sure that a file can be made beside path: at the end of a run of hours it is too late to find that out.

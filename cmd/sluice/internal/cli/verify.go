@@ -75,15 +75,10 @@ func (p *Program) verify(ctx context.Context, s *settings, repair bool) error {
 	config := job.Config{Name: s.job, SourceName: src.name, Store: r.db}
 	if !s.isDemo() {
 		config.Connect = func(context.Context) (job.Source, error) {
-			if err != nil {
-				return nil, err
+			if err == nil {
+				err = src.open(p, s, s.log)
 			}
-			log, err := p.logger(s.logLevel)
-			if err != nil {
-				return nil, err
-			}
-			_, client, err := p.newClient(s, src, log)
-			return client, err
+			return src.client, err
 		}
 	}
 	v := job.Verify(ctx, config, repair)
@@ -133,7 +128,7 @@ func (p *Program) printVerified(s *verified, asJSON bool) error {
 	if asJSON {
 		return writeJSON(p.Stdout, s)
 	}
-	out := terminal.NewPaper(p.Stdout, p.Environ)
+	out := p.paper()
 	out.Table(shardsTable(s.Shards))
 	out.Line("")
 	out.Table(daysTable(s.Days))
@@ -160,10 +155,10 @@ func shardsTable(shards []verifiedRows) terminal.Table {
 		if w.Rows != w.Events {
 			differs = terminal.Notice(fmt.Sprintf("%+d", w.Rows-w.Events))
 		}
-		t.Rows = append(t.Rows, []terminal.Cell{
-			terminal.Text("%d", w.Shard), terminal.Faint("%s", w.Window), terminal.State(w.State), terminal.Text("%s", view.Number(w.Rows)),
-			terminal.Text("%s", view.Number(w.Events)), differs, terminal.Text("%s", w.Proof),
-		})
+		t.Add(
+			terminal.Text("%d", w.Shard), terminal.Faint("%s", w.Window), terminal.State(w.State), terminal.Number(w.Rows),
+			terminal.Number(w.Events), differs, terminal.Text("%s", w.Proof),
+		)
 	}
 	return t
 }
@@ -181,9 +176,9 @@ func daysTable(days []verifiedDay) terminal.Table {
 		t.Rows = append(t.Rows, d.cells())
 	}
 	if whole > 0 {
-		t.Rows = append(t.Rows, []terminal.Cell{
-			terminal.Text("%s days", view.Number(int64(whole))), terminal.Text("%s", view.Number(rows)), terminal.Good("complete"), terminal.Faint("--json has each"),
-		})
+		t.Add(
+			terminal.Text("%s days", view.Number(int64(whole))), terminal.Number(rows), terminal.Good("complete"), terminal.Faint("--json has each"),
+		)
 	}
 	return t
 }
@@ -197,5 +192,5 @@ func (d *verifiedDay) cells() []terminal.Cell {
 	for _, number := range slices.Sorted(maps.Keys(d.Shards)) {
 		parts = append(parts, fmt.Sprintf("%d: %s", number, view.Number(d.Shards[number])))
 	}
-	return []terminal.Cell{terminal.Text("%s", d.Day), terminal.Text("%s", view.Number(d.Rows)), complete, terminal.Faint("%s", strings.Join(parts, ", "))}
+	return []terminal.Cell{terminal.Text("%s", d.Day), terminal.Number(d.Rows), complete, terminal.Faint("%s", strings.Join(parts, ", "))}
 }

@@ -3,7 +3,6 @@
 package metrics
 
 import (
-	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -16,78 +15,136 @@ import (
 	"sluice/cmd/sluice/internal/view"
 )
 
-// The metrics, named by the rules of Prometheus: base units, and _total for counters.
-var (
-	info       = gauge("info", "1, with the job, its source and the version of the program.", "job_name", "source", "version")
-	phase      = gauge("phase", "1 for the current phase of the run, 0 for the others.", "phase")
-	exitCode   = gauge("exit_code", "Exit code of a run that has ended; -1 before that.")
-	started    = gauge("run_start_timestamp_seconds", "When the run began.")
-	total      = gauge("source_events", "Events that the API reports to have; absent while it is unknown.")
-	stored     = gauge("job_events", "Rows that this run and earlier ones have committed.")
-	committed  = counter("events_committed_total", "Rows that this run has committed.")
-	lastCommit = gauge("last_commit_timestamp_seconds", "When a shard last committed; absent before the first commit of the run.")
-	lag        = gauge("watermark_lag_seconds", "How far the watermark, up to which everything is stored, is behind the clock; absent unless the job follows its source.")
-	roundNow   = gauge("round", "Current or last round of the job; 1 is the first load.")
-	late       = gauge("late_events", "Late events of the last round: older than the watermark at its start.")
-	isPaused   = gauge("paused", "1 while the operator has paused the run, 0 otherwise.")
-	databaseUp = gauge("database_up", "1 while the database takes commits, 0 while it is unreachable or its disk is full.")
-	letters    = gauge("dead_letters", "Dead letters of the job that were not replayed.", "reason")
-	rejected   = counter("records_rejected_total", "Records that this run rejected as dead letters.")
-	shards     = gauge("shards", "Shards of the job by state.", "state")
-	queueing   = gauge("shards_queueing", "Shards that hold pages and wait for the database or for memory.")
-	shardRead  = gauge("shard_read_ratio", "Share of a shard's window that was read and committed, from its newest end.", "shard")
-	shardRows  = gauge("shard_events", "Rows of a shard that all runs have committed.", "shard")
-	requests   = counter("api_requests_total", "Requests that were answered, refused or failed, by endpoint.", "endpoint")
-	refused    = counter("api_requests_refused_total", "Requests that were answered with 429.", "endpoint")
-	retries    = counter("api_retries_total", "Requests that were repeated.")
-	cached     = counter("api_cached_total", "Answers from the API's cache.")
-	received   = counter("api_received_bytes_total", "Bytes of response bodies, as sent.")
-	busy       = counter("api_request_seconds_total", "Total time of all requests.")
-	limit      = gauge("quota_limit_requests", "Requests that this run may make in a window; absent while no limit is known.", "endpoint")
-	window     = gauge("quota_window_seconds", "Length of the quota's window.", "endpoint")
-	recent     = gauge("quota_recent_requests", "Requests that the API should count in its window now.", "endpoint")
-	used       = gauge("quota_used_ratio", "Share of the allowed requests that was used since the limit is known.", "endpoint")
-	waiting    = gauge("quota_waiting_fetchers", "Fetchers that wait for a request of this quota.", "endpoint")
-	paused     = gauge("quota_paused_seconds", "How long the endpoint stays paused after a 429; 0 if it is not.", "endpoint")
-)
-
-// metric is a name with its help and labels.
+// metric is a name with its help and labels, and how its samples are made of a view.
 type metric struct {
-	desc *prometheus.Desc
-	kind prometheus.ValueType
+	kind               prometheus.ValueType
+	name, help, labels string
+	sample             func(v *view.View, put put)
 }
 
-var (
-	all  []*prometheus.Desc
-	docs []string // a line of docs/metrics.md for each
+// put writes a sample with the values of its labels.
+type put func(value float64, labels ...string)
+
+const (
+	gauge   = prometheus.GaugeValue
+	counter = prometheus.CounterValue
 )
 
-func gauge(name, help string, labels ...string) metric {
-	return define(prometheus.GaugeValue, name, help, labels)
+// The metrics, named by the rules of Prometheus: base units, and _total for counters.
+var all = []metric{
+	{gauge, "info", "1, with the job, its source and the version of the program.", "job_name source version",
+		func(v *view.View, put put) { put(1, v.Job, v.Source, v.Version) }},
+	{gauge, "phase", "1 for the current phase of the run, 0 for the others.", "phase", func(v *view.View, put put) {
+		for _, p := range view.Phases {
+			put(truth(v.Phase == p), string(p))
+		}
+	}},
+	{gauge, "exit_code", "Exit code of a run that has ended; -1 before that.", "", func(v *view.View, put put) {
+		if v.Phase == view.Ended {
+			put(float64(v.ExitCode))
+		} else {
+			put(-1)
+		}
+	}},
+	{gauge, "run_start_timestamp_seconds", "When the run began.", "", func(v *view.View, put put) { put(seconds(v.Started)) }},
+	{gauge, "source_events", "Events that the API reports to have; absent while it is unknown.", "", func(v *view.View, put put) {
+		if v.Total > 0 {
+			put(float64(v.Total))
+		}
+	}},
+	number(gauge, "job_events", "Rows that this run and earlier ones have committed.", func(v *view.View) int64 { return v.Stored }),
+	number(counter, "events_committed_total", "Rows that this run has committed.", func(v *view.View) int64 { return v.Stored - v.Before }),
+	{gauge, "last_commit_timestamp_seconds", "When a shard last committed; absent before the first commit of the run.", "", func(v *view.View, put put) {
+		if v.LastCommit != nil {
+			put(seconds(*v.LastCommit))
+		}
+	}},
+	{gauge, "watermark_lag_seconds", "How far the watermark, up to which everything is stored, is behind the clock; absent unless the job follows its source.", "",
+		func(v *view.View, put put) {
+			if v.Watermark != nil {
+				put(max(0, v.At.Sub(*v.Watermark).Seconds()))
+			}
+		}},
+	number(gauge, "round", "Current or last round of the job; 1 is the first load.", func(v *view.View) int64 { return int64(max(1, v.Round)) }),
+	number(gauge, "late_events", "Late events of the last round: older than the watermark at its start.", func(v *view.View) int64 { return v.Late }),
+	{gauge, "paused", "1 while the operator has paused the run, 0 otherwise.", "", func(v *view.View, put put) { put(truth(v.Paused != nil)) }},
+	{gauge, "database_up", "1 while the database takes commits, 0 while it is unreachable or its disk is full.", "",
+		func(v *view.View, put put) { put(truth(v.Away == "")) }},
+	{gauge, "dead_letters", "Dead letters of the job that were not replayed.", "reason", func(v *view.View, put put) {
+		for _, l := range v.Letters {
+			put(float64(l.Count), l.Reason)
+		}
+	}},
+	number(counter, "records_rejected_total", "Records that this run rejected as dead letters.", func(v *view.View) int64 { return v.Rejected }),
+	{gauge, "shards", "Shards of the job by state.", "state", func(v *view.View, put put) {
+		for _, state := range view.States {
+			put(float64(v.Count(state)), state)
+		}
+	}},
+	number(gauge, "shards_queueing", "Shards that hold pages and wait for the database or for memory.", func(v *view.View) int64 { return int64(v.Queueing) }),
+	perShard("shard_read_ratio", "Share of a shard's window that was read and committed, from its newest end.", func(s *view.Shard) float64 { return s.Read }),
+	perShard("shard_events", "Rows of a shard that all runs have committed.", func(s *view.Shard) float64 { return float64(s.Events) }),
+	{counter, "api_requests_total", "Requests that were answered, refused or failed, by endpoint.", "endpoint", func(v *view.View, put put) {
+		put(float64(v.Requests.List), "list")
+		put(float64(v.Requests.Stream), "stream")
+		put(float64(v.Requests.Access), "stream-access")
+	}},
+	{counter, "api_requests_refused_total", "Requests that were answered with 429.", "endpoint", func(v *view.View, put put) {
+		put(float64(v.Requests.ListRefused), "list")
+		put(float64(v.Requests.StreamRefused), "stream")
+	}},
+	number(counter, "api_retries_total", "Requests that were repeated.", func(v *view.View) int64 { return v.Requests.Retries }),
+	number(counter, "api_cached_total", "Answers from the API's cache.", func(v *view.View) int64 { return v.Requests.Cached }),
+	number(counter, "api_received_bytes_total", "Bytes of response bodies, as sent.", func(v *view.View) int64 { return v.Requests.Bytes }),
+	{counter, "api_request_seconds_total", "Total time of all requests.", "", func(v *view.View, put put) { put(v.Requests.Busy) }},
+	perLimit("quota_limit_requests", "Requests that this run may make in a window; absent while no limit is known.",
+		func(q *view.Quota) float64 { return float64(q.Limit) }),
+	perLimit("quota_window_seconds", "Length of the quota's window.", func(q *view.Quota) float64 { return q.Window }),
+	perQuota("quota_recent_requests", "Requests that the API should count in its window now.",
+		func(q *view.Quota, _ time.Time) float64 { return float64(q.Recent) }),
+	perLimit("quota_used_ratio", "Share of the allowed requests that was used since the limit is known.", func(q *view.Quota) float64 { return q.Used }),
+	perQuota("quota_waiting_fetchers", "Fetchers that wait for a request of this quota.",
+		func(q *view.Quota, _ time.Time) float64 { return float64(q.Waiting) }),
+	perQuota("quota_paused_seconds", "How long the endpoint stays paused after a 429; 0 if it is not.", func(q *view.Quota, now time.Time) float64 {
+		if q.PausedUntil == nil {
+			return 0
+		}
+		return max(0, q.PausedUntil.Sub(now).Seconds())
+	}),
 }
 
-func counter(name, help string, labels ...string) metric {
-	return define(prometheus.CounterValue, name, help, labels)
+// number is a metric that is one whole number.
+func number(kind prometheus.ValueType, name, help string, of func(*view.View) int64) metric {
+	return metric{kind, name, help, "", func(v *view.View, put put) { put(float64(of(v))) }}
 }
 
-func define(kind prometheus.ValueType, name, help string, labels []string) metric {
-	desc := prometheus.NewDesc("sluice_"+name, help, labels, nil)
-	all = append(all, desc)
-	docs = append(docs, document(kind, name, help, labels))
-	return metric{desc: desc, kind: kind}
+// perShard is a metric with a sample for each shard.
+func perShard(name, help string, of func(*view.Shard) float64) metric {
+	return metric{gauge, name, help, "shard", func(v *view.View, put put) {
+		for i := range v.Shards {
+			put(of(&v.Shards[i]), strconv.Itoa(v.Shards[i].Number))
+		}
+	}}
 }
 
-func document(kind prometheus.ValueType, name, help string, labels []string) string {
-	is := "gauge"
-	if kind == prometheus.CounterValue {
-		is = "counter"
-	}
-	return fmt.Sprintf("| `sluice_%s` | %s | %s | %s |\n", name, is, strings.Join(labels, ", "), help)
+// perQuota is a metric with a sample for each quota.
+func perQuota(name, help string, of func(q *view.Quota, now time.Time) float64) metric {
+	return metric{gauge, name, help, "endpoint", func(v *view.View, put put) {
+		for i := range v.Quotas {
+			put(of(&v.Quotas[i], v.At), v.Quotas[i].Endpoint)
+		}
+	}}
 }
 
-// Table returns the list of all metrics in Markdown, as in docs/metrics.md.
-func Table() string {
-	return "| metric | kind | labels | what it says |\n|---|---|---|---|\n" + strings.Join(docs, "")
+// perLimit is a metric with a sample for each quota whose limit is known.
+func perLimit(name, help string, of func(*view.Quota) float64) metric {
+	return metric{gauge, name, help, "endpoint", func(v *view.View, put put) {
+		for i := range v.Quotas {
+			if q := &v.Quotas[i]; q.Limit > 0 {
+				put(of(q), q.Endpoint)
+			}
+		}
+	}}
 }
 
 // Handler serves the metrics of look, and those of the process and of Go's runtime.
@@ -112,107 +169,27 @@ func New(look func() view.View) *Collector { return &Collector{look: look} }
 
 // Describe implements [prometheus.Collector].
 func (c *Collector) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range all {
-		to <- d
+	for _, m := range all {
+		to <- m.desc()
 	}
 }
 
 // Collect implements [prometheus.Collector].
 func (c *Collector) Collect(to chan<- prometheus.Metric) {
 	v := c.look()
-	s := samples{to}
-	s.run(&v)
-	s.rows(&v)
-	s.shards(&v)
-	s.requests(&v.Requests)
-	for i := range v.Quotas {
-		s.quota(&v.Quotas[i], v.At)
+	for _, m := range all {
+		desc := m.desc()
+		m.sample(&v, func(value float64, labels ...string) {
+			to <- prometheus.MustNewConstMetric(desc, m.kind, value, labels...)
+		})
 	}
 }
 
-// samples writes samples.
-type samples struct{ to chan<- prometheus.Metric }
-
-func (s samples) put(m metric, value float64, labels ...string) {
-	s.to <- prometheus.MustNewConstMetric(m.desc, m.kind, value, labels...)
+func (m *metric) desc() *prometheus.Desc {
+	return prometheus.NewDesc("sluice_"+m.name, m.help, strings.Fields(m.labels), nil)
 }
 
-func (s samples) run(v *view.View) {
-	s.put(info, 1, v.Job, v.Source, v.Version)
-	for _, p := range view.Phases {
-		s.put(phase, one(v.Phase == p), string(p))
-	}
-	code := -1.0
-	if v.Phase == view.Ended {
-		code = float64(v.ExitCode)
-	}
-	s.put(exitCode, code)
-	s.put(started, seconds(v.Started))
-	s.put(isPaused, one(v.Paused != nil))
-	s.put(databaseUp, one(v.Away == ""))
-}
-
-func (s samples) rows(v *view.View) {
-	if v.Total > 0 {
-		s.put(total, float64(v.Total))
-	}
-	s.put(stored, float64(v.Stored))
-	s.put(committed, float64(v.Stored-v.Before))
-	s.put(rejected, float64(v.Rejected))
-	if v.LastCommit != nil {
-		s.put(lastCommit, seconds(*v.LastCommit))
-	}
-	s.put(roundNow, float64(max(1, v.Round)))
-	s.put(late, float64(v.Late))
-	if v.Watermark != nil {
-		s.put(lag, max(0, v.At.Sub(*v.Watermark).Seconds()))
-	}
-	for _, l := range v.Letters {
-		s.put(letters, float64(l.Count), l.Reason)
-	}
-}
-
-func (s samples) shards(v *view.View) {
-	for _, state := range view.States {
-		s.put(shards, float64(v.Count(state)), state)
-	}
-	s.put(queueing, float64(v.Queueing))
-	for i := range v.Shards {
-		one := &v.Shards[i]
-		number := strconv.Itoa(one.Number)
-		s.put(shardRead, one.Read, number)
-		s.put(shardRows, float64(one.Events), number)
-	}
-}
-
-func (s samples) requests(r *view.Traffic) {
-	s.put(requests, float64(r.List), "list")
-	s.put(requests, float64(r.Stream), "stream")
-	s.put(requests, float64(r.Access), "stream-access")
-	s.put(refused, float64(r.ListRefused), "list")
-	s.put(refused, float64(r.StreamRefused), "stream")
-	s.put(retries, float64(r.Retries))
-	s.put(cached, float64(r.Cached))
-	s.put(received, float64(r.Bytes))
-	s.put(busy, r.Busy)
-}
-
-func (s samples) quota(q *view.Quota, now time.Time) {
-	if q.Limit > 0 {
-		s.put(limit, float64(q.Limit), q.Endpoint)
-		s.put(window, q.Window, q.Endpoint)
-		s.put(used, q.Used, q.Endpoint)
-	}
-	s.put(recent, float64(q.Recent), q.Endpoint)
-	s.put(waiting, float64(q.Waiting), q.Endpoint)
-	pause := 0.0
-	if q.PausedUntil != nil {
-		pause = max(0, q.PausedUntil.Sub(now).Seconds())
-	}
-	s.put(paused, pause, q.Endpoint)
-}
-
-func one(is bool) float64 {
+func truth(is bool) float64 {
 	if is {
 		return 1
 	}

@@ -3,6 +3,7 @@ package page
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,15 +13,21 @@ import (
 // chart is figures over time. Its paths are in a box of boxWidth by boxHeight that is stretched to the page's width; text is beside the
 // box, so that it is not stretched.
 type chart struct {
-	Name, Says, Note string // Says describes the chart to screen readers
-	Lines            []line
-	Area             string
-	Ticks            []tick
-	From, To         string
+	Name, Note     string
+	Lines          []line
+	Area           string
+	Ticks          []tick
+	From, To, Span string // the ends of the time axis, and its length
 }
 
-// line is a path through the box, with a name if there are several.
-type line struct{ Class, Name, Path string }
+// Says describes the chart to screen readers.
+func (c chart) Says() string { return c.Name + ", over " + c.Span + ": " + c.Note }
+
+// line is a path through the box, with a name if there are several. All but the first are dashed, each with longer gaps.
+type line struct {
+	Name, Path string
+	Gap        int
+}
 
 // tick is a value on the vertical axis, and its height in percent.
 type tick struct{ Label, Height string }
@@ -33,32 +40,54 @@ type dot struct {
 	value float64
 }
 
+// series is the dots of a line.
+type series struct {
+	name string
+	dots []dot
+}
+
 // charts returns those of a run: how fast it is, and how it uses the quotas.
 func charts(v *view.View) []chart {
 	return []chart{ratesOf(v.History, v.Phase == view.Ended), quotasOf(v)}
 }
 
-// fill draws one line with the area below it, and names the ends of its axes. It returns the box and the highest value.
-func (c *chart) fill(dots []dot, unit string) (b box, top float64) {
-	top = highest(dots)
-	b = box{first: dots[0].at, last: dots[len(dots)-1].at, top: c.scale(top, unit)}
-	c.Lines, c.Area = []line{{Class: "one", Path: b.path(dots)}}, b.area(dots)
-	c.over(b)
-	return b, top
+// draw draws lines over axes that begin at zero and reach the highest value, or least. One without a name has the area below it. It
+// reports whether there is anything to draw: a line has two dots at least.
+func (c *chart) draw(least float64, unit string, all ...series) bool {
+	all = slices.DeleteFunc(all, func(s series) bool { return len(s.dots) < 2 })
+	if len(all) == 0 {
+		return false
+	}
+	b := box{first: all[0].dots[0].at, last: all[0].dots[len(all[0].dots)-1].at}
+	for _, s := range all {
+		least = max(least, highest(s.dots))
+		if first := s.dots[0].at; first.Before(b.first) {
+			b.first = first
+		}
+	}
+	b.top = c.scale(least, unit)
+	for i, s := range all {
+		c.Lines = append(c.Lines, line{Name: s.name, Path: b.path(s.dots), Gap: 4 * i})
+		if s.name == "" {
+			c.Area = b.area(s.dots)
+		}
+	}
+	layout := "15:04:05"
+	if b.last.Sub(b.first) > 20*time.Hour {
+		layout = "01-02 15:04"
+	}
+	c.From, c.To, c.Span = b.first.UTC().Format(layout), b.last.UTC().Format(layout)+" UTC", short(b.last.Sub(b.first))
+	return true
 }
 
 func ratesOf(past []view.Point, over bool) chart {
 	c := chart{Name: "Events per second", Note: "not enough data yet"}
-	dots := rates(past)
-	if len(dots) < 2 {
-		return c
+	if dots := rates(past); c.draw(0, "", series{"", dots}) {
+		c.Note = "peak " + view.Number(int64(highest(dots)))
+		if !over {
+			c.Note = view.Number(int64(dots[len(dots)-1].value)) + " now, " + c.Note
+		}
 	}
-	b, top := c.fill(dots, "")
-	c.Note = "peak " + view.Number(int64(top))
-	if !over {
-		c.Note = view.Number(int64(dots[len(dots)-1].value)) + " now, " + c.Note
-	}
-	c.Says = "Events per second over " + short(b.last.Sub(b.first)) + ": " + c.Note
 	return c
 }
 
@@ -83,27 +112,17 @@ func rates(past []view.Point) (dots []dot) {
 // quotasOf draws the requests in each quota's window as a share of its limit at the time.
 func quotasOf(v *view.View) chart {
 	c := chart{Name: "Use of the quotas", Note: "no limit is known yet"}
-	var all [][]dot
-	top := 100.0
+	var all []series
+	var says []string
 	for i, q := range v.Quotas {
-		dots := uses(v.History, i)
-		if top = max(top, highest(dots)); len(dots) > 1 {
-			c.Lines = append(c.Lines, line{Class: [...]string{"one", "two"}[i%2], Name: q.Endpoint})
-			all = append(all, dots)
+		if dots := uses(v.History, i); len(dots) > 1 {
+			all = append(all, series{q.Endpoint, dots})
+			says = append(says, fmt.Sprintf("%s %.0f %%", q.Endpoint, dots[len(dots)-1].value))
 		}
 	}
-	if len(all) == 0 {
-		return c
+	if c.draw(100, " %", all...) {
+		c.Note = "of the requests allowed in a window: " + strings.Join(says, ", ") + " now"
 	}
-	b := box{first: v.History[0].At, last: v.History[len(v.History)-1].At, top: c.scale(top, " %")}
-	var says []string
-	for i, dots := range all {
-		c.Lines[i].Path = b.path(dots)
-		says = append(says, fmt.Sprintf("%s %.0f %%", c.Lines[i].Name, dots[len(dots)-1].value))
-	}
-	c.over(b)
-	c.Note = "of the requests allowed in a window: " + strings.Join(says, ", ") + " now"
-	c.Says = "Use of the quotas over " + short(b.last.Sub(b.first)) + ", " + c.Note
 	return c
 }
 
@@ -123,23 +142,16 @@ func storedOf(past []view.Point) chart {
 	for _, p := range past {
 		dots = append(dots, dot{p.At, float64(p.Stored)})
 	}
-	if len(dots) < 2 {
-		return c
+	if c.draw(0, "", series{"", dots}) {
+		c.Note = view.Number(int64(highest(dots))) + " events in " + c.Span
 	}
-	b, top := c.fill(dots, "")
-	c.Note = view.Number(int64(top)) + " events in " + short(b.last.Sub(b.first))
-	c.Says = "Events stored over time: " + c.Note
 	return c
 }
 
 // lagOf draws how far the watermark was behind the clock: it grows with the time, and falls at the end of a round.
 func lagOf(v *view.View) chart {
 	c := chart{Name: "How far the table is behind", Note: "no round has ended yet"}
-	lags := v.Lags()
-	if len(lags) < 2 {
-		return c
-	}
-	longest := 0.0
+	lags, longest := v.Lags(), 0.0
 	for _, l := range lags {
 		longest = max(longest, l.Seconds)
 	}
@@ -148,10 +160,10 @@ func lagOf(v *view.View) chart {
 	for i, l := range lags {
 		dots[i] = dot{l.At, l.Seconds / seconds}
 	}
-	b, _ := c.fill(dots, unit)
-	inWords := func(seconds float64) string { return short(time.Duration(seconds * float64(time.Second))) }
-	c.Note = fmt.Sprintf("%s now, peak %s", inWords(lags[len(lags)-1].Seconds), inWords(longest))
-	c.Says = "The watermark's lag over " + short(b.last.Sub(b.first)) + ": " + c.Note
+	if c.draw(0, unit, series{"", dots}) {
+		inWords := func(seconds float64) string { return short(time.Duration(seconds * float64(time.Second))) }
+		c.Note = fmt.Sprintf("%s now, peak %s", inWords(lags[len(lags)-1].Seconds), inWords(longest))
+	}
 	return c
 }
 
@@ -173,15 +185,6 @@ func highest(dots []dot) (top float64) {
 		top = max(top, d.value)
 	}
 	return top
-}
-
-// over names the ends of the time axis.
-func (c *chart) over(b box) {
-	layout := "15:04:05"
-	if b.last.Sub(b.first) > 20*time.Hour {
-		layout = "01-02 15:04"
-	}
-	c.From, c.To = b.first.UTC().Format(layout), b.last.UTC().Format(layout)+" UTC"
 }
 
 // scale sets round ticks up to the first that is not less than the highest value, and returns that one.

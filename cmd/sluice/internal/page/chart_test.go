@@ -3,6 +3,7 @@ package page
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"sluice/cmd/sluice/internal/view"
 )
@@ -24,8 +25,8 @@ func TestTheLagIsASaw(t *testing.T) {
 		}
 	}
 	c := lagOf(&v)
-	if c.Says != "The watermark's lag over 3m 00s: 1m 10s now, peak 1m 10s" || c.Ticks[len(c.Ticks)-1].Label != "75 s" {
-		t.Errorf("%q, ticks %v", c.Says, c.Ticks)
+	if c.Says() != "How far the table is behind, over 3m 00s: 1m 10s now, peak 1m 10s" || c.Ticks[len(c.Ticks)-1].Label != "75 s" {
+		t.Errorf("%q, ticks %v", c.Says(), c.Ticks)
 	}
 	if v.Phase = view.Ended; len(v.Lags()) != 5 {
 		t.Error("the lag of a run that has ended goes on")
@@ -47,5 +48,20 @@ func TestScale(t *testing.T) {
 		if got := fmt.Sprint(labels); got != want || top < highest {
 			t.Errorf("up to %v: %s, want %s, top %v", highest, got, want, top)
 		}
+	}
+}
+
+// TestEachQuotaHasALineOfItsOwn: they differ in their dashes, however many there are.
+func TestEachQuotaHasALineOfItsOwn(t *testing.T) {
+	v := view.View{Quotas: []view.Quota{{Endpoint: "a"}, {Endpoint: "b"}, {Endpoint: "c"}}}
+	for n := range 3 {
+		v.History = append(v.History, view.Point{At: noon.Add(time.Duration(n) * time.Second), Recent: []int{1, 2, 3}, Allowed: []int{9, 9, 9}})
+	}
+	gaps := map[int]bool{}
+	for _, l := range quotasOf(&v).Lines {
+		gaps[l.Gap] = true
+	}
+	if len(gaps) != 3 {
+		t.Errorf("the gaps are %v", gaps)
 	}
 }

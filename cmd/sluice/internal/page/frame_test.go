@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"sluice/cmd/sluice/internal/view"
+	"sluice/sink"
 )
 
 var noon = time.Date(2026, 1, 27, 12, 0, 0, 0, time.UTC)
@@ -147,7 +148,7 @@ func TestWhateverIsSaidIsText(t *testing.T) {
 	v.Job, v.Source, v.Version, v.Verdict, v.Limit = hostile, hostile, hostile, hostile, hostile
 	v.Shards[0].State, v.Shards[0].Error, v.Shards[0].Start, v.Shards[0].Proof = hostile, hostile, hostile, hostile
 	v.Quotas = []view.Quota{{Endpoint: hostile, Known: hostile, Limit: 5, Recent: 1}}
-	v.Letters, v.Warnings = []view.Letters{{Reason: hostile, Count: 3}}, []view.Warning{{At: noon, Level: hostile, Text: hostile}}
+	v.Letters, v.Warnings = []sink.ReasonCount{{Reason: hostile, Count: 3}}, []view.Warning{{At: noon, Level: hostile, Text: hostile}}
 	for i := range 4 {
 		v.History = append(v.History, view.Point{At: noon.Add(time.Duration(i) * time.Second), Recent: []int{1}, Allowed: []int{5}})
 	}

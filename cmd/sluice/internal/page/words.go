@@ -148,17 +148,6 @@ type quota struct {
 	at time.Time
 }
 
-// Allowed returns the limit.
-func (q quota) Allowed() string {
-	switch {
-	case q.Limit < 0:
-		return "no limit"
-	case q.Limit == 0:
-		return "not known yet"
-	}
-	return fmt.Sprintf("%d in %s", q.Limit, short(q.Length()))
-}
-
 // SoFar returns the share of the allowed requests that was used.
 func (q quota) SoFar() string {
 	if q.Used == 0 {

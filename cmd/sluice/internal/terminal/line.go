@@ -1,10 +1,10 @@
 package terminal
 
 import (
-	"encoding/json"
+	"context"
 	"fmt"
+	"log/slog"
 	"strings"
-	"time"
 
 	"sluice/cmd/sluice/internal/view"
 )
@@ -68,44 +68,21 @@ func paused(v *view.View) string {
 	return fmt.Sprintf("paused by you for %s (%s resumes)", view.Short(v.At.Sub(*v.Paused)), v.GoOn)
 }
 
-// progress is the line of `--json`: an object as slog's JSON handler writes them, so that readers of stderr need one rule.
-type progress struct {
-	Time     time.Time    `json:"time"`
-	Level    string       `json:"level"`
-	Msg      string       `json:"msg"`
-	Job      string       `json:"job"`
-	Stored   int64        `json:"stored"`
-	Total    int64        `json:"total"` // zero means unknown
-	Share    float64      `json:"share"`
-	Rate     float64      `json:"events_per_second"`
-	Left     *float64     `json:"seconds_left"` // null while an estimate would be a guess
-	Shards   int          `json:"shards"`
-	Done     int          `json:"shards_done"`
-	Failed   int          `json:"shards_failed"`
-	Running  int          `json:"shards_running"`
-	Rejected int64        `json:"dead_letters"`
-	Repeated int64        `json:"requests_repeated"`
-	Refused  int64        `json:"requests_refused"`
-	Limit    string       `json:"limited_by"`
-	Paused   bool         `json:"paused"`
-	Quotas   []view.Quota `json:"quotas"`
-}
-
-// jsonLine returns the view as a JSON object in one line.
+// jsonLine returns the view as the line of `--json`: an object as slog's JSON handler writes them, so that readers of stderr need one rule.
 func jsonLine(v *view.View) string {
-	p := progress{
-		Time: v.At, Level: "INFO", Msg: "progress", Job: v.Job, Stored: v.Stored, Total: v.Total, Share: v.Share(), Rate: v.Rate,
-		Shards: len(v.Shards), Done: v.Count("done"), Failed: v.Count("failed"), Running: v.Count("running"),
-		Rejected: v.Rejected, Repeated: v.Requests.Retries, Refused: v.Requests.Refused(), Limit: v.Limit, Paused: v.Paused != nil,
-		Quotas: append([]view.Quota{}, v.Quotas...),
+	var left any // null while an estimate would be a guess
+	if v.Left != nil && v.Paused == nil {
+		left = v.Left.Seconds()
 	}
-	if v.Left != nil && !p.Paused {
-		seconds := v.Left.Seconds()
-		p.Left = &seconds
-	}
-	text, err := json.Marshal(p)
-	if err != nil {
-		panic(err) // numbers and text
-	}
-	return string(text)
+	r := slog.NewRecord(v.At, slog.LevelInfo, "progress", 0)
+	r.Add(
+		"job", v.Job, "stored", v.Stored, "total", v.Total, // zero means unknown
+		"share", v.Share(), "events_per_second", v.Rate, "seconds_left", left,
+		"shards", len(v.Shards), "shards_done", v.Count("done"), "shards_failed", v.Count("failed"), "shards_running", v.Count("running"),
+		"dead_letters", v.Rejected, "requests_repeated", v.Requests.Retries, "requests_refused", v.Requests.Refused(),
+		"limited_by", v.Limit, "paused", v.Paused != nil, "quotas", append([]view.Quota{}, v.Quotas...),
+	)
+	var text strings.Builder
+	_ = slog.NewJSONHandler(&text, nil).Handle(context.Background(), r) // a Builder takes everything
+	return strings.TrimSpace(text.String())
 }

@@ -68,6 +68,12 @@ type Table struct {
 	Rows  [][]Cell
 }
 
+// Add adds a row.
+func (t *Table) Add(cells ...Cell) { t.Rows = append(t.Rows, cells) }
+
+// Number returns a cell with separated thousands.
+func Number(n int64) Cell { return Text("%s", view.Number(n)) }
+
 // Table writes a table, or nothing if it is empty.
 func (p *Paper) Table(t Table) {
 	if len(t.Rows) == 0 {

@@ -16,7 +16,7 @@ import (
 func shown(stored int64) view.View {
 	return view.View{
 		Job: "default", Total: 100_000, Stored: stored, Limit: "the API's quotas", Rejected: 3,
-		Requests: view.Traffic{Requests: view.Requests{Retries: 4, ListRefused: 1}},
+		Requests: view.Requests{Retries: 4, ListRefused: 1},
 		Quotas:   []view.Quota{{Endpoint: "list", Recent: 10, Limit: 10, Window: 6, Used: 0.97}, {Endpoint: "stream", Limit: -1}},
 		Shards:   []view.Shard{{Number: 1, State: "failed"}, {Number: 2, State: "done", Read: 1}, {Number: 3, State: "running"}},
 	}

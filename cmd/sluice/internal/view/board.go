@@ -6,6 +6,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"sluice/sink"
 )
 
 const (
@@ -21,7 +23,7 @@ type Board struct {
 	history  []Point
 	every    time.Duration
 	warnings []Warning
-	letters  []Letters
+	letters  []sink.ReasonCount
 	rounds   []Round
 	changed  chan struct{}
 }
@@ -97,7 +99,7 @@ func (b *Board) Warn(w Warning) {
 }
 
 // SetLetters sets the numbers of dead letters by reason.
-func (b *Board) SetLetters(letters []Letters) {
+func (b *Board) SetLetters(letters []sink.ReasonCount) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.letters = letters

@@ -118,11 +118,3 @@ func (v *View) SetQuotas(quotas []ledger.Quota) {
 		v.Quotas = append(v.Quotas, one)
 	}
 }
-
-// LettersOf returns the numbers of dead letters by reason.
-func LettersOf(counts []sink.ReasonCount) (letters []Letters) {
-	for _, c := range counts {
-		letters = append(letters, Letters(c))
-	}
-	return letters
-}

@@ -86,22 +86,27 @@ func (v *View) SetLast(last *View) {
 // SetTraffic puts the requests of a run on v, and the quotas that they count against.
 func (v *View) SetTraffic(t fetch.Traffic, quotas []quota.Status) {
 	list, stream := t.Doors[datasync.List], t.Doors[datasync.Stream]
-	v.Requests = Traffic{Busy: t.Busy.Seconds(), Requests: Requests{
+	v.Requests = Requests{
 		List: list.Requests, Stream: stream.Requests, ListRefused: list.Refused, StreamRefused: stream.Refused, Access: t.Beside,
-		Retries: t.Retries, Cached: t.Cached, Bytes: t.Bytes,
-	}}
-	v.Quotas = nil
+		Retries: t.Retries, Cached: t.Cached, Bytes: t.Bytes, Busy: t.Busy.Seconds(),
+	}
+	v.Quotas = Quotas(quotas, v.At)
+}
+
+// Quotas returns the quotas of a pacer.
+func Quotas(quotas []quota.Status, now time.Time) (all []Quota) {
 	for i := range quotas {
 		q := &quotas[i]
 		one := Quota{
 			Endpoint: q.Name, Limit: q.Limit.N, Window: q.Limit.Window.Seconds(), Known: q.Known.String(),
 			Recent: q.Recent, Used: q.Used, Waiting: q.Waiting,
 		}
-		if q.PausedUntil.After(v.At) {
+		if q.PausedUntil.After(now) {
 			one.PausedUntil = &q.PausedUntil
 		}
-		v.Quotas = append(v.Quotas, one)
+		all = append(all, one)
 	}
+	return all
 }
 
 // scarceQuotas names the quotas that at least half of the active shards wait for; empty if there is none.

@@ -3,9 +3,12 @@
 package view
 
 import (
+	"fmt"
+	"strings"
 	"time"
 
 	"sluice/shard"
+	"sluice/sink"
 )
 
 // View is a job at one moment. It holds no secret: no key, token, cursor or address with a password. Its JSON form is what the
@@ -41,12 +44,12 @@ type View struct {
 	Late      int64      `json:"late,omitempty"`   // late events of the round
 	Rounds    []Round    `json:"rounds,omitempty"` // the last rounds, the newest first
 
-	Shards   []Shard   `json:"shards,omitempty"` // from the oldest window to the newest
-	Quotas   []Quota   `json:"quotas,omitempty"`
-	Requests Traffic   `json:"requests"`
-	Letters  []Letters `json:"letters,omitempty"`
-	Warnings []Warning `json:"warnings,omitempty"`
-	History  []Point   `json:"history,omitempty"`
+	Shards   []Shard            `json:"shards,omitempty"` // from the oldest window to the newest
+	Quotas   []Quota            `json:"quotas,omitempty"`
+	Requests Requests           `json:"requests"`
+	Letters  []sink.ReasonCount `json:"letters,omitempty"`
+	Warnings []Warning          `json:"warnings,omitempty"`
+	History  []Point            `json:"history,omitempty"`
 
 	// Committed events per second over the last moments and since the walk began, and the time left at that pace; nil while an
 	// estimate would be a guess.
@@ -90,32 +93,32 @@ type Quota struct {
 // Length returns the length of the quota's window.
 func (q *Quota) Length() time.Duration { return time.Duration(q.Window * float64(time.Second)) }
 
+// Allowed writes the limit for people.
+func (q *Quota) Allowed() string {
+	switch {
+	case q.Limit < 0:
+		return "no limit"
+	case q.Limit == 0:
+		return "not known yet"
+	}
+	return fmt.Sprintf("%d in %s", q.Limit, strings.Replace(Short(q.Length()), ".0s", "s", 1))
+}
+
 // Requests are the requests of a run.
 type Requests struct {
-	List          int64 `json:"list"`
-	Stream        int64 `json:"stream"`
-	ListRefused   int64 `json:"list_refused"`
-	StreamRefused int64 `json:"stream_refused"`
-	Access        int64 `json:"stream_access"`
-	Retries       int64 `json:"retries"`
-	Cached        int64 `json:"cached"`
-	Bytes         int64 `json:"bytes"`
+	List          int64   `json:"list"`
+	Stream        int64   `json:"stream"`
+	ListRefused   int64   `json:"list_refused"`
+	StreamRefused int64   `json:"stream_refused"`
+	Access        int64   `json:"stream_access"`
+	Retries       int64   `json:"retries"`
+	Cached        int64   `json:"cached"`
+	Bytes         int64   `json:"bytes"`
+	Busy          float64 `json:"busy_seconds"` // summed over all of them
 }
 
 // Refused returns how many were answered with 429.
 func (r *Requests) Refused() int64 { return r.ListRefused + r.StreamRefused }
-
-// Traffic is requests and the time that they took, summed over all of them.
-type Traffic struct {
-	Requests
-	Busy float64 `json:"busy_seconds"`
-}
-
-// Letters is the number of dead letters for one reason.
-type Letters struct {
-	Reason string `json:"reason"`
-	Count  int64  `json:"count"`
-}
 
 // Warning is a warning or an error of the log.
 type Warning struct {

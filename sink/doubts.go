@@ -1,0 +1,105 @@
+package sink
+
+import (
+	"context"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"sluice/coordinator/ledger"
+)
+
+// Raise opens a doubt of a job, or changes the open one of its kind. One that evidence has lifted is opened again: a doubt that comes
+// and goes takes one row.
+func (p *Postgres) Raise(ctx context.Context, jobID int64, d ledger.Doubt) error {
+	ctx, cancel := p.bounded(ctx)
+	defer cancel()
+	_, err := p.pool.Exec(ctx, raiseDoubt, jobID, string(d.Kind), d.Reason, d.Amount, orEmpty(d.Detail))
+	if err != nil {
+		return ledgerError(err, "raise a doubt of job %d", jobID)
+	}
+	return nil
+}
+
+const raiseDoubt = `
+with again as (
+  update public.ingestion_doubts
+  set reason = $3, amount = $4, detail = $5, since = case when lifted_at is null then since else clock_timestamp() end,
+      lifted_at = null, lifted_by = null
+  where job_id = $1 and kind = $2 and (lifted_at is null or lifted_by = 'evidence')
+  returning id
+)
+insert into public.ingestion_doubts (job_id, kind, reason, amount, detail)
+select $1, $2, $3, $4, $5 where not exists (select from again)
+on conflict (job_id, kind) where lifted_at is null do nothing`
+
+// Lift ends the open doubt of a kind, if there is one.
+func (p *Postgres) Lift(ctx context.Context, jobID int64, kind ledger.DoubtKind, by string) error {
+	ctx, cancel := p.bounded(ctx)
+	defer cancel()
+	if _, err := p.pool.Exec(ctx, liftDoubt, jobID, string(kind), by); err != nil {
+		return ledgerError(err, "lift a doubt of job %d", jobID)
+	}
+	return nil
+}
+
+const liftDoubt = `
+update public.ingestion_doubts set lifted_at = clock_timestamp(), lifted_by = $3
+where job_id = $1 and kind = $2 and lifted_at is null`
+
+// Doubts returns a job's doubts that are open or were lifted by a decision, the oldest first. A database of an older program has none.
+func (p *Postgres) Doubts(ctx context.Context, jobID int64) ([]ledger.Doubt, error) {
+	ctx, cancel := p.bounded(ctx)
+	defer cancel()
+	rows, _ := p.pool.Query(ctx, selectDoubts, jobID)
+	all, err := pgx.CollectRows(rows, pgx.RowToStructByPos[ledger.Doubt])
+	if err != nil && !hasCode(err, undefinedTable) {
+		return nil, ledgerError(err, "read the doubts of job %d", jobID)
+	}
+	return all, nil
+}
+
+const selectDoubts = `
+select kind, reason, amount, detail, since, coalesce(lifted_at, '0001-01-01T00:00:00Z'), coalesce(lifted_by, '')
+from public.ingestion_doubts
+where job_id = $1 and (lifted_at is null or lifted_by <> 'evidence')
+order by id`
+
+// TableState returns the identity of ingested_events and its counters of changed and deleted rows, now and when they were kept. The
+// counters of another session lag behind its COMMIT by seconds.
+func (p *Postgres) TableState(ctx context.Context, jobID int64) (now, kept string, err error) {
+	ctx, cancel := p.bounded(ctx)
+	defer cancel()
+	if err := p.pool.QueryRow(ctx, selectTableState, jobID).Scan(&now, &kept); err != nil {
+		return "", "", ledgerError(err, "look at the table of job %d", jobID)
+	}
+	return now, kept, nil
+}
+
+const selectTableState = `
+select jsonb_build_object(
+    'oid', t.oid::bigint, 'file', pg_relation_filenode(t.oid)::bigint,
+    'updated', pg_stat_get_tuples_updated(t.oid), 'deleted', pg_stat_get_tuples_deleted(t.oid),
+    'reset', pg_stat_get_db_stat_reset_time((select d.oid from pg_catalog.pg_database d where d.datname = current_database())))::text,
+  coalesce(j.table_state::text, '')
+from public.ingestion_jobs j, (select to_regclass('public.ingested_events')::oid as oid) t
+where j.id = $1`
+
+// KeepTableState keeps a state that was read before the table was counted.
+func (p *Postgres) KeepTableState(ctx context.Context, jobID int64, state string) error {
+	return p.setJob(ctx, "table state", updateTableState, jobID, state)
+}
+
+const updateTableState = `update public.ingestion_jobs set table_state = $2::jsonb, updated_at = now() where id = $1`
+
+// Known returns how many of some events the table has.
+func (p *Postgres) Known(ctx context.Context, ids []uuid.UUID) (n int, err error) {
+	ctx, cancel := p.bounded(ctx)
+	defer cancel()
+	if err = p.pool.QueryRow(ctx, countKnown, ids).Scan(&n); err != nil {
+		return 0, ledgerError(err, "look up %d events", len(ids))
+	}
+	return n, nil
+}
+
+const countKnown = `select count(*) from public.ingested_events where id = any($1)`
