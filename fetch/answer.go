@@ -86,6 +86,7 @@ func (a *Answer) Quota() quota.Answer {
 	if limit > 0 && remaining >= 0 && ok {
 		said.Limit, said.Remaining, said.Reset = limit, remaining, reset
 	}
+	said.Silent = a.Status == http.StatusOK && said.Limit == 0
 	return said
 }
 

@@ -227,8 +227,8 @@ func (c *Client) read(q *Question, a *Answer, slot quota.Slot) ([]shard.Page, er
 	if q.Vary == 0 && page.More {
 		c.given.Store(int64(page.Received))
 	}
-	if int64(page.Limit) > c.granted.Load() {
-		c.granted.Store(int64(page.Limit))
+	if granted := int64(max(page.Limit, page.Received)); page.Limit > 0 && granted > c.granted.Load() {
+		c.granted.Store(granted) // a figure below what came with it is a mistake, and would stay one: no more would be asked for
 	}
 	if page.Cached {
 		c.cached.Add(1)

@@ -124,6 +124,7 @@ func (l *line) exchange(r *http.Request) (*http.Response, error) {
 	if l.tamper.answer != nil && a.status != 0 {
 		l.tamper.answer(l.simulation, l.p, r, a)
 	}
+	l.poison(a)
 	switch {
 	case l.p.isDead():
 		return nil, errDead

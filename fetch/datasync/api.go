@@ -254,9 +254,15 @@ func (c api) refusal(q *fetch.Question, a *fetch.Answer) error {
 	case q.Note == madeCursor && errors.Is(fault, shard.ErrCursorDead):
 		c.dropMadeCursors(err)
 		return fault
-	case !errors.As(fault, &stuck):
+	case errors.Is(fault, shard.ErrCursorDead) && a.Status != http.StatusBadRequest && !q.Stored && a.Again == 0 && c.elsewhere(q, a.Door):
+		// It is a cursor that was just given: this may be a mistake of the endpoint.
+	case errors.Is(fault, shard.ErrCursorDead):
+		if a.Again > 0 {
+			c.refused.forget(List)
+			c.refused.forget(Stream)
+		}
 		return fault
-	case a.Status == http.StatusBadRequest || a.Status == http.StatusUnprocessableEntity: // it is the question that is refused
+	case !errors.As(fault, &stuck):
 		return fault
 	}
 	c.refused.note(a.Door, ofKey, err)

@@ -147,7 +147,7 @@ func TestWindowNeverShrinks(t *testing.T) {
 		{Limit{10, time.Minute}, []time.Duration{300 * time.Second}, 300 * time.Second},
 		{Limit{10, 6 * time.Second}, []time.Duration{6 * time.Second}, 6 * time.Second},
 		{Limit{}, []time.Duration{0}, 60 * time.Second},
-		{Limit{}, []time.Duration{1000 * time.Hour}, longestWindow},
+		{Limit{}, []time.Duration{1000 * time.Hour}, longestReset},
 	} {
 		q := newQuota(Spec{"list", c.known, true})
 		now := at(0)
