@@ -352,10 +352,10 @@ func lastWrite(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 }
 
-// keepLock returns a function that keeps the job's lock until ctx ends, and stops the run if another one has it.
-func (j *Job) keepLock(ctx context.Context, stop context.CancelCauseFunc) func() {
+// keepLock returns a function that keeps a job's lock until ctx ends, and stops the run if another one has it.
+func keepLock(ctx context.Context, lock ledger.Lock, stop context.CancelCauseFunc) func() {
 	return func() {
-		err := j.lock.Watch(ctx)
+		err := lock.Watch(ctx)
 		if errors.Is(err, ledger.ErrLocked) {
 			err = fmt.Errorf("%w: %w", ErrLockLost, err)
 		}
@@ -373,7 +373,7 @@ func (j *Job) attend(ctx context.Context, work func(context.Context) Verdict) Ve
 	working, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	var beside sync.WaitGroup
-	beside.Go(j.config.Guard(j.keepLock(working, stop)))
+	beside.Go(j.config.Guard(keepLock(working, j.lock, stop)))
 	beside.Go(j.config.Guard(func() { j.keepQuotas(working) }))
 	v := work(working)
 	stop(nil)

@@ -51,18 +51,17 @@ func (j *Job) reopenAll(ctx context.Context) error {
 	if err := j.focus(ctx, 1); err != nil {
 		return err
 	}
-	checkpoints, err := j.store.Load(ctx, j.job.ID)
-	if err != nil {
-		return err
-	}
-	all := make([]ledger.Reopening, len(checkpoints))
-	for i := range checkpoints {
-		all[i].ID = checkpoints[i].ID
-	}
 	if err := j.store.SetVerdict(ctx, j.job.ID, "read once more", false); err != nil {
 		return err
 	}
-	if err := j.store.Reopen(ctx, all); err != nil {
+	err := j.store.Reopen(ctx, j.job.ID, func(a ledger.Audit) ledger.Reopening {
+		var all []int64
+		for i := range a.Windows {
+			all = append(all, a.Windows[i].ID)
+		}
+		return audit.Recount(&a, all)
+	})
+	if err != nil {
 		return err
 	}
 	if err := j.noteRereading(ctx); err != nil {
@@ -77,12 +76,8 @@ func (j *Job) firstLoad(ctx context.Context) Verdict {
 	if err := errors.Join(j.focus(ctx, 1), j.recall(ctx)); err != nil {
 		return failed(ctx, err)
 	}
-	for _, look := range []func() (bool, error){
-		func() (bool, error) { return j.stranger(ctx) }, func() (bool, error) { return j.lookAtSource(ctx, false) },
-	} {
-		if other, err := look(); other || err != nil {
-			return j.ended(ctx, err)
-		}
+	if other, err := j.resumesElsewhere(ctx); other || err != nil {
+		return j.ended(ctx, err)
 	}
 	if err := j.rereadForTotal(ctx); err != nil {
 		return failed(ctx, err)
@@ -91,6 +86,18 @@ func (j *Job) firstLoad(ctx context.Context) Verdict {
 	var doubts *DoubtError
 	v.final = v.final || v.Status == Doubt && !errors.As(v.Err, &doubts)
 	return v
+}
+
+// resumesElsewhere reports whether the source is not the one that the first load has read so far.
+func (j *Job) resumesElsewhere(ctx context.Context) (bool, error) {
+	if other, err := j.stranger(ctx); other || err != nil {
+		return other, err
+	}
+	all, err := j.store.Load(ctx, j.job.ID)
+	if err != nil {
+		return false, err
+	}
+	return j.lookAtSource(ctx, all, false)
 }
 
 // ended is the verdict on a step that an error ends, or a doubt.
@@ -113,7 +120,8 @@ func (j *Job) walkAndCheck(ctx context.Context) Verdict {
 		}
 		j.config.Log.Warn("the check found less than the source has: incomplete windows are fetched again", "shards", len(suspects),
 			"findings", v.Findings)
-		if err := j.store.Reopen(ctx, suspects); err != nil {
+		err := j.store.Reopen(ctx, j.job.ID, func(a ledger.Audit) ledger.Reopening { return audit.Recount(&a, suspects) })
+		if err != nil {
 			return notChecked(ctx, err)
 		}
 		failpoint.Hit("windows.reopened")
@@ -225,7 +233,7 @@ func judgeFailures(failures []coordinator.Failure) Verdict {
 }
 
 // check compares table, ledger and source, records the result, and names the shards to walk once more.
-func (j *Job) check(ctx context.Context) (Verdict, []ledger.Reopening) {
+func (j *Job) check(ctx context.Context) (Verdict, []int64) {
 	findings, err := j.store.Examine(ctx)
 	if err != nil {
 		return notChecked(ctx, err), nil
@@ -257,7 +265,7 @@ func (j *Job) check(ctx context.Context) (Verdict, []ledger.Reopening) {
 	for _, why := range judged.NotApplied {
 		j.config.Log.Info("not checked", "why", why)
 	}
-	return j.record(ctx, judged, table), judged.Reopen
+	return j.record(ctx, judged, table, figures.Windows), judged.Reopen
 }
 
 // mixed reports whether the windows are those of several sources. They are all read once more when the source is back.
@@ -265,19 +273,19 @@ func (j *Job) mixed(ctx context.Context, figures *ledger.Audit) (bool, error) {
 	if !audit.Judge(*figures, 0, 0).OK { // rows that are gone tell nothing about the source
 		return false, nil
 	}
-	return j.lookAtSource(ctx, true)
+	return j.lookAtSource(ctx, windowsOf(figures), true)
 }
 
 // record keeps the result of a check. The job is verified if nothing is in doubt.
-func (j *Job) record(ctx context.Context, judged audit.Verdict, table string) Verdict {
+func (j *Job) record(ctx context.Context, judged audit.Verdict, table string, rows []ledger.AuditWindow) Verdict {
 	v := Verdict{Text: judged.Summary()}
 	if !judged.OK {
 		v.Status, v.Text, v.Findings = Doubt, "the check failed: "+judged.Summary(), judged.Findings
 		v.Err = &explained{v.Text, ErrCheck}
-	} else if err := errors.Join(j.lift(ctx, ledger.DoubtTable, ledger.ByEvidence), j.store.KeepTableState(ctx, j.job.ID, table)); err != nil {
+	} else if err := j.keepTable(ctx, table, rows); err != nil {
 		return notChecked(ctx, err)
 	}
-	if judged.Missing > 0 && len(judged.Findings) == 1 {
+	if onlyMissing(judged) {
 		v = Verdict{} // that is a doubt
 	}
 	v = j.concede(ctx, v)
@@ -286,6 +294,11 @@ func (j *Job) record(ctx context.Context, judged audit.Verdict, table string) Ve
 	}
 	failpoint.Hit("verdict.written")
 	return v
+}
+
+// keepTable keeps what the table was like when it held all that it should.
+func (j *Job) keepTable(ctx context.Context, state string, rows []ledger.AuditWindow) error {
+	return errors.Join(j.lift(ctx, ledger.DoubtTable, ledger.ByEvidence), j.store.KeepTableState(ctx, j.job.ID, state, rows))
 }
 
 // notChecked is the verdict if everything was read, but a stop or the database kept the check from being made. That is left to do.

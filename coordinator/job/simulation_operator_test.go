@@ -341,10 +341,7 @@ func drawPlot(dice *rand.Rand, s *scenario) []act {
 		case 4:
 			plot = append(plot, act{do: replay})
 		case 5:
-			if a := loseRows(dice, dice.Float64()); known.draws(lostRows) {
-				plot = append(plot, a)
-			}
-			plot = append(plot, act{do: repair}, act{do: load})
+			plot = append(plot, loseRows(dice, dice.Float64()), act{do: repair}, act{do: load})
 		case 6:
 			plot = append(plot, other)
 		case 7:

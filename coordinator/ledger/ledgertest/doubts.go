@@ -60,7 +60,7 @@ func testTableState(t *testing.T, r *run) {
 	first, kept, err := r.TableState(t.Context(), r.job.ID)
 	r.must(err)
 	equal(t, "kept", kept, "")
-	r.must(r.KeepTableState(t.Context(), r.job.ID, first))
+	r.must(r.KeepTableState(t.Context(), r.job.ID, first, r.audit().Windows))
 	r.finish(1, events(-5, 5))
 	now, kept, err := r.TableState(t.Context(), r.job.ID)
 	r.must(err)

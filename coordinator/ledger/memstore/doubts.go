@@ -68,8 +68,20 @@ func (s *Store) TableState(ctx context.Context, jobID int64) (now, kept string, 
 }
 
 // KeepTableState implements ledger.Store.
-func (s *Store) KeepTableState(ctx context.Context, jobID int64, state string) error {
-	return s.setJob(ctx, "table state", jobID, func(j *Job) { j.state = state })
+func (s *Store) KeepTableState(ctx context.Context, jobID int64, state string, verified []ledger.AuditWindow) error {
+	return s.do(ctx, "set table state", 0, func(t *Tables) error {
+		j := t.jobOf(jobID)
+		if j == nil {
+			return errNoJob
+		}
+		j.state = state
+		for i := range verified {
+			if sh := t.Shard(verified[i].ID); sh != nil {
+				sh.Verified = verified[i].Rows
+			}
+		}
+		return nil
+	})
 }
 
 // Known implements ledger.Store.
