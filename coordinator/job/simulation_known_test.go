@@ -52,30 +52,6 @@ var knownFaults = []struct {
 		s.patience, s.windows = 4, thirds(s)
 		s.plot = []act{{do: load}, {do: byHand, name: "insert a row", after: 3 * time.Second, hand: foreignRow}}
 	}, "load: not done in 4 runs"},
-	{"a stored cursor", "the process is killed, and cursors of another process are answered 404: the shards fail in every later run", func(s *scenario) {
-		s.patience, s.made, s.windows = 4, false, thirds(s)
-		s.plot = []act{{do: load}, {do: byHand, name: "kill", after: 4 * time.Second, kills: true}}
-		s.tamper.answer = cursorsOfOthers()
-	}, "load: not done in 4 runs"},
-	{"a single 404", "one page is answered 404 once: its shard fails", func(s *scenario) {
-		s.patience, s.windows = 1, thirds(s)
-		s.tamper.answer = once(func(r *http.Request, a *answered) bool { return a.refuse(r, http.StatusNotFound) })
-	}, "load: not done in 1 runs"},
-	{"a single 401", "one page is answered 401 once: the run ends", func(s *scenario) {
-		s.patience, s.windows = 1, thirds(s)
-		s.tamper.answer = once(func(r *http.Request, a *answered) bool { return a.refuse(r, http.StatusUnauthorized) })
-	}, "load: not done in 1 runs"},
-	{"a total in quotes", `the API writes its total as a string: "total":"120"`, func(s *scenario) {
-		s.patience = 1
-		s.tamper.answer = func(_ *simulation, _ *process, _ *http.Request, a *answered) {
-			a.rewrite(regexp.MustCompile(`"total":(\d+)`), `"total":"$1"`)
-		}
-	}, "load: not done in 1 runs"},
-	{"a zone without a colon", "the API writes +0000 in place of Z: every such record becomes a dead letter", func(s *scenario) {
-		s.tamper.answer = func(_ *simulation, _ *process, _ *http.Request, a *answered) {
-			a.rewrite(regexp.MustCompile(`("timestamp":"[^"]*)Z"`), `$1+0000"`)
-		}
-	}, "no record was served as"},
 }
 
 // TestSimulationKnownFaults plays the written scenarios: each must still show its fault.
