@@ -28,6 +28,8 @@ const (
 	uniqueViolation   = "23505"
 	undefinedTable    = "42P01"
 	readOnly          = "25006"
+	invalidText       = "22P02"
+	queryCanceled     = "57014"
 )
 
 // passing are the codes of transient faults, beside the classes 08 and 53.
@@ -75,12 +77,26 @@ func connectionLost(err error) bool {
 	return false
 }
 
-// refusesRows reports whether the fault is with the rows: a key that exists already, a value that does not fit, a constraint, an
-// exception raised by a trigger.
+// refusesRows reports whether the fault is with the rows: a key that exists already, a value that does not fit, a constraint, or what
+// a trigger raises, by whatever code.
 func refusesRows(err error) bool {
 	var pg *pgconn.PgError
-	return errors.As(err, &pg) && (inClass(pg, "22") || inClass(pg, "23") || inClass(pg, "54") || pg.Code == "P0001")
+	if !errors.As(err, &pg) || transient(err) || tableChanged(err) {
+		return false
+	}
+	for _, class := range []string{"09", "20", "21", "22", "23", "27", "2F", "38", "39", "44", "54", "P0"} {
+		if inClass(pg, class) {
+			return true
+		}
+	}
+	return pg.Routine == "exec_stmt_raise" || !strings.Contains(serverClasses, pg.Code[:min(2, len(pg.Code))])
 }
+
+// serverClasses are those of SQLSTATEs that PostgreSQL gives itself; a trigger in another language may have its own.
+const serverClasses = "00 01 02 03 08 09 0A 0B 0F 0L 0P 0Z 10 20 21 22 23 24 25 26 27 28 2B 2D 2F 34 38 39 3B 3D 3F 40 42 44 53 54 55 57 58 72 F0 HV P0 XX"
+
+// tookTooLong reports whether the server ended a statement at its timeout. (A cancellation by an operator has the same code.)
+func tookTooLong(err error) bool { return hasCode(err, queryCanceled) }
 
 func inClass(pg *pgconn.PgError, class string) bool { return strings.HasPrefix(pg.Code, class) }
 
@@ -103,8 +119,11 @@ type outage struct {
 func (o *outage) begin(err error) {
 	kind := "connection"
 	var pg *pgconn.PgError
-	if errors.As(err, &pg) {
+	switch {
+	case errors.As(err, &pg):
 		kind = pg.Code
+	case errors.Is(err, errStandby):
+		kind = "standby"
 	}
 	if kind == diskFull {
 		err = fmt.Errorf("%w (%w)", ErrDiskFull, err)

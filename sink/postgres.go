@@ -23,6 +23,7 @@ type Postgres struct {
 	writers *semaphore.Weighted
 	queue   waitQueue
 	outage  outage
+	table   identity
 	disk    *fullDisk
 	log     *slog.Logger
 }
