@@ -107,7 +107,7 @@ func (a *attempts) pause() time.Duration {
 // commits the same again and again is stuck all the same.
 func (a *attempts) committed(resume shard.Key) {
 	a.faults = 0
-	if !resume.IsZero() && (a.reached.IsZero() || a.reached.Before(resume)) {
+	if !resume.IsZero() && (a.reached.IsZero() || a.reached.Leads(resume)) {
 		a.reached, a.stuck = resume, 0
 	}
 }

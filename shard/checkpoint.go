@@ -62,6 +62,7 @@ type Checkpoint struct {
 	Counts        Counts
 	Proof         Proof
 	State         State
+	Reopened      int // how often it was suspect: each time its end needs a better proof
 	Attempts      int
 	LastError     string
 }
@@ -96,12 +97,19 @@ type Batch struct {
 	Resume        Key
 	Proof         Proof // if it is not empty, the shard is done
 
+	// Newer and Older are witnesses: a few of the records next to the window that the shard dropped, because its neighbours
+	// store them. The check looks for them in the table. They replace those of earlier batches unless they are empty.
+	Newer, Older []Event
+
 	// Split lists the windows that are cut off the older end of this shard's, oldest first. They become shards of their own,
 	// and its own window begins where the last of them ends.
 	Split []Window
 
 	grant int64 // bytes of the memory budget that its pages hold
 }
+
+// witnesses is how many records a shard keeps of each side.
+const witnesses = 4
 
 // Rows returns how many events the batch has.
 func (b *Batch) Rows() int {
@@ -130,6 +138,12 @@ func (b *Batch) join(next Batch) {
 	b.Pages = append(b.Pages, next.Pages...)
 	b.Rejects = append(b.Rejects, next.Rejects...)
 	b.Seen = b.Seen.Add(next.Seen)
+	if len(next.Newer) > 0 {
+		b.Newer = next.Newer
+	}
+	if len(next.Older) > 0 {
+		b.Older = next.Older
+	}
 	b.Cursor, b.CursorExpires, b.Resume, b.Proof = next.Cursor, next.CursorExpires, next.Resume, next.Proof
 	b.grant += next.grant
 }

@@ -1,10 +1,6 @@
 package shard
 
-import (
-	"bytes"
-
-	"github.com/google/uuid"
-)
+import "github.com/google/uuid"
 
 // Event is a decoded record, valid for every column of ingested_events: nothing in it can abort a COPY.
 type Event struct {
@@ -20,7 +16,8 @@ type Event struct {
 // Key returns the event's key in the API's order.
 func (e *Event) Key() Key { return Key{At: e.At, ID: e.ID} }
 
-// Key identifies a record in the API's order, newest first: by timestamp, then by id, both descending.
+// Key identifies a record, and says where it stands in the API's order: newest first. In which order the API lists the records of
+// one timestamp is its own affair.
 type Key struct {
 	At Instant
 	ID uuid.UUID
@@ -30,12 +27,10 @@ type Key struct {
 func (k Key) IsZero() bool { return k == Key{} }
 
 // Before reports whether the API lists k before l, because k is newer.
-func (k Key) Before(l Key) bool {
-	if k.At != l.At {
-		return k.At > l.At
-	}
-	return bytes.Compare(k.ID[:], l.ID[:]) > 0
-}
+func (k Key) Before(l Key) bool { return k.At > l.At }
+
+// Leads reports whether a walk that was at k has come further if it is at l: l is another record, and not a newer one.
+func (k Key) Leads(l Key) bool { return l != k && l.At <= k.At }
 
 // Reject is a record that could not become an Event. Once stored, it is a dead letter.
 type Reject struct {

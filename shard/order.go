@@ -1,6 +1,9 @@
 package shard
 
-import "sort"
+import (
+	"sort"
+	"time"
+)
 
 // tailKeys is how many of the last keys in order a walk remembers: enough for the records after a page to outvote one or two
 // wrong timestamps at its end.
@@ -11,6 +14,7 @@ type order struct {
 	events []Event
 	chain  []int // indices of the events that are in order, unless all are
 	all    bool
+	solid  int   // of the events in order, those before the first jump that too little confirms
 	before []Key // the keys read before the page that are in order with it
 	torn   bool  // few of them are: the page does not follow what was read
 }
@@ -19,33 +23,73 @@ type order struct {
 // them. All other events were served out of order: this singles out a record with a wrong timestamp, instead of all its
 // neighbours, at the end of the page before as well.
 //
-// Equal keys are one record served twice, and in order. Nearly always the whole page is in order, which takes one pass to see.
+// Records of one timestamp are in order, whatever their ids, and so is a record that is served twice. Nearly always the whole page is in order, which takes one pass to see.
 func orderOf(events []Event, tail []Key) order {
 	if ordered(events, tail) {
-		return order{events: events, all: true, before: tail}
+		return order{events: events, all: true, solid: len(events), before: tail}
 	}
-	keys := append(make([]Key, 0, len(tail)+len(events)), tail...)
+	times := make([]Instant, 0, len(tail)+len(events))
+	for _, key := range tail {
+		times = append(times, key.At)
+	}
 	for i := range events {
-		keys = append(keys, events[i].Key())
+		times = append(times, events[i].At)
 	}
 	o := order{events: events}
-	for _, i := range longestChain(keys) {
+	for _, i := range longestChain(times) {
 		if i < len(tail) {
 			o.before = append(o.before, tail[i])
 		} else {
 			o.chain = append(o.chain, i-len(tail))
 		}
 	}
+	o.solid = len(o.chain)
 	lost := len(tail) - len(o.before)
 	o.torn = lost > 2 && lost > len(o.before) || len(o.chain) == 0 && len(events) > 1
 	return o
 }
 
-// OldestInOrder returns the timestamp of the last event of a page that its order and its distance from the event before it
-// show to be right; zero if there is none.
+// skip takes the first k events that are in order out of the order.
+func (o *order) skip(k int) {
+	if k == 0 {
+		return
+	}
+	if o.all {
+		o.chain, o.all = make([]int, 0, len(o.events)), false
+		for i := range o.events {
+			o.chain = append(o.chain, i)
+		}
+	}
+	o.chain = o.chain[k:]
+	o.solid = len(o.chain)
+}
+
+// newer returns how many events at the front of the order are newer than an instant.
+func (o *order) newer(than Instant) (n int) {
+	for n < o.count() && o.at(n).At > than {
+		n++
+	}
+	return n
+}
+
+// index returns where among the events the n-th that is in order stands; len(events) if there are not so many.
+func (o *order) index(n int) int {
+	switch {
+	case n >= o.count():
+		return len(o.events)
+	case o.all:
+		return n
+	}
+	return o.chain[n]
+}
+
+// OldestInOrder returns the timestamp of the last event of a page that is in order, without those after a jump that is much wider
+// than the steps before it and that fewer than half of the events confirm; zero if there is none.
 func OldestInOrder(events []Event) Instant {
 	o := orderOf(events, nil)
-	return o.resumePoint().At
+	o.solid = o.jumps(Key{}, 0, o.count()/2+1).unconfirmed
+	last, _ := o.back(1)
+	return last.At
 }
 
 // trusted reports whether most of the page is in order. Otherwise it moves no resume point and proves no end.
@@ -67,43 +111,76 @@ func (o *order) at(n int) *Event {
 	return &o.events[o.chain[n]]
 }
 
-// back returns the n-th key from the end of all keys in order, those read before the page included; false if there are fewer.
+// back returns the n-th key from the end of all solid keys, those read before the page included; false if there are fewer.
 func (o *order) back(n int) (Key, bool) {
-	c := o.count()
 	switch {
-	case n <= c:
-		return o.at(c - n).Key(), true
-	case n <= c+len(o.before):
-		return o.before[len(o.before)-(n-c)], true
+	case n <= o.solid:
+		return o.at(o.solid - n).Key(), true
+	case n <= o.solid+len(o.before):
+		return o.before[len(o.before)-(n-o.solid)], true
 	}
 	return Key{}, false
 }
 
-// tail returns the last keys in order, oldest last.
+// tail returns the last solid keys, oldest last.
 func (o *order) tail() []Key {
 	var keys []Key
-	for n := min(tailKeys, o.count()+len(o.before)); n > 0; n-- {
+	for n := min(tailKeys, o.solid+len(o.before)); n > 0; n-- {
 		key, _ := o.back(n)
 		keys = append(keys, key)
 	}
 	return keys
 }
 
-// resumePoint returns the key of the last record in order after which reading may safely continue later; zero if no event is
-// in order. A record with a wrong, far too old timestamp at the very end looks as if it were in order, but resuming there would
-// skip everything in between. Its distance gives it away: a last step wider than all the steps before it together. Then the
-// record before it is the resume point.
-func (o *order) resumePoint() Key {
-	if o.count() == 0 {
-		return Key{}
+// widestStep is allowed from one record to the next whatever the density: sparse hours are no wrong clocks.
+const widestStep = time.Minute
+
+// jumps are the implausible steps of a page.
+type jumps struct {
+	first       int     // the first event after one; count() if there is none
+	unconfirmed int     // the first event after one that too few events follow, itself included
+	last        int     // the first event after the last one
+	widest      Instant // of them
+}
+
+// jumps looks for steps, from one event in order to the next, that are wider than plausible, than all the steps before them in the
+// page together, and than many of the steps after them. A sender with a wrong clock looks like that, and so does a quiet night. The
+// first step is from the key before the page; without one, from after, if that is not zero. Fewer than enough events do not
+// confirm a jump.
+func (o *order) jumps(after Key, plausible Instant, enough int) jumps {
+	n := o.count()
+	found := jumps{n, n, n, 0}
+	if n == 0 {
+		return found
 	}
-	last, _ := o.back(1)
-	before, ok := o.back(2)
-	first, _ := o.back(o.count() + len(o.before))
-	if ok && before.At.Sub(last.At) > first.At.Sub(before.At)+widestStep {
-		return before
+	first, before := after.At, after.At
+	switch {
+	case len(o.before) > 0:
+		first, before = o.before[0].At, o.before[len(o.before)-1].At
+	case after.IsZero():
+		first, before = o.at(0).At, o.at(0).At
 	}
-	return last
+	minute := Instant(widestStep.Microseconds())
+	oldest := o.at(n - 1).At
+	if before-oldest <= plausible+minute {
+		return found
+	}
+	for i := range n {
+		at := o.at(i).At
+		allowed := max(plausible, first-before)
+		if rest := n - 1 - i; rest >= proofRecords {
+			allowed = max(allowed, 8*(at-oldest)/Instant(rest))
+		}
+		if before-at > allowed+minute {
+			found.first = min(found.first, i)
+			found.last, found.widest = i, max(found.widest, before-at)
+			if n-i < enough {
+				found.unconfirmed = min(found.unconfirmed, i)
+			}
+		}
+		before = at
+	}
+	return found
 }
 
 // strays returns how many of the first n events are out of order or outside of the window. They are stored all the same.
@@ -126,27 +203,26 @@ func ordered(events []Event, tail []Key) bool {
 	if len(events) == 0 {
 		return true
 	}
-	after := events[0].Key()
+	after := events[0].At
 	if len(tail) > 0 {
-		after = tail[len(tail)-1]
+		after = tail[len(tail)-1].At
 	}
 	for i := range events {
-		key := events[i].Key()
-		if key.Before(after) {
+		if events[i].At > after {
 			return false
 		}
-		after = key
+		after = events[i].At
 	}
 	return true
 }
 
-// longestChain returns the indices of the longest subsequence of keys that is in order. It is patience sorting: ends[n] is the
-// index of the newest possible last key of a chain of n+1 keys.
-func longestChain(keys []Key) []int {
+// longestChain returns the indices of the longest subsequence of times that is in order. It is patience sorting: ends[n] is the
+// index of the newest possible last time of a chain of n+1 times.
+func longestChain(times []Instant) []int {
 	var ends []int
-	previous := make([]int, len(keys))
-	for i, key := range keys {
-		n := sort.Search(len(ends), func(n int) bool { return key.Before(keys[ends[n]]) })
+	previous := make([]int, len(times))
+	for i, at := range times {
+		n := sort.Search(len(ends), func(n int) bool { return at > times[ends[n]] })
 		previous[i] = -1
 		if n > 0 {
 			previous[i] = ends[n-1]

@@ -86,13 +86,6 @@ func checkEnds(rt *rapid.T, o *order, kept []Key) {
 			rt.Fatalf("back(%d) of %v is %v", n, kept, key)
 		}
 	}
-	point := o.resumePoint()
-	switch {
-	case o.count() == 0 && point.IsZero():
-	case o.count() > 0 && slices.Contains(kept[max(0, len(kept)-2):], point):
-	default:
-		rt.Fatalf("resume point %v, %d in order: %v", point, o.count(), kept)
-	}
 }
 
 func at(seconds ...int) []Event {
@@ -127,35 +120,47 @@ func TestOrderOutvotesWrongTimestamps(t *testing.T) {
 	}
 }
 
-func TestResumePointAvoidsAFarStep(t *testing.T) {
-	for name, c := range map[string]struct {
-		tail, events []int
-		want         int // index in tail and events; -1: none
-	}{
-		"the last":                        {nil, []int{50, 40, 30}, 2},
-		"a far step at the end":           {nil, []int{50, 40, -7200}, 1},
-		"a far step, but sparse":          {nil, []int{7200, 3600, 0}, 2},
-		"a far step within a page of one": {[]int{60, 50, 40}, []int{-7200}, 2},
-		"the only one":                    {nil, []int{50}, 0},
-		"two, far from each other":        {nil, []int{7200, 0}, 0},
-		"two, a minute apart":             {nil, []int{60, 0}, 1},
-		"a wrong one before":              {[]int{50, 40, -7200}, []int{30}, 3},
-		"none in order":                   {[]int{50, 40, 30}, []int{999}, -1},
-	} {
-		var want Key
-		if all := append(at(c.tail...), at(c.events...)...); c.want >= 0 {
-			want = all[c.want].Key()
+// A jump is a step wider than all before it, and than many after it.
+func TestJumps(t *testing.T) {
+	batch := func(n, from, step int) (all []int) {
+		for i := range n {
+			all = append(all, from-i*step)
 		}
+		return all
+	}
+	join := slices.Concat[[]int]
+	for name, c := range map[string]struct {
+		tail, events      []int
+		unconfirmed, last int // with 20 records that must follow
+	}{
+		"none":                              {nil, []int{50, 40, 30}, 3, 3},
+		"at the end":                        {nil, []int{50, 40, -7200}, 2, 2},
+		"sparse":                            {nil, batch(10, 72000, 3600), 10, 10},
+		"a page of one":                     {[]int{60, 50, 40}, []int{-7200}, 0, 0},
+		"the only one":                      {nil, []int{50}, 1, 1},
+		"two, far from each other":          {nil, []int{7200, 0}, 1, 1},
+		"two, a minute apart":               {nil, []int{60, 0}, 2, 2},
+		"a batch with one wrong clock":      {nil, join(batch(9, 500, 10), batch(9, -99999999, 0)), 9, 9},
+		"a batch with a clock that runs":    {nil, join(batch(9, 500, 10), batch(9, -99999999, 1)), 9, 9},
+		"confirmed":                         {nil, join(batch(9, 500, 10), batch(30, -99999999, 1)), 39, 9},
+		"a night between two sessions":      {nil, join(batch(50, 500, 10), batch(30, -40000, 10)), 80, 50},
+		"two nights, the second is at last": {nil, join(batch(50, 500, 10), batch(30, -40000, 10), batch(9, -990000, 10)), 80, 80},
+	} {
 		o := orderOf(at(c.events...), keysOf(at(c.tail...)))
-		if got := o.resumePoint(); got != want {
-			t.Errorf("%s: resume at %s, want %s", name, got.At, want.At)
+		if got := o.jumps(Key{}, 0, 20); got.unconfirmed != c.unconfirmed || got.last != c.last {
+			t.Errorf("%s: %+v, want %+v", name, got, c)
 		}
 	}
 }
 
 func TestOldestInOrder(t *testing.T) {
-	if got, want := OldestInOrder(at(50, 40, 30, -7200)), at(30)[0].At; got != want {
-		t.Errorf("the oldest in order is %s, want %s", got, want)
+	for _, c := range []struct {
+		events []int
+		want   int
+	}{{[]int{50, 40, 30, -7200}, 30}, {[]int{50, 40, 30, -7200, -7201, -7202}, 30}, {[]int{50, -7200, -7201, -7202}, -7202}} {
+		if got, want := OldestInOrder(at(c.events...)), at(c.want)[0].At; got != want {
+			t.Errorf("of %v the oldest in order is %s, want %s", c.events, got, want)
+		}
 	}
 }
 
@@ -177,18 +182,13 @@ func TestStrays(t *testing.T) {
 	})
 }
 
-// The API lists the newer record first, and of two at the same instant the one with the greater id.
+// The API lists the newer record first; of two at the same instant it may list either first.
 func TestKeysAreInTheAPIsOrder(t *testing.T) {
-	low, high := idOf(1), idOf(2)
-	if low.String() > high.String() {
-		low, high = high, low
+	newer, older, other := Key{At: 2, ID: idOf(1)}, Key{At: 1, ID: idOf(2)}, Key{At: 1, ID: idOf(3)}
+	if !newer.Before(older) || older.Before(newer) || older.Before(other) || other.Before(older) {
+		t.Error("keys are not ordered by time alone")
 	}
-	listed := []Key{{At: 2, ID: low}, {At: 1, ID: high}, {At: 1, ID: low}, {At: 0, ID: high}}
-	for i, a := range listed {
-		for k, b := range listed {
-			if a.Before(b) != (i < k) {
-				t.Errorf("%v before %v: %t", a, b, a.Before(b))
-			}
-		}
+	if !newer.Leads(older) || older.Leads(newer) || !older.Leads(other) || older.Leads(older) {
+		t.Error("a walk leads to other records that are not newer")
 	}
 }

@@ -28,6 +28,9 @@ type Position struct {
 	// else leads there.
 	Previous        string
 	PreviousExpires time.Time
+	// Slack is how far above the position a page is requested, because the API may have rounded the timestamp that it was
+	// asked for.
+	Slack time.Duration
 	// Vary makes the request differ from earlier ones for the same position, because the API caches its answers, wrong ones
 	// too: the first page requested is Vary records shorter.
 	Vary int
@@ -37,9 +40,12 @@ type Position struct {
 // future. It is rounded up just so far that nothing is lost whether the API takes `until` as inclusive or not.
 func (p Position) Until() (int64, bool) {
 	if !p.Resume.IsZero() && p.Resume.At < p.End {
-		return p.Resume.At.NextMilli(), true
+		return p.Resume.At.Add(p.Slack).NextMilli(), true
 	}
-	return p.End.CeilMilli(), p.End != Future
+	if p.End == Future {
+		return p.End.CeilMilli(), false
+	}
+	return p.End.Add(p.Slack).CeilMilli(), true
 }
 
 // Start says how the first page of a walk was requested, and so which records may stand before the position in it.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -25,6 +26,8 @@ var (
 	errLoop    = errors.New("the API led back to a page of the same walk")
 	errLost    = errors.New("the record to resume after is not where it was")
 	errIgnored = errors.New("the API ignored the position that was requested")
+	// errBeginning: the first page does not show what stands before the window, and the window has to be read from further up.
+	errBeginning = errors.New("the page does not show the window's beginning")
 )
 
 // walk is the pull half of an attempt: one or more passes over the API's pages, each from where the last one got to.
@@ -36,15 +39,19 @@ type walk struct {
 	begun    Key                   // the resume point at which the pass under way began
 	strikes  int                   // passes that began there and brought nothing
 	replays  int                   // passes that began there with a page from the API's cache
-	rewound  bool                  // the window was already read again from its end
+	defied   bool                  // one of them brought a page that did not lie where it should
+	rewinds  int                   // how often the window was read again from its end
 	rejected map[[32]byte]struct{} // SHA-256 of every reject seen
+	size     int                   // records in the largest page
+	ids      []uuid.UUID           // of the response under way, if it may be the last
 
 	// An end of the data that the API claimed in the pass before. It is believed when another request confirms it.
 	claimed  bool
-	outside  bool      // that pass ended before it came to the position, or met the resume point
-	end      uuid.UUID // the last record before the end
-	endedAt  Key       // the resume point there
-	confirms int       // reads of that end so far
+	outside  bool                   // that pass ended before it came to the position, or met the resume point
+	known    map[uuid.UUID]struct{} // the last response before the end
+	agains   []Key                  // the records at which it may be read again
+	endedAt  Key                    // the resume point there
+	confirms int                    // reads of that end so far
 
 	pass
 }
@@ -52,19 +59,33 @@ type walk struct {
 // pass is what one pass over the pages has seen so far.
 type pass struct {
 	pages   int
-	cached  bool      // the first page came from the API's cache
-	skip    bool      // records that stand before the position may still come
-	seek    Key       // the resume point until it is met, then zero
-	last    uuid.UUID // the last event
-	news    bool      // a reject came that no earlier pass has brought
-	tail    []Key     // the last keys that were in order
-	held    []Event   // look older than the window, and are too few to prove it
-	anchor  link      // led to the page on which held begins
-	proven  bool      // the end, by records older than the window
-	empty   int       // empty pages in a row
-	here    link      // led to the response under way
-	next    link      // leads on from it
-	inside  bool      // more pieces of the response follow
+	by      Start   // how the first page was requested
+	cached  bool    // the first page came from the API's cache
+	skip    bool    // records that stand before the position may still come
+	seek    Key     // the resume point until it is met, then zero
+	news    bool    // when an end is read again: a record came that the last response had not
+	met     int     // and records that it had
+	tail    []Key   // the last solid keys
+	later   Key     // the last resume point, if it needs the next page to be believed
+	stride  Instant // time from the first to the last record of the last page
+	widest  Instant // jump so far
+	far     int     // records in order since the first jump that too few of them confirm
+	latest  Key     // the last record in order
+	plain   int     // records in order of the page before the first jump
+	beyond  int     // events of the page up to the record to resume after, which was met there
+	jumped  bool    // there was a jump; since then:
+	agree   int     // records in order
+	strays  int     // records of pages that do not follow what was read
+	older   int     // records that look older than the window, and do not prove it yet
+	oldest  Instant // of them
+	held    []Event // of them, those that are not stored
+	anchor  link    // led to the page on which held begins
+	proven  bool    // the end, by records older than the window
+	empty   int     // empty pages in a row
+	got     int     // records of the response under way
+	here    link    // led to the response under way
+	next    link    // leads on from it
+	inside  bool    // more pieces of the response follow
 	visited map[[16]byte]struct{}
 }
 
@@ -86,6 +107,8 @@ func (w *walk) run(ctx, alive context.Context) error {
 			err = w.confirmNext()
 		case errors.Is(err, errLost):
 			err = w.rewind(alive)
+		case errors.Is(err, errBeginning):
+			w.pos.Slack, err = furtherThan(w.pos.Slack), nil
 		case errors.Is(err, ErrCursorDead), errors.Is(err, errLoop), errors.Is(err, errIgnored):
 			err = w.restart(err)
 		}
@@ -162,7 +185,7 @@ func (w *walk) restart(why error) error {
 	led := w.pos.Cursor != "" || w.pos.Previous != ""
 	switch {
 	case w.begun != w.pos.Resume:
-		w.strikes, w.replays = 0, 0
+		w.strikes, w.replays, w.defied = 0, 0, false
 	case w.cached && w.replays < maxReplays:
 		w.replays++ // an old answer, whose cursor may be long dead, says nothing about the position
 	case w.pages > 0 || !led:
@@ -179,6 +202,7 @@ func (w *walk) restart(why error) error {
 		w.claimed = false
 		w.pos.Vary++
 	}
+	w.defied = w.defied || errors.Is(why, errIgnored)
 	w.pos.Cursor, w.pos.Previous = "", ""
 	w.Log.Debug("reading again from the resume point", "at", w.pos.Resume.At, "why", why)
 	return nil
@@ -195,7 +219,11 @@ func (w *walk) at() Instant {
 // confirmNext prepares a pass that reads the end again, because the API has been seen to say "no more" too early. Its request
 // must differ from the one before, because the API caches its answers.
 func (w *walk) confirmNext() error {
-	if reached := w.pos.Resume; !reached.IsZero() && (w.endedAt.IsZero() || w.endedAt.Before(reached)) {
+	reached := w.pos.Resume
+	if w.far > 0 {
+		reached = w.latest
+	}
+	if !reached.IsZero() && (w.endedAt.IsZero() || w.endedAt.Before(reached)) {
 		w.endedAt, w.confirms = reached, 0
 	}
 	w.confirms++
@@ -203,32 +231,44 @@ func (w *walk) confirmNext() error {
 		return &StuckError{Err: fmt.Errorf("the end at %s was not confirmed in %d reads", w.at(), maxConfirms), Limit: 3}
 	}
 	w.claimed, w.outside = true, w.skip || !w.seek.IsZero()
-	if w.last != uuid.Nil {
-		w.end = w.last
+	w.known = make(map[uuid.UUID]struct{}, len(w.ids))
+	for _, id := range w.ids {
+		w.known[id] = struct{}{}
 	}
-	// The very last timestamp may be wrong: a pass that begins there would find nothing. So may that of any other record: if a
-	// pass was lost before, this one begins at another.
-	w.pos.Resume = w.begun
-	if len(w.tail) == tailKeys {
-		w.pos.Resume = w.tail[0]
-		if w.rewound {
-			w.pos.Resume = w.tail[tailKeys/2]
+	for _, key := range slices.Concat(w.tail, w.agains) {
+		if !key.IsZero() && key != w.begun { // another life may have read that
+			w.known[key.ID] = struct{}{}
 		}
 	}
+	w.pos.Resume, w.agains = w.agains[0], w.agains[1:]
 	w.pos.Cursor = ""
 	w.pos.Previous, w.pos.PreviousExpires = w.here.cursor, w.here.expires
 	w.pos.Vary++
 	return nil
 }
 
-// rewind starts the window anew, because the record to resume after is missing: its timestamp was wrong, or it is gone.
-// Everything before it is read once more, and the key of the table removes the duplicates.
+// maxRewinds is how often a walk reads its window again from the end. Each time it chooses its resume points otherwise.
+const maxRewinds = 3
+
+// rewind starts the window anew, because the record to resume after is missing: its timestamp was wrong, or it is gone. First the
+// record is looked for a minute higher, in case the API rounds timestamps. Everything before it is read once more, and the key of the
+// table removes the duplicates.
 func (w *walk) rewind(alive context.Context) error {
-	if w.rewound {
+	if w.claimed && !w.outside && len(w.agains) > 0 {
+		w.pos.Resume, w.agains = w.agains[0], w.agains[1:]
+		w.pos.Vary++
+		return nil
+	}
+	if w.by == ByUntil && w.pos.Slack == 0 && !w.claimed {
+		w.pos.Slack, w.pos.Cursor, w.pos.Previous = furtherThan(0), "", ""
+		return nil
+	}
+	if w.rewinds == maxRewinds {
 		return &StuckError{Err: fmt.Errorf("resume after %s at %s: %w", w.pos.Resume.ID, w.pos.Resume.At, errLost), Limit: maxStrikes}
 	}
 	w.Log.Warn("the record to resume after is gone: reading the window again", "window", w.From.Window, "at", w.pos.Resume.At)
-	w.rewound, w.claimed, w.strikes, w.confirms, w.endedAt = true, false, 0, 0, Key{}
+	w.rewinds++
+	w.claimed, w.strikes, w.confirms, w.endedAt = false, 0, 0, Key{}
 	w.pos = Position{End: w.From.Window.End, Vary: w.pos.Vary + 1}
 	return w.emit(alive, Batch{})
 }

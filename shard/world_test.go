@@ -206,19 +206,41 @@ func (w *world) leastPages(s settings, window Window, cursor string) (all, again
 	return max(1, ceil(len(w.Records)-first, s.Limit)) + again, again
 }
 
+// quiet returns how many more pages a window may take because of quiet hours: after one, four older records prove nothing.
+func (w *world) quiet(s settings, window Window) int {
+	at := window.Start
+	for _, r := range w.Records {
+		if at != window.Start && at.Sub(r.At) > widestStep || r.At < window.Start && window.Start.Sub(r.At) > widestStep {
+			return 2*ceil(max(sceptical, s.Limit), s.Limit) + 1
+		}
+		at = r.At
+	}
+	return 0
+}
+
 // confirmPages returns how many pages it takes to read the end of the data again, after a walk from `first`.
 func (w *world) confirmPages(s settings, window Window, first int, cursor string) int {
 	a := api{Records: w.Records, Until: s.Until}
 	last := first + max(0, len(w.Records)-first-1)/s.Limit*s.Limit // where the last page begins
 	pos := Position{End: window.End}
-	var keys []Key
-	for _, r := range w.Records[first:] {
-		if !r.Bad && r.At < window.End {
-			keys = append(keys, r.Key)
+	if last > first {
+		var before, keys []Key
+		for i, r := range w.Records[first:] {
+			switch {
+			case r.Bad || r.At >= window.End:
+			case first+i < last:
+				before = append(before, r.Key)
+			default:
+				keys = append(keys, r.Key)
+			}
 		}
-	}
-	if len(keys) >= tailKeys {
-		pos.Resume = keys[len(keys)-tailKeys]
+		missing := max(0, len(w.Records)-last-(s.Limit-1%s.Limit-2)) // of the last page, from a shorter one
+		switch {
+		case len(before) > 0 && (missing == 0 || len(keys) == 0):
+			pos.Resume = before[len(before)-1]
+		case len(keys) > 0:
+			pos.Resume = keys[min(missing, len(keys)-1)]
+		}
 	}
 	led := last > first || cursor != ""
 	from := last
@@ -242,14 +264,17 @@ func (a *api) startOf(p Position, s settings) int {
 
 // unproven returns how many records are older than a window, if they are too few to prove its end. Each shard that meets them may
 // store them, because they look like records with wrong timestamps.
-func (w *world) unproven(window Window) int {
-	older := 0
+func (w *world) unproven(s settings, window Window) int {
+	older, need := 0, proofRecords
+	if w.quiet(s, window) > 0 {
+		need = max(sceptical, s.Limit) + s.Limit
+	}
 	for _, r := range w.Records {
 		if !r.Bad && r.At < window.Start {
 			older++
 		}
 	}
-	if older < proofRecords {
+	if older < need {
 		return older
 	}
 	return 0

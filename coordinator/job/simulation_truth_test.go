@@ -92,7 +92,7 @@ func (t *truth) behind(k shard.Key) int {
 		if r.Key == k {
 			return 0
 		}
-		if k.Before(r.Key) {
+		if k.At > r.Key.At || k.At == r.Key.At && bytes.Compare(k.ID[:], r.Key.ID[:]) > 0 {
 			return -1
 		}
 		return 1

@@ -371,7 +371,7 @@ func TestDemoIsTenTimesFaster(t *testing.T) {
 	if err1 != nil || err2 != nil {
 		t.Fatal(err1, err2)
 	}
-	if demo.List.Window*10 != challenge.List.Window || demo.Feed.Requests != 50 || demo.CursorLife != 12*time.Second ||
+	if demo.List.Window*10 != challenge.List.Window || demo.Feed.Requests != 50 || demo.CursorLife != challenge.CursorLife || demo.TokenLife != challenge.TokenLife ||
 		demo.Latency.Scale*10 != challenge.Latency.Scale || demo.Source() != challenge.Source() {
 		t.Errorf("%+v", demo)
 	}

@@ -246,6 +246,7 @@ func (x *exchange) serveMetrics() {
 		return
 	}
 	x.log.RequestID = uuid.NewString()
+	x.writeCache("MISS")
 	x.send(http.StatusOK, contentJSON, fmt.Appendf(nil, `{"data":[],"pagination":{"limit":%d,"hasMore":false,"nextCursor":null,`+
 		`"cursorExpiresIn":null},"meta":{"total":0,"returned":0,"requestId":"%s"}}`,
 		x.pageLimit(x.r.URL.Query(), x.config.ListDefault), x.log.RequestID))

@@ -218,3 +218,16 @@ func TestJournalIsBounded(t *testing.T) {
 		t.Errorf("%d requests from %d to %d, %+v", len(log), log[0].Bytes, log[len(log)-1].Bytes, s.Counts(List))
 	}
 }
+
+// TestTheCacheIsNamedBesideThePages: sessions and metrics say, as pages do, that they are no old answers.
+func TestTheCacheIsNamedBesideThePages(t *testing.T) {
+	s, err := New(Config{Events: 10, CacheLife: 30 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"/api/v1/sessions", "/api/v1/metrics"} {
+		if w := ask(s, "GET", path); header(w, "X-Cache") != "MISS" || header(w, "X-Cache-TTL") != "30" {
+			t.Errorf("%s: X-Cache %q, X-Cache-TTL %q", path, header(w, "X-Cache"), header(w, "X-Cache-TTL"))
+		}
+	}
+}

@@ -50,6 +50,7 @@ type Config struct {
 	QueryLimit    int        // the list's limit for a key in the URL; default: the list's own
 	QuerySeparate bool       // a key in the URL has a bucket of its own
 	FreeHits      bool       // answers from the cache do not count
+	DeadTokenFree bool       // a request to the stream with a dead token does not count
 	RetryAfter    RetryAfter // how a 429 says when to come back; default header and body
 
 	PageCap     int // maximum number of events in a page; default 5000
@@ -95,10 +96,11 @@ type Limit struct {
 	Hidden   bool // no X-RateLimit headers; a 429 still has its body and Retry-After
 }
 
-// Source names the data set, independent of how it is served: two simulators with the same source have the same events.
+// Source names the data set, independent of how it is served: two simulators with the same source have the same events. v2 is the
+// way in which data are made of a seed.
 func (c Config) Source() string {
 	c = c.withDefaults()
-	name := []string{fmt.Sprintf("simulator:seed=%d", c.Seed), fmt.Sprintf("n=%d", max(c.Events, 0))}
+	name := []string{fmt.Sprintf("simulator:v2,seed=%d", c.Seed), fmt.Sprintf("n=%d", max(c.Events, 0))}
 	add := func(format string, args ...any) { name = append(name, fmt.Sprintf(format, args...)) }
 	if oldest, newest := c.Oldest.UnixMilli(), c.Newest.UnixMilli(); oldest != realOldest || newest != realNewest {
 		add("span=%d-%d", oldest, newest)
@@ -129,7 +131,7 @@ func decimal(f float64) string { return strconv.FormatFloat(f, 'g', -1, 64) }
 // The profiles.
 const (
 	Challenge = "challenge" // the real API's limits, latency and lifetimes
-	Demo      = "demo"      // the same, ten times faster
+	Demo      = "demo"      // the same limits and latency, ten times faster
 	Unlimited = "unlimited" // no limits, no latency, no cache: pages as fast as the machine can
 )
 
@@ -146,7 +148,8 @@ func Profile(name string) (Config, error) {
 	return Config{}, fmt.Errorf("profile %q is not one of %s, %s, %s", name, Challenge, Demo, Unlimited)
 }
 
-// observed is the API as it was observed (api.md, sections 2, 4, 5 and 7), faster by a factor.
+// observed is the API as it was observed (api.md, sections 2, 4, 5 and 7), with limits, cache and latency faster by a factor. Cursors
+// and tokens live as long as the real ones: clients compare what is left of them with margins of some seconds.
 func observed(faster time.Duration) Config {
 	limit := func(requests int) Limit { return Limit{Requests: requests, Window: time.Minute / faster} }
 	feed := limit(50)
@@ -155,8 +158,8 @@ func observed(faster time.Duration) Config {
 		Seed: 1,
 		List: limit(10), Feed: feed, Sessions: limit(40), Metrics: limit(30), Bulk: limit(20),
 		QueryLimit: 5,
-		CursorLife: 120 * time.Second / faster,
-		TokenLife:  300 * time.Second / faster,
+		CursorLife: 120 * time.Second,
+		TokenLife:  300 * time.Second,
 		CacheLife:  30 * time.Second / faster,
 		Latency: Latency{
 			Page: 3000 * time.Millisecond, Jitter: 475 * time.Millisecond, PerEvent: 45 * time.Microsecond,

@@ -212,3 +212,20 @@ func TestHammeringForgetsTheOldest(t *testing.T) {
 		t.Errorf("%d entries", len(b.log))
 	}
 }
+
+// TestADeadTokenMayCostNothing: whether a request with a dead token counts is disputed, and a setting.
+func TestADeadTokenMayCostNothing(t *testing.T) {
+	for free, want := range map[bool][]int{false: {403, 403, 429}, true: {403, 403, 403}} {
+		s, err := New(Config{Events: 10, Feed: Limit{Requests: 2, Window: time.Minute}, DeadTokenFree: free})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []int
+		for range want {
+			got = append(got, ask(s, "GET", feedPath).Code)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("free %v: %d, want %d", free, got, want)
+		}
+	}
+}

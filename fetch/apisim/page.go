@@ -34,6 +34,9 @@ func (x *exchange) servePage() {
 	query := x.r.URL.Query()
 	name := cacheName(x.endpoint, query)
 	p, hit := x.cache.get(name, x.arrived)
+	if x.config.DeadTokenFree && !x.hasToken() {
+		return
+	}
 	if free := hit && x.config.FreeHits; !free && !x.limit() {
 		return
 	}
@@ -130,13 +133,18 @@ func (s *selection) take(want int) (seen int, last, at int64, more bool) {
 // recordBytes is a little more than a recorded record has.
 const recordBytes = 352
 
+// writeCache says in the headers whether the answer came from the cache.
+func (x *exchange) writeCache(status string) {
+	if x.r.Method != http.MethodHead && x.config.CacheLife > 0 {
+		x.set("X-Cache", status)
+		x.set("X-Cache-TTL", strconv.Itoa(seconds(x.config.CacheLife)))
+	}
+}
+
 // sendPage writes the text of a page and sends it.
 func (x *exchange) sendPage(p *page, cached string) {
 	x.log.RequestID, x.log.Events, x.log.Cache = p.requestID, p.events, cached
-	if x.r.Method != http.MethodHead && x.config.CacheLife > 0 {
-		x.set("X-Cache", cached)
-		x.set("X-Cache-TTL", strconv.Itoa(seconds(x.config.CacheLife)))
-	}
+	x.writeCache(cached)
 	if x.endpoint == Feed {
 		x.set("X-Chaos-Applied", "missingFields")
 		x.set("X-Chaos-Description", "Missing fields: none applicable")

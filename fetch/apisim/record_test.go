@@ -213,12 +213,12 @@ func TestRowHash(t *testing.T) {
 func TestSource(t *testing.T) {
 	c := small()
 	c.WrongShare, c.MalformedShare, c.List, c.Key = 0.25, 0.01, Limit{1, time.Second, false}, "secret"
-	const want = "simulator:seed=7,n=6000,span=1767225600000-1767398400000,skew=0.5@1767243600000,tie=400@1767312000000," +
+	const want = "simulator:v2,seed=7,n=6000,span=1767225600000-1767398400000,skew=0.5@1767243600000,tie=400@1767312000000," +
 		"tie=3@1767312000001,tie=50@1767225600000,tie=60@1767398400000,wrong=0.25,malformed=0.01"
 	if got := c.Source(); got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
-	if got := (Config{Seed: 1}).Source(); got != "simulator:seed=1,n=3000000" {
+	if got := (Config{Seed: 1}).Source(); got != "simulator:v2,seed=1,n=3000000" {
 		t.Error(got)
 	}
 }

@@ -88,6 +88,7 @@ func (x *exchange) serveSessions() {
 		b = append(v.appendSession(b, index, ""), ',')
 	}
 	b = bytes.TrimSuffix(b, []byte(","))
+	x.writeCache("MISS")
 	x.send(http.StatusOK, contentJSON, x.appendEnvelope(b, &p))
 }
 

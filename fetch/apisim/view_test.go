@@ -104,7 +104,7 @@ func TestGrowingSettings(t *testing.T) {
 		}
 	}
 	c := Config{Seed: 1, Newest: synced, Live: Live{Rate: 0.5, LateShare: 0.05, LateBy: 2 * time.Minute}}
-	const want = "simulator:seed=1,n=3000000,span=944089980631-946684800000,live=0.5,late=0.05@2m0s<10m0s"
+	const want = "simulator:v2,seed=1,n=3000000,span=944089980631-946684800000,live=0.5,late=0.05@2m0s<10m0s"
 	if got := c.Source(); got != want {
 		t.Errorf("%s, want %s", got, want)
 	}

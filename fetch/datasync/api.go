@@ -185,7 +185,7 @@ func (c api) Page(q *fetch.Question, a *fetch.Answer) (fetch.Page, error) {
 	if err != nil {
 		return fetch.Page{}, unreadable(a, err)
 	}
-	if q.Note == madeCursor && len(b.Events) > 0 && !q.After.Before(b.Events[0].Key()) {
+	if q.Note == madeCursor && len(b.Events) > 0 && b.Events[0].Key().Before(q.After) {
 		err := errors.New("the page that came back lies elsewhere")
 		c.dropMadeCursors(err)
 		return fetch.Page{}, fmt.Errorf("%w: %w", shard.ErrCursorDead, err)

@@ -216,13 +216,7 @@ func (w *world) truth() []shard.Key {
 		keys[i] = shard.Key{At: shard.Instant(e.OrderMS * 1000), ID: e.ID}
 	}
 	slices.SortFunc(keys, func(a, b shard.Key) int {
-		switch {
-		case a.Before(b):
-			return -1
-		case b.Before(a):
-			return 1
-		}
-		return 0
+		return cmp.Or(cmp.Compare(b.At, a.At), bytes.Compare(b.ID[:], a.ID[:]))
 	})
 	return keys
 }

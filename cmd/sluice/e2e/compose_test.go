@@ -95,7 +95,7 @@ func TestComposeSluice(t *testing.T) {
 		api, database, source string
 	}{
 		"nothing set: the demo": {
-			nil, "http://simulator:8080", "postgres://sluice:sluice@postgres:5432/sluice_demo?sslmode=disable", "simulator:seed=1,n=3000000",
+			nil, "http://simulator:8080", "postgres://sluice:sluice@postgres:5432/sluice_demo?sslmode=disable", "simulator:v2,seed=1,n=3000000",
 		},
 		"as run-ingestion.sh calls it for a real API": {
 			[]string{"API_BASE_URL=http://api", "SLUICE_DATABASE=sluice"},
@@ -121,8 +121,8 @@ func TestComposeSimulatorServesItsSource(t *testing.T) {
 		env                           []string
 		seed, events, profile, source string
 	}{
-		{nil, "1", "3000000", "demo", "simulator:seed=1,n=3000000"},
-		{[]string{"SLUICE_DEMO_SEED=7", "SLUICE_DEMO_EVENTS=5000", "SLUICE_DEMO_PROFILE=challenge"}, "7", "5000", "challenge", "simulator:seed=7,n=5000"},
+		{nil, "1", "3000000", "demo", "simulator:v2,seed=1,n=3000000"},
+		{[]string{"SLUICE_DEMO_SEED=7", "SLUICE_DEMO_EVENTS=5000", "SLUICE_DEMO_PROFILE=challenge"}, "7", "5000", "challenge", "simulator:v2,seed=7,n=5000"},
 	} {
 		services := compose(t, c.env, everything).Services
 		command := strings.Join(services["simulator"].Command, " ")

@@ -39,7 +39,7 @@ var rooms = map[string][]string{
 	"cmd/sluice":                    {"cmd/sluice/internal/cli", "cmd/sluice/internal/terminal"},
 	"cmd/sluice/internal/cli":       {"*"},
 	// One read model of a job, and three ways to draw it.
-	"cmd/sluice/internal/view":     {"shard", "coordinator", "coordinator/job", "coordinator/ledger", "fetch/datasync", "fetch/quota", "sink"},
+	"cmd/sluice/internal/view":     {"shard", "coordinator", "coordinator/job", "coordinator/ledger", "fetch", "fetch/datasync", "fetch/quota", "sink"},
 	"cmd/sluice/internal/terminal": {"cmd/sluice/internal/view"},
 	"cmd/sluice/internal/page":     {"cmd/sluice/internal/view"},
 	"cmd/sluice/internal/metrics":  {"cmd/sluice/internal/view"},

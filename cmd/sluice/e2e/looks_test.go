@@ -90,8 +90,8 @@ func TestCommandsThatLook(t *testing.T) {
 		"version":                               "sluice",
 		"--help":                                "dead-letters",
 		"simulate --truth --events=10 --seed=1": "10|",
-		"simulate --truth --events=10 --live-rate=1 --live-start=2026-01-01 --at=2026-01-01T00:01:40Z":                             "110|",
-		"simulate --truth --events=10 --live-rate=1 --live-start=2026-01-01 --at=2026-01-01T00:01:40Z --from=2026-01-01T00:00:01Z": "99|",
+		"simulate --truth --events=10 --live-rate=1 --live-start=2026-01-01 --at=2026-01-01T00:01:40Z":                             "123|",
+		"simulate --truth --events=10 --live-rate=1 --live-start=2026-01-01 --at=2026-01-01T00:01:40Z --from=2026-01-01T00:00:01Z": "113|",
 	} {
 		if r := w.mustRun(cli.ExitOK, strings.Fields(line)...); !contains(r.stdout, want) {
 			t.Errorf("sluice %s: %q is not in\n%s%s", line, want, r.stdout, r.stderr)

@@ -28,7 +28,7 @@ func TestAnotherDemoIsAnotherSource(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 5000, nil)
 	w.mustRun(cli.ExitOK, "run")
-	w.env["SLUICE_SOURCE"] = "simulator:seed=1,n=60000"
+	w.env["SLUICE_SOURCE"] = "simulator:v2,seed=1,n=60000"
 	for _, args := range [][]string{{"run"}, {"run", "--source-moved"}, {"run", "--job=two"}} {
 		r := w.mustRun(cli.ExitUsage, args...)
 		_, command, found := strings.Cut(r.stderr, ` -c '`)
@@ -53,7 +53,7 @@ func TestDemoDoesNotMixWithRealRows(t *testing.T) {
 	if r := w.mustRun(cli.ExitUsage, "run", "--job=real"); !contains(r.stderr, "rows of the demo") {
 		t.Error(r.stderr)
 	}
-	w.env["SLUICE_SOURCE"] = "simulator:seed=9,n=1"
+	w.env["SLUICE_SOURCE"] = "simulator:v2,seed=9,n=1"
 	if r := w.mustRun(cli.ExitUsage, "run", "--job=other"); !contains(r.stderr, "would mix") {
 		t.Error(r.stderr)
 	}

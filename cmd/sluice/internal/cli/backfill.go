@@ -34,7 +34,7 @@ func (p *Program) backfillCommand() *cobra.Command {
 		}
 		return nil
 	}
-	s.from.relative, s.to.relative = true, true
+	s.from.read, s.to.read = instantOrAgo, instantOrAgo
 	for _, name := range []string{"from", "to"} {
 		cmd.Flags().Lookup(name).Usage = "event time, RFC 3339, a date, or so long ago: -7d"
 	}
@@ -56,6 +56,14 @@ func edgeName(at shard.Instant) string {
 }
 
 var agoForm = regexp.MustCompile(`^-([0-9]{1,5})([dhm])$`)
+
+// instantOrAgo reads an instant, or how long ago it is.
+func instantOrAgo(s string) (shard.Instant, error) {
+	if at, ok := ago(s, time.Now()); ok {
+		return shard.InstantOf(at), nil
+	}
+	return readInstant(s)
+}
 
 // ago reads -7d: the start of the day, hour or minute so many of them ago, so that the same command means the same span for a
 // while, and resumes.

@@ -78,20 +78,20 @@ func FuzzSettings(f *testing.F) {
 				return
 			}
 			again, _, err := tried(fl.Name, fl.Value.String(), !env)
-			if err == nil && fl.Name == "from" && again.from != s.from || fl.Name == "memory" && (err != nil || again.memory != s.memory) {
+			if err == nil && fl.Name == "from" && again.from.value != s.from.value || fl.Name == "memory" && (err != nil || again.memory.value != s.memory.value) {
 				t.Errorf("--%s=%q is written as %q, which is read as %+v, %v", fl.Name, value, fl.Value, again, err)
 			}
 		})
-		if name == "memory" && value != "" && float64(s.memory) != sizeOf(value) {
-			t.Errorf("--memory=%q is taken as %s", value, s.memory)
+		if name == "memory" && value != "" && float64(s.memory.value) != sizeOf(value) {
+			t.Errorf("--memory=%q is taken as %d", value, s.memory.value)
 		}
-		if s.memory < 0 || s.shards < 1 || s.span().Start >= s.span().End {
+		if s.memory.value < 0 || s.shards < 1 || s.span().Start >= s.span().End {
 			t.Errorf("%s=%q is taken as %+v", name, value, s)
 		}
 	})
 }
 
-// sizeOf reads a size in another way than byteSize does.
+// sizeOf reads a size in another way than readSize does.
 func sizeOf(text string) float64 {
 	digits := strings.TrimRightFunc(text, func(r rune) bool { return r < '0' || r > '9' })
 	n, _ := strconv.ParseFloat(digits, 64)

@@ -78,7 +78,7 @@ func (i *ingest) open(ctx context.Context) (err error) {
 	i.run, err = job.Open(ctx, job.Config{
 		Name: i.settings.job, SourceName: i.source.name, Span: i.span(), Store: i.db,
 		Connect: i.connect, Moved: i.moved, Admit: i.checkTable,
-		Shards: i.shards, Fetchers: i.fetchers, Memory: int64(i.memory),
+		Shards: i.shards, Fetchers: i.fetchers, Memory: i.memory.value,
 		Limits:      shard.Limits{QueuePages: i.queuePages, BatchRows: i.batchRows},
 		GiveUpAfter: i.giveUpAfter, MaxDeadLetters: i.maxDeadLetters,
 		Lookback: orNone(i.lookback), SafetyLag: orNone(i.safetyLag), Every: i.every,

@@ -84,9 +84,14 @@ func (s *replaySettings) records() (map[int64][]byte, error) {
 	if len(s.ids) > 0 || s.reason != "" {
 		return nil, usage("--from-file names the dead letters itself: leave out --id and --reason")
 	}
-	records, err := readFixedFile(s.file)
+	file, err := os.Open(s.file)
 	if err != nil {
 		return nil, usage("--from-file: %w", err)
+	}
+	defer file.Close()
+	records, err := readFixed(file)
+	if err != nil {
+		return nil, usage("--from-file: %s: %w", s.file, err)
 	}
 	s.ids = slices.Sorted(maps.Keys(records))
 	return records, nil
@@ -126,19 +131,6 @@ type fixedLine struct {
 
 // maxFixedLine is more than any record that becomes an event has.
 const maxFixedLine = 2 << 20
-
-func readFixedFile(name string) (map[int64][]byte, error) {
-	file, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	fixed, err := readFixed(file)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	return fixed, nil
-}
 
 // readFixed reads fixed records, one a line, by the ids of their dead letters. Empty lines are allowed.
 func readFixed(r io.Reader) (map[int64][]byte, error) {

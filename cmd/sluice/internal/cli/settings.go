@@ -88,9 +88,9 @@ type settings struct {
 
 	shards, fetchers, writers       int
 	queuePages, batchRows, pageSize int
-	memory                          byteSize
-	from, to                        instantFlag
-	listLimit, streamLimit          limitFlag
+	memory                          option[int64]
+	from, to                        option[shard.Instant]
+	listLimit, streamLimit          option[quota.Limit]
 	madeCursors                     string
 	giveUpAfter                     time.Duration
 	maxWait                         time.Duration
@@ -115,18 +115,18 @@ func (s *settings) given(flag string) bool { return s.flags.Changed(flag) }
 func (s *settings) bind(flags *pflag.FlagSet) {
 	s.flags = flags
 	s.common.bind(flags)
-	s.memory = coordinator.DefaultMemory
+	s.memory.value, s.memory.text = coordinator.DefaultMemory, fmt.Sprintf("%dMiB", coordinator.DefaultMemory>>20)
 	flags.IntVar(&s.shards, "shards", job.DefaultShards, "shards that the span is cut into")
 	flags.IntVar(&s.fetchers, "fetchers", 0, "pages asked for at a time (default: as many as shards, 16 at most)")
 	flags.IntVar(&s.writers, "writers", 2, "commits at a time")
 	flags.IntVar(&s.queuePages, "queue-pages", shard.DefaultQueuePages, "pages that wait for the database, for each shard")
 	flags.IntVar(&s.batchRows, "batch-rows", shard.DefaultBatchRows, "rows that are committed together at most")
 	flags.IntVar(&s.pageSize, "page-size", 100_000, "records asked for at first; the API's answer decides")
-	flags.Var(&s.memory, "memory", "what all pages in hand may hold together, such as 160MiB")
-	flags.Var(&s.from, "from", "oldest event time, RFC 3339 or a date (default: open to the past)")
-	flags.Var(&s.to, "to", "event time to stop before, RFC 3339 or a date (default: open to the future)")
-	flags.Var(&s.listLimit, "list-limit", "known limit of the list, such as 10/60s, or none (default: learned)")
-	flags.Var(&s.streamLimit, "stream-limit", "known limit of the stream, such as 50/60s, or none (default: learned)")
+	s.memory.bind(flags, "memory", "size", "what all pages in hand may hold together, such as 160MiB", readSize)
+	s.from.bind(flags, "from", "time", "oldest event time, RFC 3339 or a date (default: open to the past)", readInstant)
+	s.to.bind(flags, "to", "time", "event time to stop before, RFC 3339 or a date (default: open to the future)", readInstant)
+	s.listLimit.bind(flags, "list-limit", "limit", "known limit of the list, such as 10/60s, or none (default: learned)", quota.ParseLimit)
+	s.streamLimit.bind(flags, "stream-limit", "limit", "known limit of the stream, such as 50/60s, or none (default: learned)", quota.ParseLimit)
 	flags.StringVar(&s.madeCursors, "made-cursors", "auto", "auto or never: make a cursor to resume where no endpoint can be asked by timestamp")
 	flags.DurationVar(&s.giveUpAfter, "give-up-after", coordinator.DefaultGiveUpAfter, "stop when no page was committed for so long")
 	flags.DurationVar(&s.maxWait, "max-wait", 15*time.Minute, "longest Retry-After that is waited for")
@@ -158,7 +158,7 @@ func (s *settings) load(p *Program) error {
 		}
 	}
 	run := coordinator.Config{
-		Fetchers: cmp.Or(s.fetchers, coordinator.DefaultFetchers(s.shards)), Memory: int64(s.memory),
+		Fetchers: cmp.Or(s.fetchers, coordinator.DefaultFetchers(s.shards)), Memory: s.memory.value,
 		Limits:      shard.Limits{QueuePages: s.queuePages, BatchRows: s.batchRows},
 		GiveUpAfter: s.giveUpAfter, Drain: coordinator.DefaultDrain,
 	}
@@ -172,7 +172,7 @@ func (s *settings) load(p *Program) error {
 	check(s.maxWait > 0, "--max-wait %s: it must be positive", s.maxWait)
 	check(s.lookback >= 0, "--lookback %s: must not be negative", s.lookback)
 	check(s.safetyLag >= 0, "--safety-lag %s: must not be negative", s.safetyLag)
-	check(!s.from.set || !s.to.set || s.from.at < s.to.at, "--from %s is not before --to %s", s.from.at, s.to.at)
+	check(!s.from.set || !s.to.set || s.from.value < s.to.value, "--from %s is not before --to %s", s.from.value, s.to.value)
 	err := s.openLog(p)
 	check(err == nil, "%v", err)
 	err = writable(s.metricsFile)
@@ -193,89 +193,62 @@ func (s *settings) isDemo() bool { return s.api == "" }
 func (s *settings) span() shard.Window {
 	w := ledger.Everything
 	if s.from.set {
-		w.Start = s.from.at
+		w.Start = s.from.value
 	}
 	if s.to.set {
-		w.End = s.to.at
+		w.End = s.to.value
 	}
 	return w
 }
 
-// byteSize is a number of bytes, such as 160MiB.
-type byteSize int64
-
-func (b byteSize) String() string {
-	if b >= 1<<20 && b%(1<<20) == 0 {
-		return strconv.FormatInt(int64(b)>>20, 10) + "MiB"
-	}
-	return strconv.FormatInt(int64(b), 10) + "B"
+// option is the value of a flag that is more than a word or a number.
+type option[T any] struct {
+	value      T
+	text, kind string // as it was given; the name of the value in the help
+	set        bool
+	read       func(string) (T, error)
 }
 
-// Set reads a size with one of the units B, KiB, MiB, GiB (KB, MB and GB are taken as those).
-func (b *byteSize) Set(s string) error {
+func (o *option[T]) bind(flags *pflag.FlagSet, name, kind, usage string, read func(string) (T, error)) {
+	o.kind, o.read = kind, read
+	flags.Var(o, name, usage)
+}
+
+// String implements [pflag.Value].
+func (o *option[T]) String() string { return o.text }
+
+// Set implements [pflag.Value].
+func (o *option[T]) Set(text string) error {
+	value, err := o.read(text)
+	if err == nil {
+		o.value, o.text, o.set = value, text, true
+	}
+	return err
+}
+
+// Type implements [pflag.Value].
+func (o *option[T]) Type() string { return o.kind }
+
+// readSize reads a number of bytes with one of the units B, KiB, MiB, GiB (KB, MB and GB are taken as those).
+func readSize(s string) (int64, error) {
 	digits := strings.TrimRight(s, "BKMGikmgb ")
 	unit := strings.TrimSuffix(strings.TrimSuffix(strings.ToUpper(strings.TrimSpace(s[len(digits):])), "B"), "I")
 	shift, known := map[string]int{"": 0, "K": 10, "M": 20, "G": 30}[unit]
 	n, err := strconv.ParseInt(digits, 10, 64)
 	if err != nil || !known || n < 0 || n > math.MaxInt64>>shift {
-		return fmt.Errorf("%q is not a size such as 160MiB", s)
+		return 0, fmt.Errorf("%q is not a size such as 160MiB", s)
 	}
-	*b = byteSize(n << shift)
-	return nil
+	return n << shift, nil
 }
 
-// Type names the value in the help.
-func (b *byteSize) Type() string { return "size" }
-
-// instantFlag is a point in event time.
-type instantFlag struct {
-	at       shard.Instant
-	set      bool
-	relative bool // -7d is allowed, too
-}
-
-func (i *instantFlag) String() string {
-	if !i.set {
-		return ""
-	}
-	return i.at.String()
-}
-
-// Set reads RFC 3339, or a date, which is its first instant in UTC.
-func (i *instantFlag) Set(s string) error {
-	if at, ok := ago(s, time.Now()); ok && i.relative {
-		i.at, i.set = shard.InstantOf(at), true
-		return nil
-	}
+// readInstant reads a point in event time: RFC 3339, or a date, which is its first instant in UTC.
+func readInstant(s string) (shard.Instant, error) {
 	t, err := time.Parse(time.RFC3339, s)
 	if err != nil {
 		t, err = time.Parse(time.DateOnly, s)
 	}
 	if err != nil || t.Year() < 1970 || t.Year() > 2200 {
-		return fmt.Errorf("%q is neither RFC 3339 (2026-01-27T19:20:12Z) nor a date (2026-01-27) from 1970 to 2200", s)
+		return 0, fmt.Errorf("%q is neither RFC 3339 (2026-01-27T19:20:12Z) nor a date (2026-01-27) from 1970 to 2200", s)
 	}
-	i.at, i.set = shard.InstantOf(t), true
-	return nil
+	return shard.InstantOf(t), nil
 }
-
-// Type names the value in the help.
-func (i *instantFlag) Type() string { return "time" }
-
-// limitFlag is a known limit of an endpoint.
-type limitFlag struct{ quota.Limit }
-
-func (l *limitFlag) String() string {
-	if l.Limit == (quota.Limit{}) {
-		return ""
-	}
-	return l.Limit.String()
-}
-
-// Set reads a limit such as 50/60s, or none.
-func (l *limitFlag) Set(s string) (err error) {
-	l.Limit, err = quota.ParseLimit(s)
-	return err
-}
-
-// Type names the value in the help.
-func (l *limitFlag) Type() string { return "limit" }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,20 +15,20 @@ import (
 
 	"sluice/fetch/apisim"
 	"sluice/fetch/quota"
+	"sluice/shard"
 )
 
 // simulateSettings are those of `sluice simulate`: the simulator's own, one flag for each that people vary.
 type simulateSettings struct {
 	listen, profile, health string
 	truth                   bool
-	from, to, at            instantFlag
-	list, feed              limitFlag
+	from, to, at            option[shard.Instant]
+	list, feed              option[quota.Limit]
 
 	// config holds what the flags set; a flag that was not given leaves the profile's value.
-	config    apisim.Config
-	skewAt    instantFlag
-	liveStart instantFlag
-	tie       tieFlag
+	config            apisim.Config
+	skewAt, liveStart option[shard.Instant]
+	tie               option[[]apisim.Tie]
 	// latency replaces all that the profile says of latency.
 	latency time.Duration
 }
@@ -58,18 +59,18 @@ func (s *simulateSettings) bind(flags *pflag.FlagSet) {
 	flags.StringVar(&s.profile, "profile", "demo", "demo, challenge (true limits and latency) or unlimited")
 	flags.StringVar(&s.health, "health", "", "only look whether the simulator at this URL is healthy")
 	flags.BoolVar(&s.truth, "truth", false, "only print count and hash of the events, as the table must have them")
-	flags.Var(&s.from, "from", "with --truth: only events from here on")
-	flags.Var(&s.to, "to", "with --truth: only events before this")
-	flags.Var(&s.at, "at", "with --truth: only what was there at this time (default: now)")
+	s.from.bind(flags, "from", "time", "with --truth: only events from here on", readInstant)
+	s.to.bind(flags, "to", "time", "with --truth: only events before this", readInstant)
+	s.at.bind(flags, "at", "time", "with --truth: only what was there at this time (default: now)", readInstant)
 	flags.Int64Var(&c.Events, "events", 3_000_000, "how many events there are")
 	flags.Uint64Var(&c.Seed, "seed", 1, "decides every event and every fault")
 	flags.Float64Var(&c.SkewShare, "skew", 0, "share of the events inside one hour")
-	flags.Var(&s.skewAt, "skew-at", "when that hour begins (default: in the middle)")
-	flags.Var(&s.tie, "tie", "events in one millisecond, such as 12000@2026-01-10T00:00:00Z")
+	s.skewAt.bind(flags, "skew-at", "time", "when that hour begins (default: in the middle)", readInstant)
+	s.tie.bind(flags, "tie", "events@time", "events in one millisecond, such as 12000@2026-01-10T00:00:00Z", s.readTie)
 	flags.Float64Var(&c.WrongShare, "wrong", 0, "share of the events served with a wrong timestamp")
 	flags.Float64Var(&c.MalformedShare, "malformed", 0, "share of the records that are malformed")
-	flags.Var(&s.list, "list", "limit of the list, such as 10/60s or none")
-	flags.Var(&s.feed, "feed", "limit of the stream, such as 50/60s or none")
+	s.list.bind(flags, "list", "limit", "limit of the list, such as 10/60s or none", quota.ParseLimit)
+	s.feed.bind(flags, "feed", "limit", "limit of the stream, such as 50/60s or none", quota.ParseLimit)
 	flags.DurationVar(&s.latency, "latency", 0, "time that a page takes, and nothing else then takes any (default: the profile's)")
 	flags.IntVar(&c.PageCap, "page-cap", 5000, "most events in a page")
 	flags.BoolVar(&c.Flat, "flat", false, "flat bodies instead of nested ones")
@@ -79,8 +80,8 @@ func (s *simulateSettings) bind(flags *pflag.FlagSet) {
 	flags.BoolVar(&c.UntilExclusive, "until-exclusive", false, "until means earlier than")
 	flags.BoolVar(&c.Opaque, "opaque", false, "encrypted cursors")
 	flags.StringVar((*string)(&c.Gate), "gate", string(apisim.GateBrowser), "who gets stream access: browser, origin, cookie or shut")
-	flags.DurationVar(&c.CursorLife, "cursor-life", 120*time.Second, "how long a cursor lives")
-	flags.DurationVar(&c.TokenLife, "token-life", 300*time.Second, "how long a stream token lives")
+	flags.DurationVar(&c.CursorLife, "cursor-life", 0, "how long a cursor lives (default: the profile's)")
+	flags.DurationVar(&c.TokenLife, "token-life", 0, "how long a stream token lives (default: the profile's)")
 	flags.StringVar(&c.Key, "key", "", "the only key that is accepted (default: any)")
 	s.bindFaults(flags)
 	s.bindLive(flags)
@@ -89,7 +90,7 @@ func (s *simulateSettings) bind(flags *pflag.FlagSet) {
 func (s *simulateSettings) bindLive(flags *pflag.FlagSet) {
 	l := &s.config.Live
 	flags.Float64Var(&l.Rate, "live-rate", 0, "events a second that go on after --events of them")
-	flags.Var(&s.liveStart, "live-start", "where --events end, 30 days after the first, and those of --live-rate begin (default: now)")
+	s.liveStart.bind(flags, "live-start", "time", "where --events end, 30 days after the first, and those of --live-rate begin (default: now)", readInstant)
 	flags.Float64Var(&l.LateShare, "late-share", 0, "share of the new events that are served some time after their timestamp")
 	flags.DurationVar(&l.LateBy, "late-by", 0, "how long after it on average, exponentially distributed")
 	flags.DurationVar(&l.LateMost, "late-most", 0, "how long after it at most (default: five times --late-by)")
@@ -110,7 +111,7 @@ func (s *simulateSettings) checkLive() error {
 func (s *simulateSettings) began() time.Time {
 	switch {
 	case s.liveStart.set:
-		return s.liveStart.at.Time()
+		return s.liveStart.value.Time()
 	case s.config.Live.Rate > 0:
 		return time.Now()
 	}
@@ -131,28 +132,23 @@ func (s *simulateSettings) merge(flags *pflag.FlagSet) (apisim.Config, error) {
 		return profile, usage("--profile: %w", err)
 	}
 	merged := s.config
-	if !flags.Changed("cursor-life") {
-		merged.CursorLife = profile.CursorLife
-	}
-	if !flags.Changed("token-life") {
-		merged.TokenLife = profile.TokenLife
-	}
+	merged.CursorLife, merged.TokenLife = cmp.Or(merged.CursorLife, profile.CursorLife), cmp.Or(merged.TokenLife, profile.TokenLife)
 	merged.List, merged.Feed = profile.List, profile.Feed
 	merged.Sessions, merged.Metrics, merged.Bulk = profile.Sessions, profile.Metrics, profile.Bulk
 	merged.CacheLife, merged.Latency, merged.QueryLimit = profile.CacheLife, profile.Latency, profile.QueryLimit
-	if flags.Changed("list") {
-		merged.List = asLimit(s.list.Limit, false)
+	if s.list.set {
+		merged.List = asLimit(s.list.value, false)
 	}
-	if flags.Changed("feed") {
-		merged.Feed = asLimit(s.feed.Limit, true)
+	if s.feed.set {
+		merged.Feed = asLimit(s.feed.value, true)
 	}
 	if flags.Changed("latency") {
 		merged.Latency = apisim.Latency{Page: s.latency}
 	}
 	if s.skewAt.set {
-		merged.SkewStart = s.skewAt.at.Time()
+		merged.SkewStart = s.skewAt.value.Time()
 	}
-	merged.Ties, merged.Newest = s.tie, s.began()
+	merged.Ties, merged.Newest = s.tie.value, s.began()
 	return merged, s.checkLive()
 }
 
@@ -226,41 +222,30 @@ func (p *Program) askHealth(ctx context.Context, url string) error {
 	return nil
 }
 
-// tieFlag is a list of ties.
-type tieFlag []apisim.Tie
-
-func (t *tieFlag) String() string { return "" }
-
-// Set reads events@time, and adds it to those before.
-func (t *tieFlag) Set(s string) error {
+// readTie reads events@time, and adds it to the ties before.
+func (s *simulateSettings) readTie(text string) ([]apisim.Tie, error) {
 	var events int64
 	var at string
-	if _, err := fmt.Sscanf(s, "%d@%s", &events, &at); err != nil {
-		return fmt.Errorf("%q is not of the form 12000@2026-01-10T00:00:00Z", s)
+	_, err := fmt.Sscanf(text, "%d@%s", &events, &at)
+	when, wrong := time.Parse(time.RFC3339Nano, at)
+	if err := cmp.Or(err, wrong); err != nil {
+		return nil, fmt.Errorf("%q is not of the form 12000@2026-01-10T00:00:00Z: %w", text, err)
 	}
-	when, err := time.Parse(time.RFC3339Nano, at)
-	if err != nil {
-		return fmt.Errorf("%q is not of the form 12000@2026-01-10T00:00:00Z: %w", s, err)
-	}
-	*t = append(*t, apisim.Tie{Events: events, At: when})
-	return nil
+	return append(s.tie.value, apisim.Tie{Events: events, At: when}), nil
 }
-
-// Type names the value in the help.
-func (t *tieFlag) Type() string { return "events@time" }
 
 // printTruth prints what a table must hold after a right run that has read all that was there at an instant.
 func (p *Program) printTruth(s *simulateSettings, sim *apisim.Server) error {
 	start, end := int64(apisim.Past), int64(apisim.Future)
 	if s.from.set {
-		start = int64(s.from.at)
+		start = int64(s.from.value)
 	}
 	if s.to.set {
-		end = int64(s.to.at)
+		end = int64(s.to.value)
 	}
 	at := time.Now()
 	if s.at.set {
-		at = s.at.at.Time()
+		at = s.at.value.Time()
 	}
 	sum := sim.Data().At(at).Truth(start, end)
 	_, err := fmt.Fprintf(p.Stdout, "%d|%s\n", sum.Rows, sum.Hash)

@@ -121,7 +121,7 @@ func (s *source) open(p *Program, given *settings, log *slog.Logger) (err error)
 	s.client, err = datasync.New(datasync.Config{
 		BaseURL: s.api, Key: s.key, Version: p.version(), MadeCursors: given.madeCursors == "auto", RequireTLS: given.requireTLS,
 		Fetch: fetch.Config{
-			Fetchers: cmp.Or(given.fetchers, coordinator.DefaultFetchers(given.shards)), PageSize: given.pageSize, MaxBody: int64(given.memory),
+			Fetchers: cmp.Or(given.fetchers, coordinator.DefaultFetchers(given.shards)), PageSize: given.pageSize, MaxBody: given.memory.value,
 			Pacer: s.pacer, Log: log,
 		},
 	})
@@ -161,7 +161,7 @@ func (s *source) startDemo(p *Program) error {
 
 // knownLimits are those of the demo, whose scaled windows need no learning; other sources have those that were given.
 func (s *source) knownLimits(given *settings) (list, stream quota.Limit) {
-	list, stream = given.listLimit.Limit, given.streamLimit.Limit
+	list, stream = given.listLimit.value, given.streamLimit.value
 	if s.demo == nil || s.demo.settings.profile == "challenge" {
 		return list, stream
 	}

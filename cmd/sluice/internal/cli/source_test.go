@@ -9,7 +9,7 @@ func TestSourceIsSpelledInOneWay(t *testing.T) {
 		"HTTPS://Api.Example.com:443/api/v1": "https://api.example.com",
 		"https://api.example.com/":           "https://api.example.com",
 		"http://127.0.0.1:8080/api/v1":       "http://127.0.0.1:8080",
-		"simulator:seed=1,n=10":              "simulator:seed=1,n=10",
+		"simulator:v2,seed=1,n=10":           "simulator:v2,seed=1,n=10",
 		"":                                   "https://other",
 	} {
 		if got := named(given, "https://other"); got != want {
