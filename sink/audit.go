@@ -28,7 +28,7 @@ func (p *Postgres) audit(ctx context.Context, jobID int64, count func(context.Co
 		}
 		return count(ctx, tx, &a)
 	})
-	return a, ledgerError(err, "audit job %d", jobID)
+	return a, p.ledgerError(err, "audit job %d", jobID)
 }
 
 func readAudit(ctx context.Context, tx pgx.Tx, a *ledger.Audit, jobID int64) error {

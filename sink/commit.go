@@ -56,6 +56,7 @@ func (p *Postgres) commit(ctx context.Context, b *shard.Batch, watermark shard.I
 		case err == nil:
 			failpoint.Hit("commit.done")
 			p.outage.end()
+			p.logins.accepted()
 			return c.counted.Counts, nil
 		case errors.Is(err, shard.ErrStale):
 			return shard.Counts{}, err

@@ -52,10 +52,56 @@ var passing = map[string]bool{
 // transient reports whether err passes by itself, so that the same batch may be tried again. An unknown fault does not.
 func transient(err error) bool {
 	var pg *pgconn.PgError
+	if errors.As(err, new(*shard.StopError)) {
+		return false
+	}
 	if errors.As(err, &pg) {
-		return passing[pg.Code] || inClass(pg, "08") && pg.Code != protocolViolation || inClass(pg, "53")
+		return passing[pg.Code] || refusesLogin(err) || inClass(pg, "08") && pg.Code != protocolViolation || inClass(pg, "53")
 	}
 	return connectionLost(err)
+}
+
+// unfit reports whether only the operator can end a fault: a privilege, a table, a column or a schema is gone (class 42 and 3F, unless
+// a trigger raised it), or rows of the ledger are.
+func unfit(err error) bool {
+	var pg *pgconn.PgError
+	return errors.Is(err, ErrGone) || errors.As(err, &pg) && (inClass(pg, "42") || inClass(pg, "3F")) && pg.Routine != "exec_stmt_raise"
+}
+
+// refusesLogin reports whether the server lets us open no session. That may pass: passwords are renewed, see Config.Password.
+func refusesLogin(err error) bool { return hasCode(err, wrongPassword, notAuthorized) }
+
+// loginPatience is how long refused logins are tried again.
+const loginPatience = 15 * time.Second
+
+// logins is since when no session could be opened.
+type logins struct {
+	patience time.Duration
+
+	mu    sync.Mutex
+	since time.Time
+}
+
+func (l *logins) accepted() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.since = time.Time{}
+}
+
+// refused returns the error, as a *shard.StopError if it has lasted too long.
+func (l *logins) refused(err error) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.since.IsZero() {
+		l.since = time.Now()
+	}
+	if time.Since(l.since) < l.patience {
+		return err
+	}
+	var pg *pgconn.PgError
+	errors.As(err, &pg)
+	return &shard.StopError{Reason: shard.Refused, Hint: refusalHints[pg.Code],
+		Err: fmt.Errorf("the database refuses the login since %v: %w", time.Since(l.since).Round(time.Second), err)}
 }
 
 // connectionLost reports whether the connection broke or could not be made. The server has then sent no answer; whether it did
@@ -162,7 +208,7 @@ func (p *Postgres) waitOut(ctx context.Context, shardID int64, try int, err erro
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if !transient(err) {
+	if err = p.judge(err); !transient(err) {
 		return err
 	}
 	p.outage.begin(err)

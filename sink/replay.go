@@ -44,7 +44,7 @@ func (p *Postgres) Replay(ctx context.Context, job *ledger.Job, retries []ledger
 		return errDryRun
 	})
 	if err != nil && !errors.Is(err, errDryRun) {
-		return nil, ledgerError(err, "replay %d dead letters", len(retries))
+		return nil, p.ledgerError(err, "replay %d dead letters", len(retries))
 	}
 	return r.fates, nil
 }
