@@ -17,5 +17,6 @@ type Latest struct {
 	Newest Instant // event; 0 if the page holds none that can be read
 	Oldest Instant // of the page, as far as its order shows
 	Events int
+	Keys   []Key // of the events
 	Total  int64 // events there are; -1 if the source gives no number
 }

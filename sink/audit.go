@@ -20,15 +20,20 @@ func (p *Postgres) Audit(ctx context.Context, jobID int64) (ledger.Audit, error)
 func (p *Postgres) audit(ctx context.Context, jobID int64, count func(context.Context, pgx.Tx, *ledger.Audit) error) (a ledger.Audit, err error) {
 	snapshot := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
 	err = pgx.BeginTxFunc(ctx, p.pool, snapshot, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, liftTimeout); err != nil {
-			return err
-		}
-		if err := readAudit(ctx, tx, &a, jobID); err != nil {
-			return err
-		}
-		return count(ctx, tx, &a)
+		a, err = examine(ctx, tx, jobID, count)
+		return err
 	})
 	return a, p.ledgerError(err, "audit job %d", jobID)
+}
+
+func examine(ctx context.Context, tx pgx.Tx, jobID int64, count func(context.Context, pgx.Tx, *ledger.Audit) error) (a ledger.Audit, err error) {
+	if _, err := tx.Exec(ctx, liftTimeout); err != nil {
+		return a, err
+	}
+	if err := readAudit(ctx, tx, &a, jobID); err != nil {
+		return a, err
+	}
+	return a, count(ctx, tx, &a)
 }
 
 func readAudit(ctx context.Context, tx pgx.Tx, a *ledger.Audit, jobID int64) error {
@@ -40,45 +45,40 @@ func readAudit(ctx context.Context, tx pgx.Tx, a *ledger.Audit, jobID int64) err
 	}
 	a.Span = shard.Window{Start: instant(start), End: instant(end)}
 	rows, _ := tx.Query(ctx, selectFirstRound, jobID)
-	checkpoints, err := pgx.CollectRows(rows, scanCheckpoint)
-	for _, c := range checkpoints {
-		a.Windows = append(a.Windows, ledger.AuditWindow{Checkpoint: c})
-	}
+	a.Windows, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (w ledger.AuditWindow, err error) {
+		s, err := scanShardAnd(row, &w.Expected, &w.Verified)
+		w.Checkpoint = s.Checkpoint
+		return w, err
+	})
 	if err != nil {
 		return err
 	}
-	return readLater(ctx, tx, a, jobID)
-}
-
-const selectFirstRound = `
-select ` + shardColumns + ` from public.ingestion_shards s where s.job_id = $1 and s.round = 1 order by s.window_start`
-
-// readLater adds what later rounds stored. Those of their windows that lie across an edge of round 1 count only in the sum.
-func readLater(ctx context.Context, tx pgx.Tx, a *ledger.Audit, jobID int64) error {
-	if err := tx.QueryRow(ctx, selectLater, jobID).Scan(&a.Later, &a.LaterOpen); err != nil {
+	rows, _ = tx.Query(ctx, selectLaterRounds, jobID)
+	a.Later, err = pgx.CollectRows(rows, scanCheckpoint)
+	if err != nil {
 		return err
 	}
-	rows, _ := tx.Query(ctx, selectLaterInside, jobID)
-	var number int
-	var n int64
-	later := map[int]int64{}
-	_, err := pgx.ForEachRow(rows, []any{&number, &n}, func() error { later[number] = n; return nil })
-	for i := range a.Windows {
-		a.Windows[i].Later = later[a.Windows[i].Shard]
-	}
+	var id, letters int64
+	rows, _ = tx.Query(ctx, selectRevived, jobID)
+	_, err = pgx.ForEachRow(rows, []any{&id, &letters}, func() error {
+		if a.Revived == nil {
+			a.Revived = map[int64]int64{}
+		}
+		a.Revived[id] = letters
+		return nil
+	})
 	return err
 }
 
-const selectLater = `
-select coalesce(sum(events), 0)::bigint, count(*) filter (where state <> 'done')
-from public.ingestion_shards where job_id = $1 and round > 1`
-
-const selectLaterInside = `
-select w.shard, sum(greatest(s.events - s.out_of_order, 0))::bigint
-from public.ingestion_shards w join public.ingestion_shards s
-  on s.job_id = w.job_id and s.round > 1 and s.window_start >= w.window_start and s.window_end <= w.window_end
-where w.job_id = $1 and w.round = 1
-group by w.shard`
+const (
+	selectFirstRound = `
+select ` + shardColumns + `, s.expected, coalesce(s.verified_rows, 0) from public.ingestion_shards s where s.job_id = $1 and s.round = 1 order by s.window_start`
+	selectLaterRounds = `
+select ` + shardColumns + ` from public.ingestion_shards s where s.job_id = $1 and s.round > 1 order by s.id`
+	selectRevived = `select shard_id, count(*) from public.dead_letters d where ` + revived + ` group by 1`
+	// revived are the dead letters of a job that were stored by a replay, and whose rows are gone.
+	revived = `d.job_id = $1 and d.replayed_as is not null and not exists (select from public.ingested_events e where e.id = d.replayed_as)`
+)
 
 // The same record may be there twice, written in two ways by the two endpoints; its id shows that. Only a valid id is looked up:
 // the case keeps the cast away from the others.

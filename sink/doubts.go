@@ -3,6 +3,7 @@ package sink
 import (
 	"context"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"sluice/coordinator/ledger"
@@ -84,9 +85,38 @@ select jsonb_build_object(
 from public.ingestion_jobs j, (select to_regclass('public.ingested_events')::oid as oid) t
 where j.id = $1`
 
-// KeepTableState keeps a state that was read before the table was counted.
-func (p *Postgres) KeepTableState(ctx context.Context, jobID int64, state string) error {
-	return p.setJob(ctx, "table state", updateTableState, jobID, state)
+// KeepTableState keeps a state that was read before the table was counted, and the rows of windows that were verified.
+func (p *Postgres) KeepTableState(ctx context.Context, jobID int64, state string, verified []ledger.AuditWindow) error {
+	ctx, cancel := p.bounded(ctx)
+	defer cancel()
+	var ids, rows []int64
+	for i := range verified {
+		ids, rows = append(ids, verified[i].ID), append(rows, verified[i].Rows)
+	}
+	err := pgx.BeginFunc(ctx, p.pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, updateVerifiedRows, ids, rows); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, updateTableState, jobID, state)
+		return err
+	})
+	return ledgerError(err, "keep the table state of job %d", jobID)
 }
 
-const updateTableState = `update public.ingestion_jobs set table_state = $2::jsonb, updated_at = now() where id = $1`
+const (
+	updateVerifiedRows = `
+update public.ingestion_shards s set verified_rows = w.rows from unnest($1::bigint[], $2::bigint[]) w(id, rows) where s.id = w.id`
+	updateTableState = `update public.ingestion_jobs set table_state = $2::jsonb, updated_at = now() where id = $1`
+)
+
+// Known returns how many of some events the table has.
+func (p *Postgres) Known(ctx context.Context, ids []uuid.UUID) (n int, err error) {
+	ctx, cancel := p.bounded(ctx)
+	defer cancel()
+	if err = p.pool.QueryRow(ctx, countKnown, ids).Scan(&n); err != nil {
+		return 0, ledgerError(err, "look up %d events", len(ids))
+	}
+	return n, nil
+}
+
+const countKnown = `select count(*) from public.ingested_events where id = any($1)`

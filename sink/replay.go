@@ -60,6 +60,7 @@ func (r *replay) run(ctx context.Context, jobID int64, retries []ledger.Retry) e
 		return cmp.Or(slices.Compare(a.Event.ID[:], b.Event.ID[:]), cmp.Compare(a.ID, b.ID))
 	})
 	var done []int64
+	var as []*uuid.UUID
 	for i := range retries {
 		letter := &retries[i]
 		fate := ledger.Fate{ID: letter.ID, Outcome: ledger.Before}
@@ -69,11 +70,14 @@ func (r *replay) run(ctx context.Context, jobID int64, retries []ledger.Retry) e
 			}
 		}
 		if fate.Outcome.Settled() {
-			done = append(done, letter.ID)
+			done, as = append(done, letter.ID), append(as, nil)
+		}
+		if fate.Outcome == ledger.Stored {
+			as[len(as)-1] = &letter.Event.ID
 		}
 		r.fates = append(r.fates, fate)
 	}
-	return r.close(ctx, done)
+	return r.close(ctx, done, as)
 }
 
 // lock locks the dead letters that are not replayed yet, and their shards. It returns the shard of each dead letter.
@@ -169,15 +173,15 @@ select (session_id, user_id, type collate "C", name collate "C", properties, "ti
   is not distinct from ($2::uuid, $3::uuid, $4::text, $5::text, $6::text::jsonb, $7::timestamptz, $8::text, $9::text)
 from public.ingested_events where id = $1`
 
-// close marks dead letters as replayed, and counts them as what they have become: the sum of the counts stays the same.
-func (r *replay) close(ctx context.Context, done []int64) error {
+// close marks dead letters as replayed, with the events that were stored, and counts them as what they have become: the sum of the counts stays the same.
+func (r *replay) close(ctx context.Context, done []int64, as []*uuid.UUID) error {
 	for id, m := range r.shards {
 		_, err := r.tx.Exec(ctx, moveLetters, id, m.events, m.duplicates, m.outside, m.strays)
 		if err != nil {
 			return fmt.Errorf("correct the ledger: %w", err)
 		}
 	}
-	_, err := r.tx.Exec(ctx, markReplayed, done)
+	_, err := r.tx.Exec(ctx, markReplayed, done, as)
 	return err
 }
 
@@ -187,4 +191,6 @@ set dead_letters = dead_letters - $2 - $3 - $4, events = events + $2, duplicates
     out_of_window = out_of_window + $4, out_of_order = out_of_order + $5, updated_at = now()
 where id = $1`
 
-const markReplayed = `update public.dead_letters set replayed_at = clock_timestamp() where id = any($1)`
+const markReplayed = `
+update public.dead_letters d set replayed_at = clock_timestamp(), replayed_as = r.event
+from unnest($1::bigint[], $2::uuid[]) r(id, event) where d.id = r.id`

@@ -51,8 +51,13 @@ func insertRound(ctx context.Context, tx pgx.Tx, jobID int64, r *ledger.Round, w
 }
 
 const insertRoundRow = `
-insert into public.ingestion_rounds (job_id, round, span_start, span_end, shards, late_before, lookback, candidate, newest, api_total)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`
+insert into public.ingestion_rounds (job_id, round, span_start, span_end, shards, late_before, lookback, candidate, newest, api_total, rows_before)
+select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, ` + rowsByLedger
+
+// rowsByLedger counts the rows of ingested_events without reading it: those from before the first job, and the events of all jobs.
+const rowsByLedger = `
+  (select coalesce((select rows_before from public.ingestion_jobs order by id limit 1), 0)
+    + (select coalesce(sum(events), 0)::bigint from public.ingestion_shards))`
 
 const insertShards = `
 insert into public.ingestion_shards (job_id, round, shard, window_start, window_end)
@@ -83,8 +88,7 @@ func (p *Postgres) LastRound(ctx context.Context, jobID int64) (*ledger.Round, e
 // selectRounds reads the newest rounds.
 const selectRounds = `
 select r.round, r.span_start, r.span_end, r.late_before, r.lookback, r.candidate, r.newest, coalesce(r.api_total, 0), r.missing,
-  r.missing - coalesce((select b.missing from public.ingestion_rounds b where b.job_id = r.job_id and b.round = r.round - 1), 0),
-  r.requests, r.started_at, r.finished_at,
+  coalesce(r.rows_before, 0), r.requests, r.started_at, r.finished_at,
   n.received, n.events, n.duplicates, n.out_of_window, n.dead_letters, n.out_of_order,
   n.late_minute, n.late_ten_minutes, n.late_hour, n.late_older, n.late_most
 from public.ingestion_rounds r, lateral (
@@ -104,7 +108,7 @@ func scanRound(row pgx.Row) (*ledger.Round, error) {
 	var lookback, most pgtype.Interval
 	var finished *time.Time
 	n, l := &r.Counts, &r.Late
-	err := row.Scan(&r.Number, &start, &end, &before, &lookback, &candidate, &newest, &r.APITotal, &r.Missing, &r.MissedNew,
+	err := row.Scan(&r.Number, &start, &end, &before, &lookback, &candidate, &newest, &r.APITotal, &r.Missing, &r.RowsBefore,
 		&r.Requests, &r.StartedAt, &finished, &n.Received, &n.Events, &n.Duplicates, &n.OutOfWindow, &n.DeadLetters, &n.OutOfOrder,
 		&l.Minute, &l.TenMinutes, &l.Hour, &l.Older, &most)
 	r.Span = shard.Window{Start: instant(start), End: instant(end)}
@@ -155,8 +159,9 @@ with finished as (
 update public.ingestion_jobs j set watermark = greatest(j.watermark, f.candidate), updated_at = now()
 from finished f where j.id = f.job_id`
 
-// Accounted returns how many of the source's events the ledger accounts for, at most: rows from before the job, events of all
-// jobs, dead letters, and how often one without an id came again. It reads no event.
+// Accounted returns how many of the source's events the ledger accounts for, at most: the rows of the table, dead letters, and how
+// often one without an id came again. Of the rows that other jobs stored since the last round began, only as many count as the round
+// has read: the others tell nothing of what it was shown. It reads no event.
 func (p *Postgres) Accounted(ctx context.Context, jobID int64) (n int64, err error) {
 	ctx, cancel := p.bounded(ctx)
 	defer cancel()
@@ -165,10 +170,13 @@ func (p *Postgres) Accounted(ctx context.Context, jobID int64) (n int64, err err
 }
 
 const selectAccounted = `
-select j.rows_before + (
-  select coalesce(sum(events + case when job_id = j.id then dead_letters + dead_duplicates else 0 end), 0)::bigint
-  from public.ingestion_shards)
-from public.ingestion_jobs j where j.id = $1`
+select rows - greatest(0, rows - coalesce(r.rows_before, rows - n.events) - n.events - n.duplicates) + dead
+from public.ingestion_rounds r, lateral ` + rowsByLedger + ` t (rows), lateral (
+  select coalesce(sum(events), 0)::bigint as events, coalesce(sum(duplicates), 0)::bigint as duplicates
+  from public.ingestion_shards s where s.job_id = r.job_id and s.round = r.round) n, lateral (
+  select coalesce(sum(dead_letters + dead_duplicates), 0)::bigint as dead
+  from public.ingestion_shards s where s.job_id = r.job_id) d
+where r.job_id = $1 order by r.round desc limit 1`
 
 // Earlier returns the counts of all rounds of a job but the current one.
 func (p *Postgres) Earlier(ctx context.Context, jobID int64) (n shard.Counts, err error) {

@@ -80,7 +80,7 @@ func TestTheWatermarkMovesWhenARoundIsFinished(t *testing.T) {
 
 	r, err = b.LastRound(t.Context(), job.ID)
 	must(t, err)
-	if r.Counts.Events != 3 || r.Missing != 4 || r.MissedNew != 4 || r.FinishedAt.IsZero() || r.Lookback != time.Millisecond ||
+	if r.Counts.Events != 3 || r.Missing != 4 || r.FinishedAt.IsZero() || r.Lookback != time.Millisecond ||
 		r.Newest != 9500 || r.APITotal != 7 || r.LateBefore != 5000 {
 		t.Errorf("%+v", r)
 	}
@@ -90,7 +90,6 @@ func TestTheWatermarkMovesWhenARoundIsFinished(t *testing.T) {
 	equal(t, "a watermark goes back", b.reload(t).Watermark, 9000)
 	r, err = b.LastRound(t.Context(), job.ID)
 	must(t, err)
-	equal(t, "missed newly", r.MissedNew, 0)
 }
 
 // Focus shows another round's shards, and the newest round stays the newest.
@@ -160,15 +159,16 @@ func TestAccounted(t *testing.T) {
 	job, err := other.CreateJob(t.Context(), ledger.Job{Name: "another", Source: "s", Span: span}, []shard.Window{span})
 	must(t, err)
 	_, err = b.pool.Exec(t.Context(), `update ingestion_jobs set rows_before = 5 where name = 'test';
+update ingestion_rounds set rows_before = rows_before + 5;
 update ingestion_shards set received = received + 3, dead_letters = 1, duplicates = 2, dead_duplicates = 2 where job_id = 1 and shard = 1;
 update ingestion_shards set received = 11, events = 7, dead_letters = 4 where job_id = 2`)
 	must(t, err)
 	n, err := b.Accounted(t.Context(), b.job.ID)
 	must(t, err)
-	equal(t, "accounted for", n, 5+60+1+2+7)
+	equal(t, "accounted for", n, 5+60+1+2+2) // of the other's 7 as many as were read here, too
 	n, err = b.Accounted(t.Context(), job.ID)
 	must(t, err)
-	equal(t, "by the other job", n, 60+60+7+4)
+	equal(t, "by the other job", n, 5+60+7+4)
 }
 
 // later is walked with a second round that stored 5 events in the newest window of the first.
@@ -190,7 +190,7 @@ func TestAnAuditUnderstandsAllRounds(t *testing.T) {
 	a, err := b.Audit(t.Context(), b.job.ID)
 	must(t, err)
 	equal(t, "windows", len(a.Windows), 3)
-	equal(t, "stored later", a.Later, 5)
+	equal(t, "windows of later rounds", len(a.Later), 1)
 	v := audit.Judge(a, 65, 65)
 	if !v.OK || len(v.NotApplied) > 0 {
 		t.Errorf("%+v", v)
@@ -208,10 +208,10 @@ func TestRowsOfALaterRoundThatAreGone(t *testing.T) {
 	_, err := b.pool.Exec(t.Context(), `delete from ingested_events where "timestamp" >= '1970-01-01 00:00:00.002Z'`)
 	must(t, err)
 	v := b.judge(t, 65, 65)
-	if want := []ledger.Reopening{{ID: 3, Gone: 15}}; v.OK || !reflect.DeepEqual(v.Reopen, want) {
+	if want := []int64{3}; v.OK || !reflect.DeepEqual(v.Reopen, want) {
 		t.Fatalf("%+v, want %v", v, want)
 	}
-	must(t, b.Reopen(t.Context(), v.Reopen))
+	b.reopen(t, v.Reopen...)
 	equal(t, "events in the ledger", b.count(t, `select sum(events) from ingestion_shards`), 50)
 	equal(t, "open windows", b.count(t, `select count(*) from ingestion_shards where state = 'suspect' and round = 1 and shard = 3`), 1)
 }
@@ -263,10 +263,15 @@ func (b *bench) summed(t *testing.T) []any {
 	must(t, err)
 	accounted, err := b.Accounted(t.Context(), b.job.ID)
 	must(t, err)
+	var later shard.Counts
+	for i := range a.Later {
+		later = later.Add(a.Later[i].Counts)
+	}
+	a.Later = nil
 	must(t, b.Focus(t.Context(), b.job.ID, 1))
 	others, err := b.Earlier(t.Context(), b.job.ID)
 	must(t, err)
-	return []any{a, accounted, others, b.count(t, `select sum(late_minute + late_ten_minutes + late_hour + late_older) from ingestion_shards`)}
+	return []any{a, later, accounted, others, b.count(t, `select sum(late_minute + late_ten_minutes + late_hour + late_older) from ingestion_shards`)}
 }
 
 // Old rounds are summed up, in a row for each window of the first load and one for those across its edges: no figure changes, a
@@ -288,6 +293,23 @@ update ingestion_shards s set parent_id = p.id from ingestion_shards p where s.r
 	equal(t, "rows of the last", b.count(t, `select count(*) from ingestion_shards where round = 4`), 2)
 	equal(t, "windows whose letters are elsewhere", b.count(t, `
 select count(*) from ingestion_shards s where dead_letters <> (select count(*) from dead_letters d where d.shard_id = s.id)`), 0)
+}
+
+// The privileges of docs/least-privilege.md are enough to prune: once, a follow without them failed for ever after its first hour.
+func TestARoleWithThePrivilegesOfARunPrunes(t *testing.T) {
+	b := walked(t)
+	b.rounds(t, 3)
+	err := pgx.BeginFunc(t.Context(), b.pool, func(tx pgx.Tx) error {
+		_, err := tx.Exec(t.Context(), `
+create role prunes; grant select, insert, update on all tables in schema public to prunes; grant delete on ingestion_shards to prunes;
+set local role prunes`)
+		must(t, err)
+		must(t, prune(t.Context(), tx, b.job.ID, 3+keptRounds))
+		return errDryRun
+	})
+	if !errors.Is(err, errDryRun) {
+		t.Error(err)
+	}
 }
 
 // A round that is finished prunes those that are long over, and no other.

@@ -41,14 +41,17 @@ func scanCheckpoint(row pgx.CollectableRow) (shard.Checkpoint, error) {
 	return s.Checkpoint, err
 }
 
-func scanShard(row pgx.CollectableRow) (s ShardStatus, err error) {
+func scanShard(row pgx.CollectableRow) (ShardStatus, error) { return scanShardAnd(row) }
+
+// scanShardAnd reads the columns of a shard, and more.
+func scanShardAnd(row pgx.CollectableRow, more ...any) (s ShardStatus, err error) {
 	var start, end, resumeAt pgtype.Timestamptz
 	var resumeID pgtype.UUID
 	var expires, started *time.Time
 	c, n := &s.Checkpoint, &s.Counts
-	err = row.Scan(&c.ID, &c.Shard, &c.Parent, &start, &end, &c.Seq, &c.Cursor, &expires, &resumeAt, &resumeID,
+	err = row.Scan(append([]any{&c.ID, &c.Shard, &c.Parent, &start, &end, &c.Seq, &c.Cursor, &expires, &resumeAt, &resumeID,
 		&n.Received, &n.Events, &n.Duplicates, &n.OutOfWindow, &n.DeadLetters, &n.OutOfOrder,
-		&c.Proof, &c.State, &c.Attempts, &c.LastError, &started, &s.UpdatedAt)
+		&c.Proof, &c.State, &c.Attempts, &c.LastError, &started, &s.UpdatedAt}, more...)...)
 	c.Window = shard.Window{Start: instant(start), End: instant(end)}
 	c.Resume, c.CursorExpires, s.StartedAt = keyOf(resumeAt, resumeID), orZero(expires), orZero(started)
 	return s, err
@@ -119,51 +122,67 @@ update public.ingestion_shards
 set state = $3, last_error = nullif($4, ''), updated_at = now()
 where id = $1 and run_id = $2 and state <> 'done'`
 
-// Reopen makes shards suspect, so that their windows are walked again from the end. Their counts stay, and records that are read
-// again count as duplicates; but rows that are gone no longer count as received, because they will be stored a second time.
-func (p *Postgres) Reopen(ctx context.Context, shards []ledger.Reopening) error {
-	var ids, gone []int64
-	for _, r := range shards {
-		ids, gone = append(ids, r.ID), append(gone, r.Gone)
-	}
-	ctx, cancel := p.bounded(ctx)
-	defer cancel()
+// Reopen makes shards suspect, so that their windows are walked again from the end. In one transaction it counts the rows of every
+// window, calls choose with the figures, and does what that says: nothing that was counted before is believed. The caller holds
+// the job's lock; the rows of the shards are locked, because a replay of dead letters changes their counts without it.
+func (p *Postgres) Reopen(ctx context.Context, jobID int64, choose func(ledger.Audit) ledger.Reopening) error {
 	err := pgx.BeginFunc(ctx, p.pool, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, forgetLater, ids, gone); err != nil {
+		for _, lock := range []string{lockRevived, lockJobShards} { // letters first, as a replay does
+			if _, err := tx.Exec(ctx, lock, jobID); err != nil {
+				return err
+			}
+		}
+		a, err := examine(ctx, tx, jobID, countRows)
+		if err != nil {
 			return err
 		}
-		_, err := tx.Exec(ctx, reopenShards, ids, gone, p.config.Run)
-		return err
+		return p.reopen(ctx, tx, jobID, choose(a))
 	})
 	if err != nil {
-		return fmt.Errorf("reopen %d shards: %w", len(ids), err)
+		return ledgerError(err, "reopen shards of job %d", jobID)
 	}
 	return nil
 }
 
-// The seq moves, so that a commit from before, which may still be under way, is stale.
-const reopenShards = `
-update public.ingestion_shards s
-set state = 'suspect', run_id = $3, seq = s.seq + 1, cursor = null, cursor_expires_at = null, resume_at = null, resume_id = null,
-    end_proof = null, received = s.received - least(r.gone, s.events), events = s.events - least(r.gone, s.events), updated_at = now()
-from unnest($1::bigint[], $2::bigint[]) r(id, gone)
-where s.id = r.id`
-
-// forgetLater: if more rows are gone from a window than its own shard stored, later rounds have stored the others, in windows
-// inside of it. They are taken from the newest of those first.
-const forgetLater = `
-with lost as (
-  select w.job_id, w.window_start, w.window_end, w.round, r.id, r.gone - w.events as gone
-  from unnest($1::bigint[], $2::bigint[]) r(id, gone) join public.ingestion_shards w using (id) where r.gone > w.events
-), spread as (
-  select s.id, s.events, l.gone - coalesce(sum(s.events) over (
-    partition by l.id order by s.id desc rows between unbounded preceding and 1 preceding), 0) as gone
-  from lost l join public.ingestion_shards s on s.job_id = l.job_id and s.round > l.round
-    and s.window_start >= l.window_start and s.window_end <= l.window_end
+const (
+	lockRevived   = `select from public.dead_letters d where ` + revived + ` order by id for update`
+	lockJobShards = `select from public.ingestion_shards where job_id = $1 order by id for update`
 )
-update public.ingestion_shards s
-set received = s.received - least(p.gone, p.events), events = s.events - least(p.gone, p.events)
-from spread p where s.id = p.id and p.gone > 0`
+
+func (p *Postgres) reopen(ctx context.Context, tx pgx.Tx, jobID int64, r ledger.Reopening) error {
+	if _, err := tx.Exec(ctx, setRowsBefore, jobID, r.RowsBefore); err != nil {
+		return err
+	}
+	var batch pgx.Batch
+	for _, s := range r.Shards {
+		batch.Queue(recountShard, s.ID, s.Events, s.Expected, s.Revived)
+		if s.Revived > 0 {
+			batch.Queue(reviveLetters, jobID, s.ID)
+			batch.Queue(forgetVerified, jobID)
+		}
+		if s.Walk {
+			batch.Queue(reopenShard, s.ID, p.config.Run)
+		}
+	}
+	return tx.SendBatch(ctx, &batch).Close()
+}
+
+const (
+	setRowsBefore = `update public.ingestion_jobs set rows_before = $2 where id = $1`
+	recountShard  = `
+update public.ingestion_shards
+set received = received + $2 - events + $4, events = $2, dead_letters = dead_letters + $4, expected = coalesce($3, expected),
+    updated_at = now()
+where id = $1`
+	// forgetVerified: nobody knows in which window a dead letter was a row.
+	forgetVerified = `update public.ingestion_shards set verified_rows = null where job_id = $1`
+	reviveLetters  = `update public.dead_letters d set replayed_at = null, replayed_as = null where ` + revived + ` and d.shard_id = $2`
+	// The seq moves, so that a commit from before, which may still be under way, is stale.
+	reopenShard = `
+update public.ingestion_shards
+set state = 'suspect', run_id = $2, seq = seq + 1, cursor = null, cursor_expires_at = null, resume_at = null, resume_id = null, end_proof = null
+where id = $1`
+)
 
 // round is one round of a job: a Sink, and its checkpoints.
 type round struct {

@@ -6,6 +6,7 @@ import (
 
 	"sluice/coordinator/ledger"
 	"sluice/shard"
+	"sluice/sink/audit"
 )
 
 var threeWindows = []shard.Window{
@@ -27,6 +28,12 @@ func TestFailLeavesARowOfAnotherRunAlone(t *testing.T) {
 	equal(t, "attempts", b.shard(t, 1).Attempts, 2)
 }
 
+// reopen opens windows again, as a repair does.
+func (b *bench) reopen(t *testing.T, ids ...int64) {
+	t.Helper()
+	must(t, b.Reopen(t.Context(), b.job.ID, func(a ledger.Audit) ledger.Reopening { return audit.Recount(&a, ids) }))
+}
+
 func TestReopenWalksTheWindowOnceMore(t *testing.T) {
 	b := newBench(t)
 	from := b.begin(t, 1)
@@ -34,7 +41,7 @@ func TestReopenWalksTheWindowOnceMore(t *testing.T) {
 	in.Proof = shard.ProofConfirmed
 	counts, err := b.Commit(t.Context(), in)
 	must(t, err)
-	must(t, b.Reopen(t.Context(), []ledger.Reopening{{ID: from.ID}}))
+	b.reopen(t, from.ID)
 	c := b.begin(t, 1)
 	equal(t, "proof", c.Proof, "")
 	equal(t, "place", c.Position(), shard.Position{End: shard.Future})
@@ -54,7 +61,8 @@ func TestAWindowThatAnEarlierRunFinishedIsReopened(t *testing.T) {
 	must(t, err)
 	later := open(t, b.url)
 	hold(t, later)
-	must(t, later.Reopen(t.Context(), []ledger.Reopening{{ID: in.From.ID}}))
+	b.Postgres = later
+	b.reopen(t, in.From.ID)
 	_, err = later.Begin(t.Context(), in.From.ID)
 	must(t, err)
 }
@@ -69,7 +77,7 @@ func TestRowsThatVanishedAreStoredASecondTime(t *testing.T) {
 	must(t, err)
 	_, err = b.pool.Exec(t.Context(), `delete from ingested_events where id in (select id from ingested_events limit 3)`)
 	must(t, err)
-	must(t, b.Reopen(t.Context(), []ledger.Reopening{{ID: from.ID, Gone: 3}}))
+	b.reopen(t, from.ID)
 	again := batch(b.begin(t, 1), events(0, 10))
 	_, err = b.Commit(t.Context(), again)
 	must(t, err)

@@ -48,6 +48,7 @@ type Config struct {
 	// MaxDeadLetters stop a run; default: 100, or one record in a hundred if that is more.
 	MaxDeadLetters int64
 	Lookback       time.Duration // how far before the watermark a round begins, to find late events; default 10 min, less than 0 means not at all
+	IgnoreTotal    bool          // the source's total is no evidence
 	SafetyLag      time.Duration // how far the watermark stays behind the source's clock at least; default 30 s, less than 0 means not at all
 	Every          time.Duration // from the start of one round of a follow to the start of the next; default 30 s
 
@@ -175,8 +176,9 @@ type Job struct {
 	lock   ledger.Lock
 	source Source // nil until it is connected
 
-	resumed bool  // the round had been left unfinished
-	noted   int64 // page requests that are some round's already
+	resumed bool           // the round had been left unfinished
+	noted   int64          // page requests that are some round's already
+	doubts  []ledger.Doubt // as they were read or changed last
 
 	mu      sync.Mutex // for what follows: Snapshot may read it at any time
 	phase   Phase
@@ -350,10 +352,10 @@ func lastWrite(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 }
 
-// keepLock returns a function that keeps the job's lock until ctx ends, and stops the run if another one has it.
-func (j *Job) keepLock(ctx context.Context, stop context.CancelCauseFunc) func() {
+// keepLock returns a function that keeps a job's lock until ctx ends, and stops the run if another one has it.
+func keepLock(ctx context.Context, lock ledger.Lock, stop context.CancelCauseFunc) func() {
 	return func() {
-		err := j.lock.Watch(ctx)
+		err := lock.Watch(ctx)
 		if errors.Is(err, ledger.ErrLocked) {
 			err = fmt.Errorf("%w: %w", ErrLockLost, err)
 		}
@@ -371,7 +373,7 @@ func (j *Job) attend(ctx context.Context, work func(context.Context) Verdict) Ve
 	working, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	var beside sync.WaitGroup
-	beside.Go(j.config.Guard(j.keepLock(working, stop)))
+	beside.Go(j.config.Guard(keepLock(working, j.lock, stop)))
 	beside.Go(j.config.Guard(func() { j.keepQuotas(working) }))
 	v := work(working)
 	stop(nil)

@@ -1,6 +1,7 @@
 package job
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,20 +15,25 @@ import (
 )
 
 // Load ingests everything that is unfinished of the first load, and checks it. If that was done before, it says so without a
-// request.
+// request, unless the table has changed since.
 func (j *Job) Load(ctx context.Context) Verdict {
 	if j.job != nil && j.job.Verified() {
-		if err := j.countBefore(ctx); err != nil {
-			return unstarted(ctx, err)
-		}
-		return j.conclude(ctx, Verdict{
-			Text: fmt.Sprintf("job %q was complete and verified on %s", j.job.Name, j.job.VerifiedAt.UTC().Format(time.RFC3339)),
-		})
+		return j.loaded(ctx)
 	}
 	if err := j.prepare(ctx); err != nil {
 		return unstarted(ctx, err)
 	}
 	return j.attend(ctx, j.firstLoad)
+}
+
+// loaded is the verdict on a first load that was verified before.
+func (j *Job) loaded(ctx context.Context) Verdict {
+	if err := errors.Join(j.countBefore(ctx), j.recall(ctx), j.lookAtTable(ctx)); err != nil {
+		return unstarted(ctx, err)
+	}
+	return j.conclude(ctx, j.concede(ctx, Verdict{
+		Text: fmt.Sprintf("job %q was complete and verified on %s", j.job.Name, j.job.VerifiedAt.UTC().Format(time.RFC3339)),
+	}))
 }
 
 // Backfill is Load; again reads the span once more if that is done.
@@ -45,18 +51,20 @@ func (j *Job) reopenAll(ctx context.Context) error {
 	if err := j.focus(ctx, 1); err != nil {
 		return err
 	}
-	checkpoints, err := j.store.Load(ctx, j.job.ID)
-	if err != nil {
-		return err
-	}
-	all := make([]ledger.Reopening, len(checkpoints))
-	for i := range checkpoints {
-		all[i].ID = checkpoints[i].ID
-	}
 	if err := j.store.SetVerdict(ctx, j.job.ID, "read once more", false); err != nil {
 		return err
 	}
-	if err := j.store.Reopen(ctx, all); err != nil {
+	err := j.store.Reopen(ctx, j.job.ID, func(a ledger.Audit) ledger.Reopening {
+		var all []int64
+		for i := range a.Windows {
+			all = append(all, a.Windows[i].ID)
+		}
+		return audit.Recount(&a, all)
+	})
+	if err != nil {
+		return err
+	}
+	if err := j.noteRereading(ctx); err != nil {
 		return err
 	}
 	return j.reload(ctx)
@@ -65,12 +73,31 @@ func (j *Job) reopenAll(ctx context.Context) error {
 // firstLoad walks what is left of round 1, whatever rounds follow it, and checks the whole job.
 func (j *Job) firstLoad(ctx context.Context) Verdict {
 	j.note(func() { j.round = nil })
-	if err := j.focus(ctx, 1); err != nil {
+	if err := errors.Join(j.focus(ctx, 1), j.recall(ctx)); err != nil {
+		return failed(ctx, err)
+	}
+	for _, look := range []func() (bool, error){
+		func() (bool, error) { return j.stranger(ctx) }, func() (bool, error) { return j.lookAtSource(ctx, false) },
+	} {
+		if other, err := look(); other || err != nil {
+			return j.ended(ctx, err)
+		}
+	}
+	if err := j.rereadForTotal(ctx); err != nil {
 		return failed(ctx, err)
 	}
 	v := j.walkAndCheck(ctx)
-	v.final = v.final || v.Status == Doubt
+	var doubts *DoubtError
+	v.final = v.final || v.Status == Doubt && !errors.As(v.Err, &doubts)
 	return v
+}
+
+// ended is the verdict on a step that an error ends, or a doubt.
+func (j *Job) ended(ctx context.Context, err error) Verdict {
+	if err != nil {
+		return failed(ctx, err)
+	}
+	return j.concede(ctx, Verdict{})
 }
 
 // walkAndCheck walks the shards and checks the result; incomplete windows are walked once more.
@@ -85,7 +112,8 @@ func (j *Job) walkAndCheck(ctx context.Context) Verdict {
 		}
 		j.config.Log.Warn("the check found less than the source has: incomplete windows are fetched again", "shards", len(suspects),
 			"findings", v.Findings)
-		if err := j.store.Reopen(ctx, suspects); err != nil {
+		err := j.store.Reopen(ctx, j.job.ID, func(a ledger.Audit) ledger.Reopening { return audit.Recount(&a, suspects) })
+		if err != nil {
 			return notChecked(ctx, err)
 		}
 		failpoint.Hit("windows.reopened")
@@ -200,7 +228,7 @@ func judgeFailures(failures []coordinator.Failure) Verdict {
 }
 
 // check compares table, ledger and source, records the result, and names the shards to walk once more.
-func (j *Job) check(ctx context.Context) (Verdict, []ledger.Reopening) {
+func (j *Job) check(ctx context.Context) (Verdict, []int64) {
 	findings, err := j.store.Examine(ctx)
 	if err != nil {
 		return notChecked(ctx, err), nil
@@ -209,28 +237,58 @@ func (j *Job) check(ctx context.Context) (Verdict, []ledger.Reopening) {
 		text := fmt.Sprintf("the check failed: the database was changed during the run: %s: %s", f.Name, f.Detail)
 		return Verdict{Status: Doubt, Text: text, Hint: "fix it, rows written since may be spoiled: " + f.Hint, Err: &explained{text, ErrTables}}, nil
 	}
+	table, _, err := j.store.TableState(ctx, j.job.ID) // before the rows are counted: whatever changes then is looked at
+	if err != nil {
+		return notChecked(ctx, err), nil
+	}
 	figures, err := j.store.Audit(ctx, j.job.ID)
 	if err != nil {
 		return notChecked(ctx, err), nil
 	}
 	failpoint.Hit("windows.compared")
+	if other, err := j.mixed(ctx, &figures); other || err != nil {
+		return j.ended(ctx, err), nil
+	}
 	atEnd, err := j.totalNow(ctx)
 	if err != nil {
 		j.config.Log.Warn("the source did not say how many events it has now", "err", err)
 	}
-	judged := audit.Judge(figures, j.job.APITotal, atEnd)
+	judged, err := j.weigh(ctx, &figures, atEnd)
+	if err != nil {
+		return notChecked(ctx, err), nil
+	}
 	for _, why := range judged.NotApplied {
 		j.config.Log.Info("not checked", "why", why)
 	}
-	if err := j.store.SetVerdict(ctx, j.job.ID, judged.Summary(), judged.OK); err != nil {
-		return notChecked(ctx, err), nil
+	return j.record(ctx, judged, table, figures.Windows), judged.Reopen
+}
+
+// mixed reports whether the windows are those of several sources. They are all read once more when the source is back.
+func (j *Job) mixed(ctx context.Context, figures *ledger.Audit) (bool, error) {
+	if !audit.Judge(*figures, 0, 0).OK { // rows that are gone tell nothing about the source
+		return false, nil
+	}
+	return j.lookAtSource(ctx, true)
+}
+
+// record keeps the result of a check. The job is verified if nothing is in doubt.
+func (j *Job) record(ctx context.Context, judged audit.Verdict, table string, rows []ledger.AuditWindow) Verdict {
+	v := Verdict{Text: judged.Summary()}
+	if !judged.OK {
+		v.Status, v.Text, v.Findings = Doubt, "the check failed: "+judged.Summary(), judged.Findings
+		v.Err = &explained{v.Text, ErrCheck}
+	} else if err := errors.Join(j.lift(ctx, ledger.DoubtTable, ledger.ByEvidence), j.store.KeepTableState(ctx, j.job.ID, table, rows)); err != nil {
+		return notChecked(ctx, err)
+	}
+	if judged.Missing > 0 && len(judged.Findings) == 1 {
+		v = Verdict{} // that is a doubt
+	}
+	v = j.concede(ctx, v)
+	if err := j.store.SetVerdict(ctx, j.job.ID, cmp.Or(v.Text, judged.Summary()), v.Status == Complete); err != nil {
+		return notChecked(ctx, err)
 	}
 	failpoint.Hit("verdict.written")
-	if judged.OK {
-		return Verdict{Text: judged.Summary(), Findings: judged.Findings}, nil
-	}
-	text := "the check failed: " + judged.Summary()
-	return Verdict{Status: Doubt, Text: text, Findings: judged.Findings, Err: &explained{text, ErrCheck}}, judged.Reopen
+	return v
 }
 
 // notChecked is the verdict if everything was read, but a stop or the database kept the check from being made. That is left to do.

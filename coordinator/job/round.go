@@ -2,6 +2,7 @@ package job
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -50,6 +51,11 @@ func (j *Job) step(ctx context.Context) Verdict {
 
 // nextRound continues the round that was left, or begins the next one, unless nothing is new.
 func (j *Job) nextRound(ctx context.Context) Verdict {
+	if err := errors.Join(j.recall(ctx), j.lookAtTable(ctx)); err != nil {
+		v := failed(ctx, err)
+		v.between = true
+		return v
+	}
 	r, err := j.openRound(ctx)
 	if err != nil {
 		v := failed(ctx, err)
@@ -58,7 +64,7 @@ func (j *Job) nextRound(ctx context.Context) Verdict {
 	}
 	if r == nil {
 		j.noted = j.source.Requests() // those of a look that found nothing new are no round's
-		return Verdict{Text: "nothing is new: " + j.behind()}
+		return j.concede(ctx, Verdict{Text: "nothing is new: " + j.behind()})
 	}
 	j.note(func() { j.round = r })
 	if v, over := j.walk(ctx); over {
@@ -67,7 +73,7 @@ func (j *Job) nextRound(ctx context.Context) Verdict {
 	return j.closeRound(ctx)
 }
 
-// openRound returns the round to walk, or nil if nothing is new.
+// openRound returns the round to walk, or nil if nothing is new, or if the source is another one.
 func (j *Job) openRound(ctx context.Context) (*ledger.Round, error) {
 	last, err := j.store.LastRound(ctx, j.job.ID)
 	if err != nil {
@@ -83,16 +89,24 @@ func (j *Job) openRound(ctx context.Context) (*ledger.Round, error) {
 	}
 	latest, err := j.source.Latest(ctx)
 	failpoint.Hit("round.looked")
-	if err != nil || idle(last, &latest) {
+	if err != nil {
 		return nil, err
+	}
+	if other, err := j.stranger(ctx); other || err != nil {
+		return nil, err
+	}
+	if other, err := j.lookAtNewest(ctx, &latest); other || err != nil {
+		return nil, err
+	}
+	if missing, _ := j.rereadings(); missing == nil && idle(last, &latest) {
+		return nil, nil
 	}
 	return j.beginRound(ctx, last, &latest)
 }
 
-// idle reports whether the newest page is that of the last round: as many events, and none newer. Events that were missing then,
-// and not already before, are looked for once more.
+// idle reports whether the newest page is that of the last round: as many events, and none newer.
 func idle(last *ledger.Round, latest *shard.Latest) bool {
-	return last.Finished() && last.MissedNew <= 0 && latest.Total >= 0 && latest.Total == last.APITotal && latest.Newest == last.Newest
+	return last.Finished() && latest.Total >= 0 && latest.Total == last.APITotal && latest.Newest == last.Newest
 }
 
 // beginRound writes down the next round.
@@ -175,11 +189,7 @@ func (j *Job) closeRound(ctx context.Context) Verdict {
 	}
 	j.config.Log.Info("a round is done", "round", r.Number, "new", r.Counts.Events, "late", r.Late.Total(), "missing", r.Missing,
 		"watermark", j.job.Watermark)
-	if r.MissedNew > 0 {
-		text := fmt.Sprintf("round %d: the source counted %d events more than the ledger accounts for", r.Number, r.Missing)
-		return Verdict{Status: Doubt, Text: text, Err: &explained{text, ErrMissing}}
-	}
-	return Verdict{Text: fmt.Sprintf("round %d: %s new events, %s", r.Number, number(r.Counts.Events), j.behind())}
+	return j.concede(ctx, Verdict{Text: fmt.Sprintf("round %d: %s new events, %s", r.Number, number(r.Counts.Events), j.behind())})
 }
 
 // number writes n with commas.
@@ -192,7 +202,7 @@ func number(n int64) string {
 }
 
 // judgeRound makes sure that the windows of the round tile it, and returns how many events the source counted at its start that
-// nothing accounts for. The table is not read: every commit has counted its rows.
+// nothing accounts for: that is a doubt. The table is not read: every commit has counted its rows.
 func (j *Job) judgeRound(ctx context.Context) (missing int64, err error) {
 	checkpoints, err := j.store.Load(ctx, j.job.ID)
 	if err != nil {
@@ -201,11 +211,18 @@ func (j *Job) judgeRound(ctx context.Context) (missing int64, err error) {
 	if err := audit.Tiled(j.round.Span, checkpoints); err != nil {
 		return 0, err
 	}
-	if j.round.APITotal == 0 || j.job.Span != ledger.Everything {
+	if !trustsTotal(&j.config, j.doubts) || j.round.APITotal == 0 || j.job.Span != ledger.Everything {
 		return 0, nil
 	}
 	accounted, err := j.store.Accounted(ctx, j.job.ID)
-	return max(0, j.round.APITotal-accounted), err
+	missing = j.round.APITotal - accounted
+	switch {
+	case err != nil:
+		return 0, err
+	case missing > 0:
+		return missing, j.raise(ctx, j.shortage(missing, rereading{}))
+	}
+	return 0, j.lift(ctx, ledger.DoubtMissing, ledger.ByEvidence)
 }
 
 // behind says how far the watermark is.

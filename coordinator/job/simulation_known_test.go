@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"net/http"
 	"os"
@@ -27,10 +28,7 @@ import (
 // kind is a kind of fault that is known and not fixed yet. The generator does not draw it unless KNOWN names it, or is "all".
 type kind string
 
-const (
-	lostRows   kind = "rows lost" // after a round, a replay, a failover or another job's load, from windows that are split or walked by several lives
-	lateBeyond kind = "late beyond the lookback"
-)
+const lateBeyond kind = "late beyond the lookback"
 
 type kinds []string
 
@@ -55,38 +53,6 @@ var knownFaults = []struct {
 		s.windows = thirds(s)
 		s.tamper.request = floorUntil
 	}, "says that all is complete"},
-	{"a shortage is forgiven", "late events lie before the lookback: one sync says that they are missing, the next that all is complete", func(s *scenario) {
-		s.api.Live = apisim.Live{Rate: 0.01, LateShare: 0.3, LateBy: 2 * time.Hour, LateMost: 6 * time.Hour}
-		s.lookback = time.Minute
-		s.plot = []act{{do: load}, pause(12 * time.Hour), {do: syncOnce}, pause(6 * time.Hour), {do: syncOnce, once: true}, {do: syncOnce, once: true}}
-	}, "says that all is complete"},
-	{"a second job is blind", "of two jobs of one source, one is never shown half of the newest events: the other's account for them", func(s *scenario) {
-		s.api.Live = apisim.Live{Rate: 0.01}
-		s.plot = []act{{do: load}, {do: load, job: jobB}, pause(time.Hour), {do: syncOnce, job: jobB}}
-		s.tamper.answer = hideNewest
-	}, "says that all is complete"},
-	{"a finished job does not look", "the table is truncated, and the next run says that the job is complete", func(s *scenario) {
-		s.plot = []act{{do: load}, {do: byHand, name: "truncate", hand: truncate}, {do: load}}
-	}, "says that all is complete"},
-	{"another source", "in the middle of a load another data set is served at the same address", func(s *scenario) {
-		s.plot = []act{{do: load}, {do: byHand, name: "another data set", after: 3 * time.Second, hand: otherSource}}
-	}, "does not exist, or is malformed"},
-	{"repair forgets later rounds", "rows of a round across an edge are lost: their counts are never taken back, and the repair never ends", func(s *scenario) {
-		s.api.Live = apisim.Live{Rate: 0.02}
-		s.patience, s.api.Oldest, s.api.Seed = 4, epoch.Add(-20*time.Minute), 2
-		s.plot = []act{{do: load}, pause(time.Hour), {do: syncOnce}, loseRows(rand.New(rand.NewPCG(1, 1)), 1), {do: repair}, {do: load}}
-	}, "load: not done in 4 runs"},
-	{"two repairs at once", "cron and a person repair at once: the same loss is subtracted twice", func(s *scenario) {
-		s.windows, s.patience = thirds(s), 4
-		s.way, s.sinkTook, s.seed = time.Microsecond, 100*time.Millisecond, 3
-		s.plot = []act{{do: load}, loseRows(rand.New(rand.NewPCG(1, 1)), 0.3), {do: repair}, {do: repair, after: time.Nanosecond}, pause(time.Hour), {do: load}}
-	}, "load: not done in 4 runs"},
-	{"a replay ends a follow", "the source counts 300 events more than it serves, which a follow lives with; a replay beside it does not", func(s *scenario) {
-		s.api.MalformedShare, s.api.Live = 0.2, apisim.Live{Rate: 0.05}
-		s.follows, s.every = 2*time.Hour, time.Minute
-		s.tamper.answer = countMore
-		s.plot = []act{{do: load}, {do: follow, lasts: 2 * time.Hour}, {do: replay, after: time.Hour}}
-	}, "a follow that was well has ended"},
 	{"a foreign row", "another program inserts a row during the load: the check fails for ever, and no advice helps", func(s *scenario) {
 		s.patience, s.windows = 4, thirds(s)
 		s.plot = []act{{do: load}, {do: byHand, name: "insert a row", after: 3 * time.Second, hand: foreignRow}}
@@ -155,6 +121,23 @@ func TestSimulationPlain(t *testing.T) {
 			s.fetchers = 1
 			s.plot = []act{{do: load}, loseRows(rand.New(rand.NewPCG(1, 1)), 0.5), {do: repair}, {do: load}}
 		},
+		// Rows of a round across an edge of the first load are lost.
+		"a repair after a round": func(s *scenario) {
+			s.api.Live = apisim.Live{Rate: 0.02}
+			s.patience, s.api.Oldest = 4, epoch.Add(-20*time.Minute)
+			s.plot = []act{{do: load}, pause(time.Hour), {do: syncOnce}, loseRows(rand.New(rand.NewPCG(1, 1)), 1), {do: repair}, {do: load}}
+		},
+		// The second walk splits windows; rows are lost from the pieces.
+		"a repair after a second walk": func(s *scenario) {
+			s.patience, s.fetchers = 4, 4
+			s.plot = []act{{do: load}, {do: again}, loseRows(rand.New(rand.NewPCG(1, 1)), 0.5), {do: repair}, {do: load}, {do: verify, once: true}}
+		},
+		// Cron and a person.
+		"two repairs at once": func(s *scenario) {
+			s.windows, s.patience = thirds(s), 4
+			s.way, s.sinkTook, s.seed = time.Microsecond, 100*time.Millisecond, 3
+			s.plot = []act{{do: load}, loseRows(rand.New(rand.NewPCG(1, 1)), 0.3), {do: repair}, {do: repair, after: time.Nanosecond}, pause(time.Hour), {do: load}}
+		},
 		"a kill": func(s *scenario) {
 			s.plot = []act{{do: load}, {do: byHand, name: "kill", after: 4 * time.Second, kills: true}}
 		},
@@ -168,6 +151,59 @@ func TestSimulationPlain(t *testing.T) {
 		"a follow": func(s *scenario) {
 			s.api.Live = apisim.Live{Rate: 0.05}
 			s.plot = []act{{do: follow, lasts: 5 * time.Hour}, {do: load, after: time.Hour}}
+		},
+		// Late events lie before the lookback: no sync says that all is complete until everything was read once more.
+		"a shortage": func(s *scenario) {
+			s.api.Live = apisim.Live{Rate: 0.01, LateShare: 0.3, LateBy: 2 * time.Hour, LateMost: 6 * time.Hour}
+			s.lookback = time.Minute
+			s.plot = []act{
+				{do: load}, pause(12 * time.Hour), {do: syncOnce, once: true}, pause(6 * time.Hour), {do: syncOnce, once: true},
+				{do: syncOnce, once: true}, {do: again},
+			}
+		},
+		// Of two jobs of one source, one is not shown half of the newest events by its syncs.
+		"a second job": func(s *scenario) {
+			s.api.Live = apisim.Live{Rate: 0.01}
+			s.plot = []act{
+				{do: load}, {do: load, job: jobB}, pause(time.Hour), {do: syncOnce, job: jobB, once: true},
+				{do: syncOnce, job: jobB, once: true}, {do: again, job: jobB},
+			}
+			s.tamper.answer = hideNewest
+		},
+		"a truncated table": func(s *scenario) {
+			s.plot = []act{{do: load}, {do: byHand, name: "truncate", hand: truncate}, {do: load, once: true}, {do: syncOnce, once: true}, {do: load}}
+		},
+		// In the middle of a load another data set is served at the same address, for a while.
+		"another source": func(s *scenario) {
+			s.windows = thirds(s)
+			s.plot = []act{
+				{do: load, once: true}, {do: byHand, name: "another data set", after: 4 * time.Second, hand: otherSource},
+				{do: load, once: true}, {do: byHand, name: "the data set from before", hand: sourceBack}, {do: load},
+			}
+		},
+		// After a load another data set is served at the same address, for a while.
+		"another source for a sync": func(s *scenario) {
+			s.api.Live = apisim.Live{Rate: 0.01}
+			s.plot = []act{
+				{do: load}, pause(time.Hour), {do: byHand, name: "another data set", hand: otherSource}, {do: syncOnce, once: true},
+				{do: byHand, name: "the data set from before", hand: sourceBack}, {do: syncOnce},
+			}
+		},
+		// The source counts 300 events more than it serves, which a follow lives with, and so does a replay beside it.
+		"a replay beside a follow": func(s *scenario) {
+			s.api.MalformedShare, s.api.Live = 0.2, apisim.Live{Rate: 0.05}
+			s.follows, s.every = 2*time.Hour, time.Minute
+			s.tamper.answer = countMore
+			s.plot = []act{{do: load}, {do: follow, lasts: 2 * time.Hour}, {do: replay, after: time.Hour}}
+		},
+		"a capped total":   func(s *scenario) { s.total = capped },
+		"a high total":     func(s *scenario) { s.total = high },
+		"a low total":      func(s *scenario) { s.total = low },
+		"a filtered total": func(s *scenario) { s.total = filtered },
+		"no total":         func(s *scenario) { s.total = missing },
+		"a high total of syncs": func(s *scenario) {
+			s.total, s.api.Live = high, apisim.Live{Rate: 0.01}
+			s.plot = []act{{do: load}, pause(time.Hour), {do: syncOnce}, pause(time.Hour), {do: syncOnce, once: true}}
 		},
 		"its ledger": func(s *scenario) {
 			s.plot = []act{{do: load}, {after: 3 * time.Second, do: byHand, name: "lose a shard", hand: loseShard(rand.New(rand.NewPCG(1, 1))).hand}}
@@ -368,18 +404,79 @@ func cursorsOfOthers() func(*simulation, *process, *http.Request, *answered) {
 	}
 }
 
-func truncate(_ *simulation, t *memstore.Tables) { clear(t.Events) }
+func truncate(s *simulation, t *memstore.Tables) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t.Delete(func(e *memstore.Event) bool {
+		s.gone[e.ID] = true
+		return true
+	})
+}
 
 func foreignRow(s *simulation, t *memstore.Tables) {
 	id := uuid.MustParse("00000000-0000-4000-8000-000000000001")
 	t.Events[id] = &memstore.Event{Event: shard.Event{ID: id, At: shard.InstantOf(s.api.Newest.Add(-time.Hour)), Properties: "{}"}}
 }
 
+// otherSource serves another data set from now on.
 func otherSource(s *simulation, _ *memstore.Tables) {
 	c := s.api
 	c.Seed++
-	server := s.serve(c)
+	s.replace(s.serve(c), true)
+}
+
+// sourceBack serves the data set of the scenario again.
+func sourceBack(s *simulation, _ *memstore.Tables) { s.replace(s.serve(s.api), false) }
+
+func (s *simulation) replace(server *apisim.Server, foreign bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.server = server
+	s.server, s.foreign = server, foreign
+}
+
+// totalOf is a kind of total that an API may give, made of the right one.
+type totalOf func(s *simulation, r *http.Request, right float64) (total float64, given bool)
+
+func capped(s *simulation, _ *http.Request, right float64) (float64, bool) {
+	return min(right, math.Floor(float64(s.api.Events)/20)*10), true
+}
+func high(_ *simulation, _ *http.Request, right float64) (float64, bool) {
+	return math.Ceil(1.03 * right), true
+}
+func low(_ *simulation, _ *http.Request, right float64) (float64, bool) {
+	return math.Floor(0.97 * right), true
+}
+func missing(*simulation, *http.Request, float64) (float64, bool) { return 0, false }
+func filtered(s *simulation, r *http.Request, right float64) (float64, bool) {
+	until, err := strconv.ParseInt(r.URL.Query().Get("until"), 10, 64)
+	if err != nil {
+		return right, true
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	newer := 0
+	for i := range s.truth.records {
+		if s.truth.records[i].AtMS > until {
+			newer++
+		}
+	}
+	return right - float64(newer), true
+}
+
+// retotal writes another total into an answer.
+func (a *answered) retotal(s *simulation, r *http.Request) {
+	a.edit(func(b body, records []json.RawMessage) []json.RawMessage {
+		var meta map[string]any
+		right, ok := 0.0, false
+		if json.Unmarshal(b["meta"], &meta) == nil {
+			right, ok = meta["total"].(float64)
+		}
+		if total, given := s.total(s, r, right); ok && given {
+			meta["total"] = total
+		} else {
+			delete(meta, "total")
+		}
+		b["meta"], _ = json.Marshal(meta)
+		return records
+	})
 }

@@ -118,6 +118,9 @@ func (l *line) exchange(r *http.Request) (*http.Response, error) {
 	defer cancel()
 	a := &answered{header: http.Header{}}
 	a.serve(l.handler(), r.WithContext(ctx))
+	if l.total != nil && a.status == http.StatusOK && !a.cut {
+		a.retotal(l.simulation, r)
+	}
 	if l.tamper.answer != nil && a.status != 0 {
 		l.tamper.answer(l.simulation, l.p, r, a)
 	}

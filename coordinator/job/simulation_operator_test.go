@@ -123,7 +123,7 @@ func (s *simulation) perform(dice *rand.Rand, a act, beside *act) error {
 			a.do = syncOnce
 		}
 		if s.allDone(p.job) && a.do != verify && a.do != replay && s.doubted(p) { // and yet it is not complete
-			if err := s.perform(dice, act{do: repair, job: a.job}, nil); err != nil {
+			if err := s.perform(dice, s.advised(p), nil); err != nil {
 				return err
 			}
 		}
@@ -168,6 +168,16 @@ func (s *simulation) doubted(p *process) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return p.verdict.Err != nil && p.verdict.Status == job.Doubt
+}
+
+// advised is what the command line says to do about a doubt.
+func (s *simulation) advised(p *process) act {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if errors.Is(p.verdict.Err, job.ErrMissing) {
+		return act{do: again, job: p.job, once: true}
+	}
+	return act{do: repair, job: p.job}
 }
 
 // finished reports whether an act need not be tried again.
@@ -268,10 +278,10 @@ func loseRows(dice *rand.Rand, share float64) act {
 		defer s.mu.Unlock()
 		for _, id := range ids {
 			if dice.Float64() < share {
-				delete(t.Events, id)
 				s.gone[id] = true
 			}
 		}
+		t.Delete(func(e *memstore.Event) bool { return s.gone[e.ID] })
 	}}
 }
 
@@ -331,10 +341,7 @@ func drawPlot(dice *rand.Rand, s *scenario) []act {
 		case 4:
 			plot = append(plot, act{do: replay})
 		case 5:
-			if a := loseRows(dice, dice.Float64()); known.draws(lostRows) {
-				plot = append(plot, a)
-			}
-			plot = append(plot, act{do: repair}, act{do: load})
+			plot = append(plot, loseRows(dice, dice.Float64()), act{do: repair}, act{do: load})
 		case 6:
 			plot = append(plot, other)
 		case 7:

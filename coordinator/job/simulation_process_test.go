@@ -251,6 +251,9 @@ func (p *process) rested(v job.Verdict) {
 func (p *process) believe(text string) {
 	p.mu.Lock()
 	shown, first := p.planned[p.job], p.watermark == 0
+	if p.foreign {
+		p.failLocked(fmt.Errorf("p%d says that all is complete, and the source is another", p.number))
+	}
 	p.mu.Unlock()
 	err := p.owed(p.job, shown, shard.Past)
 	switch {
@@ -304,7 +307,7 @@ func (p *process) judge(v job.Verdict) {
 		p.believe(v.Text)
 	case job.Doubt:
 		p.expect(!p.well || stopped, "p%d: a follow that was well has ended: %s %v", p.number, v.Text, v.Findings)
-		intact := p.exact(p.job) == nil && !p.truth.live && len(p.crippled) == 0
+		intact := p.exact(p.job) == nil && !p.truth.live && len(p.crippled) == 0 && p.total == nil
 		p.expect(!intact || stopped, "p%d: everything is there, and it says: %s %v", p.number, v.Text, v.Findings)
 	case job.Broken, job.Misused:
 		if errors.Is(v.Err, job.ErrNoJob) {

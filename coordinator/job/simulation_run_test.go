@@ -38,6 +38,7 @@ type simulation struct {
 	gone     map[uuid.UUID]bool    // rows that were deleted by hand, and not stored again
 	planned  map[string]time.Time  // when the source was first looked at for a job
 	rounded  map[roundOf]time.Time // and for its rounds
+	foreign  bool                  // another data set is served
 	crippled map[string]bool       // jobs whose ledger was cut by hand: they can't be completed any more
 
 	moments    []memstore.Tables
@@ -92,6 +93,7 @@ func (s *simulation) plan() {
 	if err == nil {
 		_, err = s.db.Open(jobA, "planner", nil).CreateJob(context.Background(), ledger.Job{
 			Name: jobA, Source: source, Span: s.span, Oldest: shard.InstantOf(s.api.Oldest), Capabilities: learned, Candidate: shard.InstantOf(s.api.Oldest),
+			Newest: shard.InstantOf(s.api.Newest),
 		}, s.windows)
 	}
 	if err != nil {

@@ -39,7 +39,8 @@ type scenario struct {
 	stormy   int // steps after which the faults end
 	patience int // runs that found the database until an act must be done
 	plot     []act
-	tamper   tamper // changes requests and answers, in written scenarios
+	total    totalOf // nil is the right one
+	tamper   tamper  // changes requests and answers, in written scenarios
 }
 
 // epoch is when the histories end: virtual time begins there.

@@ -9,25 +9,30 @@ import (
 // Audit is what table and ledger hold of a job at one moment: the figures that package sink/audit judges.
 type Audit struct {
 	Span       shard.Window
-	Windows    []AuditWindow // of round 1, which tile the span, oldest first
-	Later      int64         // events that later rounds stored
-	LaterOpen  int64         // shards of later rounds that are not done
-	Rows       int64         // of ingested_events, whoever wrote them
-	RowsBefore int64         // of them, those that were there before the job
-	ByOthers   int64         // events that other jobs stored
+	Windows    []AuditWindow      // of round 1, which tile the span, oldest first
+	Later      []shard.Checkpoint // of later rounds
+	Rows       int64              // of ingested_events, whoever wrote them
+	RowsBefore int64              // of them, those that were there before the job
+	ByOthers   int64              // events that other jobs stored
 	// Dead letters that no row of ingested_events stands for: ids that were readable, each once; records without one; and how
 	// often such a record came again, which may be another record with the same bytes, or the same one read twice.
 	DeadNamed, DeadBlind, DeadDuplicates int64
 	// DeadConflicts are records whose id has a row, with other content: the source may well count both.
 	DeadConflicts int64
-	Days          []AuditDay // oldest first; only of AuditByDay
+	// Revived are dead letters that were replayed, and whose events are gone from the table, by shard: the source has nothing to store
+	// in their place.
+	Revived map[int64]int64
+	Days    []AuditDay // oldest first; only of AuditByDay
 }
 
 // AuditWindow is one window: what its shard counted, and the rows in it.
 type AuditWindow struct {
 	shard.Checkpoint
-	Later int64 // events that later rounds stored in windows inside of it
-	Rows  int64
+	Rows     int64
+	Verified int64 // rows that it had when the job was last verified, whoever stored them
+	// Expected is how many events it had when it was opened again because rows were gone, as far as that is known of it alone: the
+	// windows that were opened together have it in sum. Nil if it never was, or if that was accepted.
+	Expected *int64
 }
 
 // AuditDay is a day of event time, in UTC, and the rows in it.
@@ -43,10 +48,19 @@ type DayOfShard struct {
 	Rows  int64
 }
 
-// Reopening is a shard to walk once more.
+// Reopening opens windows of a job again. What their shards count from then on was counted in the table.
 type Reopening struct {
-	ID   int64 // of its row in ingestion_shards
-	Gone int64 // rows that it stored and that are not there any more
+	Shards     []Reopened
+	RowsBefore int64 // of the job, from then on
+}
+
+// Reopened is a shard whose counts change, or whose window is walked once more.
+type Reopened struct {
+	ID       int64
+	Events   int64
+	Expected *int64 // nil leaves it as it is
+	Revived  int64  // dead letters that are dead letters again
+	Walk     bool
 }
 
 // Finding is something about a store that its operator should know.

@@ -46,7 +46,7 @@ type Round struct {
 	Newest     shard.Instant // newest event on its first page
 	APITotal   int64         // events the source counted on that page; 0 if it gave no number
 	Missing    int64         // of them, those that nothing in the ledger accounts for
-	MissedNew  int64         // of the missing, those that the round before did not miss
+	RowsBefore int64         // of ingested_events when it began, as the ledgers of all jobs count them
 	Requests   int64         // for pages, by all runs that worked on it
 	Counts     shard.Counts
 	Late       Late

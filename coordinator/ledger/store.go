@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/google/uuid"
+
 	"sluice/shard"
 )
 
@@ -41,8 +43,10 @@ type Store interface {
 	// TableState returns the table's identity and how often its rows were changed or deleted, as text that only equals itself;
 	// and what KeepTableState has kept of the job: "" if nothing. It reads no row.
 	TableState(ctx context.Context, jobID int64) (now, kept string, err error)
-	// KeepTableState keeps a state that was read before the table was counted.
-	KeepTableState(ctx context.Context, jobID int64, state string) error
+	// KeepTableState keeps a state that was read before the table was counted, and the rows of windows that were verified.
+	KeepTableState(ctx context.Context, jobID int64, state string, verified []AuditWindow) error
+	// Known returns how many of some events the table has, whoever stored them.
+	Known(ctx context.Context, ids []uuid.UUID) (int, error)
 
 	// Load returns the checkpoints of the job's current round, oldest window first.
 	Load(ctx context.Context, jobID int64) ([]shard.Checkpoint, error)
@@ -50,9 +54,9 @@ type Store interface {
 	Earlier(ctx context.Context, jobID int64) (shard.Counts, error)
 	// Shards returns the shards of the job's current round. Events before lateBefore are counted as late; 0 means none are.
 	Shards(jobID int64, lateBefore shard.Instant) Shards
-	// Reopen makes shards pending that were done, so that they are walked once more, and takes the rows that are gone out of
-	// their counts.
-	Reopen(ctx context.Context, shards []Reopening) error
+	// Reopen makes shards suspect, so that their windows are walked once more. In one transaction it counts the rows of every
+	// window, calls choose with the figures, and does what that says. The caller holds the job's lock.
+	Reopen(ctx context.Context, jobID int64, choose func(Audit) Reopening) error
 
 	// LastRound returns the newest round of a job, with what its shards have counted so far.
 	LastRound(ctx context.Context, jobID int64) (*Round, error)

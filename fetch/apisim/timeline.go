@@ -64,7 +64,7 @@ func newTimeline(c *Config) timeline {
 	}
 	stretches := crowd(oldest, newest+1, spread, c.SkewShare, c.SkewStart.UnixMilli())
 	if c.SkewShare == 0 && newest-oldest > 4*ramp.Milliseconds() {
-		stretches = rampUpAndDown(stretches[0], c.Live.Rate == 0)
+		stretches = rampUpAndDown(stretches[0])
 	}
 	slices.SortStableFunc(points, func(a, b Tie) int { return a.At.Compare(b.At) })
 	for _, p := range points {
@@ -95,21 +95,15 @@ func steady(start, end, events int64) segment {
 	return segment{start: start, end: end, events: events, from: 1, to: 1}
 }
 
-// rampUpAndDown makes the rate of a steady stretch rise at its start, and fall at its end if the data do not go on.
-func rampUpAndDown(s segment, down bool) []segment {
-	rising := segment{start: s.start, end: s.start + ramp.Milliseconds(), to: 1}
-	falling := segment{start: s.end - ramp.Milliseconds(), end: s.end, from: 1}
-	full := float64(s.end-s.start) - float64(ramp.Milliseconds())/2
-	if !down {
-		falling.start = s.end
-	} else {
-		full -= float64(ramp.Milliseconds()) / 2
+// rampUpAndDown makes the rate of a steady stretch rise at its start and fall at its end.
+func rampUpAndDown(s segment) []segment {
+	from, to, length := s.start+ramp.Milliseconds(), s.end-ramp.Milliseconds(), float64(s.end-s.start)
+	each := int64(math.Round(float64(s.events) / 2 * float64(ramp.Milliseconds()) / (length - float64(ramp.Milliseconds()))))
+	return []segment{
+		{start: s.start, end: from, events: each, to: 1},
+		steady(from, to, s.events-2*each),
+		{start: to, end: s.end, events: each, from: 1},
 	}
-	rising.events = int64(math.Round(float64(s.events) * float64(ramp.Milliseconds()) / 2 / full))
-	if down {
-		falling.events = rising.events
-	}
-	return []segment{rising, steady(rising.end, falling.start, s.events-rising.events-falling.events), falling}
 }
 
 // split cuts the stretch that holds a millisecond there, and puts a tie between the halves.

@@ -56,6 +56,9 @@ func (c *Client) latest(pages []shard.Page) shard.Latest {
 				l.Newest = events[0].At
 			}
 			l.Oldest, l.Events = shard.OldestInOrder(events), l.Events+len(events)
+			for n := range events {
+				l.Keys = append(l.Keys, events[n].Key())
+			}
 		}
 	}
 	return l

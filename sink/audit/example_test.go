@@ -23,10 +23,10 @@ func ExampleJudge() {
 	}
 	v := audit.Judge(figures, 1000, 1000)
 	fmt.Println(v.OK, "-", v.Findings[0])
-	for _, r := range v.Reopen {
-		fmt.Printf("walk shard %d once more: %d rows are gone\n", r.ID, r.Gone)
+	for _, s := range audit.Recount(&figures, v.Reopen).Shards {
+		fmt.Printf("walk shard %d once more: it has %d of %d events\n", s.ID, s.Events, *s.Expected)
 	}
 	// Output:
 	// false - shard 1 [-infinity, 1970-01-01T00:00:00Z) stored 600 events, but 597 rows lie in it
-	// walk shard 1 once more: 3 rows are gone
+	// walk shard 1 once more: it has 597 of 600 events
 }

@@ -18,9 +18,12 @@ import (
 // Verdict says whether the table holds what it should hold.
 type Verdict struct {
 	OK         bool
-	Findings   []string           // what is wrong, or missing
-	NotApplied []string           // which checks could not be made, and why
-	Reopen     []ledger.Reopening // shards to walk once more: their windows may lack events
+	Findings   []string // what is wrong, or missing
+	NotApplied []string // which checks could not be made, and why
+	Reopen     []int64  // rows of the shards to walk once more: their windows may lack events
+	Lost       int64    // events that were stored, are gone, and did not come again when their windows were walked once more
+	Missing    int64    // events that the source counted at the start and that nothing accounts for
+	Excess     int64    // rows and dead letters beyond what the source counts now
 	rows       int64
 	checked    []string
 }
@@ -47,8 +50,9 @@ func Judge(a ledger.Audit, totalAtStart, totalAtEnd int64) Verdict {
 	v := Verdict{rows: a.Rows}
 	v.judgeWindows(&a)
 	v.judgeSum(&a)
-	if a.LaterOpen > 0 {
-		v.skip("%d shards of the last round: they are not done", a.LaterOpen)
+	v.judgeLost(&a)
+	if n := openLater(&a); n > 0 {
+		v.skip("%d shards of the last round: they are not done", n)
 	}
 	switch {
 	case slices.ContainsFunc(a.Windows, func(w ledger.AuditWindow) bool { return !proven(&w) }):
@@ -72,15 +76,20 @@ func (v *Verdict) skip(format string, args ...any) {
 
 // judgeSum compares the table with the ledger as a whole: strays, which lie in some other window, are in it too.
 func (v *Verdict) judgeSum(a *ledger.Audit) {
-	stored := a.Later
+	var stored int64
 	for i := range a.Windows {
 		stored += a.Windows[i].Counts.Events
+	}
+	for i := range a.Later {
+		stored += a.Later[i].Counts.Events
 	}
 	alone := a.RowsBefore == 0 && a.ByOthers == 0
 	switch {
 	case a.Rows < a.RowsBefore+stored:
 		v.find("%d rows were there before and %d were stored, but the table has %d", a.RowsBefore, stored, a.Rows)
-		v.reopenSuspects(a)
+		if len(v.Reopen) == 0 {
+			v.openWhere(a, func(*ledger.AuditWindow) bool { return true })
+		}
 	case alone && a.Rows > stored:
 		v.find("the table has %d rows, %d more than were stored: somebody else writes into it", a.Rows, a.Rows-stored)
 	case alone:
@@ -97,6 +106,7 @@ func (v *Verdict) judgeTotals(a *ledger.Audit, atStart, atEnd int64) {
 	case atStart <= 0:
 		v.skip("the source's total at the start: it is not known")
 	case most < atStart:
+		v.Missing = atStart - most
 		v.find("the source had %d events at the start; %d rows and %d dead letters account for %d: %d are missing",
 			atStart, a.Rows, most-a.Rows, most, atStart-most)
 		v.reopenSuspects(a)
@@ -115,8 +125,19 @@ func (v *Verdict) judgeTotals(a *ledger.Audit, atStart, atEnd int64) {
 	case a.RowsBefore > 0 || a.ByOthers > 0:
 		v.skip("the source's total at the end: the table has rows that are not this job's")
 	case least > atEnd:
+		v.Excess = least - atEnd
 		v.find("the source has %d events at the end, but %d rows and %d dead letters without a row are there", atEnd, a.Rows, a.DeadNamed)
 	}
+}
+
+// openLater returns how many shards of later rounds are not done.
+func openLater(a *ledger.Audit) (n int) {
+	for i := range a.Later {
+		if a.Later[i].State != shard.Done {
+			n++
+		}
+	}
+	return n
 }
 
 // reopenSuspects names the windows that may lack events when no window's own count falls short: first those whose end rests on
@@ -126,13 +147,24 @@ func (v *Verdict) reopenSuspects(a *ledger.Audit) {
 		func(w *ledger.AuditWindow) bool { return w.Proof == shard.ProofConfirmed },
 		func(*ledger.AuditWindow) bool { return true },
 	} {
-		if len(v.Reopen) > 0 {
-			return
+		if len(v.Reopen) == 0 {
+			v.openWhere(a, func(w *ledger.AuditWindow) bool { return w.State == shard.Done && suspect(w) })
 		}
-		for i := range a.Windows {
-			if w := &a.Windows[i]; w.State == shard.Done && suspect(w) {
-				v.Reopen = append(v.Reopen, ledger.Reopening{ID: w.ID})
-			}
+	}
+}
+
+func (v *Verdict) openWhere(a *ledger.Audit, suspect func(*ledger.AuditWindow) bool) {
+	for i := range a.Windows {
+		if w := &a.Windows[i]; suspect(w) {
+			v.open(w)
+		}
+	}
+}
+
+func (v *Verdict) open(windows ...*ledger.AuditWindow) {
+	for _, w := range windows {
+		if !slices.Contains(v.Reopen, w.ID) {
+			v.Reopen = append(v.Reopen, w.ID)
 		}
 	}
 }

@@ -2,6 +2,8 @@ package audit
 
 import (
 	"fmt"
+	"slices"
+	"sort"
 
 	"sluice/coordinator/ledger"
 	"sluice/shard"
@@ -33,10 +35,10 @@ func Tiled(span shard.Window, round []shard.Checkpoint) error {
 // Complete reports whether all windows that reach into a day are walked to their proven end, and hold what they stored.
 func Complete(a *ledger.Audit, d ledger.AuditDay) bool {
 	start, end := shard.InstantOf(d.Day), shard.InstantOf(d.Day.AddDate(0, 0, 1))
-	for _, g := range windowGroups(a) {
-		missing := g.missing()
-		for _, w := range g {
-			if w.Window.Start < end && w.Window.End > start && (!proven(w) || missing > 0 && short(w) > 0) {
+	for _, p := range partsOf(a) {
+		short := p.missing() > 0
+		for _, w := range p.windows {
+			if w.Window.Start < end && w.Window.End > start && (!proven(w) || short && p.stored(w) > w.Rows) {
 				return false
 			}
 		}
@@ -54,8 +56,11 @@ func (v *Verdict) judgeWindows(a *ledger.Audit) {
 			v.find("shard %d %s is %s", w.Shard, w.Window, w.State)
 		}
 	}
-	for _, g := range windowGroups(a) {
-		v.judgeGroup(g)
+	for _, p := range partsOf(a) {
+		v.judgePart(p)
+	}
+	for _, p := range partsOf(&ledger.Audit{Windows: a.Windows}) { // a round only adds rows
+		v.judgeVerified(p)
 	}
 	if len(v.Findings) == 0 {
 		v.checked = append(v.checked, fmt.Sprintf("all %d shards complete with proven ends", len(a.Windows)))
@@ -64,63 +69,123 @@ func (v *Verdict) judgeWindows(a *ledger.Audit) {
 
 func proven(w *ledger.AuditWindow) bool { return w.State == shard.Done && w.Proof != "" }
 
-// short returns how many rows are missing from the window, or less than 0 if more lie in it than must: strays may lie elsewhere.
-func short(w *ledger.AuditWindow) int64 { return stored(w) - w.Rows }
+// part is what is judged, counted and opened as one: a planned window with all that was split from it, and its neighbors as far
+// as a window of a later round lies across their edges. A shard may have stored rows before it gave away the part of its window in
+// which they lie, and a round on either side of an edge; so the table shows only the sum.
+type part struct {
+	windows []*ledger.AuditWindow
+	later   []*shard.Checkpoint
+}
 
-// stored is how many rows must lie in the window.
-func stored(w *ledger.AuditWindow) int64 { return w.Counts.Events - w.Counts.OutOfOrder + w.Later }
+// strays returns how many of a shard's events may lie outside of its window: at most those that came out of order.
+func strays(c *shard.Checkpoint) int64 { return min(c.Counts.Events, c.Counts.OutOfOrder) }
 
-// windowGroup is a planned window: the shard that began it, and all that were split from it.
-type windowGroup []*ledger.AuditWindow
+// sure returns how many of them must lie in it.
+func sure(c *shard.Checkpoint) int64 { return c.Counts.Events - strays(c) }
 
-// missing returns how many rows the group as a whole is short of.
-func (g windowGroup) missing() (rows int64) {
-	for _, w := range g {
-		rows += short(w)
+// missing returns how many rows the part is short of; less than 0 if it has more than it must.
+func (p *part) missing() (rows int64) {
+	for _, w := range p.windows {
+		rows += sure(&w.Checkpoint) - w.Rows
+	}
+	for _, c := range p.later {
+		rows += sure(c)
 	}
 	return rows
 }
 
-// windowGroups sorts the windows of an audit by the planned window that they come from.
-func windowGroups(a *ledger.Audit) (all []windowGroup) {
-	parents := map[int64]int64{}
-	for i := range a.Windows {
-		parents[a.Windows[i].ID] = a.Windows[i].Parent
+// stored returns how many rows one of its windows must have, by itself.
+func (p *part) stored(w *ledger.AuditWindow) int64 {
+	rows := sure(&w.Checkpoint)
+	for _, c := range p.later {
+		if c.Window.Start >= w.Window.Start && c.Window.End <= w.Window.End {
+			rows += sure(c)
+		}
 	}
-	index := map[int64]int{} // of a root's group in all
+	return rows
+}
+
+// judgePart compares the rows of a part with what its shards stored.
+func (v *Verdict) judgePart(p *part) {
+	missing := p.missing()
+	if missing <= 0 {
+		return
+	}
+	found := len(v.Findings)
+	for _, w := range p.windows {
+		if stored := p.stored(w); stored > w.Rows {
+			v.find("shard %d %s stored %d events, but %d rows lie in it", w.Shard, w.Window, stored, w.Rows)
+		}
+	}
+	if len(v.Findings) == found {
+		first, last := p.windows[0], p.windows[len(p.windows)-1]
+		v.find("%d rows are missing between %s and %s, where the rounds lie across the edges of shards", missing, first.Window.Start, last.Window.End)
+	}
+	v.open(p.windows...)
+}
+
+// judgeVerified compares the rows of a part with those that it had when the job was verified. Other jobs may have stored them.
+func (v *Verdict) judgeVerified(p *part) {
+	var gone int64
+	for _, w := range p.windows {
+		gone += w.Verified - w.Rows
+	}
+	if first, last := p.windows[0], p.windows[len(p.windows)-1]; gone > 0 && !slices.Contains(v.Reopen, first.ID) {
+		v.find("%d rows are gone between %s and %s since the job was verified", gone, first.Window.Start, last.Window.End)
+		v.open(p.windows...)
+	}
+}
+
+// partsOf divides an audit into its parts.
+func partsOf(a *ledger.Audit) (all []*part) {
+	boss := make([]int, len(a.Windows)) // of each window: another one of its part, or itself
+	find := func(i int) int {
+		for boss[i] != i {
+			i = boss[i]
+		}
+		return i
+	}
+	at := make(map[int64]int, len(a.Windows))
 	for i := range a.Windows {
-		root := a.Windows[i].ID
-		for parents[root] != 0 {
-			root = parents[root]
+		boss[i], at[a.Windows[i].ID] = i, i
+	}
+	for i := range a.Windows {
+		if parent, known := at[a.Windows[i].Parent]; known {
+			boss[find(i)] = find(parent)
 		}
-		at, known := index[root]
-		if !known {
-			at = len(all)
-			index[root], all = at, append(all, nil)
+	}
+	home := make([]int, len(a.Later)) // of each window of a later round: one that it lies in, or across; -1 if there is none
+	for n := range a.Later {
+		first, last := overlap(a, a.Later[n].Window)
+		home[n] = first
+		for i := first + 1; i <= last; i++ {
+			boss[find(i)] = find(first)
 		}
-		all[at] = append(all[at], &a.Windows[i])
+		if first > last {
+			home[n] = -1
+		}
+	}
+	parts := map[int]*part{}
+	for i := range a.Windows {
+		p := parts[find(i)]
+		if p == nil {
+			p = &part{}
+			parts[find(i)], all = p, append(all, p)
+		}
+		p.windows = append(p.windows, &a.Windows[i])
+	}
+	for n, i := range home {
+		if i >= 0 {
+			p := parts[find(i)]
+			p.later = append(p.later, &a.Later[n])
+		}
 	}
 	return all
 }
 
-// judgeGroup compares rows and ledger of a planned window as a whole: a shard may have stored a record whose timestamp is wrong
-// before it gave away the part of the window in which that timestamp lies. Only if rows are missing from the whole are those
-// parts named that have too few, and no more rows are taken for gone than are missing.
-func (v *Verdict) judgeGroup(g windowGroup) {
-	missing := g.missing()
-	if missing <= 0 {
-		return
-	}
-	for _, w := range g {
-		gap := short(w)
-		if gap <= 0 {
-			continue
-		}
-		v.find("shard %d %s stored %d events, but %d rows lie in it", w.Shard, w.Window, stored(w), w.Rows)
-		if w.State == shard.Done {
-			gone := max(0, min(gap, missing))
-			v.Reopen = append(v.Reopen, ledger.Reopening{ID: w.ID, Gone: gone})
-			missing -= gone
-		}
-	}
+// overlap returns the first and the last of the windows, which are in order, that reach into another one.
+func overlap(a *ledger.Audit, in shard.Window) (first, last int) {
+	first = sort.Search(len(a.Windows), func(i int) bool { return a.Windows[i].Window.End > in.Start })
+	last = sort.Search(len(a.Windows), func(i int) bool { return a.Windows[i].Window.Start >= in.End }) - 1
+	return first, last
 }

@@ -41,7 +41,7 @@ with gone as (
   ) r join ingestion_shards s on r.timestamp >= s.window_start and r.timestamp < s.window_end
   returning shard_id
 )
-update ingestion_shards s set events = events - c.n, dead_letters = dead_letters + c.n
+update ingestion_shards s set events = events - c.n, dead_letters = dead_letters + c.n, verified_rows = null
 from (select shard_id, count(*) as n from kept group by 1) c where s.id = c.shard_id;
 commit`
 

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"sluice/coordinator/ledger"
 )
 
@@ -58,7 +60,7 @@ func testTableState(t *testing.T, r *run) {
 	first, kept, err := r.TableState(t.Context(), r.job.ID)
 	r.must(err)
 	equal(t, "kept", kept, "")
-	r.must(r.KeepTableState(t.Context(), r.job.ID, first))
+	r.must(r.KeepTableState(t.Context(), r.job.ID, first, r.audit().Windows))
 	r.finish(1, events(-5, 5))
 	now, kept, err := r.TableState(t.Context(), r.job.ID)
 	r.must(err)
@@ -70,4 +72,12 @@ func testTableState(t *testing.T, r *run) {
 			t.Fatalf("state %s after rows were deleted, error %v", now, err)
 		}
 	}
+}
+
+func testKnown(t *testing.T, r *run) {
+	r.create()
+	r.finish(2, events(0, 3))
+	n, err := r.Known(t.Context(), []uuid.UUID{event(1).ID, event(2).ID, event(3).ID})
+	r.must(err)
+	equal(t, "known", n, 2)
 }

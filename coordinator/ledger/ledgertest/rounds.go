@@ -47,7 +47,7 @@ func testRounds(t *testing.T, r *run) {
 	}
 	in := ledger.Round{LateBefore: border, Lookback: 90 * time.Minute, Candidate: border + 9000, Newest: border + 12_000, APITotal: 17}
 	second := r.next(in, newest)
-	in.Number, in.Span, in.StartedAt = 2, newest, second.StartedAt
+	in.Number, in.Span, in.StartedAt, in.RowsBefore = 2, newest, second.StartedAt, 15
 	equal(t, "second round", *second, in)
 	equal(t, "current round", r.reload().Round, 2)
 	equal(t, "its window", r.shard(1).Window, newest)
@@ -60,7 +60,7 @@ func testRounds(t *testing.T, r *run) {
 	r.must(r.NoteRequests(t.Context(), r.job.ID, 2, 4))
 	r.must(r.FinishRound(t.Context(), r.job.ID, second, 2))
 	done := r.last()
-	if !done.Finished() || done.Requests != 7 || done.Missing != 2 || done.MissedNew != 2 || done.Counts != (shard.Counts{Received: 3, Events: 2, Duplicates: 1}) {
+	if !done.Finished() || done.Requests != 7 || done.Missing != 2 || done.Counts != (shard.Counts{Received: 3, Events: 2, Duplicates: 1}) {
 		t.Errorf("finished: %+v", done)
 	}
 	j := r.reload()
@@ -71,7 +71,6 @@ func testRounds(t *testing.T, r *run) {
 	r.finish(1, nil)
 	r.must(r.FinishRound(t.Context(), r.job.ID, third, 3))
 	equal(t, "watermark after an older candidate", r.reload().Watermark, border+9000)
-	equal(t, "newly missed", r.last().MissedNew, 1)
 }
 
 // A round with an open window can't be finished, and the watermark stays.
@@ -119,7 +118,8 @@ func testLateEvents(t *testing.T, r *run) {
 	equal(t, "late", r.last().Late, ledger.Late{Minute: 1, TenMinutes: 2, Hour: 1, Older: 1, Most: time.Hour + time.Second})
 }
 
-// Accounted adds up rows from before the job, events, dead letters, and rejects without an id that came again.
+// Accounted adds up rows from before the job, events, dead letters, and rejects without an id that came again. (Rows of other jobs:
+// TestAccounted of package sink, and the simulation of package job.)
 func testAccounted(t *testing.T, r *run) {
 	r.Store = r.database.Open(t)
 	r.must(r.Migrate(t.Context()))
@@ -150,25 +150,25 @@ func testAudit(t *testing.T, r *run) {
 	}
 	for n, rows := range []int64{5, 13} {
 		w := a.Windows[n]
-		if w.Checkpoint != r.shard(n+1) || w.Rows != rows || w.Later != 0 {
+		if w.Checkpoint != r.shard(n+1) || w.Rows != rows || w.Expected != nil {
 			t.Errorf("window %d: %+v, want %d rows", n, w, rows)
 		}
 	}
 }
 
-// What later rounds stored counts in the window of round 1 that it lies in; windows across an edge count in the sum alone.
+// An audit has the windows of later rounds beside those of round 1.
 func testAuditLater(t *testing.T, r *run) {
 	r.loaded()
 	r.next(ledger.Round{}, newest)
 	r.finish(1, events(20, 4))
+	second := r.shard(1)
 	r.next(ledger.Round{}, shard.Window{Start: border - 1_000_000, End: shard.Future})
 	r.commit(batch(r.begin(1), events(30, 2)))
 	a := r.audit()
-	equal(t, "later", a.Later, 6)
-	equal(t, "open shards", a.LaterOpen, 1)
+	if want := []shard.Checkpoint{second, r.shard(1)}; !slices.Equal(a.Later, want) {
+		t.Errorf("later %+v, want %+v", a.Later, want)
+	}
 	equal(t, "windows", len(a.Windows), 2)
-	equal(t, "later in the older window", a.Windows[0].Later, 0)
-	equal(t, "later in the newer window", a.Windows[1].Later, 4)
 	equal(t, "rows of the newer window", a.Windows[1].Rows, 16)
 }
 
@@ -194,15 +194,29 @@ func testAuditByDay(t *testing.T, r *run) {
 	equal(t, "rows", a.Rows, 10)
 }
 
-// Rows that vanished show in the audit; the window is reopened without them, and stores them a second time.
+// reopen opens a window of the first round, which counts so many events from then on, and had so many once.
+func (r *run) reopen(c shard.Checkpoint, events int64, expected ...int64) {
+	r.t.Helper()
+	change := ledger.Reopened{ID: c.ID, Events: events, Walk: true}
+	if len(expected) > 0 {
+		change.Expected = &expected[0]
+	}
+	r.must(r.Reopen(r.t.Context(), r.job.ID, func(a ledger.Audit) ledger.Reopening {
+		return ledger.Reopening{Shards: []ledger.Reopened{change}, RowsBefore: a.RowsBefore}
+	}))
+}
+
+// A window is reopened with the rows that the table has, stores the others a second time, and keeps what it had.
 func testVanishedRows(t *testing.T, r *run) {
 	r.loaded()
 	r.database.Delete(t, events(2, 3)...)
-	a := r.audit()
-	equal(t, "rows", a.Windows[1].Rows, 7)
-	equal(t, "events", a.Windows[1].Counts.Events, 10)
 	before := r.shard(2)
-	r.must(r.Reopen(t.Context(), []ledger.Reopening{{ID: before.ID, Gone: 3}}))
+	r.must(r.Reopen(t.Context(), r.job.ID, func(a ledger.Audit) ledger.Reopening {
+		equal(t, "rows", a.Windows[1].Rows, 7)
+		equal(t, "events", a.Windows[1].Counts.Events, 10)
+		expected := int64(10)
+		return ledger.Reopening{Shards: []ledger.Reopened{{ID: before.ID, Events: 7, Expected: &expected, Walk: true}}}
+	}))
 	c := r.shard(2)
 	if c.State == shard.Done || c.Proof != "" || c.Cursor != "" || !c.Resume.IsZero() || c.Seq <= before.Seq || c.Counts != (shard.Counts{Received: 7, Events: 7}) {
 		t.Errorf("reopened: %+v", c)
@@ -211,27 +225,35 @@ func testVanishedRows(t *testing.T, r *run) {
 	equal(t, "counts", r.finish(2, events(0, 10)), shard.Counts{Received: 10, Events: 3, Duplicates: 7})
 	r.stored(events(-5, 15))
 	equal(t, "sum", r.shard(2).Counts, shard.Counts{Received: 17, Events: 10, Duplicates: 7})
+	r.reopen(r.shard(2), 10)
+	if e := r.audit().Windows[1].Expected; e == nil || *e != 10 {
+		t.Errorf("expected %v after the window was opened for another reason, want 10", e)
+	}
 }
 
-// Of the rows gone from a window, those that its own shard did not store are taken from the later rounds inside of it.
-func testVanishedLater(t *testing.T, r *run) {
+// A reopening changes the counts of later rounds, and of the rows from before the job; their windows stay done.
+func testRecountedLater(t *testing.T, r *run) {
+	r.Store = r.database.Open(t)
+	r.must(r.Migrate(t.Context()))
+	r.database.Insert(t, events(500, 3)...)
 	r.loaded()
 	r.next(ledger.Round{}, newest)
 	r.finish(1, events(20, 4))
-	r.must(r.Focus(t.Context(), r.job.ID, 1))
-	r.database.Delete(t, append(events(0, 10), events(20, 1)...)...)
-	r.must(r.Reopen(t.Context(), []ledger.Reopening{{ID: r.shard(2).ID, Gone: 11}}))
-	a := r.audit()
-	equal(t, "events of the first round", a.Windows[1].Counts.Events, 0)
-	equal(t, "events of the later one", a.Later, 3)
-	equal(t, "rows", a.Windows[1].Rows, 3)
+	later := r.shard(1)
+	r.must(r.Reopen(t.Context(), r.job.ID, func(a ledger.Audit) ledger.Reopening {
+		equal(t, "rows before", a.RowsBefore, 3)
+		return ledger.Reopening{Shards: []ledger.Reopened{{ID: later.ID, Events: 1}}, RowsBefore: 2}
+	}))
+	equal(t, "the later shard", r.shard(1).Counts, shard.Counts{Received: 1, Events: 1})
+	equal(t, "its state", r.shard(1).State, shard.Done)
+	equal(t, "rows before", r.audit().RowsBefore, 2)
 }
 
 // A commit from before the reopening is stale: it would set the end that is in doubt again.
 func testReopenedCommit(t *testing.T, r *run) {
 	r.create()
 	from := r.begin(2)
-	r.must(r.Reopen(t.Context(), []ledger.Reopening{{ID: from.ID}}))
+	r.reopen(from, 0)
 	if _, err := r.shards().Commit(t.Context(), batch(from, events(0, 5))); !errors.Is(err, shard.ErrStale) {
 		t.Errorf("got %v, want ErrStale", err)
 	}
@@ -299,6 +321,26 @@ func testReplay(t *testing.T, r *run) {
 	left, err := r.DeadLetters(t.Context(), ledger.DeadLetterQuery{JobID: r.job.ID})
 	r.must(err)
 	equal(t, "dead letters that are left", len(left), 2)
+}
+
+// A record that was replayed and whose row is gone becomes a dead letter again when windows are reopened, and can be replayed.
+func testRevived(t *testing.T, r *run) {
+	retries, want := r.letters()
+	r.replay(retries, false, want)
+	r.database.Delete(t, event(2))
+	id := r.shard(1).ID
+	r.must(r.Reopen(t.Context(), r.job.ID, func(a ledger.Audit) ledger.Reopening {
+		equal(t, "revived", a.Revived[id], 1)
+		return ledger.Reopening{Shards: []ledger.Reopened{{ID: id, Events: 2, Revived: 1}}}
+	}))
+	equal(t, "after the reopening", r.shard(1).Counts, shard.Counts{Received: 7, Events: 2, Duplicates: 1, OutOfWindow: 1, DeadLetters: 3})
+	for id, outcome := range want {
+		if outcome == ledger.Known || outcome == ledger.Outside {
+			want[id] = ledger.Before
+		}
+	}
+	r.replay(retries, false, want)
+	r.stored(events(0, 1), events(5, 1), events(2, 1))
 }
 
 func testReplayDry(t *testing.T, r *run) {

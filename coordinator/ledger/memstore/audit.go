@@ -40,7 +40,7 @@ func (t *Tables) audit(jobID int64) (a ledger.Audit, err error) {
 	}
 	a = ledger.Audit{Span: j.Span, RowsBefore: j.RowsBefore, Rows: int64(len(t.Events))}
 	for _, sh := range t.Round(jobID, 1) {
-		a.Windows = append(a.Windows, ledger.AuditWindow{Checkpoint: sh.Checkpoint})
+		a.Windows = append(a.Windows, ledger.AuditWindow{Checkpoint: sh.Checkpoint, Expected: sh.Expected, Verified: sh.Verified})
 	}
 	for _, sh := range t.Shards {
 		switch {
@@ -48,15 +48,7 @@ func (t *Tables) audit(jobID int64) (a ledger.Audit, err error) {
 			a.ByOthers += sh.Counts.Events
 			continue
 		case sh.Round > 1:
-			a.Later += sh.Counts.Events
-			if sh.State != shard.Done {
-				a.LaterOpen++
-			}
-			for i := range a.Windows {
-				if sh.inside(a.Windows[i].Window) {
-					a.Windows[i].Later += max(0, sh.Counts.Events-sh.Counts.OutOfOrder)
-				}
-			}
+			a.Later = append(a.Later, sh.Checkpoint)
 		}
 		a.DeadDuplicates += sh.DeadDuplicates
 	}
@@ -84,6 +76,12 @@ func bucket(a *ledger.Audit, at shard.Instant) int {
 func (t *Tables) countDead(a *ledger.Audit, jobID int64) {
 	named := map[string]bool{}
 	for _, d := range t.DeadLetters {
+		if t.revived(d, jobID) {
+			if a.Revived == nil {
+				a.Revived = map[int64]int64{}
+			}
+			a.Revived[d.ShardID]++
+		}
 		if d.JobID != jobID || !d.ReplayedAt.IsZero() {
 			continue
 		}
@@ -99,6 +97,11 @@ func (t *Tables) countDead(a *ledger.Audit, jobID int64) {
 		}
 	}
 	a.DeadNamed = int64(len(named))
+}
+
+// revived reports whether a dead letter of the job was stored by a replay, and its row is gone.
+func (t *Tables) revived(d *DeadLetter, jobID int64) bool {
+	return d.JobID == jobID && d.ReplayedAs != uuid.Nil && t.Events[d.ReplayedAs] == nil
 }
 
 func (t *Tables) countDays(a *ledger.Audit) {

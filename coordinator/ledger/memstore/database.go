@@ -53,7 +53,7 @@ type Tables struct {
 // Job is a row of ingestion_jobs.
 type Job struct {
 	ledger.Job
-	rounds []*ledger.Round // Counts, Late and MissedNew are not kept but summed up
+	rounds []*ledger.Round // Counts and Late are not kept but summed up
 	doubts []ledger.Doubt  // in the order in which they were raised
 	state  string          // of the table, when it was verified
 }
@@ -65,6 +65,8 @@ type Shard struct {
 	Round          int
 	Run            string // that has claimed it last; empty if none has
 	DeadDuplicates int64  // of the duplicates: rejects without a readable id, known byte for byte
+	Expected       *int64 // as in ledger.AuditWindow, and so is Verified
+	Verified       int64
 	Late           ledger.Late
 }
 
@@ -78,6 +80,7 @@ type Event struct {
 type DeadLetter struct {
 	ledger.DeadLetter
 	JobID, ShardID int64
+	ReplayedAs     uuid.UUID // the event that was stored when it was replayed
 }
 
 // Look calls f with the tables, which nothing changes meanwhile but f.

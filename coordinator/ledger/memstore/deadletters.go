@@ -72,7 +72,7 @@ func (s *Store) replay(t *Tables, job *ledger.Job, r *ledger.Retry) ledger.Fate 
 		fate.Outcome, fate.Detail = ledger.Refused, refuses(&e)
 	case row == nil:
 		fate.Outcome = ledger.Stored
-		t.Events[e.ID] = &Event{e, sh.ID}
+		t.Events[e.ID], d.ReplayedAs = &Event{e, sh.ID}, e.ID
 		sh.Counts.Events++
 		if !sh.Window.Contains(e.At) {
 			sh.Counts.OutOfOrder++

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/google/uuid"
+
 	"sluice/coordinator/ledger"
 )
 
@@ -66,6 +68,31 @@ func (s *Store) TableState(ctx context.Context, jobID int64) (now, kept string, 
 }
 
 // KeepTableState implements ledger.Store.
-func (s *Store) KeepTableState(ctx context.Context, jobID int64, state string) error {
-	return s.setJob(ctx, "table state", jobID, func(j *Job) { j.state = state })
+func (s *Store) KeepTableState(ctx context.Context, jobID int64, state string, verified []ledger.AuditWindow) error {
+	return s.do(ctx, "set table state", 0, func(t *Tables) error {
+		j := t.jobOf(jobID)
+		if j == nil {
+			return errNoJob
+		}
+		j.state = state
+		for i := range verified {
+			if sh := t.Shard(verified[i].ID); sh != nil {
+				sh.Verified = verified[i].Rows
+			}
+		}
+		return nil
+	})
+}
+
+// Known implements ledger.Store.
+func (s *Store) Known(ctx context.Context, ids []uuid.UUID) (n int, err error) {
+	err = s.do(ctx, "known", 0, func(t *Tables) error {
+		for _, id := range ids {
+			if t.Events[id] != nil {
+				n++
+			}
+		}
+		return nil
+	})
+	return n, err
 }

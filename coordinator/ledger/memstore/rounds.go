@@ -10,6 +10,7 @@ import (
 
 // insertRound writes a round and its windows.
 func (t *Tables) insertRound(j *Job, r ledger.Round, windows []shard.Window) {
+	r.RowsBefore = t.rowsByLedger()
 	j.rounds = append(j.rounds, &r)
 	for i, w := range windows {
 		t.Shards = append(t.Shards, &Shard{JobID: j.ID, Round: r.Number, Checkpoint: shard.Checkpoint{
@@ -33,12 +34,6 @@ func (t *Tables) lastRound(jobID int64) (*ledger.Round, error) {
 		return nil, fmt.Errorf("read the last round of job %d: %w", jobID, errNoJob)
 	}
 	r := *j.rounds[len(j.rounds)-1]
-	r.MissedNew = r.Missing
-	for _, before := range j.rounds {
-		if before.Number == r.Number-1 {
-			r.MissedNew -= before.Missing
-		}
-	}
 	for _, sh := range t.Shards {
 		if sh.JobID == jobID && sh.Round == r.Number {
 			r.Counts = r.Counts.Add(sh.Counts)
@@ -126,9 +121,17 @@ func (s *Store) Accounted(ctx context.Context, jobID int64) (n int64, err error)
 		if j == nil {
 			return errNoJob
 		}
-		n = j.RowsBefore
+		r := j.rounds[len(j.rounds)-1]
+		n = t.rowsByLedger()
+		since := n - r.RowsBefore // by others, since the round began
+		var read int64
 		for _, sh := range t.Shards {
-			n += sh.Counts.Events
+			if sh.JobID == jobID && sh.Round == r.Number {
+				since, read = since-sh.Counts.Events, read+sh.Counts.Duplicates
+			}
+		}
+		n -= max(0, since-read)
+		for _, sh := range t.Shards {
 			if sh.JobID == jobID {
 				n += sh.Counts.DeadLetters + sh.DeadDuplicates
 			}
@@ -136,6 +139,17 @@ func (s *Store) Accounted(ctx context.Context, jobID int64) (n int64, err error)
 		return nil
 	})
 	return n, err
+}
+
+// rowsByLedger counts the rows from before the first job, and the events of all jobs.
+func (t *Tables) rowsByLedger() (n int64) {
+	if len(t.Jobs) > 0 {
+		n = t.Jobs[0].RowsBefore
+	}
+	for _, sh := range t.Shards {
+		n += sh.Counts.Events
+	}
+	return n
 }
 
 // Earlier implements ledger.Store.

@@ -13,6 +13,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/google/uuid"
+
 	"sluice/coordinator/ledger"
 	"sluice/shard"
 )
@@ -234,43 +236,42 @@ func (t *Tables) split(sh *Shard, pieces []shard.Window) {
 }
 
 // Reopen implements ledger.Store.
-func (s *Store) Reopen(ctx context.Context, shards []ledger.Reopening) error {
+func (s *Store) Reopen(ctx context.Context, jobID int64, choose func(ledger.Audit) ledger.Reopening) error {
 	return s.do(ctx, "reopen", 0, func(t *Tables) error {
-		for _, r := range shards {
-			if sh := t.Shard(r.ID); sh != nil {
-				t.forgetLater(sh, r.Gone-sh.Counts.Events)
-			}
+		a, err := t.audit(jobID)
+		if err != nil {
+			return err
 		}
-		for _, r := range shards {
-			sh := t.Shard(r.ID)
-			if sh == nil {
-				continue
+		r := choose(a)
+		t.jobOf(jobID).RowsBefore = r.RowsBefore
+		for _, change := range r.Shards {
+			s.reopen(t.Shard(change.ID), change)
+		}
+		for _, d := range t.DeadLetters {
+			if t.revived(d, jobID) {
+				d.ReplayedAt, d.ReplayedAs = time.Time{}, uuid.Nil
+				for _, sh := range t.Shards { // nobody knows in which window it was a row
+					if sh.JobID == jobID {
+						sh.Verified = 0
+					}
+				}
 			}
-			gone := min(r.Gone, sh.Counts.Events)
-			sh.Counts.Received, sh.Counts.Events = sh.Counts.Received-gone, sh.Counts.Events-gone
-			sh.State, sh.Run, sh.Proof = shard.Suspect, s.run, ""
-			sh.Seq++
-			sh.Cursor, sh.CursorExpires, sh.Resume = "", time.Time{}, shard.Key{}
 		}
 		return nil
 	})
 }
 
-// forgetLater takes rows that are gone from a window, more than its own shard stored, out of the counts of later rounds inside
-// of it, the newest first.
-func (t *Tables) forgetLater(window *Shard, gone int64) {
-	for _, sh := range slices.Backward(t.Shards) {
-		if gone <= 0 {
-			return
-		}
-		if sh.JobID == window.JobID && sh.Round > window.Round && sh.inside(window.Window) {
-			n := min(gone, sh.Counts.Events)
-			sh.Counts.Received, sh.Counts.Events = sh.Counts.Received-n, sh.Counts.Events-n
-			gone -= n
-		}
+func (s *Store) reopen(sh *Shard, r ledger.Reopened) {
+	sh.Counts.Received += r.Events - sh.Counts.Events + r.Revived
+	sh.Counts.Events = r.Events
+	sh.Counts.DeadLetters += r.Revived
+	if r.Expected != nil {
+		sh.Expected = r.Expected
 	}
-}
-
-func (sh *Shard) inside(w shard.Window) bool {
-	return sh.Window.Start >= w.Start && sh.Window.End <= w.End
+	if !r.Walk {
+		return
+	}
+	sh.State, sh.Run, sh.Proof = shard.Suspect, s.run, ""
+	sh.Seq++
+	sh.Cursor, sh.CursorExpires, sh.Resume = "", time.Time{}, shard.Key{}
 }

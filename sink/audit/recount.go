@@ -1,0 +1,185 @@
+package audit
+
+import (
+	"slices"
+
+	"sluice/coordinator/ledger"
+	"sluice/shard"
+)
+
+// Recount says what the shards of a job count when some of its windows are opened again: what the table has. A part that is short
+// of rows is opened as a whole, and so is the job if rows are missing of which nobody knows where.
+//
+// Nothing is forgotten by that: a shard whose count falls keeps in Expected what it had, until the walk has stored as much again.
+func Recount(a *ledger.Audit, ids []int64) ledger.Reopening {
+	c := &recount{Audit: a, events: map[int64]int64{}, walk: map[int64]bool{}, expected: map[int64]*int64{}}
+	for _, id := range ids {
+		c.walk[id] = true
+	}
+	for _, p := range partsOf(a) {
+		c.part(p)
+	}
+	if gone := a.RowsBefore + c.sum() - a.Rows; gone > 0 {
+		c.anywhere(gone)
+	}
+	for _, g := range groupsOf(a) {
+		c.expect(g)
+	}
+	return c.result()
+}
+
+// recount is a reopening on its way.
+type recount struct {
+	*ledger.Audit
+	events    map[int64]int64 // that are another number from now on, by shard
+	walk      map[int64]bool
+	expected  map[int64]*int64
+	forgotten int64 // rows from before the job that are gone
+}
+
+func (c *recount) of(s *shard.Checkpoint) int64 {
+	if n, changed := c.events[s.ID]; changed {
+		return n
+	}
+	return s.Counts.Events
+}
+
+func (c *recount) each(do func(*shard.Checkpoint)) {
+	for i := range c.Windows {
+		do(&c.Windows[i].Checkpoint)
+	}
+	for i := range c.Later {
+		do(&c.Later[i])
+	}
+}
+
+func (c *recount) sum() (events int64) {
+	c.each(func(s *shard.Checkpoint) { events += c.of(s) })
+	return events
+}
+
+// part counts the rows of a part that is short of some as those of the windows in which they lie.
+func (c *recount) part(p *part) {
+	if p.missing() <= 0 {
+		return
+	}
+	for _, w := range p.windows {
+		c.events[w.ID], c.walk[w.ID] = w.Rows+strays(&w.Checkpoint), true
+	}
+	for _, l := range p.later {
+		c.events[l.ID] = strays(l)
+	}
+}
+
+// anywhere takes rows that are missing from no window in particular out of the counts of those that may lie in any, and then out
+// of the count of those from before the job.
+func (c *recount) anywhere(gone int64) {
+	for i := range c.Windows {
+		c.walk[c.Windows[i].ID] = true
+	}
+	c.each(func(s *shard.Checkpoint) {
+		n := min(gone, strays(s), c.of(s))
+		c.events[s.ID], gone = c.of(s)-n, gone-n
+	})
+	c.forgotten = min(gone, c.RowsBefore)
+}
+
+// expect notes what the windows of a group had, if they count less from now on: in sum, as nobody knows of which a row is gone.
+func (c *recount) expect(g group) {
+	var now, before, moved int64
+	for _, w := range g.windows {
+		now, before = now+c.of(&w.Checkpoint), before+w.Counts.Events-c.Revived[w.ID]
+	}
+	for _, l := range g.later {
+		moved += l.Counts.Events - c.of(l) - c.Revived[l.ID]
+	}
+	owed := before + max(0, g.lost()) + moved
+	if now >= before+moved {
+		return
+	}
+	for _, w := range g.windows {
+		n := c.of(&w.Checkpoint)
+		c.expected[w.ID] = &n
+	}
+	*c.expected[g.windows[0].ID] += owed - now
+}
+
+func (c *recount) result() ledger.Reopening {
+	r := ledger.Reopening{RowsBefore: c.RowsBefore - c.forgotten}
+	c.each(func(s *shard.Checkpoint) {
+		if _, changed := c.events[s.ID]; changed || c.walk[s.ID] || c.Revived[s.ID] > 0 {
+			r.Shards = append(r.Shards, ledger.Reopened{
+				ID: s.ID, Events: c.of(s), Expected: c.expected[s.ID], Revived: c.Revived[s.ID], Walk: c.walk[s.ID],
+			})
+		}
+	})
+	return r
+}
+
+// group is a part or, if records came out of order and may lie anywhere, the whole job.
+type group struct {
+	part
+	parents map[int64]*ledger.AuditWindow
+}
+
+func groupsOf(a *ledger.Audit) (all []group) {
+	parents := make(map[int64]*ledger.AuditWindow, len(a.Windows))
+	disorder := false
+	for i := range a.Windows {
+		parents[a.Windows[i].ID] = &a.Windows[i]
+		disorder = disorder || a.Windows[i].Counts.OutOfOrder > 0
+	}
+	disorder = disorder || slices.ContainsFunc(a.Later, func(c shard.Checkpoint) bool { return c.Counts.OutOfOrder > 0 })
+	for _, p := range partsOf(a) {
+		if disorder && len(all) > 0 {
+			all[0].windows, all[0].later = append(all[0].windows, p.windows...), append(all[0].later, p.later...)
+			continue
+		}
+		all = append(all, group{*p, parents})
+	}
+	return all
+}
+
+// lost returns how many events the group had when it was opened again that neither its shards have stored again nor, as far as the
+// number of rows shows it, anybody else.
+func (g *group) lost() (events int64) {
+	more := -g.missing()
+	for _, w := range g.windows {
+		switch {
+		case w.Expected != nil:
+			events += *w.Expected - w.Counts.Events
+		case g.isPiece(w):
+			events -= w.Counts.Events
+		}
+		more -= strays(&w.Checkpoint)
+	}
+	for _, l := range g.later {
+		more -= strays(l)
+	}
+	return events - max(0, more)
+}
+
+// isPiece reports whether a window was split from one after that was opened again.
+func (g *group) isPiece(w *ledger.AuditWindow) bool {
+	for w.Parent != 0 {
+		if w = g.parents[w.Parent]; w == nil {
+			return false
+		}
+		if w.Expected != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// judgeLost holds the windows that were opened again because rows were gone, and are walked since, against what they had.
+func (v *Verdict) judgeLost(a *ledger.Audit) {
+	for _, g := range groupsOf(a) {
+		if lost := g.lost(); lost > 0 && !slices.ContainsFunc(g.windows, func(w *ledger.AuditWindow) bool { return !proven(w) }) {
+			v.Lost += lost
+		}
+	}
+	if v.Lost > 0 {
+		v.find("%d events that were stored are gone from the table, and the source does not show them any more", v.Lost)
+	}
+}
