@@ -100,7 +100,7 @@ func (p *Postgres) KeepTableState(ctx context.Context, jobID int64, state string
 		_, err := tx.Exec(ctx, updateTableState, jobID, state)
 		return err
 	})
-	return ledgerError(err, "keep the table state of job %d", jobID)
+	return p.ledgerError(err, "keep the table state of job %d", jobID)
 }
 
 const (
@@ -114,7 +114,7 @@ func (p *Postgres) Known(ctx context.Context, ids []uuid.UUID) (n int, err error
 	ctx, cancel := p.bounded(ctx)
 	defer cancel()
 	if err = p.pool.QueryRow(ctx, countKnown, ids).Scan(&n); err != nil {
-		return 0, ledgerError(err, "look up %d events", len(ids))
+		return 0, p.ledgerError(err, "look up %d events", len(ids))
 	}
 	return n, nil
 }

@@ -139,7 +139,7 @@ func (p *Postgres) Reopen(ctx context.Context, jobID int64, choose func(ledger.A
 		return p.reopen(ctx, tx, jobID, choose(a))
 	})
 	if err != nil {
-		return ledgerError(err, "reopen shards of job %d", jobID)
+		return p.ledgerError(err, "reopen shards of job %d", jobID)
 	}
 	return nil
 }
