@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -126,24 +125,6 @@ func (p *Postgres) transact(ctx context.Context, g group) error {
 	}
 	tx = nil
 	return nil
-}
-
-const checkDeferred = `set constraints all immediate`
-
-// finish ends a transaction in one exchange with the server. Deferred constraints are checked first: what COMMIT itself refuses, no
-// savepoint could divide.
-func (p *Postgres) finish(ctx context.Context, conn *pgx.Conn, look string) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	defer p.watchCommit(ctx, cancel, conn.PgConn().PID())()
-	results, err := conn.PgConn().Exec(ctx, strings.Join([]string{checkDeferred, look, "commit"}, "; ")).ReadAll()
-	if err != nil && context.Cause(ctx) == errTimeout {
-		return fmt.Errorf("%w: %w", errTimeout, context.DeadlineExceeded)
-	}
-	if err == nil && results[len(results)-1].CommandTag.String() != "COMMIT" {
-		err = errors.New("the transaction was rolled back instead of committed")
-	}
-	return err
 }
 
 // advance begins the transaction and moves the checkpoints of a group, in one exchange with the server. moved is false if a row

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -14,6 +15,24 @@ import (
 	"sluice/coordinator/ledger"
 	"sluice/sink/doctor"
 )
+
+const checkDeferred = `set constraints all immediate`
+
+// finish ends a transaction in one exchange with the server. Deferred constraints are checked first: what COMMIT itself refuses, no
+// savepoint could divide.
+func (p *Postgres) finish(ctx context.Context, conn *pgx.Conn, look string) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer p.watchCommit(ctx, cancel, conn.PgConn().PID())()
+	results, err := conn.PgConn().Exec(ctx, strings.Join([]string{checkDeferred, look, "commit"}, "; ")).ReadAll()
+	if err != nil && context.Cause(ctx) == errTimeout {
+		return fmt.Errorf("%w: %w", errTimeout, context.DeadlineExceeded)
+	}
+	if err == nil && results[len(results)-1].CommandTag.String() != "COMMIT" {
+		err = errors.New("the transaction was rolled back instead of committed")
+	}
+	return err
+}
 
 // identity keeps what ingested_events was when it was last found fit for our rows. An operator may drop its key, swap it for another
 // table or alter a column under a run, and no COPY would fail: so each transaction looks once more before its COMMIT, when the COPY's
@@ -107,4 +126,73 @@ func (p *Postgres) examineTable(ctx context.Context) error {
 func readIdentity(ctx context.Context, conn *pgx.Conn) (now string, err error) {
 	err = conn.QueryRow(ctx, "select coalesce("+selectIdentity+", '')").Scan(&now)
 	return now, err
+}
+
+// errStandby is the fault of a COMMIT that waits for a synchronous standby.
+var errStandby = errors.New("the server's synchronous standby does not confirm commits: bring it back, or take it out of synchronous_standby_names")
+
+// standbyLook is how often a COMMIT under way is looked at.
+const standbyLook = 5 * time.Second
+
+// commitWatch bounds a COMMIT by Config.Timeout, but for the time in which it waits for a synchronous standby: to end that wait would
+// make the commit asynchronous, and the server would report success.
+type commitWatch struct {
+	p      *Postgres
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	pid    uint32 // of the session that commits
+
+	mu     sync.Mutex
+	timer  *time.Timer
+	waited time.Duration // for anything but a standby
+}
+
+// watchCommit watches until stop is called.
+func (p *Postgres) watchCommit(ctx context.Context, cancel context.CancelCauseFunc, pid uint32) (stop func()) {
+	w := &commitWatch{p: p, ctx: ctx, cancel: cancel, pid: pid}
+	w.arm()
+	return func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.timer.Stop()
+	}
+}
+
+func (w *commitWatch) arm() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.timer = time.AfterFunc(min(standbyLook, w.p.config.Timeout), w.look)
+}
+
+func (w *commitWatch) look() {
+	if w.ctx.Err() != nil {
+		return
+	}
+	waits, err := w.waits()
+	switch {
+	case err == nil && waits:
+		w.p.outage.begin(errStandby)
+	case w.waited+standbyLook >= w.p.config.Timeout:
+		w.cancel(errTimeout)
+		return
+	default:
+		w.waited += standbyLook
+	}
+	w.arm()
+}
+
+func (w *commitWatch) waits() (waits bool, err error) {
+	ctx, cancel := context.WithTimeout(w.ctx, standbyLook)
+	defer cancel()
+	err = w.p.pool.QueryRow(ctx, selectWaits, w.pid).Scan(&waits)
+	return waits, err
+}
+
+const selectWaits = `select coalesce((select wait_event = 'SyncRep' from pg_catalog.pg_stat_activity where pid = $1), false)`
+
+// onNotice reports a commit whose wait for the standby an operator has ended: it counts as landed.
+func (c Config) onNotice(_ *pgconn.PgConn, n *pgconn.Notice) {
+	if n.Routine == "SyncRepWaitForLSN" {
+		c.Log.Warn("a commit was not confirmed by the synchronous standby: a failover to it may lose what was committed", "err", n.Message)
+	}
 }
