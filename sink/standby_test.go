@@ -20,7 +20,7 @@ func standbyAway(t *testing.T, log *syncBuffer) (b *bench, p *Postgres, back fun
 	t.Helper()
 	server := pgtest.NewServer(t, pgtest.Options{Settings: []string{"wal_level = replica", "max_wal_senders = 2", "synchronous_standby_names = 'nobody'"}})
 	b = newBenchAt(t, server.URL("postgres")+"&synchronous_commit=local")
-	p, err := Open(t.Context(), Config{URL: server.URL("postgres"), Job: "test", Timeout: time.Second, Run: b.Run(), Log: slog.New(slog.NewTextHandler(log, nil))})
+	p, err := Open(t.Context(), Config{URL: server.URL("postgres"), Job: "test", Timeout: 30 * time.Second, Run: b.Run(), Log: slog.New(slog.NewTextHandler(log, nil))})
 	must(t, err)
 	t.Cleanup(p.Close)
 	(&bench{Postgres: p}).everySession(t, `set synchronous_commit = on`)

@@ -165,6 +165,8 @@ func (j *Job) weigh(ctx context.Context, figures *ledger.Audit, atEnd int64) (au
 		return judged, nil
 	case judged.Excess > 0:
 		return alone, j.distrust(ctx, "it counts %d events, %d fewer than are stored", atEnd, judged.Excess)
+	case !judged.Counted:
+		return judged, nil
 	case judged.Missing == 0:
 		return judged, j.lift(ctx, ledger.DoubtMissing, ledger.ByEvidence)
 	case reading.Open && (closedEvents(windowsOf(figures)) <= reading.Events || reading.Times >= maxRereadings):
@@ -173,6 +175,9 @@ func (j *Job) weigh(ctx context.Context, figures *ledger.Audit, atEnd int64) (au
 	reading.Open = false
 	return judged, j.raise(ctx, j.shortage(judged.Missing, reading))
 }
+
+// onlyMissing reports whether a check found nothing but that the source counts more events.
+func onlyMissing(v audit.Verdict) bool { return v.Missing > 0 && len(v.Findings) == 1 }
 
 // shortage is the doubt about events that the source counts and that nothing accounts for.
 func (j *Job) shortage(missing int64, reading rereading) ledger.Doubt {

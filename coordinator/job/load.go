@@ -76,12 +76,8 @@ func (j *Job) firstLoad(ctx context.Context) Verdict {
 	if err := errors.Join(j.focus(ctx, 1), j.recall(ctx)); err != nil {
 		return failed(ctx, err)
 	}
-	for _, look := range []func() (bool, error){
-		func() (bool, error) { return j.stranger(ctx) }, func() (bool, error) { return j.lookAtSource(ctx, false) },
-	} {
-		if other, err := look(); other || err != nil {
-			return j.ended(ctx, err)
-		}
+	if other, err := j.resumesElsewhere(ctx); other || err != nil {
+		return j.ended(ctx, err)
 	}
 	if err := j.rereadForTotal(ctx); err != nil {
 		return failed(ctx, err)
@@ -90,6 +86,18 @@ func (j *Job) firstLoad(ctx context.Context) Verdict {
 	var doubts *DoubtError
 	v.final = v.final || v.Status == Doubt && !errors.As(v.Err, &doubts)
 	return v
+}
+
+// resumesElsewhere reports whether the source is not the one that the first load has read so far.
+func (j *Job) resumesElsewhere(ctx context.Context) (bool, error) {
+	if other, err := j.stranger(ctx); other || err != nil {
+		return other, err
+	}
+	all, err := j.store.Load(ctx, j.job.ID)
+	if err != nil {
+		return false, err
+	}
+	return j.lookAtSource(ctx, all, false)
 }
 
 // ended is the verdict on a step that an error ends, or a doubt.
@@ -104,6 +112,9 @@ func (j *Job) ended(ctx context.Context, err error) Verdict {
 func (j *Job) walkAndCheck(ctx context.Context) Verdict {
 	for again := false; ; again = true {
 		if v, over := j.walk(ctx); over {
+			return v
+		}
+		if v, over := j.witnesses(ctx); over {
 			return v
 		}
 		v, suspects := j.check(ctx)
@@ -268,7 +279,7 @@ func (j *Job) mixed(ctx context.Context, figures *ledger.Audit) (bool, error) {
 	if !audit.Judge(*figures, 0, 0).OK { // rows that are gone tell nothing about the source
 		return false, nil
 	}
-	return j.lookAtSource(ctx, true)
+	return j.lookAtSource(ctx, windowsOf(figures), true)
 }
 
 // record keeps the result of a check. The job is verified if nothing is in doubt.
@@ -277,10 +288,10 @@ func (j *Job) record(ctx context.Context, judged audit.Verdict, table string, ro
 	if !judged.OK {
 		v.Status, v.Text, v.Findings = Doubt, "the check failed: "+judged.Summary(), judged.Findings
 		v.Err = &explained{v.Text, ErrCheck}
-	} else if err := errors.Join(j.lift(ctx, ledger.DoubtTable, ledger.ByEvidence), j.store.KeepTableState(ctx, j.job.ID, table, rows)); err != nil {
+	} else if err := j.keepTable(ctx, table, rows); err != nil {
 		return notChecked(ctx, err)
 	}
-	if judged.Missing > 0 && len(judged.Findings) == 1 {
+	if onlyMissing(judged) {
 		v = Verdict{} // that is a doubt
 	}
 	v = j.concede(ctx, v)
@@ -289,6 +300,11 @@ func (j *Job) record(ctx context.Context, judged audit.Verdict, table string, ro
 	}
 	failpoint.Hit("verdict.written")
 	return v
+}
+
+// keepTable keeps what the table was like when it held all that it should.
+func (j *Job) keepTable(ctx context.Context, state string, rows []ledger.AuditWindow) error {
+	return errors.Join(j.lift(ctx, ledger.DoubtTable, ledger.ByEvidence), j.store.KeepTableState(ctx, j.job.ID, state, rows))
 }
 
 // notChecked is the verdict if everything was read, but a stop or the database kept the check from being made. That is left to do.

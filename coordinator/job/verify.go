@@ -23,16 +23,24 @@ type Verification struct {
 }
 
 // Verify compares the rows of every window with what its shard counted, and all of them with what the source counts now, if
-// Config.Connect is set. It works beside a run. With repair it takes the job first, as a run does, and reopens incomplete windows;
-// the next Load walks them again. It uses Name, SourceName, Store, Connect and Run of the configuration.
+// Config.Connect is set; two more pages show whether the source is still the same. It works beside a run. With repair it takes the
+// job first, as a run does, and reopens incomplete windows; the next Load walks them again. It uses Name, SourceName, Moved, Store,
+// Connect, IgnoreTotal and Run of the configuration.
 func Verify(ctx context.Context, config Config, repair bool) (v Verification) {
 	config = config.withDefaults()
-	if v.TotalNow, v.TotalErr = askTotal(ctx, config); isRefusal(v.TotalErr) {
-		v.Verdict = unstarted(ctx, v.TotalErr)
+	source, err := v.ask(ctx, config)
+	if err != nil {
+		v.Verdict = unstarted(ctx, err)
 		return v
 	}
-	work := func(ctx context.Context) error { return v.run(ctx, config, repair) }
-	var err error
+	if source != nil {
+		defer func() {
+			ctx, cancel := lastWrite(ctx)
+			defer cancel()
+			_ = source.Leave(ctx) // one request more or less
+		}()
+	}
+	work := func(ctx context.Context) error { return v.run(ctx, config, source, repair) }
 	if repair {
 		err = holding(ctx, config, work)
 	} else {
@@ -42,6 +50,41 @@ func Verify(ctx context.Context, config Config, repair bool) (v Verification) {
 		v.Audit, v.Verdict = nil, unstarted(ctx, err)
 	}
 	return v
+}
+
+// ask connects to the source, if there is one, and asks for its total. After all faults of the source but a refused key, table and
+// ledger can still be compared.
+func (v *Verification) ask(ctx context.Context, config Config) (source Source, err error) {
+	if config.Connect == nil {
+		return nil, nil
+	}
+	job, err := verifiable(ctx, config)
+	if err != nil {
+		return nil, err
+	}
+	if job.Source != config.SourceName && !config.Moved(job.Source) {
+		return nil, misuse("", &SourceError{job.Name, job.Source, config.SourceName})
+	}
+	if source, v.TotalErr = config.Connect(ctx); v.TotalErr == nil {
+		_ = source.Join(ctx, config.Store, config.SourceName, config.Run) // older tables keep no quotas
+		v.TotalNow, v.TotalErr = source.AskTotal(ctx)
+	} else {
+		source = nil
+	}
+	var stop *shard.StopError
+	if errors.As(v.TotalErr, &stop) && stop.Reason == shard.Refused {
+		return source, v.TotalErr
+	}
+	return source, nil
+}
+
+// verifiable reads the job.
+func verifiable(ctx context.Context, config Config) (*ledger.Job, error) {
+	job, found, err := config.Store.Job(ctx, config.Name)
+	if err == nil && !found {
+		err = misuse("", ErrNoJob)
+	}
+	return job, err
 }
 
 // holding works while this run holds the job.
@@ -61,11 +104,8 @@ func holding(ctx context.Context, config Config, work func(context.Context) erro
 	return err
 }
 
-func (v *Verification) run(ctx context.Context, config Config, repair bool) error {
-	job, found, err := config.Store.Job(ctx, config.Name)
-	if err == nil && !found {
-		err = misuse("", ErrNoJob)
-	}
+func (v *Verification) run(ctx context.Context, config Config, source Source, repair bool) error {
+	job, err := verifiable(ctx, config)
 	if err != nil {
 		return err
 	}
@@ -79,42 +119,59 @@ func (v *Verification) run(ctx context.Context, config Config, repair bool) erro
 		v.Text = v.Err.Error()
 		return nil
 	}
-	figures, err := config.Store.AuditByDay(ctx, job.ID)
-	if err != nil {
+	j := &Job{config: config, store: config.Store, job: job, source: source}
+	if err := v.judge(ctx, j); err != nil {
 		return err
 	}
-	v.Audit, v.Judged = &figures, audit.Judge(figures, job.APITotal, v.TotalNow)
 	if repair && len(v.Judged.Reopen) > 0 {
 		if err := v.reopen(ctx, config.Store, job); err != nil {
 			return err
 		}
 	}
-	v.Verdict = judged(&figures, v.Judged)
+	found := judged(v.Audit, v.Judged)
+	if onlyMissing(v.Judged) && found.Status == Doubt && v.Reopened == 0 {
+		found = Verdict{} // that is a doubt
+	}
+	v.Verdict = j.concede(ctx, found)
 	return nil
 }
 
-// isRefusal reports whether the key was refused. After all other faults of the source, table and ledger can still be compared.
-func isRefusal(err error) bool {
-	var stop *shard.StopError
-	return errors.As(err, &stop) && stop.Reason == shard.Refused
+// judge counts the table and compares it with the ledger and the source.
+func (v *Verification) judge(ctx context.Context, j *Job) error {
+	if err := j.recall(ctx); err != nil {
+		return err
+	}
+	table, _, err := j.store.TableState(ctx, j.job.ID)
+	if err != nil {
+		return err
+	}
+	figures, err := j.store.AuditByDay(ctx, j.job.ID)
+	if err != nil {
+		return err
+	}
+	v.Audit, v.Judged = &figures, audit.Judge(figures, 0, 0)
+	if v.Judged.OK {
+		if err := j.keepTable(ctx, table, figures.Windows); err != nil {
+			return err
+		}
+		other, err := j.strange(ctx, &figures)
+		if err != nil || other {
+			return err
+		}
+	}
+	v.Judged, err = j.weigh(ctx, &figures, v.TotalNow)
+	return err
 }
 
-func askTotal(ctx context.Context, config Config) (int64, error) {
-	if config.Connect == nil {
-		return 0, nil
+// strange reports whether the source is not the one whose data the table has.
+func (j *Job) strange(ctx context.Context, figures *ledger.Audit) (bool, error) {
+	if j.source == nil {
+		return false, nil
 	}
-	source, err := config.Connect(ctx)
-	if err != nil {
-		return 0, err
+	if other, err := j.stranger(ctx); other || err != nil {
+		return other, err
 	}
-	if source.Join(ctx, config.Store, config.SourceName, config.Run) == nil { // older tables keep no quotas
-		defer func() {
-			ctx, cancel := lastWrite(ctx)
-			defer cancel()
-			_ = source.Leave(ctx) // one request more or less
-		}()
-	}
-	return source.AskTotal(ctx)
+	return j.lookAtSource(ctx, windowsOf(figures), false)
 }
 
 // reopen opens the windows that fall short. The table is judged once more, in the transaction that opens them.

@@ -21,8 +21,8 @@ func (p *Program) verifyCommand() *cobra.Command {
 	var repair bool
 	cmd := &cobra.Command{
 		Use: "verify", Short: "Compare the table with the ledger and the API", Args: noArgs,
-		Long: "Compares the rows of every shard's window with the count of the shard, and all of them with the count of the API (one\n" +
-			"page request, if an API is configured), and reports for every day (UTC) whether all shards that reach into it are complete.\n" +
+		Long: "Compares the rows of every shard's window with the count of the shard, and all of them with the count of the API (three\n" +
+			"page requests, if an API is configured, which also show whether it is still the same source), and reports for every day (UTC) whether all shards that reach into it are complete.\n" +
 			"It only reports; --repair reopens incomplete shards, and the next `sluice run` fetches them again.\n" +
 			"Exit code 0: all is well; 5: the data are in doubt; 4: the job is not finished.",
 		Example: "  sluice verify\n  sluice verify --repair && sluice run\n  sluice verify --json | jq '.days[] | select(.complete | not)'",
@@ -94,7 +94,7 @@ func (p *Program) verify(ctx context.Context, s *settings, repair bool) error {
 	if err := p.printVerified(describeAudit(&v), s.json); err != nil {
 		return err
 	}
-	if v.Status == job.Doubt {
+	if v.Status == job.Doubt && !is[*job.DoubtError](v.Err) {
 		v.Hint = "`sluice verify --repair`, then `sluice run`"
 		if v.Reopened > 0 {
 			v.Hint = "`sluice run` fetches the reopened shards again"
@@ -105,8 +105,11 @@ func (p *Program) verify(ctx context.Context, s *settings, repair bool) error {
 
 func describeAudit(v *job.Verification) *verified {
 	shown := &verified{
-		OK: v.Judged.OK, Summary: v.Judged.Summary(), Findings: v.Judged.Findings, NotApplied: v.Judged.NotApplied,
+		OK: v.Status == job.Complete, Summary: v.Judged.Summary(), Findings: v.Judged.Findings, NotApplied: v.Judged.NotApplied,
 		Rows: v.Audit.Rows, TotalStart: v.TotalStart, TotalNow: v.TotalNow, Reopened: v.Reopened, Days: []verifiedDay{},
+	}
+	if is[*job.DoubtError](v.Err) {
+		shown.Summary, shown.Findings = v.Text, v.Verdict.Findings
 	}
 	for _, w := range v.Audit.Windows {
 		shown.Shards = append(shown.Shards, verifiedRows{
