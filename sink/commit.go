@@ -111,7 +111,7 @@ func (p *Postgres) advance(ctx context.Context, conn *pgxpool.Conn, g group) (tx
 		at, id := key(c.Resume)
 		all.Queue(moveCheckpoint, c.From.ID, c.From.Seq, p.config.Run, orNull(c.Cursor), timeOrNull(c.CursorExpires), at, id,
 			orNull(string(c.Proof)), t.Received, t.Events, t.Duplicates, t.OutOfWindow, t.DeadLetters, t.OutOfOrder,
-			timestamptz(c.From.Window.Start), timestamptz(c.From.Window.End))
+			timestamptz(c.From.Window.Start), timestamptz(c.From.Window.End), witnessesOf(c.Batch))
 	}
 	results := conn.SendBatch(ctx, all)
 	failpoint.Hit("begin.sent")
@@ -134,6 +134,7 @@ set seq = seq + 1, cursor = $4, cursor_expires_at = $5, resume_at = $6, resume_i
     end_proof = $8, state = case when $8::text is null then state else 'done' end,
     received = received + $9, events = events + $10, duplicates = duplicates + $11, out_of_window = out_of_window + $12,
     dead_letters = dead_letters + $13, out_of_order = out_of_order + $14,
+    witnesses = case when $17::jsonb is null then witnesses else coalesce(witnesses, '{}') || $17 end,
     last_error = null, updated_at = now()
 where id = $1 and seq = $2 and run_id = $3
   and window_start = $15 and window_end = $16`

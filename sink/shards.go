@@ -28,7 +28,7 @@ func loadShards[T any](ctx context.Context, p *Postgres, jobID int64, scan pgx.R
 
 const shardColumns = `s.id, s.shard, coalesce(s.parent_id, 0), s.window_start, s.window_end, s.seq, coalesce(s.cursor, ''), s.cursor_expires_at, s.resume_at,
        s.resume_id, s.received, s.events, s.duplicates, s.out_of_window, s.dead_letters, s.out_of_order,
-       coalesce(s.end_proof, ''), s.state, s.attempts, coalesce(s.last_error, ''), s.started_at, s.updated_at`
+       coalesce(s.end_proof, ''), s.state, s.reopened, s.attempts, coalesce(s.last_error, ''), s.started_at, s.updated_at`
 
 const selectShards = `
 select ` + shardColumns + `
@@ -51,7 +51,7 @@ func scanShardAnd(row pgx.CollectableRow, more ...any) (s ShardStatus, err error
 	c, n := &s.Checkpoint, &s.Counts
 	err = row.Scan(append([]any{&c.ID, &c.Shard, &c.Parent, &start, &end, &c.Seq, &c.Cursor, &expires, &resumeAt, &resumeID,
 		&n.Received, &n.Events, &n.Duplicates, &n.OutOfWindow, &n.DeadLetters, &n.OutOfOrder,
-		&c.Proof, &c.State, &c.Attempts, &c.LastError, &started, &s.UpdatedAt}, more...)...)
+		&c.Proof, &c.State, &c.Reopened, &c.Attempts, &c.LastError, &started, &s.UpdatedAt}, more...)...)
 	c.Window = shard.Window{Start: instant(start), End: instant(end)}
 	c.Resume, c.CursorExpires, s.StartedAt = keyOf(resumeAt, resumeID), orZero(expires), orZero(started)
 	return s, err
@@ -180,7 +180,7 @@ where id = $1`
 	// The seq moves, so that a commit from before, which may still be under way, is stale.
 	reopenShard = `
 update public.ingestion_shards
-set state = 'suspect', run_id = $2, seq = seq + 1, cursor = null, cursor_expires_at = null, resume_at = null, resume_id = null, end_proof = null
+set state = 'suspect', run_id = $2, seq = seq + 1, reopened = reopened + 1, cursor = null, cursor_expires_at = null, resume_at = null, resume_id = null, end_proof = null
 where id = $1`
 )
 

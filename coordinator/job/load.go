@@ -114,6 +114,9 @@ func (j *Job) walkAndCheck(ctx context.Context) Verdict {
 		if v, over := j.walk(ctx); over {
 			return v
 		}
+		if v, over := j.witnesses(ctx); over {
+			return v
+		}
 		v, suspects := j.check(ctx)
 		if v.Status == Complete || again || len(suspects) == 0 {
 			return v
