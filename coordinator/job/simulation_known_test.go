@@ -455,7 +455,6 @@ func filtered(s *simulation, r *http.Request, right float64) (float64, bool) {
 	return right - float64(newer), true
 }
 
-
 // retotal writes another total into an answer.
 func (a *answered) retotal(s *simulation, r *http.Request) {
 	a.edit(func(b body, records []json.RawMessage) []json.RawMessage {
