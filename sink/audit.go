@@ -26,7 +26,7 @@ func (p *Postgres) audit(ctx context.Context, jobID int64, count func(context.Co
 		a, err = examine(ctx, tx, jobID, count)
 		return err
 	})
-	return a, ledgerError(err, "audit job %d", jobID)
+	return a, p.ledgerError(err, "audit job %d", jobID)
 }
 
 func examine(ctx context.Context, tx pgx.Tx, jobID int64, count func(context.Context, pgx.Tx, *ledger.Audit) error) (a ledger.Audit, err error) {
@@ -200,7 +200,7 @@ func (p *Postgres) Unmet(ctx context.Context, jobID int64, round int) ([]ledger.
 	defer cancel()
 	unmet, err := readUnmet(ctx, p.pool, jobID, round)
 	if err != nil {
-		return nil, ledgerError(err, "look for the witnesses of job %d", jobID)
+		return nil, p.ledgerError(err, "look for the witnesses of job %d", jobID)
 	}
 	return unmet, nil
 }
@@ -278,7 +278,7 @@ func (p *Postgres) Adopt(ctx context.Context, jobID int64, round int) (stored in
 		return nil
 	})
 	if err != nil {
-		return 0, ledgerError(err, "store the witnesses of job %d", jobID)
+		return 0, p.ledgerError(err, "store the witnesses of job %d", jobID)
 	}
 	return stored, nil
 }

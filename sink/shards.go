@@ -23,7 +23,7 @@ func loadShards[T any](ctx context.Context, p *Postgres, jobID int64, scan pgx.R
 	defer cancel()
 	rows, _ := p.pool.Query(ctx, selectShards, jobID)
 	all, err := pgx.CollectRows(rows, scan)
-	return all, ledgerError(err, "read the shards of job %d", jobID)
+	return all, p.ledgerError(err, "read the shards of job %d", jobID)
 }
 
 const shardColumns = `s.id, s.shard, coalesce(s.parent_id, 0), s.window_start, s.window_end, s.seq, coalesce(s.cursor, ''), s.cursor_expires_at, s.resume_at,
@@ -71,7 +71,7 @@ func (p *Postgres) Begin(ctx context.Context, id int64) (shard.Checkpoint, error
 	if errors.Is(err, shard.ErrStale) {
 		return c, fmt.Errorf("begin shard row %d: %w", id, err)
 	}
-	return c, ledgerError(err, "begin shard row %d", id)
+	return c, p.ledgerError(err, "begin shard row %d", id)
 }
 
 // ErrGone: the ledger has lost a shard. No retry helps.
@@ -114,7 +114,7 @@ func (p *Postgres) Fail(ctx context.Context, id int64, state shard.State, msg st
 	ctx, cancel := p.bounded(ctx)
 	defer cancel()
 	_, err := p.pool.Exec(ctx, failShard, id, p.config.Run, string(state), printable(msg))
-	return ledgerError(err, "record the fault of shard row %d", id)
+	return p.ledgerError(err, "record the fault of shard row %d", id)
 }
 
 const failShard = `
@@ -139,7 +139,7 @@ func (p *Postgres) Reopen(ctx context.Context, jobID int64, choose func(ledger.A
 		return p.reopen(ctx, tx, jobID, choose(a))
 	})
 	if err != nil {
-		return ledgerError(err, "reopen shards of job %d", jobID)
+		return p.ledgerError(err, "reopen shards of job %d", jobID)
 	}
 	return nil
 }

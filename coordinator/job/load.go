@@ -147,7 +147,7 @@ func (j *Job) walk(ctx context.Context) (v Verdict, over bool) {
 	shards := j.store.Shards(j.job.ID, lateBefore)
 	checkpoints, err := shards.Load(ctx)
 	if err != nil {
-		return Verdict{Status: Unreachable, Text: err.Error(), Err: err}, true
+		return failed(ctx, err), true
 	}
 	c, err := coordinator.New(coordinator.Config{
 		Fetchers: j.config.Fetchers, Memory: j.config.Memory, Limits: j.config.Limits, GiveUpAfter: j.config.GiveUpAfter,
@@ -167,7 +167,7 @@ func (j *Job) walk(ctx context.Context) (v Verdict, over bool) {
 	walked()
 	j.noteRequests(ctx)
 	if err != nil {
-		return Verdict{Status: Unreachable, Text: err.Error(), Err: err}, true
+		return failed(ctx, err), true
 	}
 	return judge(outcome)
 }
@@ -238,6 +238,9 @@ func judgeFailures(failures []coordinator.Failure) Verdict {
 		if panicked != nil {
 			v.Status, v.final = Broken, true
 		}
+	}
+	if unfit := new(ledger.UnfitError); v.Status == Left && errors.As(v.Err, &unfit) {
+		v.Status, v.Text, v.final = Misused, unfit.Error(), true
 	}
 	return v
 }
@@ -313,8 +316,11 @@ func (j *Job) keepTable(ctx context.Context, state string, rows []ledger.AuditWi
 
 // notChecked is the verdict if everything was read, but a stop or the database kept the check from being made. That is left to do.
 func notChecked(ctx context.Context, err error) Verdict {
-	if ctx.Err() != nil {
+	switch {
+	case ctx.Err() != nil:
 		err = context.Cause(ctx)
+	case errors.As(err, new(*ledger.UnfitError)):
+		return failed(ctx, err)
 	}
 	return Verdict{
 		Status: Left, Text: "all shards are done, but the check could not be made: " + err.Error(),

@@ -196,6 +196,21 @@ func TestSimulationPlain(t *testing.T) {
 	}
 }
 
+// Whenever another data set takes the place of the first, for a while, the end is the first one's, whole.
+func TestSimulationAnotherSource(t *testing.T) {
+	for after := time.Second; after < 12*time.Second; after += time.Second {
+		sc := plain()
+		sc.windows = thirds(sc)
+		sc.plot = []act{
+			{do: load, once: true}, {do: byHand, name: "another data set", after: after, hand: otherSource}, {do: load, once: true},
+			{do: byHand, name: "the data set from before", hand: sourceBack}, {do: load},
+		}
+		if s := play(t, sc); s.wrong != nil {
+			t.Errorf("after %s: %v\n%s", after, s.wrong, tail(s))
+		}
+	}
+}
+
 func tail(s *simulation) string {
 	lines := strings.Split(s.stage.text.String(), "\n")
 	return strings.Join(lines[max(0, len(lines)-25):], "\n")

@@ -21,8 +21,9 @@ func (p *Program) verifyCommand() *cobra.Command {
 	var repair bool
 	cmd := &cobra.Command{
 		Use: "verify", Short: "Compare the table with the ledger and the API", Args: noArgs,
-		Long: "Compares the rows of every shard's window with the count of the shard, and all of them with the count of the API (three\n" +
-			"page requests, if an API is configured, which also show whether it is still the same source), and reports for every day (UTC) whether all shards that reach into it are complete.\n" +
+		Long: "Compares the rows of every shard's window with the count of the shard, and all of them with the count of the API, if one\n" +
+			"is configured (three page requests, which also show whether it is still the same source), and reports for every day (UTC)\n" +
+			"whether all shards that reach into it are complete.\n" +
 			"It only reports; --repair reopens incomplete shards, and the next `sluice run` fetches them again.\n" +
 			"Exit code 0: all is well; 5: the data are in doubt; 4: the job is not finished.",
 		Example: "  sluice verify\n  sluice verify --repair && sluice run\n  sluice verify --json | jq '.days[] | select(.complete | not)'",
