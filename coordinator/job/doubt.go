@@ -14,7 +14,11 @@ import (
 )
 
 // DoubtError: doubts about the job's data are open, whatever this run itself found.
-type DoubtError struct{ Doubts []ledger.Doubt } // the one that counts most first
+type DoubtError struct {
+	Job    string
+	Span   shard.Window
+	Doubts []ledger.Doubt // the one that counts most first
+}
 
 func (e *DoubtError) Error() string {
 	text := "the data are in doubt: " + e.Doubts[0].Reason
@@ -37,8 +41,8 @@ var weightOf = []ledger.DoubtKind{
 	ledger.DoubtSource, ledger.DoubtTable, ledger.DoubtWitness, ledger.DoubtForeign, ledger.DoubtMissing,
 }
 
-// doubted is the verdict v, unless doubts are open although it is complete.
-func doubted(v Verdict, all []ledger.Doubt) Verdict {
+// doubted is the verdict v on a job, unless doubts are open although it is complete.
+func doubted(v Verdict, of *ledger.Job, all []ledger.Doubt) Verdict {
 	open := slices.DeleteFunc(slices.Clone(all), func(d ledger.Doubt) bool { return !d.Open() })
 	if v.Status != Complete || len(open) == 0 {
 		return v
@@ -46,7 +50,7 @@ func doubted(v Verdict, all []ledger.Doubt) Verdict {
 	slices.SortStableFunc(open, func(a, b ledger.Doubt) int {
 		return cmp.Compare(slices.Index(weightOf, a.Kind), slices.Index(weightOf, b.Kind))
 	})
-	err := &DoubtError{open}
+	err := &DoubtError{of.Name, of.Span, open}
 	v.Status, v.Text, v.Err = Doubt, err.Error(), err
 	for _, d := range open {
 		v.Findings = append(v.Findings, d.Reason)
@@ -68,7 +72,7 @@ func (j *Job) concede(ctx context.Context, v Verdict) Verdict {
 	if err := j.readDoubts(ctx); err != nil {
 		return failed(ctx, err)
 	}
-	return doubted(v, j.doubts)
+	return doubted(v, j.job, j.doubts)
 }
 
 // raise opens a doubt, or brings the open one of its kind up to date.

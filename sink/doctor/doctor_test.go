@@ -204,7 +204,7 @@ func TestDoctorFindsAnotherEncoding(t *testing.T) {
 func (d *database) ordinaryRole(t *testing.T) string {
 	t.Helper()
 	role := "r" + strings.ReplaceAll(uuid.NewString(), "-", "")
-	d.exec(t, fmt.Sprintf(`create role %s login password 'CANARY'; grant select, insert, update on all tables in schema public to public`, role))
+	d.exec(t, fmt.Sprintf(`create role %s login password 'CANARY'; grant select, insert, update, delete on all tables in schema public to public`, role))
 	t.Cleanup(func() {
 		if _, err := d.conn.Exec(context.WithoutCancel(t.Context()), `drop owned by `+role+`; drop role `+role); err != nil {
 			t.Error(err)

@@ -49,7 +49,7 @@ select current_user::text, has_schema_privilege('public', 'usage'), has_schema_p
 // neededPrivileges lists the privileges of a run, as "select on ingested_events". Update and delete of events are not among
 // them: stored events never change.
 func neededPrivileges() []string {
-	all := []string{"select on sluice_migrations", "select on ingested_events", "insert on ingested_events"}
+	all := []string{"select on sluice_migrations", "select on ingested_events", "insert on ingested_events", "delete on ingestion_shards"}
 	for _, table := range []string{"ingestion_jobs", "ingestion_rounds", "ingestion_shards", "dead_letters", "api_quotas", "ingestion_doubts"} {
 		for _, privilege := range []string{"select", "insert", "update"} {
 			all = append(all, fmt.Sprintf("%s on %s", privilege, table))

@@ -83,7 +83,7 @@ func TestLeastPrivilege(t *testing.T) {
 	}
 	w.mayNot(`delete from ingested_events`, `update ingested_events set name = 'x'`, `truncate ingested_events`, `drop table ingested_events`,
 		`alter table ingested_events set unlogged`, `create table public.mine (n int)`, `delete from dead_letters`,
-		`delete from ingestion_shards`, `truncate ingestion_shards cascade`, `update sluice_migrations set version_id = 9`, `create schema mine`,
+		`delete from ingestion_jobs`, `truncate ingestion_shards cascade`, `update sluice_migrations set version_id = 9`, `create schema mine`,
 		`create role mine`, `select * from pg_authid`, `copy ingested_events to program 'cat'`, `create extension dblink`,
 		`create trigger t before insert on ingested_events for each row execute function suppress_redundant_updates_trigger()`)
 	w.env[cli.EnvDatabase] = admin

@@ -20,16 +20,17 @@ func (p *Program) backfillCommand() *cobra.Command {
 		Short: "Ingest a span of event time again or anew, as a job of its own",
 		Long: "Ingests what lies from --from to before --to, as a job of its own that is named after them. Each event is stored once,\n" +
 			"whoever stores it: also while `sluice follow` runs beside it. Watermarks of other jobs are not touched. The same\n" +
-			"command resumes; when it is done it says so, and with --again reads the span once more.\n\n" +
+			"command resumes; when it is done it says so, and with --again reads the span once more. --again without --from and --to\n" +
+			"reads all of a job once more, whatever rounds followed its first load: what a doubt about missing events needs.\n\n" +
 			"Times are RFC 3339, dates, or so long ago: -7d is the start of the day seven days ago in UTC, -12h that of an hour,\n" +
 			"-90m that of a minute.",
-		Example: "  sluice backfill --from=2026-01-01 --to=2026-02-01\n  sluice backfill --from=-7d --to=-1h",
+		Example: "  sluice backfill --from=2026-01-01 --to=2026-02-01\n  sluice backfill --from=-7d --to=-1h\n  sluice backfill --again",
 	}, func(j *job.Job, ctx context.Context) job.Verdict { return j.Backfill(ctx, again) })
 	cmd.PreRunE = func(*cobra.Command, []string) error {
-		if !s.from.set || !s.to.set {
-			return usage("--from and --to are needed")
+		if !again && (!s.from.set || !s.to.set) {
+			return usage("--from and --to are needed; without them, --again reads the whole job once more")
 		}
-		if !s.given("job") {
+		if s.from.set && s.to.set && !s.given("job") {
 			s.job = backfillName(s.span())
 		}
 		return nil

@@ -28,7 +28,7 @@ type flagGroup struct {
 var flagGroups = []flagGroup{
 	{"What is ingested", []string{"from", "to", "job", "source", "source-moved"}},
 	{"Rounds", []string{"every", "lookback", "safety-lag", "again"}},
-	{"The API", []string{"list-limit", "stream-limit", "page-size", "max-wait", "made-cursors", "require-tls"}},
+	{"The API", []string{"list-limit", "stream-limit", "page-size", "max-wait", "made-cursors", "ignore-total", "require-tls"}},
 	{"Speed and memory", []string{"shards", "fetchers", "writers", "batch-rows", "queue-pages", "memory"}},
 	{"When to stop", []string{"give-up-after", "max-dead-letters"}},
 	{"To be watched", []string{"listen", "page-url", "linger", "pprof", "metrics-file"}},

@@ -80,7 +80,7 @@ func (i *ingest) open(ctx context.Context) (err error) {
 		Connect: i.connect, Moved: i.moved, Admit: i.checkTable,
 		Shards: i.shards, Fetchers: i.fetchers, Memory: i.memory.value,
 		Limits:      shard.Limits{QueuePages: i.queuePages, BatchRows: i.batchRows},
-		GiveUpAfter: i.giveUpAfter, MaxDeadLetters: i.maxDeadLetters,
+		GiveUpAfter: i.giveUpAfter, MaxDeadLetters: i.maxDeadLetters, IgnoreTotal: i.ignoreTotal,
 		Lookback: orNone(i.lookback), SafetyLag: orNone(i.safetyLag), Every: i.every,
 		Pause: i.pause, Run: run.String(), Log: i.log, Guard: i.guarded,
 		Hooks: job.Hooks{Walk: i.showWalk, Stepped: i.publishTables, Rest: i.publishRest, DescribePhase: i.waits},

@@ -95,6 +95,7 @@ type settings struct {
 	giveUpAfter                     time.Duration
 	maxWait                         time.Duration
 	maxDeadLetters                  int64
+	ignoreTotal                     bool
 	requireTLS                      bool
 	source                          string
 	sourceMoved                     bool
@@ -131,6 +132,7 @@ func (s *settings) bind(flags *pflag.FlagSet) {
 	flags.DurationVar(&s.giveUpAfter, "give-up-after", coordinator.DefaultGiveUpAfter, "stop when no page was committed for so long")
 	flags.DurationVar(&s.maxWait, "max-wait", 15*time.Minute, "longest Retry-After that is waited for")
 	flags.Int64Var(&s.maxDeadLetters, "max-dead-letters", 0, "dead letters that stop the run (default: 100 or 1 % of what was received)")
+	flags.BoolVar(&s.ignoreTotal, "ignore-total", false, "the API's count of its events is wrong: do not check against it")
 	flags.BoolVar(&s.requireTLS, "require-tls", false, "refuse an API that is reached by plain http")
 	flags.StringVar(&s.source, "source", "", "name of the source (default: the API's origin, or the simulator's data)")
 	flags.BoolVar(&s.sourceMoved, "source-moved", false, "the job's source has a new address: accept it under the same job")

@@ -83,8 +83,32 @@ func (s *simulateSettings) bind(flags *pflag.FlagSet) {
 	flags.DurationVar(&c.CursorLife, "cursor-life", 0, "how long a cursor lives (default: the profile's)")
 	flags.DurationVar(&c.TokenLife, "token-life", 0, "how long a stream token lives (default: the profile's)")
 	flags.StringVar(&c.Key, "key", "", "the only key that is accepted (default: any)")
+	s.bindDisputed(flags)
 	s.bindFaults(flags)
 	s.bindLive(flags)
+}
+
+// bindDisputed binds what observers of the API have not agreed on, or saw only once.
+func (s *simulateSettings) bindDisputed(flags *pflag.FlagSet) {
+	c := &s.config
+	flags.StringVar((*string)(&c.Algorithm), "algorithm", string(apisim.SlidingAll), "how requests are counted: sliding, sliding-accepted (refused ones are free) or fixed")
+	flags.StringVar((*string)(&c.RetryAfter), "retry-after", string(apisim.RetryBoth), "where a 429 says when to come back: both, header, body, date or none")
+	flags.BoolVar(&c.FeedShared, "feed-shared", false, "the stream spends from the list's limit")
+	flags.BoolVar(&c.FreeHits, "free-hits", false, "answers from the cache do not count against a limit")
+	flags.BoolVar(&c.DeadTokenFree, "dead-token-free", false, "requests with a dead token do not count against a limit")
+	flags.IntVar(&c.QueryLimit, "query-limit", 0, "limit of the list for a key in the URL (default: the profile's)")
+	flags.BoolVar(&c.QuerySeparate, "query-separate", false, "a key in the URL is counted apart")
+	flags.IntVar(&c.ListDefault, "list-default", 100, "events in a page of the list, unless a request says how many")
+	flags.IntVar(&c.FeedDefault, "feed-default", 25, "the same at the stream")
+	flags.DurationVar(&c.CacheLife, "cache-life", 0, "how long an answer is repeated (default: the profile's)")
+	flags.StringVar((*string)(&c.CursorFault), "bad-cursor", string(apisim.BadCursor400), "the answer to a cursor that cannot be read: 400, 502 or ignore")
+	flags.BoolVar(&c.ExpiredAs502, "expired-as-502", false, "an expired cursor is answered 502, not 400")
+	flags.BoolVar(&c.Teapot, "teapot", false, "a cursor beyond the oldest event is answered 418")
+	flags.Int64Var(&c.TotalError, "total-error", 0, "added to the total that pages report")
+	flags.DurationVar(&c.KeyLife, "key-life", 0, "how long a key is good after its first use (default: for ever)")
+	flags.Int64Var(&c.KeyRevokedAfter, "key-revoked-after", 0, "requests with a key, after which it is refused (default: never)")
+	flags.BoolVar(&c.OpenStats, "open-stats", false, "/internal/stats needs no key")
+	flags.BoolVar(&c.BulkWorks, "bulk-works", false, "a bulk request for several ids works, in place of 500")
 }
 
 func (s *simulateSettings) bindLive(flags *pflag.FlagSet) {
@@ -123,6 +147,13 @@ func (s *simulateSettings) bindFaults(flags *pflag.FlagSet) {
 	flags.Float64Var(&f.EarlyEnd, "early-end", 0, "share of the pages that say there is no more")
 	flags.Float64Var(&f.CutBody, "cut-body", 0, "share of the pages cut in the middle")
 	flags.Float64Var(&f.ServerError, "server-error", 0, "share of the page requests answered with a server error")
+	flags.Float64Var(&f.Truncated, "truncated", 0, "share of the pages that lack their second half and look whole")
+	flags.Float64Var(&f.NullBody, "null-body", 0, "share of the pages answered with 200 and null")
+	flags.Float64Var(&f.Duplicate, "duplicate", 0, "share of the pages with some of their events twice")
+	flags.Float64Var(&f.ExpiredCursor, "expired-cursor", 0, "share of the good cursors that are refused as expired")
+	flags.Float64Var(&f.RevokedToken, "revoked-token", 0, "share of the good tokens that are refused")
+	flags.Float64Var(&f.Slow, "slow", 0, "share of the answers that come late")
+	flags.DurationVar(&f.SlowBy, "slow-by", 5*time.Second, "how much later they come")
 }
 
 // merge returns the profile with what was set by flag or environment.
@@ -135,7 +166,8 @@ func (s *simulateSettings) merge(flags *pflag.FlagSet) (apisim.Config, error) {
 	merged.CursorLife, merged.TokenLife = cmp.Or(merged.CursorLife, profile.CursorLife), cmp.Or(merged.TokenLife, profile.TokenLife)
 	merged.List, merged.Feed = profile.List, profile.Feed
 	merged.Sessions, merged.Metrics, merged.Bulk = profile.Sessions, profile.Metrics, profile.Bulk
-	merged.CacheLife, merged.Latency, merged.QueryLimit = profile.CacheLife, profile.Latency, profile.QueryLimit
+	merged.CacheLife, merged.QueryLimit = cmp.Or(merged.CacheLife, profile.CacheLife), cmp.Or(merged.QueryLimit, profile.QueryLimit)
+	merged.Latency = profile.Latency
 	if s.list.set {
 		merged.List = asLimit(s.list.value, false)
 	}

@@ -14,8 +14,8 @@ func (p *Program) syncCommand() *cobra.Command {
 		Long: "Takes the next round of a job: reads from the watermark, less --lookback, to the newest event, and moves the\n" +
 			"watermark when all of that is stored. A first load or a round that was left unfinished is finished first. Where\n" +
 			"nothing is new it costs one request. Events that come late are found within the lookback, and counted by age.\n\n" +
-			"Exit codes are those of `sluice run`; 5 also where the API counts more events than the ledger accounts for:\n" +
-			"what came later than the lookback reaches is read by `sluice backfill`.",
+			"Exit codes are those of `sluice run`; 5 also while the API counts more events than the ledger accounts for: what came\n" +
+			"later than the lookback reaches is read by `sluice backfill --again`.",
 		Example: "  sluice sync\n  sluice sync --lookback=1h",
 	}, (*job.Job).Sync)
 	s.bindRounds(cmd.Flags())

@@ -16,6 +16,7 @@ import (
 	"sluice/coordinator"
 	"sluice/coordinator/job"
 	"sluice/coordinator/ledger"
+	"sluice/shard"
 	"sluice/sink"
 )
 
@@ -62,6 +63,9 @@ func hintOf(err error) string {
 	if panicked, ok := errors.AsType[*coordinator.PanicError](err); ok {
 		return "this is a bug; the stack is in " + keepStack(panicked.Recovered.String())
 	}
+	if doubts, ok := errors.AsType[*job.DoubtError](err); ok {
+		return doubtHint(doubts)
+	}
 	switch {
 	case errors.Is(err, coordinator.ErrTooManyDeadLetters):
 		return "look at `sluice dead-letters list`; `sluice dead-letters replay` tries them again, --max-dead-letters allows more; then " + resumeHint
@@ -69,8 +73,6 @@ func hintOf(err error) string {
 		return "`sluice verify` shows the figures, `sluice verify --repair` reopens incomplete shards, and a run fetches them again"
 	case errors.Is(err, job.ErrUnfinished):
 		return "`sluice run` goes on with it"
-	case errors.Is(err, job.ErrMissing):
-		return "the next round looks once more; events later than --lookback reaches are read by `sluice backfill`"
 	case is[*ledger.UnfitError](err):
 		return "fix it as said above, and run the same command again"
 	case is[*job.SourceError](err):
@@ -79,6 +81,28 @@ func hintOf(err error) string {
 		return "use another --job for another span"
 	}
 	return startHint(err)
+}
+
+// doubtHint is what to do about the first of a job's doubts.
+func doubtHint(e *job.DoubtError) string {
+	flags := ""
+	if e.Span != ledger.Everything || e.Job != "default" {
+		flags = " --job=" + shellWord(e.Job)
+	}
+	of := flags // of a job that is there already
+	if e.Span.Start != shard.Past {
+		flags += " --from=" + e.Span.Start.String()
+	}
+	if e.Span.End != shard.Future {
+		flags += " --to=" + e.Span.End.String()
+	}
+	switch e.Doubts[0].Kind {
+	case ledger.DoubtSource:
+		return "correct API_BASE_URL, then `sluice run" + flags + "`; other data are loaded by another --job"
+	case ledger.DoubtMissing:
+		return "`sluice backfill" + flags + " --again` reads everything once more: it finds the events, or shows that the API counts wrong"
+	}
+	return "`sluice verify" + of + " --repair`, then `sluice run" + flags + "`"
 }
 
 // startHint is what to do about an error that kept work from starting; "" where nothing better is known than what the exit code

@@ -29,7 +29,7 @@ func (p *Program) verifyCommand() *cobra.Command {
 		RunE:    p.stoppably(&s, func(ctx context.Context, s *settings) error { return p.verify(ctx, s, repair) }),
 	}
 	s.bind(cmd.Flags())
-	show(cmd.Flags(), "job", "source", "list-limit", "stream-limit", "require-tls", "json", "log-level")
+	show(cmd.Flags(), "job", "source", "list-limit", "stream-limit", "ignore-total", "require-tls", "json", "log-level")
 	cmd.Flags().BoolVar(&repair, "repair", false, "reopen incomplete shards for the next run")
 	return cmd
 }
@@ -72,7 +72,7 @@ func (p *Program) verify(ctx context.Context, s *settings, repair bool) error {
 	}
 	defer r.db.Close()
 	src, err := p.findSource(s)
-	config := job.Config{Name: s.job, SourceName: src.name, Store: r.db}
+	config := job.Config{Name: s.job, SourceName: src.name, Store: r.db, IgnoreTotal: s.ignoreTotal}
 	if !s.isDemo() {
 		config.Connect = func(context.Context) (job.Source, error) {
 			if err == nil {
