@@ -160,7 +160,7 @@ func (p *replay) check(ctx context.Context, store ledger.Store, job *ledger.Job)
 	}
 	v := audit.Judge(figures, 0, 0) // the source's total is not news
 	p.Check = v.Summary()
-	verdict := doubted(judged(&figures, v), doubts)
+	verdict := doubted(judged(&figures, v), job, doubts)
 	if verdict.Status != Complete {
 		verdict.Text = "after the replay: " + verdict.Text
 	}

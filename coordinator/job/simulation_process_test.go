@@ -148,7 +148,7 @@ func (p *process) obey(ctx context.Context) job.Verdict {
 	config := p.config()
 	switch p.do {
 	case verify, repair:
-		v := job.Verify(ctx, config, p.do == repair)
+		v := job.Verify(ctx, config, job.Verifying{Repair: p.do == repair})
 		p.reopened += v.Reopened
 		return v.Verdict
 	case replay:

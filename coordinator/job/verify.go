@@ -20,20 +20,30 @@ type Verification struct {
 	TotalNow   int64 // 0 if it was not asked, or gave no number
 	TotalErr   error // why the source gave none
 	Reopened   int   // windows that were reopened
+
+	start, now int64 // the totals, if they are trusted
+}
+
+// Verifying is what Verify does beside looking.
+type Verifying struct {
+	Repair bool // reopen incomplete windows, for the next Load
+	// Decisions of an operator. They are recorded with their amounts, and every later check takes them into account.
+	AcceptForeign bool // rows that nobody stored may stay
+	AcceptLost    bool // events that are gone from the table are gone for good
 }
 
 // Verify compares the rows of every window with what its shard counted, and all of them with what the source counts now, if
-// Config.Connect is set. It works beside a run. With repair it takes the job first, as a run does, and reopens incomplete windows;
-// the next Load walks them again. It uses Name, SourceName, Store, Connect and Run of the configuration.
-func Verify(ctx context.Context, config Config, repair bool) (v Verification) {
+// Config.Connect is set. It works beside a run; with Repair it takes the job first, as a run does. It uses Name, SourceName, Store,
+// Connect, IgnoreTotal and Run of the configuration.
+func Verify(ctx context.Context, config Config, how Verifying) (v Verification) {
 	config = config.withDefaults()
 	if v.TotalNow, v.TotalErr = askTotal(ctx, config); isRefusal(v.TotalErr) {
 		v.Verdict = unstarted(ctx, v.TotalErr)
 		return v
 	}
-	work := func(ctx context.Context) error { return v.run(ctx, config, repair) }
+	work := func(ctx context.Context) error { return v.run(ctx, &config, how) }
 	var err error
-	if repair {
+	if how.Repair {
 		err = holding(ctx, config, work)
 	} else {
 		err = work(ctx)
@@ -61,8 +71,9 @@ func holding(ctx context.Context, config Config, work func(context.Context) erro
 	return err
 }
 
-func (v *Verification) run(ctx context.Context, config Config, repair bool) error {
-	job, found, err := config.Store.Job(ctx, config.Name)
+func (v *Verification) run(ctx context.Context, config *Config, how Verifying) error {
+	store := config.Store
+	job, found, err := store.Job(ctx, config.Name)
 	if err == nil && !found {
 		err = misuse("", ErrNoJob)
 	}
@@ -70,7 +81,7 @@ func (v *Verification) run(ctx context.Context, config Config, repair bool) erro
 		return err
 	}
 	v.TotalStart = job.APITotal
-	findings, err := config.Store.Examine(ctx)
+	findings, err := store.Examine(ctx)
 	if err != nil {
 		return err
 	}
@@ -79,18 +90,103 @@ func (v *Verification) run(ctx context.Context, config Config, repair bool) erro
 		v.Text = v.Err.Error()
 		return nil
 	}
+	if err := v.look(ctx, config, job); err != nil {
+		return err
+	}
+	if how.AcceptForeign || how.AcceptLost {
+		if err := v.accept(ctx, store, job, how); err != nil {
+			return err
+		}
+		if err := v.look(ctx, config, job); err != nil {
+			return err
+		}
+	}
+	if how.Repair {
+		if err := v.repair(ctx, store, job); err != nil {
+			return err
+		}
+	}
+	doubts, err := store.Doubts(ctx, job.ID)
+	if err != nil {
+		return err
+	}
+	v.Verdict = judged(v.Audit, v.Judged)
+	switch v.Status {
+	case Complete:
+		v.Verdict = doubted(v.Verdict, job, doubts)
+	case Doubt:
+		found := v.found()
+		text, findings := v.Text, v.Findings
+		v.Verdict = doubted(Verdict{}, job, append(found, doubts...))
+		v.Text, v.Findings = text, findings
+	}
+	return nil
+}
+
+// found is what the audit found, as doubts.
+func (v *Verification) found() (all []ledger.Doubt) {
+	for _, d := range append(tableDoubts(v.Judged), ledger.Doubt{Kind: ledger.DoubtMissing, Amount: v.Judged.Missing}) {
+		if d.Kind == ledger.DoubtMissing && d.Amount > 0 {
+			d.Reason = v.Judged.Summary()
+		}
+		if d.Reason != "" {
+			all = append(all, d)
+		}
+	}
+	return all
+}
+
+// look audits the job.
+func (v *Verification) look(ctx context.Context, config *Config, job *ledger.Job) error {
 	figures, err := config.Store.AuditByDay(ctx, job.ID)
 	if err != nil {
 		return err
 	}
-	v.Audit, v.Judged = &figures, audit.Judge(figures, job.APITotal, v.TotalNow)
-	if repair && len(v.Judged.Reopen) > 0 {
-		if err := v.reopen(ctx, config.Store, job); err != nil {
+	doubts, err := config.Store.Doubts(ctx, job.ID)
+	if err != nil {
+		return err
+	}
+	v.Audit = &figures
+	if v.start, v.now = v.TotalStart, v.TotalNow; !trustsTotal(config, doubts) {
+		v.start, v.now = 0, 0
+	}
+	if v.Judged = audit.Judge(figures, v.start, v.now); v.Judged.Excess > 0 { // a source may forget
+		why := fmt.Sprintf("the source's total at the end, %d: it is less than what is stored", v.now)
+		v.now, v.Judged = 0, audit.Judge(figures, v.start, 0)
+		v.Judged.NotApplied = append(v.Judged.NotApplied, why)
+	}
+	return nil
+}
+
+// accept records decisions. It needs no lock: the rows of the shards are locked while their counts change, and no window is opened.
+func (v *Verification) accept(ctx context.Context, store ledger.Store, job *ledger.Job, how Verifying) error {
+	if how.AcceptForeign && v.Judged.Foreign > 0 {
+		if err := decide(ctx, store, job, ledger.DoubtForeign, v.Judged, v.Judged.Foreign, ledger.AcceptForeign); err != nil {
 			return err
 		}
 	}
-	v.Verdict = judged(&figures, v.Judged)
-	return nil
+	if !how.AcceptLost || !v.Judged.Short && v.Judged.Lost == 0 {
+		return nil
+	}
+	var lost int64
+	err := store.Reopen(ctx, job.ID, func(a ledger.Audit) (r ledger.Reopening) {
+		r, lost = audit.Accept(&a)
+		return r
+	})
+	if err == nil {
+		err = decide(ctx, store, job, ledger.DoubtLost, v.Judged, lost, ledger.AcceptLost)
+	}
+	if err == nil {
+		err = store.Lift(ctx, job.ID, ledger.DoubtTable, ledger.ByEvidence) // that of the rows, as they are counted now
+	}
+	return err
+}
+
+func decide(ctx context.Context, store ledger.Store, job *ledger.Job, kind ledger.DoubtKind, v audit.Verdict, amount int64, by string) error {
+	if err := store.Raise(ctx, job.ID, ledger.Doubt{Kind: kind, Reason: v.Summary(), Amount: amount}); err != nil {
+		return err
+	}
+	return store.Lift(ctx, job.ID, kind, by)
 }
 
 // isRefusal reports whether the key was refused. After all other faults of the source, table and ledger can still be compared.
@@ -117,14 +213,25 @@ func askTotal(ctx context.Context, config Config) (int64, error) {
 	return source.AskTotal(ctx)
 }
 
-// reopen opens the windows that fall short. The table is judged once more, in the transaction that opens them.
-func (v *Verification) reopen(ctx context.Context, store ledger.Store, job *ledger.Job) error {
+// repair opens the windows that fall short, and lifts the doubts about the table that the audit does not share. The table is judged once
+// more, in the transaction that opens them.
+func (v *Verification) repair(ctx context.Context, store ledger.Store, job *ledger.Job) error {
+	for _, d := range tableDoubts(v.Judged) {
+		if d.Reason == "" {
+			if err := store.Lift(ctx, job.ID, d.Kind, ledger.ByEvidence); err != nil {
+				return err
+			}
+		}
+	}
+	if len(v.Judged.Reopen) == 0 {
+		return nil
+	}
 	// In this order: a job that still counts as verified would not look at windows that are open again.
 	if err := store.SetVerdict(ctx, job.ID, v.Judged.Summary(), false); err != nil {
 		return err
 	}
 	return store.Reopen(ctx, job.ID, func(a ledger.Audit) ledger.Reopening {
-		r := audit.Recount(&a, audit.Judge(a, v.TotalStart, v.TotalNow).Reopen)
+		r := audit.Recount(&a, audit.Judge(a, v.start, v.now).Reopen)
 		for _, s := range r.Shards {
 			if s.Walk {
 				v.Reopened++
