@@ -169,6 +169,8 @@ func (j *Job) weigh(ctx context.Context, figures *ledger.Audit, atEnd int64) (au
 		j.config.Log.Warn("the source has forgotten events before they were read", "at_the_start", j.job.APITotal, "now", atEnd,
 			"never_shown", judged.Missing)
 		return alone, j.lift(ctx, ledger.DoubtMissing, ledger.ByEvidence)
+	case !judged.Counted:
+		return judged, nil
 	case judged.Missing == 0:
 		return judged, j.lift(ctx, ledger.DoubtMissing, ledger.ByEvidence)
 	case reading.Open && (closedEvents(windowsOf(figures)) <= reading.Events || reading.Times >= maxRereadings):
@@ -177,6 +179,9 @@ func (j *Job) weigh(ctx context.Context, figures *ledger.Audit, atEnd int64) (au
 	reading.Open = false
 	return judged, j.raise(ctx, j.shortage(judged.Missing, reading))
 }
+
+// onlyMissing reports whether a check found nothing but that the source counts more events.
+func onlyMissing(v audit.Verdict) bool { return v.Missing > 0 && len(v.Findings) == 1 }
 
 // shortage is the doubt about events that the source counts and that nothing accounts for.
 func (j *Job) shortage(missing int64, reading rereading) ledger.Doubt {

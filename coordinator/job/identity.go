@@ -165,6 +165,9 @@ func (j *Job) stranger(ctx context.Context) (other bool, err error) {
 		return true, nil
 	}
 	if strange.Mixed {
+		if j.lock == nil { // a look: what it needs is a run
+			return true, nil
+		}
 		if err := j.reopenAll(ctx); err != nil {
 			return true, err
 		}
@@ -174,11 +177,7 @@ func (j *Job) stranger(ctx context.Context) (other bool, err error) {
 
 // lookAtSource looks whether the source is the one that the first load has read so far: before it goes on, and before it is judged,
 // which must not take the data of two sources for those of one. A source that fails gives no evidence.
-func (j *Job) lookAtSource(ctx context.Context, toJudge bool) (other bool, err error) {
-	all, err := j.store.Load(ctx, j.job.ID)
-	if err != nil {
-		return false, err
-	}
+func (j *Job) lookAtSource(ctx context.Context, all []shard.Checkpoint, toJudge bool) (other bool, err error) {
 	last, err := j.store.LastRound(ctx, j.job.ID)
 	if err != nil {
 		return false, err

@@ -76,12 +76,8 @@ func (j *Job) firstLoad(ctx context.Context) Verdict {
 	if err := errors.Join(j.focus(ctx, 1), j.recall(ctx)); err != nil {
 		return failed(ctx, err)
 	}
-	for _, look := range []func() (bool, error){
-		func() (bool, error) { return j.stranger(ctx) }, func() (bool, error) { return j.lookAtSource(ctx, false) },
-	} {
-		if other, err := look(); other || err != nil {
-			return j.ended(ctx, err)
-		}
+	if other, err := j.resumesElsewhere(ctx); other || err != nil {
+		return j.ended(ctx, err)
 	}
 	if err := j.rereadForTotal(ctx); err != nil {
 		return failed(ctx, err)
@@ -90,6 +86,18 @@ func (j *Job) firstLoad(ctx context.Context) Verdict {
 	var doubts *DoubtError
 	v.final = v.final || v.Status == Doubt && !errors.As(v.Err, &doubts)
 	return v
+}
+
+// resumesElsewhere reports whether the source is not the one that the first load has read so far.
+func (j *Job) resumesElsewhere(ctx context.Context) (bool, error) {
+	if other, err := j.stranger(ctx); other || err != nil {
+		return other, err
+	}
+	all, err := j.store.Load(ctx, j.job.ID)
+	if err != nil {
+		return false, err
+	}
+	return j.lookAtSource(ctx, all, false)
 }
 
 // ended is the verdict on a step that an error ends, or a doubt.
@@ -265,7 +273,7 @@ func (j *Job) mixed(ctx context.Context, figures *ledger.Audit) (bool, error) {
 	if !audit.Judge(*figures, 0, 0).OK { // rows that are gone tell nothing about the source
 		return false, nil
 	}
-	return j.lookAtSource(ctx, true)
+	return j.lookAtSource(ctx, windowsOf(figures), true)
 }
 
 // record keeps the result of a check. The job is verified if nothing is in doubt.

@@ -21,7 +21,7 @@ type Verification struct {
 	TotalErr   error // why the source gave none
 	Reopened   int   // windows that were reopened
 
-	start, now int64 // the totals, if they are trusted
+	joined bool // those who share the source's quotas
 }
 
 // Verifying is what Verify does beside looking.
@@ -33,16 +33,23 @@ type Verifying struct {
 }
 
 // Verify compares the rows of every window with what its shard counted, and all of them with what the source counts now, if
-// Config.Connect is set. It works beside a run; with Repair it takes the job first, as a run does. It uses Name, SourceName, Store,
-// Connect, IgnoreTotal and Run of the configuration.
+// Config.Connect is set; two more pages show whether the source is still the same. It works beside a run; with Repair it takes the
+// job first, as a run does. It uses Name, SourceName, Moved, Store, Connect, IgnoreTotal and Run of the configuration.
 func Verify(ctx context.Context, config Config, how Verifying) (v Verification) {
 	config = config.withDefaults()
-	if v.TotalNow, v.TotalErr = askTotal(ctx, config); isRefusal(v.TotalErr) {
-		v.Verdict = unstarted(ctx, v.TotalErr)
+	source, err := v.ask(ctx, config)
+	if err != nil {
+		v.Verdict = unstarted(ctx, err)
 		return v
 	}
-	work := func(ctx context.Context) error { return v.run(ctx, &config, how) }
-	var err error
+	if v.joined {
+		defer func() {
+			ctx, cancel := lastWrite(ctx)
+			defer cancel()
+			_ = source.Leave(ctx) // one request more or less
+		}()
+	}
+	work := func(ctx context.Context) error { return v.run(ctx, config, source, how) }
 	if how.Repair {
 		err = holding(ctx, config, work)
 	} else {
@@ -52,6 +59,41 @@ func Verify(ctx context.Context, config Config, how Verifying) (v Verification) 
 		v.Audit, v.Verdict = nil, unstarted(ctx, err)
 	}
 	return v
+}
+
+// ask connects to the source, if there is one, and asks for its total. After all faults of the source but a refused key, table and
+// ledger can still be compared.
+func (v *Verification) ask(ctx context.Context, config Config) (source Source, err error) {
+	if config.Connect == nil {
+		return nil, nil
+	}
+	job, err := verifiable(ctx, config)
+	if err != nil {
+		return nil, err
+	}
+	if job.Source != config.SourceName && !config.Moved(job.Source) {
+		return nil, misuse("", &SourceError{job.Name, job.Source, config.SourceName})
+	}
+	if source, v.TotalErr = config.Connect(ctx); v.TotalErr == nil {
+		v.joined = source.Join(ctx, config.Store, config.SourceName, config.Run) == nil // older tables keep no quotas
+		v.TotalNow, v.TotalErr = source.AskTotal(ctx)
+	} else {
+		source = nil
+	}
+	var stop *shard.StopError
+	if errors.As(v.TotalErr, &stop) && stop.Reason == shard.Refused {
+		return source, v.TotalErr
+	}
+	return source, nil
+}
+
+// verifiable reads the job.
+func verifiable(ctx context.Context, config Config) (*ledger.Job, error) {
+	job, found, err := config.Store.Job(ctx, config.Name)
+	if err == nil && !found {
+		err = misuse("", ErrNoJob)
+	}
+	return job, err
 }
 
 // holding works while this run holds the job.
@@ -71,17 +113,13 @@ func holding(ctx context.Context, config Config, work func(context.Context) erro
 	return err
 }
 
-func (v *Verification) run(ctx context.Context, config *Config, how Verifying) error {
-	store := config.Store
-	job, found, err := store.Job(ctx, config.Name)
-	if err == nil && !found {
-		err = misuse("", ErrNoJob)
-	}
+func (v *Verification) run(ctx context.Context, config Config, source Source, how Verifying) error {
+	job, err := verifiable(ctx, config)
 	if err != nil {
 		return err
 	}
 	v.TotalStart = job.APITotal
-	findings, err := store.Examine(ctx)
+	findings, err := config.Store.Examine(ctx)
 	if err != nil {
 		return err
 	}
@@ -90,148 +128,117 @@ func (v *Verification) run(ctx context.Context, config *Config, how Verifying) e
 		v.Text = v.Err.Error()
 		return nil
 	}
-	if err := v.look(ctx, config, job); err != nil {
+	j := &Job{config: config, store: config.Store, job: job, source: source}
+	if err := v.judge(ctx, j); err != nil {
 		return err
 	}
-	if how.AcceptForeign || how.AcceptLost {
-		if err := v.accept(ctx, store, job, how); err != nil {
-			return err
-		}
-		if err := v.look(ctx, config, job); err != nil {
-			return err
-		}
-	}
-	if how.Repair {
-		if err := v.repair(ctx, store, job); err != nil {
+	if accepted, err := v.accept(ctx, j, how); err != nil {
+		return err
+	} else if accepted {
+		if err := v.judge(ctx, j); err != nil {
 			return err
 		}
 	}
-	doubts, err := store.Doubts(ctx, job.ID)
-	if err != nil {
-		return err
-	}
-	v.Verdict = judged(v.Audit, v.Judged)
-	switch v.Status {
-	case Complete:
-		v.Verdict = doubted(v.Verdict, job, doubts)
-	case Doubt:
-		found := v.found()
-		text, findings := v.Text, v.Findings
-		v.Verdict = doubted(Verdict{}, job, append(found, doubts...))
-		v.Text, v.Findings = text, findings
-	}
-	return nil
-}
-
-// found is what the audit found, as doubts.
-func (v *Verification) found() (all []ledger.Doubt) {
-	for _, d := range append(tableDoubts(v.Judged), ledger.Doubt{Kind: ledger.DoubtMissing, Amount: v.Judged.Missing}) {
-		if d.Kind == ledger.DoubtMissing && d.Amount > 0 {
-			d.Reason = v.Judged.Summary()
-		}
-		if d.Reason != "" {
-			all = append(all, d)
+	if how.Repair && len(v.Judged.Reopen) > 0 {
+		if err := v.reopen(ctx, j); err != nil {
+			return err
 		}
 	}
-	return all
-}
-
-// look audits the job.
-func (v *Verification) look(ctx context.Context, config *Config, job *ledger.Job) error {
-	figures, err := config.Store.AuditByDay(ctx, job.ID)
-	if err != nil {
-		return err
+	found := judged(v.Audit, v.Judged)
+	if found.Status != Doubt {
+		v.Verdict = j.concede(ctx, found)
+		return nil
 	}
-	doubts, err := config.Store.Doubts(ctx, job.ID)
-	if err != nil {
-		return err
-	}
-	v.Audit = &figures
-	if v.start, v.now = v.TotalStart, v.TotalNow; !trustsTotal(config, doubts) {
-		v.start, v.now = 0, 0
-	}
-	if v.Judged = audit.Judge(figures, v.start, v.now); v.Judged.Excess > 0 { // a source may forget
-		why := fmt.Sprintf("the source's total at the end, %d: it is less than what is stored", v.now)
-		v.now, v.Judged = 0, audit.Judge(figures, v.start, 0)
-		v.Judged.NotApplied = append(v.Judged.NotApplied, why)
+	v.Verdict = j.concede(ctx, Verdict{})
+	if !onlyMissing(v.Judged) || v.Reopened > 0 {
+		v.Text, v.Findings = found.Text, found.Findings
 	}
 	return nil
 }
 
 // accept records decisions. It needs no lock: the rows of the shards are locked while their counts change, and no window is opened.
-func (v *Verification) accept(ctx context.Context, store ledger.Store, job *ledger.Job, how Verifying) error {
-	if how.AcceptForeign && v.Judged.Foreign > 0 {
-		if err := decide(ctx, store, job, ledger.DoubtForeign, v.Judged, v.Judged.Foreign, ledger.AcceptForeign); err != nil {
-			return err
-		}
+func (v *Verification) accept(ctx context.Context, j *Job, how Verifying) (accepted bool, err error) {
+	foreign := how.AcceptForeign && v.Judged.Foreign > 0
+	if foreign {
+		err = j.decide(ctx, ledger.DoubtForeign, v.Judged.Summary(), v.Judged.Foreign, ledger.AcceptForeign)
 	}
-	if !how.AcceptLost || !v.Judged.Short && v.Judged.Lost == 0 {
-		return nil
+	if err != nil || !how.AcceptLost || !v.Judged.Short && v.Judged.Lost == 0 {
+		return foreign, err
 	}
 	var lost int64
-	err := store.Reopen(ctx, job.ID, func(a ledger.Audit) (r ledger.Reopening) {
+	err = j.store.Reopen(ctx, j.job.ID, func(a ledger.Audit) (r ledger.Reopening) {
 		r, lost = audit.Accept(&a)
 		return r
 	})
 	if err == nil {
-		err = decide(ctx, store, job, ledger.DoubtLost, v.Judged, lost, ledger.AcceptLost)
+		err = j.decide(ctx, ledger.DoubtLost, v.Judged.Summary(), lost, ledger.AcceptLost)
 	}
-	if err == nil {
-		err = store.Lift(ctx, job.ID, ledger.DoubtTable, ledger.ByEvidence) // that of the rows, as they are counted now
+	return true, err
+}
+
+// decide records that an operator has accepted something.
+func (j *Job) decide(ctx context.Context, kind ledger.DoubtKind, reason string, amount int64, by string) error {
+	if err := j.store.Raise(ctx, j.job.ID, ledger.Doubt{Kind: kind, Reason: reason, Amount: amount}); err != nil {
+		return err
 	}
+	return j.store.Lift(ctx, j.job.ID, kind, by)
+}
+
+// judge counts the table and compares it with the ledger and the source.
+func (v *Verification) judge(ctx context.Context, j *Job) error {
+	if err := j.recall(ctx); err != nil {
+		return err
+	}
+	table, _, err := j.store.TableState(ctx, j.job.ID)
+	if err != nil {
+		return err
+	}
+	figures, err := j.store.AuditByDay(ctx, j.job.ID)
+	if err != nil {
+		return err
+	}
+	v.Audit, v.Judged = &figures, audit.Judge(figures, 0, 0)
+	if judged(&figures, v.Judged).Status != Left {
+		if err := j.weighTable(ctx, v.Judged, ""); err != nil {
+			return err
+		}
+	}
+	if v.Judged.OK {
+		if err := j.store.KeepTableState(ctx, j.job.ID, table, figures.Windows); err != nil {
+			return err
+		}
+		other, err := j.strange(ctx, &figures)
+		if err != nil || other {
+			return err
+		}
+	}
+	v.Judged, err = j.weigh(ctx, &figures, v.TotalNow)
 	return err
 }
 
-func decide(ctx context.Context, store ledger.Store, job *ledger.Job, kind ledger.DoubtKind, v audit.Verdict, amount int64, by string) error {
-	if err := store.Raise(ctx, job.ID, ledger.Doubt{Kind: kind, Reason: v.Summary(), Amount: amount}); err != nil {
-		return err
+// strange reports whether the source is not the one whose data the table has.
+func (j *Job) strange(ctx context.Context, figures *ledger.Audit) (bool, error) {
+	if j.source == nil {
+		return false, nil
 	}
-	return store.Lift(ctx, job.ID, kind, by)
+	if other, err := j.stranger(ctx); other || err != nil {
+		return other, err
+	}
+	return j.lookAtSource(ctx, windowsOf(figures), false)
 }
 
-// isRefusal reports whether the key was refused. After all other faults of the source, table and ledger can still be compared.
-func isRefusal(err error) bool {
-	var stop *shard.StopError
-	return errors.As(err, &stop) && stop.Reason == shard.Refused
-}
-
-func askTotal(ctx context.Context, config Config) (int64, error) {
-	if config.Connect == nil {
-		return 0, nil
-	}
-	source, err := config.Connect(ctx)
-	if err != nil {
-		return 0, err
-	}
-	if source.Join(ctx, config.Store, config.SourceName, config.Run) == nil { // older tables keep no quotas
-		defer func() {
-			ctx, cancel := lastWrite(ctx)
-			defer cancel()
-			_ = source.Leave(ctx) // one request more or less
-		}()
-	}
-	return source.AskTotal(ctx)
-}
-
-// repair opens the windows that fall short, and lifts the doubts about the table that the audit does not share. The table is judged once
-// more, in the transaction that opens them.
-func (v *Verification) repair(ctx context.Context, store ledger.Store, job *ledger.Job) error {
-	for _, d := range tableDoubts(v.Judged) {
-		if d.Reason == "" {
-			if err := store.Lift(ctx, job.ID, d.Kind, ledger.ByEvidence); err != nil {
-				return err
-			}
-		}
-	}
-	if len(v.Judged.Reopen) == 0 {
-		return nil
-	}
+// reopen opens the windows that fall short. The table is judged once more, in the transaction that opens them.
+func (v *Verification) reopen(ctx context.Context, j *Job) error {
 	// In this order: a job that still counts as verified would not look at windows that are open again.
-	if err := store.SetVerdict(ctx, job.ID, v.Judged.Summary(), false); err != nil {
+	if err := j.store.SetVerdict(ctx, j.job.ID, v.Judged.Summary(), false); err != nil {
 		return err
 	}
-	return store.Reopen(ctx, job.ID, func(a ledger.Audit) ledger.Reopening {
-		r := audit.Recount(&a, audit.Judge(a, v.start, v.now).Reopen)
+	start, now := v.TotalStart, v.TotalNow
+	if !trustsTotal(&j.config, j.doubts) {
+		start, now = 0, 0
+	}
+	return j.store.Reopen(ctx, j.job.ID, func(a ledger.Audit) ledger.Reopening {
+		r := audit.Recount(&a, audit.Judge(a, start, now).Reopen)
 		for _, s := range r.Shards {
 			if s.Walk {
 				v.Reopened++

@@ -24,6 +24,7 @@ type Verdict struct {
 	Short      bool     // rows are gone from the table, or shards from the ledger
 	Foreign    int64    // rows that nobody stored
 	Lost       int64    // events that were stored, are gone, and did not come again when their windows were walked once more
+	Counted    bool     // the rows were compared with what the source counted at the start
 	Missing    int64    // events that the source counted at the start and that nothing accounts for
 	Excess     int64    // rows and dead letters beyond what the source counts now
 	rows       int64
@@ -121,6 +122,7 @@ func where(a *ledger.Audit) (text string) {
 func (v *Verdict) judgeTotals(a *ledger.Audit, atStart, atEnd int64) {
 	most := a.Rows - a.Foreign + a.Lost + a.DeadNamed + a.DeadBlind + a.DeadDuplicates + a.DeadConflicts
 	least := a.Rows - a.Foreign + a.DeadNamed
+	v.Counted = atStart > 0
 	switch {
 	case atStart <= 0:
 		v.skip("the source's total at the start: it is not known")

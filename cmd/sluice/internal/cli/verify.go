@@ -21,11 +21,12 @@ func (p *Program) verifyCommand() *cobra.Command {
 	var how job.Verifying
 	cmd := &cobra.Command{
 		Use: "verify", Short: "Compare the table with the ledger and the API", Args: noArgs,
-		Long: "Compares the rows of every shard's window with the count of the shard, and all of them with the count of the API (one\n" +
-			"page request, if an API is configured), and reports for every day (UTC) whether all shards that reach into it are complete.\n" +
-			"It only reports; --repair takes the job and reopens incomplete shards, and the next `sluice run` fetches them again.\n" +
-			"What neither can mend is decided by you: --accept-foreign for rows that another program has written, --accept-lost for\n" +
-			"events that are gone, deleted on purpose or forgotten by the API. Each decision is recorded with its number of rows.\n" +
+		Long: "Compares the rows of every shard's window with the count of the shard, and all of them with the count of the API (three\n" +
+			"page requests, if an API is configured, which also show whether it is still the same source), and reports for every day\n" +
+			"(UTC) whether all shards that reach into it are complete.\n\n" +
+			"--repair takes the job and reopens incomplete shards, and the next `sluice run` fetches them again. What neither can mend\n" +
+			"is decided by you: --accept-foreign for rows that another program has written, --accept-lost for events that are gone,\n" +
+			"deleted on purpose or forgotten by the API. Each decision is recorded with its number of rows.\n\n" +
 			"Exit code 0: all is well; 5: the data are in doubt; 4: the job is not finished.",
 		Example: "  sluice verify\n  sluice verify --repair && sluice run\n  sluice verify --json | jq '.days[] | select(.complete | not)'",
 		RunE:    p.stoppably(&s, func(ctx context.Context, s *settings) error { return p.verify(ctx, s, how) }),
@@ -106,8 +107,11 @@ func (p *Program) verify(ctx context.Context, s *settings, how job.Verifying) er
 
 func describeAudit(v *job.Verification) *verified {
 	shown := &verified{
-		OK: v.Judged.OK, Summary: v.Judged.Summary(), Findings: v.Judged.Findings, NotApplied: v.Judged.NotApplied,
+		OK: v.Status == job.Complete, Summary: v.Judged.Summary(), Findings: v.Judged.Findings, NotApplied: v.Judged.NotApplied,
 		Rows: v.Audit.Rows, TotalStart: v.TotalStart, TotalNow: v.TotalNow, Reopened: v.Reopened, Days: []verifiedDay{},
+	}
+	if is[*job.DoubtError](v.Err) {
+		shown.Summary, shown.Findings = v.Text, v.Verdict.Findings
 	}
 	for _, w := range v.Audit.Windows {
 		shown.Shards = append(shown.Shards, verifiedRows{
