@@ -59,8 +59,11 @@ func doubted(v Verdict, of *ledger.Job, all []ledger.Doubt) Verdict {
 }
 
 // readDoubts reads what is open, and what was decided.
-func (j *Job) readDoubts(ctx context.Context) (err error) {
-	j.doubts, err = j.store.Doubts(ctx, j.job.ID)
+func (j *Job) readDoubts(ctx context.Context) error {
+	all, err := j.store.Doubts(ctx, j.job.ID)
+	if err == nil {
+		j.note(func() { j.doubts = all })
+	}
 	return err
 }
 

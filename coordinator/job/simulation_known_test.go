@@ -139,6 +139,14 @@ func TestSimulationPlain(t *testing.T) {
 			s.patience, s.windows = 2, thirds(s)
 			s.plot = []act{{do: load}, {do: byHand, name: "insert a row", after: 3 * time.Second, hand: foreignRow}}
 		},
+		// A follow begins with that row, and goes on; what is decided beside it ends the doubt.
+		"a foreign row under a follow": func(s *scenario) {
+			s.windows, s.api.Live, s.every = thirds(s), apisim.Live{Rate: 0.05}, time.Minute
+			s.plot = []act{
+				{do: load, once: true}, {do: byHand, name: "insert a row", after: 3 * time.Second, hand: foreignRow},
+				{do: follow, lasts: 5 * time.Hour}, {do: foreign, after: time.Hour},
+			}
+		},
 		"a kill": func(s *scenario) {
 			s.plot = []act{{do: load}, {do: byHand, name: "kill", after: 4 * time.Second, kills: true}}
 		},

@@ -325,9 +325,7 @@ func drawPlot(dice *rand.Rand, s *scenario) []act {
 	case 2:
 		plot = append(plot, after(act{do: verify}))
 	case 3:
-		if plot[0].do != follow {
-			plot = append(plot, after(act{do: replay}))
-		}
+		plot = append(plot, after(act{do: []command{replay, repair, foreign}[dice.IntN(3)]}))
 	}
 	for range dice.IntN(4) {
 		switch dice.IntN(8) {
@@ -344,7 +342,14 @@ func drawPlot(dice *rand.Rand, s *scenario) []act {
 		case 4:
 			plot = append(plot, act{do: replay})
 		case 5:
-			plot = append(plot, loseRows(dice, dice.Float64()), act{do: repair}, act{do: load})
+			plot = append(plot, []act{
+				loseRows(dice, dice.Float64()), loseRows(dice, 0.1), {do: byHand, name: "truncate", hand: truncate},
+				{do: byHand, name: "insert a row", hand: foreignRow},
+			}[dice.IntN(4)], act{do: repair})
+			if dice.IntN(2) == 0 { // cron and a person
+				plot = append(plot, act{do: repair, after: between(dice, time.Nanosecond, time.Second)})
+			}
+			plot = append(plot, act{do: load})
 		case 6:
 			plot = append(plot, other)
 		case 7:

@@ -77,7 +77,7 @@ func (p *Program) verify(ctx context.Context, s *settings, how job.Verifying) er
 	}
 	defer r.db.Close()
 	src, err := p.findSource(s)
-	config := job.Config{Name: s.job, SourceName: src.name, Store: r.db, IgnoreTotal: s.ignoreTotal}
+	config := job.Config{Name: s.job, SourceName: src.name, Store: r.db, IgnoreTotal: s.ignoreTotal, Log: s.log}
 	if !s.isDemo() {
 		config.Connect = func(context.Context) (job.Source, error) {
 			if err == nil {
