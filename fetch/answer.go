@@ -56,20 +56,20 @@ func (a *Answer) Hide(text string) string { return hide(text, a.secrets) }
 // Plain returns err in words that may be shown: without the request's secrets, and without what could harm a terminal.
 func (a *Answer) Plain(err error) error { return plain(err, a.secrets) }
 
-// Fault returns the usual meaning of a status other than 200 and 429 for a question; said is what the API said about it. A wait
-// that a Retry-After asks for is the pacer's concern.
+// Fault returns the usual meaning of a status other than 200 and 429 for a question; said is what the API said about it. A cursor is
+// dead if it is refused, in whatever way; anything else that is refused is worth a few tries. A wait that a Retry-After asks for is the
+// pacer's concern.
 func (a *Answer) Fault(q *Question, said error) error {
 	switch {
-	case a.Status == http.StatusUnauthorized:
-		return Refused(said, "check the key of the API")
-	case a.Status == http.StatusBadRequest && q.Cursor != "": // nothing else of the request ever changes
-		return fmt.Errorf("%w: %w", shard.ErrCursorDead, said)
-	case a.Status == http.StatusTooManyRequests, a.Status == http.StatusRequestTimeout, a.Status >= 500, a.Status < 300:
+	case a.Status == http.StatusTooManyRequests, a.Status == http.StatusRequestTimeout, a.Status == http.StatusTooEarly,
+		a.Status >= 500, a.Status < 300:
 		return &shard.TransientError{Err: said}
-	case a.Status >= 300 && a.Status < 400:
-		return fmt.Errorf("redirects are refused, they could carry the key away: %w", said)
+	case a.Status < 400:
+		said = fmt.Errorf("redirects are refused, they could carry the key away: %w", said)
+	case q.Cursor != "" && a.Status != http.StatusUnauthorized && a.Status != http.StatusForbidden:
+		return fmt.Errorf("%w: %w", shard.ErrCursorDead, said)
 	}
-	return said
+	return &shard.StuckError{Err: said, Limit: PoisonLimit}
 }
 
 // Refused returns the error that ends a run because the API refused its key.
@@ -77,28 +77,27 @@ func Refused(said error, hint string) error {
 	return &shard.StopError{Err: fmt.Errorf("the API refused the key: %w", said), Hint: hint, Reason: shard.Refused}
 }
 
-// Quota returns what the usual headers say about the quota of the door: Retry-After with a status of 429 or from 500 on, and
-// X-RateLimit-Limit, -Remaining and -Reset.
+// Quota returns what the usual headers say about the quota of the door: Retry-After, and X-RateLimit-Limit, -Remaining and -Reset.
 func (a *Answer) Quota() quota.Answer {
 	said := quota.Answer{Refused: a.Status == http.StatusTooManyRequests}
-	if said.Refused || a.Status >= 500 {
-		said.RetryAfter, _ = a.RetryAfter()
+	said.RetryAfter, _ = a.Wait(a.Header.Get("Retry-After"))
+	limit, remaining := a.number("X-RateLimit-Limit"), a.number("X-RateLimit-Remaining")
+	reset, ok := a.Wait(a.Header.Get("X-RateLimit-Reset"))
+	if limit > 0 && remaining >= 0 && ok {
+		said.Limit, said.Remaining, said.Reset = limit, remaining, reset
 	}
-	limit, remaining, reset := a.number("X-RateLimit-Limit"), a.number("X-RateLimit-Remaining"), a.number("X-RateLimit-Reset")
-	if limit > 0 && remaining >= 0 && reset >= 0 {
-		said.Limit, said.Remaining, said.Reset = limit, remaining, relative(reset)
-	}
+	said.Silent = a.Status == http.StatusOK && said.Limit == 0
 	return said
 }
 
-// RetryAfter returns how long the header Retry-After asks to wait; false if there is none that can be read. A date is compared
-// with that of the answer, because clocks differ.
-func (a *Answer) RetryAfter() (time.Duration, bool) {
+// Wait reads until when the API asks to wait, however it says so: see quota.ParseWait. A date or an epoch is compared with the date of
+// the answer, because clocks differ.
+func (a *Answer) Wait(text string) (time.Duration, bool) {
 	now, err := http.ParseTime(a.Header.Get("Date"))
 	if err != nil {
 		now = time.Now()
 	}
-	return quota.ParseRetryAfter(a.Header.Get("Retry-After"), now)
+	return quota.ParseWait(text, now)
 }
 
 func (a *Answer) number(header string) int {
@@ -107,15 +106,6 @@ func (a *Answer) number(header string) int {
 		return -1
 	}
 	return n
-}
-
-// relative reads a reset: seconds from now, or an epoch, which is too large to be meant as seconds.
-func relative(reset int) time.Duration {
-	const epoch = 1_000_000_000
-	if reset >= epoch {
-		return max(0, time.Until(time.Unix(int64(reset), 0)))
-	}
-	return time.Duration(reset) * time.Second
 }
 
 // maxComplaint and complaintTime are how much is read of the body of a refusal, and how long. It is short and comes with its

@@ -2,7 +2,10 @@ package sink
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -23,7 +26,7 @@ func (p *Postgres) audit(ctx context.Context, jobID int64, count func(context.Co
 		a, err = examine(ctx, tx, jobID, count)
 		return err
 	})
-	return a, ledgerError(err, "audit job %d", jobID)
+	return a, p.ledgerError(err, "audit job %d", jobID)
 }
 
 func examine(ctx context.Context, tx pgx.Tx, jobID int64, count func(context.Context, pgx.Tx, *ledger.Audit) error) (a ledger.Audit, err error) {
@@ -44,6 +47,9 @@ func readAudit(ctx context.Context, tx pgx.Tx, a *ledger.Audit, jobID int64) err
 		return err
 	}
 	a.Span = shard.Window{Start: instant(start), End: instant(end)}
+	if a.Unmet, err = readUnmet(ctx, tx, jobID, 1); err != nil {
+		return err
+	}
 	rows, _ := tx.Query(ctx, selectFirstRound, jobID)
 	a.Windows, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (w ledger.AuditWindow, err error) {
 		s, err := scanShardAnd(row, &w.Expected, &w.Verified)
@@ -173,3 +179,115 @@ func addDay(a *ledger.Audit, day time.Time, bucket int, rows int64) {
 		last.Shards = append(last.Shards, ledger.DayOfShard{Shard: a.Windows[bucket-1].Shard, Rows: rows})
 	}
 }
+
+// witnessesOf returns what a batch adds to the witnesses of its shard, as JSON; nil if that is nothing.
+func witnessesOf(b *shard.Batch) *string {
+	sides := map[string][]shard.Event{}
+	if len(b.Newer) > 0 {
+		sides["newer"] = b.Newer
+	}
+	if len(b.Older) > 0 {
+		sides["older"] = b.Older
+	}
+	if len(sides) == 0 {
+		return nil
+	}
+	text, _ := json.Marshal(sides) // it has no way to fail
+	return orNull(string(text))
+}
+
+// Unmet returns the witnesses of a round that are neither in ingested_events nor among the dead letters, by their ids.
+func (p *Postgres) Unmet(ctx context.Context, jobID int64, round int) ([]ledger.Unmet, error) {
+	ctx, cancel := p.bounded(ctx)
+	defer cancel()
+	unmet, err := readUnmet(ctx, p.pool, jobID, round)
+	if err != nil {
+		return nil, p.ledgerError(err, "look for the witnesses of job %d", jobID)
+	}
+	return unmet, nil
+}
+
+// querier is the pool, or a transaction.
+type querier interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+}
+
+// readUnmet returns the unmet witnesses, each once, by id. Two shards may keep the same one.
+func readUnmet(ctx context.Context, db querier, jobID int64, round int) (all []ledger.Unmet, err error) {
+	rows, _ := db.Query(ctx, selectUnmet, jobID, round)
+	var text string
+	var u ledger.Unmet
+	_, err = pgx.ForEachRow(rows, []any{&u.Keeper, &u.Owner, &text}, func() error {
+		u.Event = shard.Event{}
+		if err := json.Unmarshal([]byte(text), &u.Event); err != nil {
+			return fmt.Errorf("witness of shard row %d: %w", u.Keeper, err)
+		}
+		if n := len(all); n == 0 || all[n-1].Event.ID != u.Event.ID {
+			all = append(all, u)
+		}
+		return nil
+	})
+	return all, err
+}
+
+// The instant is compared in microseconds since 1970, as the witness has it. Only the job's own span is promised.
+const selectUnmet = `
+with witness as (
+  select s.id as keeper, w.value, (w.value->>'ID')::uuid as id,
+         timestamptz 'epoch' + (w.value->>'At')::bigint * interval '1 microsecond' as at
+  from public.ingestion_shards s, jsonb_each(s.witnesses) side, jsonb_array_elements(side.value) w
+  where s.job_id = $1 and s.round = $2
+)
+select w.keeper, coalesce(o.id, 0), w.value::text
+from witness w
+join public.ingestion_jobs j on j.id = $1 and w.at >= j.span_start and w.at < j.span_end
+left join public.ingestion_shards o on o.job_id = $1 and o.round = $2 and w.at >= o.window_start and w.at < o.window_end
+where not exists (select from public.ingested_events e where e.id = w.id)
+  and not exists (select from public.dead_letters d where d.job_id = $1 and lower(d.event_id) = w.id::text)
+order by w.id, w.keeper`
+
+// Adopt stores the witnesses of a round that are still unmet, and counts each with the shard of the round in whose window it lies, or
+// with the one that kept it: as received, stored and out of order. All of that happens once, whatever runs beside it.
+func (p *Postgres) Adopt(ctx context.Context, jobID int64, round int) (stored int, err error) {
+	ctx, cancel := p.bounded(ctx)
+	defer cancel()
+	err = pgx.BeginFunc(ctx, p.pool, func(tx pgx.Tx) error {
+		stored = 0
+		if _, err := tx.Exec(ctx, lockRound, jobID, round); err != nil { // shards before events, as in a commit
+			return err
+		}
+		unmet, err := readUnmet(ctx, tx, jobID, round)
+		if err != nil {
+			return err
+		}
+		r := &replay{tx: tx}
+		counted := map[int64]int{}
+		for i := range unmet {
+			fate, err := r.store(ctx, &unmet[i].Event)
+			if err != nil {
+				return err
+			}
+			if fate.Outcome == ledger.Stored {
+				counted[unmet[i].Counts()]++
+				stored++
+			}
+		}
+		for _, id := range slices.Sorted(maps.Keys(counted)) {
+			if _, err := tx.Exec(ctx, countAdopted, id, counted[id]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, p.ledgerError(err, "store the witnesses of job %d", jobID)
+	}
+	return stored, nil
+}
+
+const lockRound = `select from public.ingestion_shards where job_id = $1 and round = $2 order by id for update`
+
+const countAdopted = `
+update public.ingestion_shards
+set received = received + $2, events = events + $2, out_of_order = out_of_order + $2, updated_at = now()
+where id = $1`

@@ -71,11 +71,15 @@ func (c Config) pool() (*pgxpool.Config, error) {
 	}}).DialContext
 	dial = failpoint.Sent(dial, "c\x00\x00\x00\x04", "copy.ended") // the message CopyDone
 	conn.DialFunc = failpoint.Sent(dial, "commit\x00", "commit.sent")
+	conn.OnNotice = c.onNotice
 	for name, value := range c.session() {
 		conn.RuntimeParams[name] = value
 	}
 	return pool, nil
 }
+
+// statementTimeout is the server's bound on each of our statements.
+const statementTimeout = "30s"
 
 // session returns the settings of every session: nothing waits for ever for us or for a lock, and a connection whose other end is
 // gone is noticed within half a minute.
@@ -86,7 +90,7 @@ func (c Config) session() map[string]string {
 		"client_encoding":                     "UTF8",
 		"timezone":                            "UTC",
 		"lock_timeout":                        "5s",
-		"statement_timeout":                   "30s",
+		"statement_timeout":                   statementTimeout,
 		"idle_in_transaction_session_timeout": "15s",
 		"tcp_keepalives_idle":                 "10",
 		"tcp_keepalives_interval":             "5",

@@ -23,6 +23,8 @@ type Postgres struct {
 	writers *semaphore.Weighted
 	queue   waitQueue
 	outage  outage
+	table   identity
+	logins  logins
 	disk    *fullDisk
 	log     *slog.Logger
 }
@@ -49,6 +51,7 @@ func Open(ctx context.Context, config Config) (*Postgres, error) {
 	p := &Postgres{config: config, pool: pool, writers: semaphore.NewWeighted(int64(config.Writers)), log: config.Log}
 	p.disk = newFullDisk(diskFullWait)
 	p.outage.log = config.Log
+	p.logins.patience = loginPatience
 	if err := p.verifySession(ctx); err != nil {
 		pool.Close()
 		return nil, err
@@ -80,7 +83,7 @@ func (p *Postgres) Examine(ctx context.Context) (findings []ledger.Finding, err 
 		}
 		return err
 	})
-	return findings, ledgerError(err, "examine the tables")
+	return findings, p.ledgerError(err, "examine the tables")
 }
 
 // Close closes all connections. It waits for those in use.
@@ -110,8 +113,9 @@ func (p *Postgres) bounded(ctx context.Context) (context.Context, context.Cancel
 	return context.WithTimeoutCause(ctx, p.config.Timeout, errTimeout)
 }
 
-// ledgerError wraps an error of the ledger, if there is one; a transient one becomes a *shard.TransientError.
-func ledgerError(err error, format string, args ...any) error {
+// ledgerError wraps an error of the ledger, if there is one; a transient one becomes a *shard.TransientError, see judge.
+func (p *Postgres) ledgerError(err error, format string, args ...any) error {
+	err = p.judge(err)
 	if err == nil {
 		return nil
 	}
@@ -120,4 +124,18 @@ func ledgerError(err error, format string, args ...any) error {
 		return &shard.TransientError{Err: wrapped}
 	}
 	return wrapped
+}
+
+// judge adds to a fault what it means for a run. If only the operator can end it, it is no outage, and becomes a *ledger.UnfitError;
+// a login that is refused again and again becomes a *shard.StopError.
+func (p *Postgres) judge(err error) error {
+	switch {
+	case refusesLogin(err):
+		return p.logins.refused(err)
+	case err == nil:
+		p.logins.accepted()
+	case unfit(err) && !errors.As(err, new(*ledger.UnfitError)):
+		return &ledger.UnfitError{Err: fmt.Errorf("%w; `sluice doctor` looks at all that a run needs", err)}
+	}
+	return err
 }

@@ -23,12 +23,12 @@ func loadShards[T any](ctx context.Context, p *Postgres, jobID int64, scan pgx.R
 	defer cancel()
 	rows, _ := p.pool.Query(ctx, selectShards, jobID)
 	all, err := pgx.CollectRows(rows, scan)
-	return all, ledgerError(err, "read the shards of job %d", jobID)
+	return all, p.ledgerError(err, "read the shards of job %d", jobID)
 }
 
 const shardColumns = `s.id, s.shard, coalesce(s.parent_id, 0), s.window_start, s.window_end, s.seq, coalesce(s.cursor, ''), s.cursor_expires_at, s.resume_at,
        s.resume_id, s.received, s.events, s.duplicates, s.out_of_window, s.dead_letters, s.out_of_order,
-       coalesce(s.end_proof, ''), s.state, s.attempts, coalesce(s.last_error, ''), s.started_at, s.updated_at`
+       coalesce(s.end_proof, ''), s.state, s.reopened, s.attempts, coalesce(s.last_error, ''), s.started_at, s.updated_at`
 
 const selectShards = `
 select ` + shardColumns + `
@@ -51,7 +51,7 @@ func scanShardAnd(row pgx.CollectableRow, more ...any) (s ShardStatus, err error
 	c, n := &s.Checkpoint, &s.Counts
 	err = row.Scan(append([]any{&c.ID, &c.Shard, &c.Parent, &start, &end, &c.Seq, &c.Cursor, &expires, &resumeAt, &resumeID,
 		&n.Received, &n.Events, &n.Duplicates, &n.OutOfWindow, &n.DeadLetters, &n.OutOfOrder,
-		&c.Proof, &c.State, &c.Attempts, &c.LastError, &started, &s.UpdatedAt}, more...)...)
+		&c.Proof, &c.State, &c.Reopened, &c.Attempts, &c.LastError, &started, &s.UpdatedAt}, more...)...)
 	c.Window = shard.Window{Start: instant(start), End: instant(end)}
 	c.Resume, c.CursorExpires, s.StartedAt = keyOf(resumeAt, resumeID), orZero(expires), orZero(started)
 	return s, err
@@ -71,7 +71,7 @@ func (p *Postgres) Begin(ctx context.Context, id int64) (shard.Checkpoint, error
 	if errors.Is(err, shard.ErrStale) {
 		return c, fmt.Errorf("begin shard row %d: %w", id, err)
 	}
-	return c, ledgerError(err, "begin shard row %d", id)
+	return c, p.ledgerError(err, "begin shard row %d", id)
 }
 
 // ErrGone: the ledger has lost a shard. No retry helps.
@@ -114,7 +114,7 @@ func (p *Postgres) Fail(ctx context.Context, id int64, state shard.State, msg st
 	ctx, cancel := p.bounded(ctx)
 	defer cancel()
 	_, err := p.pool.Exec(ctx, failShard, id, p.config.Run, string(state), printable(msg))
-	return ledgerError(err, "record the fault of shard row %d", id)
+	return p.ledgerError(err, "record the fault of shard row %d", id)
 }
 
 const failShard = `
@@ -139,7 +139,7 @@ func (p *Postgres) Reopen(ctx context.Context, jobID int64, choose func(ledger.A
 		return p.reopen(ctx, tx, jobID, choose(a))
 	})
 	if err != nil {
-		return ledgerError(err, "reopen shards of job %d", jobID)
+		return p.ledgerError(err, "reopen shards of job %d", jobID)
 	}
 	return nil
 }
@@ -186,7 +186,7 @@ where job_id = $1 and (expected is not null or verified_rows is not null)`
 	// The seq moves, so that a commit from before, which may still be under way, is stale.
 	reopenShard = `
 update public.ingestion_shards
-set state = 'suspect', run_id = $2, seq = seq + 1, cursor = null, cursor_expires_at = null, resume_at = null, resume_id = null, end_proof = null
+set state = 'suspect', run_id = $2, seq = seq + 1, reopened = reopened + 1, cursor = null, cursor_expires_at = null, resume_at = null, resume_id = null, end_proof = null
 where id = $1`
 )
 

@@ -97,6 +97,13 @@ func (j *Job) resumesElsewhere(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	var sum shard.Counts
+	for i := range all {
+		sum = sum.Add(all[i].Counts)
+	}
+	if sum.DeadLetters > j.tolerate(sum.Received) {
+		return false, nil // the walk ends before it asks for a page
+	}
 	return j.lookAtSource(ctx, all, false)
 }
 
@@ -112,6 +119,9 @@ func (j *Job) ended(ctx context.Context, err error) Verdict {
 func (j *Job) walkAndCheck(ctx context.Context) Verdict {
 	for again := false; ; again = true {
 		if v, over := j.walk(ctx); over {
+			return v
+		}
+		if v, over := j.witnesses(ctx); over {
 			return v
 		}
 		v, suspects := j.check(ctx)
@@ -137,7 +147,7 @@ func (j *Job) walk(ctx context.Context) (v Verdict, over bool) {
 	shards := j.store.Shards(j.job.ID, lateBefore)
 	checkpoints, err := shards.Load(ctx)
 	if err != nil {
-		return Verdict{Status: Unreachable, Text: err.Error(), Err: err}, true
+		return failed(ctx, err), true
 	}
 	c, err := coordinator.New(coordinator.Config{
 		Fetchers: j.config.Fetchers, Memory: j.config.Memory, Limits: j.config.Limits, GiveUpAfter: j.config.GiveUpAfter,
@@ -157,7 +167,7 @@ func (j *Job) walk(ctx context.Context) (v Verdict, over bool) {
 	walked()
 	j.noteRequests(ctx)
 	if err != nil {
-		return Verdict{Status: Unreachable, Text: err.Error(), Err: err}, true
+		return failed(ctx, err), true
 	}
 	return judge(outcome)
 }
@@ -229,6 +239,9 @@ func judgeFailures(failures []coordinator.Failure) Verdict {
 			v.Status, v.final = Broken, true
 		}
 	}
+	if unfit := new(ledger.UnfitError); v.Status == Left && errors.As(v.Err, &unfit) {
+		v.Status, v.Text, v.final = Misused, unfit.Error(), true
+	}
 	return v
 }
 
@@ -298,8 +311,11 @@ func (j *Job) record(ctx context.Context, judged audit.Verdict, table string, ro
 
 // notChecked is the verdict if everything was read, but a stop or the database kept the check from being made. That is left to do.
 func notChecked(ctx context.Context, err error) Verdict {
-	if ctx.Err() != nil {
+	switch {
+	case ctx.Err() != nil:
 		err = context.Cause(ctx)
+	case errors.As(err, new(*ledger.UnfitError)):
+		return failed(ctx, err)
 	}
 	return Verdict{
 		Status: Left, Text: "all shards are done, but the check could not be made: " + err.Error(),

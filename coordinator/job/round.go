@@ -70,6 +70,9 @@ func (j *Job) nextRound(ctx context.Context) Verdict {
 	if v, over := j.walk(ctx); over {
 		return v
 	}
+	if v, over := j.witnesses(ctx); over {
+		return v
+	}
 	return j.closeRound(ctx)
 }
 

@@ -93,7 +93,7 @@ func (s *simulation) checkRow(t *memstore.Tables, sh *memstore.Shard, b *shard.B
 		return
 	}
 	missing := s.missing(t, sh.JobID, behind, func(r *record) bool {
-		return sh.Window.Contains(r.at) && !s.gone[r.Key.ID] && s.arrived(r, shown)
+		return sh.Window.Contains(r.at) && sh.Window.Contains(r.Key.At) && !s.gone[r.Key.ID] && s.arrived(r, shown)
 	})
 	if missing != "" {
 		if sh.Proof == shard.ProofConfirmed && s.lies[sh.ID]+s.lies[0] > 1 {

@@ -47,37 +47,7 @@ var knownFaults = []struct {
 	story string
 	write func(*scenario)
 	shows string // part of what the simulation finds
-}{
-	{"until is floored", "the API floors until to whole seconds: each window lacks up to a second of records at its newer edge", func(s *scenario) {
-		s.api.Oldest, s.api.Flat = s.api.Newest.Add(-time.Minute), true
-		s.windows = thirds(s)
-		s.tamper.request = floorUntil
-	}, "says that all is complete"},
-	{"a stored cursor", "the process is killed, and cursors of another process are answered 404: the shards fail in every later run", func(s *scenario) {
-		s.patience, s.made, s.windows = 4, false, thirds(s)
-		s.plot = []act{{do: load}, {do: byHand, name: "kill", after: 4 * time.Second, kills: true}}
-		s.tamper.answer = cursorsOfOthers()
-	}, "load: not done in 4 runs"},
-	{"a single 404", "one page is answered 404 once: its shard fails", func(s *scenario) {
-		s.patience, s.windows = 1, thirds(s)
-		s.tamper.answer = once(func(r *http.Request, a *answered) bool { return a.refuse(r, http.StatusNotFound) })
-	}, "load: not done in 1 runs"},
-	{"a single 401", "one page is answered 401 once: the run ends", func(s *scenario) {
-		s.patience, s.windows = 1, thirds(s)
-		s.tamper.answer = once(func(r *http.Request, a *answered) bool { return a.refuse(r, http.StatusUnauthorized) })
-	}, "load: not done in 1 runs"},
-	{"a total in quotes", `the API writes its total as a string: "total":"120"`, func(s *scenario) {
-		s.patience = 1
-		s.tamper.answer = func(_ *simulation, _ *process, _ *http.Request, a *answered) {
-			a.rewrite(regexp.MustCompile(`"total":(\d+)`), `"total":"$1"`)
-		}
-	}, "load: not done in 1 runs"},
-	{"a zone without a colon", "the API writes +0000 in place of Z: every such record becomes a dead letter", func(s *scenario) {
-		s.tamper.answer = func(_ *simulation, _ *process, _ *http.Request, a *answered) {
-			a.rewrite(regexp.MustCompile(`("timestamp":"[^"]*)Z"`), `$1+0000"`)
-		}
-	}, "no record was served as"},
-}
+}{}
 
 // TestSimulationKnownFaults plays the written scenarios: each must still show its fault.
 func TestSimulationKnownFaults(t *testing.T) {
@@ -107,6 +77,12 @@ func TestSimulationPlain(t *testing.T) {
 		"old clocks in a batch": func(s *scenario) {
 			s.api.Flat, s.windows = true, thirds(s)
 			s.api.Records = wrongClock(s, 85, 105)
+		},
+		// The API floors until to whole seconds: each window lacks up to a second of records at its newer edge.
+		"until is floored": func(s *scenario) {
+			s.api.Oldest, s.api.Flat = s.api.Newest.Add(-time.Minute), true
+			s.windows = thirds(s)
+			s.tamper.request = floorUntil
 		},
 		// One answer at the end of the data lacks some records, as one of a replica that lags; the next is whole.
 		"a thin answer": func(s *scenario) {
@@ -225,6 +201,21 @@ func TestSimulationPlain(t *testing.T) {
 				t.Errorf("%v\n%s", s.wrong, tail(s))
 			}
 		})
+	}
+}
+
+// Whenever another data set takes the place of the first, for a while, the end is the first one's, whole.
+func TestSimulationAnotherSource(t *testing.T) {
+	for after := time.Second; after < 12*time.Second; after += time.Second {
+		sc := plain()
+		sc.windows = thirds(sc)
+		sc.plot = []act{
+			{do: load, once: true}, {do: byHand, name: "another data set", after: after, hand: otherSource}, {do: load, once: true},
+			{do: byHand, name: "the data set from before", hand: sourceBack}, {do: load},
+		}
+		if s := play(t, sc); s.wrong != nil {
+			t.Errorf("after %s: %v\n%s", after, s.wrong, tail(s))
+		}
 	}
 }
 

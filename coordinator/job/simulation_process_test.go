@@ -307,7 +307,7 @@ func (p *process) judge(v job.Verdict) {
 		p.believe(v.Text)
 	case job.Doubt:
 		p.expect(!p.well || stopped, "p%d: a follow that was well has ended: %s %v", p.number, v.Text, v.Findings)
-		intact := p.exact(p.job) == nil && !p.truth.live && len(p.crippled) == 0 && p.total == nil
+		intact := p.exact(p.job) == nil && !p.truth.live && len(p.crippled) == 0 && p.total == nil && !p.foreign
 		p.expect(!intact || stopped, "p%d: everything is there, and it says: %s %v", p.number, v.Text, v.Findings)
 	case job.Broken, job.Misused:
 		if errors.Is(v.Err, job.ErrNoJob) {

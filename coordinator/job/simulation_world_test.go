@@ -75,6 +75,9 @@ func swarm(seed uint64) *scenario {
 	if dice.IntN(3) > 0 {
 		s.windows = nil
 	}
+	if dice.IntN(3) == 0 {
+		s.drawForms(dice.IntN)
+	}
 	s.plot = drawPlot(dice, s)
 	if s.api.Flat || s.span != ledger.Everything || s.beyondTheTotal() {
 		s.rate[badEarlyEnd] = 0 // nothing tells the total, and two lies in a row would stay unnoticed

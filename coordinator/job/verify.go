@@ -20,8 +20,6 @@ type Verification struct {
 	TotalNow   int64 // 0 if it was not asked, or gave no number
 	TotalErr   error // why the source gave none
 	Reopened   int   // windows that were reopened
-
-	joined bool // those who share the source's quotas
 }
 
 // Verifying is what Verify does beside looking.
@@ -37,17 +35,11 @@ type Verifying struct {
 // job first, as a run does. It uses Name, SourceName, Moved, Store, Connect, IgnoreTotal and Run of the configuration.
 func Verify(ctx context.Context, config Config, how Verifying) (v Verification) {
 	config = config.withDefaults()
-	source, err := v.ask(ctx, config)
+	source, leave, err := v.ask(ctx, config)
+	defer leave()
 	if err != nil {
 		v.Verdict = unstarted(ctx, err)
 		return v
-	}
-	if v.joined {
-		defer func() {
-			ctx, cancel := lastWrite(ctx)
-			defer cancel()
-			_ = source.Leave(ctx) // one request more or less
-		}()
 	}
 	work := func(ctx context.Context) error { return v.run(ctx, config, source, how) }
 	if how.Repair {
@@ -63,28 +55,39 @@ func Verify(ctx context.Context, config Config, how Verifying) (v Verification) 
 
 // ask connects to the source, if there is one, and asks for its total. After all faults of the source but a refused key, table and
 // ledger can still be compared.
-func (v *Verification) ask(ctx context.Context, config Config) (source Source, err error) {
+func (v *Verification) ask(ctx context.Context, config Config) (source Source, leave func(), err error) {
+	leave = func() {}
 	if config.Connect == nil {
-		return nil, nil
+		return nil, leave, nil
 	}
 	job, err := verifiable(ctx, config)
 	if err != nil {
-		return nil, err
+		return nil, leave, err
 	}
 	if job.Source != config.SourceName && !config.Moved(job.Source) {
-		return nil, misuse("", &SourceError{job.Name, job.Source, config.SourceName})
+		return nil, leave, misuse("", &SourceError{job.Name, job.Source, config.SourceName})
 	}
-	if source, v.TotalErr = config.Connect(ctx); v.TotalErr == nil {
-		v.joined = source.Join(ctx, config.Store, config.SourceName, config.Run) == nil // older tables keep no quotas
-		v.TotalNow, v.TotalErr = source.AskTotal(ctx)
-	} else {
-		source = nil
+	if source, v.TotalErr = config.Connect(ctx); v.TotalErr != nil {
+		return nil, leave, refusal(v.TotalErr)
 	}
+	if source.Join(ctx, config.Store, config.SourceName, config.Run) == nil { // older tables keep no quotas
+		leave = func() {
+			ctx, cancel := lastWrite(ctx)
+			defer cancel()
+			_ = source.Leave(ctx) // one request more or less
+		}
+	}
+	v.TotalNow, v.TotalErr = source.AskTotal(ctx)
+	return source, leave, refusal(v.TotalErr)
+}
+
+// refusal returns the error of a key that was refused.
+func refusal(err error) error {
 	var stop *shard.StopError
-	if errors.As(v.TotalErr, &stop) && stop.Reason == shard.Refused {
-		return source, v.TotalErr
+	if errors.As(err, &stop) && stop.Reason == shard.Refused {
+		return err
 	}
-	return source, nil
+	return nil
 }
 
 // verifiable reads the job.

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"time"
 
 	"sluice/shard"
@@ -24,8 +25,20 @@ type Audit struct {
 	// Revived are dead letters that were replayed, and whose events are gone from the table, by shard: the source has nothing to store
 	// in their place.
 	Revived map[int64]int64
+	Unmet   []Unmet    // witnesses of round 1
 	Days    []AuditDay // oldest first; only of AuditByDay
 }
+
+// Unmet is a witness that is neither in the table nor among the dead letters: a record next to a window that its shard dropped, because
+// the neighbour stores it, and the neighbour did not.
+type Unmet struct {
+	Event  shard.Event
+	Keeper int64 // row of the shard that kept it
+	Owner  int64 // of the one of the same round in whose window it lies; 0 if there is none
+}
+
+// Counts returns the row of the shard that counts the witness if it is stored from what was kept.
+func (u *Unmet) Counts() int64 { return cmp.Or(u.Owner, u.Keeper) }
 
 // AuditWindow is one window: what its shard counted, and the rows in it.
 type AuditWindow struct {

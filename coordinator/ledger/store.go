@@ -58,6 +58,12 @@ type Store interface {
 	// window, calls choose with the figures, and does what that says. The caller holds the job's lock.
 	Reopen(ctx context.Context, jobID int64, choose func(Audit) Reopening) error
 
+	// Unmet returns the witnesses of a round, inside the job's span, that are neither rows nor dead letters, each once.
+	Unmet(ctx context.Context, jobID int64, round int) ([]Unmet, error)
+	// Adopt stores those witnesses from what was kept of them, and counts them as received, stored and out of order, in one
+	// transaction. It returns how many it stored: none that the table refuses.
+	Adopt(ctx context.Context, jobID int64, round int) (stored int, err error)
+
 	// LastRound returns the newest round of a job, with what its shards have counted so far.
 	LastRound(ctx context.Context, jobID int64) (*Round, error)
 	// BeginRound writes the job's next round and its windows, oldest first, and makes it the current one, in one transaction.

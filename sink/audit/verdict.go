@@ -45,7 +45,7 @@ func (v Verdict) Summary() string {
 // Judge compares an audit with itself, and with the number of events that the source counted at the start and at the end; 0
 // means that it gave no number.
 //
-// The windows must tile the span, and every shard be done, with its proof. Every window must hold at least the rows that its
+// The windows must tile the span, and every shard be done, with its proof. Each witness must be a row or a dead letter. Every window must hold at least the rows that its
 // shard stored there, except that records out of order may lie in other windows. The table must hold what the ledger stored:
 // exactly that, if nobody else wrote. And for a job over the whole source, all events that it counted at the start must be there
 // as a row or a dead letter, and no more than it counted at the end.
@@ -54,6 +54,7 @@ func Judge(a ledger.Audit, totalAtStart, totalAtEnd int64) Verdict {
 	v.judgeWindows(&a)
 	v.judgeSum(&a)
 	v.judgeLost(&a)
+	v.judgeWitnesses(&a)
 	if n := openLater(&a); n > 0 {
 		v.skip("%d shards of the last round: they are not done", n)
 	}
@@ -75,6 +76,23 @@ func (v *Verdict) find(format string, args ...any) {
 
 func (v *Verdict) skip(format string, args ...any) {
 	v.NotApplied = append(v.NotApplied, fmt.Sprintf(format, args...))
+}
+
+// judgeWitnesses looks at the records that a shard left to its neighbour: each must have been stored. If one was not, the neighbour has
+// not read to its edge, or the shard has ended too early.
+func (v *Verdict) judgeWitnesses(a *ledger.Audit) {
+	if len(a.Unmet) == 0 {
+		return
+	}
+	v.find("%d records next to a window were left to its neighbour, which has not stored them; the first is %s at %s", len(a.Unmet),
+		a.Unmet[0].Event.ID, a.Unmet[0].Event.At)
+	for i := range a.Windows {
+		w := &a.Windows[i]
+		opened := slices.Contains(v.Reopen, w.ID)
+		if w.State == shard.Done && !opened && slices.ContainsFunc(a.Unmet, func(u ledger.Unmet) bool { return u.Owner == w.ID || u.Keeper == w.ID }) {
+			v.Reopen = append(v.Reopen, w.ID)
+		}
+	}
 }
 
 // judgeSum compares the table with the ledger as a whole: strays, which lie in some other window, are in it too.

@@ -329,3 +329,66 @@ func testSplitOfAnotherWindow(t *testing.T, r *run) {
 	}
 	r.stored()
 }
+
+// Witnesses are kept until later ones of the same side replace them. Those that no row or dead letter stands for are unmet, and are
+// stored from what was kept, once: as an event out of order of the shard in whose window they lie.
+func testWitnesses(t *testing.T, r *run) {
+	r.create()
+	span := shard.Window{Start: border - 1_000_000, End: border + 1_000_000}
+	job, err := r.CreateJob(t.Context(), ledger.Job{Name: JobName + " of a span", Source: "source", Span: span, Candidate: border},
+		[]shard.Window{{Start: span.Start, End: border}, {Start: border, End: span.End}})
+	r.must(err)
+	r.job = job
+	b := batch(r.begin(2), events(0, 3))
+	b.Newer = events(999_999, 1)
+	b.Older = events(-2, 2)
+	r.commit(b)
+	last := batch(r.shard(2), events(3, 3))
+	outside := event(-5)
+	outside.At = span.Start - 1
+	last.Older, last.Proof = append(events(-3, 3), outside), shard.ProofOlder
+	r.commit(last)
+	named := event(-2)
+	r.finish(1, events(-1, 1), reject(`{"id":"`+named.ID.String()+`"}`, strings.ToUpper(named.ID.String())))
+
+	before := r.unmet()
+	if len(before) != 1 || before[0].Event != event(-3) || before[0].Owner != r.shard(1).ID || before[0].Keeper != r.shard(2).ID {
+		t.Fatalf("unmet: %+v", before)
+	}
+	if a := r.audit(); len(a.Unmet) != 1 || a.Unmet[0] != before[0] {
+		t.Errorf("the audit has %+v", a.Unmet)
+	}
+	counts := r.shard(1).Counts
+	for _, want := range []int{1, 0} {
+		stored, err := r.Adopt(t.Context(), r.job.ID, 1)
+		r.must(err)
+		equal(t, "stored", stored, want)
+	}
+	equal(t, "counts of its window", r.shard(1).Counts, counts.Add(shard.Counts{Received: 1, Events: 1, OutOfOrder: 1}))
+	r.stored(events(0, 6), events(-1, 1), events(-3, 1))
+	equal(t, "still unmet", len(r.unmet()), 0)
+}
+
+// A witness that the table refuses stays unmet.
+func testWitnessesRefused(t *testing.T, r *run) {
+	r.create(shard.Window{Start: border, End: shard.Future})
+	b := batch(r.begin(1), events(0, 3))
+	long := event(20)
+	long.Type = strings.Repeat("long", 20)
+	b.Newer, b.Proof = []shard.Event{long, event(21)}, shard.ProofOlder
+	r.commit(b)
+	stored, err := r.Adopt(t.Context(), r.job.ID, 1)
+	r.must(err)
+	equal(t, "stored", stored, 1)
+	if left := r.unmet(); len(left) != 1 || left[0].Event != long {
+		t.Errorf("unmet: %+v", left)
+	}
+	equal(t, "out of order", r.shard(1).Counts.OutOfOrder, 1)
+}
+
+func (r *run) unmet() []ledger.Unmet {
+	r.t.Helper()
+	unmet, err := r.Unmet(r.t.Context(), r.job.ID, 1)
+	r.must(err)
+	return unmet
+}

@@ -57,6 +57,8 @@ func Run(t *testing.T, open func(t *testing.T) Database, without ...string) {
 		"DeadLetters":                testDeadLetters,
 		"Split":                      testSplit,
 		"SplitOfAnotherWindow":       testSplitOfAnotherWindow,
+		"Witnesses":                  testWitnesses,
+		"WitnessesRefused":           testWitnessesRefused,
 		"Rounds":                     testRounds,
 		"AnOpenRound":                testOpenRound,
 		"Focus":                      testFocus,

@@ -61,6 +61,7 @@ func (t *Tables) audit(jobID int64) (a ledger.Audit, err error) {
 		}
 	}
 	t.countDead(&a, jobID)
+	a.Unmet = t.unmet(jobID, 1)
 	return a, nil
 }
 

@@ -68,6 +68,7 @@ type Shard struct {
 	Expected       *int64 // as in ledger.AuditWindow, and so is Verified
 	Verified       int64
 	Late           ledger.Late
+	Newer, Older   []shard.Event // witnesses
 }
 
 // Event is a row of ingested_events.

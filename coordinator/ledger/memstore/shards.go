@@ -152,6 +152,12 @@ func (c *commit) land() (known bool, err error) {
 	if b.Proof != "" {
 		sh.State = shard.Done
 	}
+	if len(b.Newer) > 0 {
+		sh.Newer = b.Newer
+	}
+	if len(b.Older) > 0 {
+		sh.Older = b.Older
+	}
 	t.split(sh, b.Split)
 	landed(c.counts)
 	return false, nil
@@ -278,5 +284,6 @@ func (s *Store) reopen(sh *Shard, r ledger.Reopened) {
 	}
 	sh.State, sh.Run, sh.Proof = shard.Suspect, s.run, ""
 	sh.Seq++
+	sh.Reopened++
 	sh.Cursor, sh.CursorExpires, sh.Resume = "", time.Time{}, shard.Key{}
 }
