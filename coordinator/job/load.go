@@ -97,6 +97,13 @@ func (j *Job) resumesElsewhere(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	var sum shard.Counts
+	for i := range all {
+		sum = sum.Add(all[i].Counts)
+	}
+	if sum.DeadLetters > j.tolerate(sum.Received) {
+		return false, nil // the walk ends before it asks for a page
+	}
 	return j.lookAtSource(ctx, all, false)
 }
 
