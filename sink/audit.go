@@ -41,7 +41,7 @@ func examine(ctx context.Context, tx pgx.Tx, jobID int64, count func(context.Con
 
 func readAudit(ctx context.Context, tx pgx.Tx, a *ledger.Audit, jobID int64) error {
 	var start, end pgtype.Timestamptz
-	err := tx.QueryRow(ctx, selectAudit, jobID).Scan(&start, &end, &a.RowsBefore, &a.ByOthers, &a.DeadNamed, &a.DeadBlind, &a.DeadDuplicates,
+	err := tx.QueryRow(ctx, selectAudit, jobID).Scan(&start, &end, &a.RowsBefore, &a.ByOthers, &a.Foreign, &a.Lost, &a.DeadNamed, &a.DeadBlind, &a.DeadDuplicates,
 		&a.DeadConflicts)
 	if err != nil {
 		return err
@@ -91,6 +91,8 @@ select ` + shardColumns + ` from public.ingestion_shards s where s.job_id = $1 a
 const selectAudit = `
 select j.span_start, j.span_end, j.rows_before,
   (select coalesce(sum(events), 0)::bigint from public.ingestion_shards where job_id <> j.id),
+  (select coalesce(sum(amount), 0)::bigint from public.ingestion_doubts where job_id = j.id and lifted_by = '` + ledger.AcceptForeign + `'),
+  (select coalesce(sum(amount), 0)::bigint from public.ingestion_doubts where job_id = j.id and lifted_by = '` + ledger.AcceptLost + `'),
   (select count(distinct lower(d.event_id)) from public.dead_letters d
    where d.job_id = j.id and d.event_id is not null and d.replayed_at is null and not exists (
      select from public.ingested_events e

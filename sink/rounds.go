@@ -170,12 +170,14 @@ func (p *Postgres) Accounted(ctx context.Context, jobID int64) (n int64, err err
 }
 
 const selectAccounted = `
-select rows - greatest(0, rows - coalesce(r.rows_before, rows - n.events) - n.events - n.duplicates) + dead
+select rows - greatest(0, rows - coalesce(r.rows_before, rows - n.events) - n.events - n.duplicates) + dead + lost
 from public.ingestion_rounds r, lateral ` + rowsByLedger + ` t (rows), lateral (
   select coalesce(sum(events), 0)::bigint as events, coalesce(sum(duplicates), 0)::bigint as duplicates
   from public.ingestion_shards s where s.job_id = r.job_id and s.round = r.round) n, lateral (
   select coalesce(sum(dead_letters + dead_duplicates), 0)::bigint as dead
-  from public.ingestion_shards s where s.job_id = r.job_id) d
+  from public.ingestion_shards s where s.job_id = r.job_id) d, lateral (
+  select coalesce(sum(amount), 0)::bigint as lost
+  from public.ingestion_doubts a where a.job_id = r.job_id and a.lifted_by = '` + ledger.AcceptLost + `') l
 where r.job_id = $1 order by r.round desc limit 1`
 
 // Earlier returns the counts of all rounds of a job but the current one.

@@ -154,6 +154,9 @@ func (p *Postgres) reopen(ctx context.Context, tx pgx.Tx, jobID int64, r ledger.
 		return err
 	}
 	var batch pgx.Batch
+	if r.Accepted {
+		batch.Queue(forgetVanished, jobID)
+	}
 	for _, s := range r.Shards {
 		batch.Queue(recountShard, s.ID, s.Events, s.Expected, s.Revived)
 		if s.Revived > 0 {
@@ -174,6 +177,9 @@ update public.ingestion_shards
 set received = received + $2 - events + $4, events = $2, dead_letters = dead_letters + $4, expected = coalesce($3, expected),
     updated_at = now()
 where id = $1`
+	forgetVanished = `
+update public.ingestion_shards set expected = null, verified_rows = null
+where job_id = $1 and (expected is not null or verified_rows is not null)`
 	// forgetVerified: nobody knows in which window a dead letter was a row.
 	forgetVerified = `update public.ingestion_shards set verified_rows = null where job_id = $1`
 	reviveLetters  = `update public.dead_letters d set replayed_at = null, replayed_as = null where ` + revived + ` and d.shard_id = $2`

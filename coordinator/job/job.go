@@ -178,6 +178,8 @@ type Job struct {
 
 	resumed bool           // the round had been left unfinished
 	noted   int64          // page requests that are some round's already
+	recheck time.Time      // of a first load that is in doubt, by a follow
+	pause   time.Duration  // before it
 	doubts  []ledger.Doubt // as they were read or changed last
 
 	mu      sync.Mutex // for what follows: Snapshot may read it at any time

@@ -284,7 +284,7 @@ func (j *Job) check(ctx context.Context) (Verdict, []int64) {
 // mixed reports whether the windows are those of several sources. They are all read once more when the source is back.
 func (j *Job) mixed(ctx context.Context, figures *ledger.Audit) (bool, error) {
 	stored := *figures
-	stored.Unmet = nil // those of another source are
+	stored.Unmet = nil                 // those of another source are
 	if !audit.Judge(stored, 0, 0).OK { // rows that are gone tell nothing about the source
 		return false, nil
 	}
@@ -293,27 +293,22 @@ func (j *Job) mixed(ctx context.Context, figures *ledger.Audit) (bool, error) {
 
 // record keeps the result of a check. The job is verified if nothing is in doubt.
 func (j *Job) record(ctx context.Context, judged audit.Verdict, table string, rows []ledger.AuditWindow) Verdict {
-	v := Verdict{Text: judged.Summary()}
-	if !judged.OK {
-		v.Status, v.Text, v.Findings = Doubt, "the check failed: "+judged.Summary(), judged.Findings
-		v.Err = &explained{v.Text, ErrCheck}
-	} else if err := j.keepTable(ctx, table, rows); err != nil {
+	err := j.weighTable(ctx, judged, "")
+	if judged.OK && err == nil {
+		err = j.store.KeepTableState(ctx, j.job.ID, table, rows)
+	}
+	if err != nil {
 		return notChecked(ctx, err)
 	}
-	if onlyMissing(judged) {
-		v = Verdict{} // that is a doubt
+	v := j.concede(ctx, Verdict{Text: judged.Summary()})
+	if onlyTotal := judged.Missing > 0 && len(judged.Findings) == 1; v.Status == Doubt && !judged.OK && !onlyTotal {
+		v.Text, v.Findings = "the check failed: "+judged.Summary(), judged.Findings
 	}
-	v = j.concede(ctx, v)
 	if err := j.store.SetVerdict(ctx, j.job.ID, cmp.Or(v.Text, judged.Summary()), v.Status == Complete); err != nil {
 		return notChecked(ctx, err)
 	}
 	failpoint.Hit("verdict.written")
 	return v
-}
-
-// keepTable keeps what the table was like when it held all that it should.
-func (j *Job) keepTable(ctx context.Context, state string, rows []ledger.AuditWindow) error {
-	return errors.Join(j.lift(ctx, ledger.DoubtTable, ledger.ByEvidence), j.store.KeepTableState(ctx, j.job.ID, state, rows))
 }
 
 // notChecked is the verdict if everything was read, but a stop or the database kept the check from being made. That is left to do.

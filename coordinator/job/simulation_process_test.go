@@ -147,8 +147,8 @@ func (p *process) live(ctx context.Context) {
 func (p *process) obey(ctx context.Context) job.Verdict {
 	config := p.config()
 	switch p.do {
-	case verify, repair:
-		v := job.Verify(ctx, config, p.do == repair)
+	case verify, repair, foreign, lost:
+		v := job.Verify(ctx, config, job.Verifying{Repair: p.do == repair, AcceptForeign: p.do == foreign, AcceptLost: p.do == lost})
 		p.reopened += v.Reopened
 		return v.Verdict
 	case replay:

@@ -22,11 +22,18 @@ type Verification struct {
 	Reopened   int   // windows that were reopened
 }
 
+// Verifying is what Verify does beside looking.
+type Verifying struct {
+	Repair bool // reopen incomplete windows, for the next Load
+	// Decisions of an operator. They are recorded with their amounts, and every later check takes them into account.
+	AcceptForeign bool // rows that nobody stored may stay
+	AcceptLost    bool // events that are gone from the table are gone for good
+}
+
 // Verify compares the rows of every window with what its shard counted, and all of them with what the source counts now, if
-// Config.Connect is set; two more pages show whether the source is still the same. It works beside a run. With repair it takes the
-// job first, as a run does, and reopens incomplete windows; the next Load walks them again. It uses Name, SourceName, Moved, Store,
-// Connect, IgnoreTotal and Run of the configuration.
-func Verify(ctx context.Context, config Config, repair bool) (v Verification) {
+// Config.Connect is set; two more pages show whether the source is still the same. It works beside a run; with Repair it takes the
+// job first, as a run does. It uses Name, SourceName, Moved, Store, Connect, IgnoreTotal and Run of the configuration.
+func Verify(ctx context.Context, config Config, how Verifying) (v Verification) {
 	config = config.withDefaults()
 	source, leave, err := v.ask(ctx, config)
 	defer leave()
@@ -34,8 +41,8 @@ func Verify(ctx context.Context, config Config, repair bool) (v Verification) {
 		v.Verdict = unstarted(ctx, err)
 		return v
 	}
-	work := func(ctx context.Context) error { return v.run(ctx, config, source, repair) }
-	if repair {
+	work := func(ctx context.Context) error { return v.run(ctx, config, source, how) }
+	if how.Repair {
 		err = holding(ctx, config, work)
 	} else {
 		err = work(ctx)
@@ -109,7 +116,7 @@ func holding(ctx context.Context, config Config, work func(context.Context) erro
 	return err
 }
 
-func (v *Verification) run(ctx context.Context, config Config, source Source, repair bool) error {
+func (v *Verification) run(ctx context.Context, config Config, source Source, how Verifying) error {
 	job, err := verifiable(ctx, config)
 	if err != nil {
 		return err
@@ -128,17 +135,56 @@ func (v *Verification) run(ctx context.Context, config Config, source Source, re
 	if err := v.judge(ctx, j); err != nil {
 		return err
 	}
-	if repair && len(v.Judged.Reopen) > 0 {
-		if err := v.reopen(ctx, config.Store, job); err != nil {
+	if accepted, err := v.accept(ctx, j, how); err != nil {
+		return err
+	} else if accepted {
+		if err := v.judge(ctx, j); err != nil {
+			return err
+		}
+	}
+	if how.Repair && len(v.Judged.Reopen) > 0 {
+		if err := v.reopen(ctx, j); err != nil {
 			return err
 		}
 	}
 	found := judged(v.Audit, v.Judged)
-	if onlyMissing(v.Judged) && found.Status == Doubt && v.Reopened == 0 {
-		found = Verdict{} // that is a doubt
+	if found.Status != Doubt {
+		v.Verdict = j.concede(ctx, found)
+		return nil
 	}
-	v.Verdict = j.concede(ctx, found)
+	v.Verdict = j.concede(ctx, Verdict{})
+	if !onlyMissing(v.Judged) || v.Reopened > 0 {
+		v.Text, v.Findings = found.Text, found.Findings
+	}
 	return nil
+}
+
+// accept records decisions. It needs no lock: the rows of the shards are locked while their counts change, and no window is opened.
+func (v *Verification) accept(ctx context.Context, j *Job, how Verifying) (accepted bool, err error) {
+	foreign := how.AcceptForeign && v.Judged.Foreign > 0
+	if foreign {
+		err = j.decide(ctx, ledger.DoubtForeign, v.Judged.Summary(), v.Judged.Foreign, ledger.AcceptForeign)
+	}
+	if err != nil || !how.AcceptLost || !v.Judged.Short && v.Judged.Lost == 0 {
+		return foreign, err
+	}
+	var lost int64
+	err = j.store.Reopen(ctx, j.job.ID, func(a ledger.Audit) (r ledger.Reopening) {
+		r, lost = audit.Accept(&a)
+		return r
+	})
+	if err == nil {
+		err = j.decide(ctx, ledger.DoubtLost, v.Judged.Summary(), lost, ledger.AcceptLost)
+	}
+	return true, err
+}
+
+// decide records that an operator has accepted something.
+func (j *Job) decide(ctx context.Context, kind ledger.DoubtKind, reason string, amount int64, by string) error {
+	if err := j.store.Raise(ctx, j.job.ID, ledger.Doubt{Kind: kind, Reason: reason, Amount: amount}); err != nil {
+		return err
+	}
+	return j.store.Lift(ctx, j.job.ID, kind, by)
 }
 
 // judge counts the table and compares it with the ledger and the source.
@@ -155,8 +201,13 @@ func (v *Verification) judge(ctx context.Context, j *Job) error {
 		return err
 	}
 	v.Audit, v.Judged = &figures, audit.Judge(figures, 0, 0)
+	if judged(&figures, v.Judged).Status != Left {
+		if err := j.weighTable(ctx, v.Judged, ""); err != nil {
+			return err
+		}
+	}
 	if v.Judged.OK {
-		if err := j.keepTable(ctx, table, figures.Windows); err != nil {
+		if err := j.store.KeepTableState(ctx, j.job.ID, table, figures.Windows); err != nil {
 			return err
 		}
 		other, err := j.strange(ctx, &figures)
@@ -180,13 +231,17 @@ func (j *Job) strange(ctx context.Context, figures *ledger.Audit) (bool, error) 
 }
 
 // reopen opens the windows that fall short. The table is judged once more, in the transaction that opens them.
-func (v *Verification) reopen(ctx context.Context, store ledger.Store, job *ledger.Job) error {
+func (v *Verification) reopen(ctx context.Context, j *Job) error {
 	// In this order: a job that still counts as verified would not look at windows that are open again.
-	if err := store.SetVerdict(ctx, job.ID, v.Judged.Summary(), false); err != nil {
+	if err := j.store.SetVerdict(ctx, j.job.ID, v.Judged.Summary(), false); err != nil {
 		return err
 	}
-	return store.Reopen(ctx, job.ID, func(a ledger.Audit) ledger.Reopening {
-		r := audit.Recount(&a, audit.Judge(a, v.TotalStart, v.TotalNow).Reopen)
+	start, now := v.TotalStart, v.TotalNow
+	if !trustsTotal(&j.config, j.doubts) {
+		start, now = 0, 0
+	}
+	return j.store.Reopen(ctx, j.job.ID, func(a ledger.Audit) ledger.Reopening {
+		r := audit.Recount(&a, audit.Judge(a, start, now).Reopen)
 		for _, s := range r.Shards {
 			if s.Walk {
 				v.Reopened++
