@@ -56,20 +56,20 @@ func (a *Answer) Hide(text string) string { return hide(text, a.secrets) }
 // Plain returns err in words that may be shown: without the request's secrets, and without what could harm a terminal.
 func (a *Answer) Plain(err error) error { return plain(err, a.secrets) }
 
-// Fault returns the usual meaning of a status other than 200 and 429 for a question; said is what the API said about it. A wait
-// that a Retry-After asks for is the pacer's concern.
+// Fault returns the usual meaning of a status other than 200 and 429 for a question; said is what the API said about it. A cursor is
+// dead if it is refused, in whatever way; anything else that is refused is worth a few tries. A wait that a Retry-After asks for is the
+// pacer's concern.
 func (a *Answer) Fault(q *Question, said error) error {
 	switch {
-	case a.Status == http.StatusUnauthorized:
-		return Refused(said, "check the key of the API")
-	case a.Status == http.StatusBadRequest && q.Cursor != "": // nothing else of the request ever changes
-		return fmt.Errorf("%w: %w", shard.ErrCursorDead, said)
-	case a.Status == http.StatusTooManyRequests, a.Status == http.StatusRequestTimeout, a.Status >= 500, a.Status < 300:
+	case a.Status == http.StatusTooManyRequests, a.Status == http.StatusRequestTimeout, a.Status == http.StatusTooEarly,
+		a.Status >= 500, a.Status < 300:
 		return &shard.TransientError{Err: said}
-	case a.Status >= 300 && a.Status < 400:
-		return fmt.Errorf("redirects are refused, they could carry the key away: %w", said)
+	case a.Status < 400:
+		said = fmt.Errorf("redirects are refused, they could carry the key away: %w", said)
+	case q.Cursor != "" && a.Status != http.StatusUnauthorized && a.Status != http.StatusForbidden:
+		return fmt.Errorf("%w: %w", shard.ErrCursorDead, said)
 	}
-	return said
+	return &shard.StuckError{Err: said, Limit: PoisonLimit}
 }
 
 // Refused returns the error that ends a run because the API refused its key.
@@ -77,28 +77,27 @@ func Refused(said error, hint string) error {
 	return &shard.StopError{Err: fmt.Errorf("the API refused the key: %w", said), Hint: hint, Reason: shard.Refused}
 }
 
-// Quota returns what the usual headers say about the quota of the door: Retry-After with a status of 429 or from 500 on, and
-// X-RateLimit-Limit, -Remaining and -Reset.
+// Quota returns what the usual headers say about the quota of the door: Retry-After, and X-RateLimit-Limit, -Remaining and -Reset.
 func (a *Answer) Quota() quota.Answer {
 	said := quota.Answer{Refused: a.Status == http.StatusTooManyRequests}
-	if said.Refused || a.Status >= 500 {
-		said.RetryAfter, _ = a.RetryAfter()
+	said.RetryAfter, _ = a.Wait(a.Header.Get("Retry-After"))
+	limit, remaining := a.number("X-RateLimit-Limit"), a.number("X-RateLimit-Remaining")
+	reset, ok := a.Wait(a.Header.Get("X-RateLimit-Reset"))
+	if limit > 0 && remaining >= 0 && ok {
+		said.Limit, said.Remaining, said.Reset = limit, remaining, reset
 	}
-	limit, remaining, reset := a.number("X-RateLimit-Limit"), a.number("X-RateLimit-Remaining"), a.number("X-RateLimit-Reset")
-	if limit > 0 && remaining >= 0 && reset >= 0 {
-		said.Limit, said.Remaining, said.Reset = limit, remaining, relative(reset)
-	}
+	said.Silent = a.Status == http.StatusOK && said.Limit == 0
 	return said
 }
 
-// RetryAfter returns how long the header Retry-After asks to wait; false if there is none that can be read. A date is compared
-// with that of the answer, because clocks differ.
-func (a *Answer) RetryAfter() (time.Duration, bool) {
+// Wait reads until when the API asks to wait, however it says so: see quota.ParseWait. A date or an epoch is compared with the date of
+// the answer, because clocks differ.
+func (a *Answer) Wait(text string) (time.Duration, bool) {
 	now, err := http.ParseTime(a.Header.Get("Date"))
 	if err != nil {
 		now = time.Now()
 	}
-	return quota.ParseRetryAfter(a.Header.Get("Retry-After"), now)
+	return quota.ParseWait(text, now)
 }
 
 func (a *Answer) number(header string) int {
@@ -107,15 +106,6 @@ func (a *Answer) number(header string) int {
 		return -1
 	}
 	return n
-}
-
-// relative reads a reset: seconds from now, or an epoch, which is too large to be meant as seconds.
-func relative(reset int) time.Duration {
-	const epoch = 1_000_000_000
-	if reset >= epoch {
-		return max(0, time.Until(time.Unix(int64(reset), 0)))
-	}
-	return time.Duration(reset) * time.Second
 }
 
 // maxComplaint and complaintTime are how much is read of the body of a refusal, and how long. It is short and comes with its
@@ -147,12 +137,15 @@ func (c *Client) roundTrip(req *Request, limit int64, heard func(status int)) (*
 	defer abort(nil)
 	started := time.Now()
 	a, err := c.exchange(req.WithContext(ctx), limit, heard, abort)
+	var dropped *shard.TransientError
 	switch {
 	case err == nil:
 		a.Took, a.Pass, a.secrets = time.Since(started), req.Pass, req.Secrets
 		return a, nil
 	case caller.Err() != nil:
 		return nil, context.Cause(caller)
+	case errors.As(err, &dropped): // for lack of memory
+		return nil, err
 	case ctx.Err() != nil:
 		err = context.Cause(ctx)
 	}
@@ -179,7 +172,7 @@ func (c *Client) exchange(req *http.Request, limit int64, heard func(int), abort
 		return a, nil
 	}
 	body := &watched{resp.Body, idle, c.config.IdleTimeout}
-	if err := a.read(resp, body, limit); err != nil {
+	if err := a.read(req.Context(), resp, body, limit, c.expected()); err != nil {
 		a.Free()
 		return nil, err
 	}
@@ -187,33 +180,37 @@ func (c *Client) exchange(req *http.Request, limit int64, heard func(int), abort
 	return a, nil
 }
 
-// read reads the body of a page. A buffer doubles when it is full, and is there twice meanwhile: a body that has come to a quarter
-// of the limit may make it grow only once more.
-func (a *Answer) read(resp *http.Response, body io.Reader, limit int64) error {
+// read reads the body of a page, and reserves the memory for it before it is held: a body of unknown length in steps, the first of
+// which is the size that is expected. A buffer that grows is there twice meanwhile: a body that has come to a quarter of the limit
+// may make it grow only once more.
+func (a *Answer) read(ctx context.Context, resp *http.Response, body *watched, limit, expected int64) error {
 	if err := readable(resp.Header); err != nil {
 		return err
 	}
-	switch n := resp.ContentLength; {
-	case n > limit:
-		return fmt.Errorf("%w: %d bytes, more than %d", ErrLarge, n, limit) // the header says so: nothing of it need be read
-	case n > 0:
-		a.raw.Grow(int(n) + bytes.MinRead)
+	if resp.ContentLength > limit {
+		return fmt.Errorf("%w: %d bytes, more than %d", ErrLarge, resp.ContentLength, limit) // the header says so: nothing of it need be read
 	}
-	most := limit + 1
-	n, err := a.raw.ReadFrom(io.LimitReader(body, most/4))
-	if err == nil && n == most/4 {
-		a.raw.Grow(int(most-n) + bytes.MinRead)
-		var rest int64
-		rest, err = a.raw.ReadFrom(io.LimitReader(body, most-n))
-		n += rest
+	if resp.ContentLength > 0 {
+		expected = resp.ContentLength
 	}
-	switch {
-	case err != nil:
-		return fmt.Errorf("read the body after %d bytes: %w", n, err)
-	case n > limit:
-		return fmt.Errorf("%w: more than %d bytes", ErrLarge, limit)
+	for n, step := int64(0), min(expected, limit)+1; ; {
+		if err := body.reserve(ctx, step); err != nil {
+			return err
+		}
+		a.raw.Grow(int(step-n) + bytes.MinRead)
+		more, err := a.raw.ReadFrom(io.LimitReader(body, step-n))
+		switch n += more; {
+		case err != nil:
+			return fmt.Errorf("read the body after %d bytes: %w", n, err)
+		case n > limit:
+			return fmt.Errorf("%w: more than %d bytes", ErrLarge, limit)
+		case n < step:
+			return nil
+		}
+		if step *= 2; step > limit/4 {
+			step = limit + 1
+		}
 	}
-	return nil
 }
 
 // readable checks the encoding and the type of a body. Text in another charset would be taken for UTF-8, and some of it is
@@ -242,6 +239,13 @@ type watched struct {
 	r       io.Reader
 	timer   *time.Timer
 	timeout time.Duration
+}
+
+// reserve waits for the memory that a body needs. Meanwhile it is not the server that stalls.
+func (w *watched) reserve(ctx context.Context, bytes int64) error {
+	w.timer.Stop()
+	defer w.timer.Reset(w.timeout)
+	return shard.Reserve(ctx, bytes)
 }
 
 func (w *watched) Read(p []byte) (int, error) {

@@ -65,6 +65,7 @@ type Question struct {
 	After   shard.Key // the record before the page, so that an answer can be checked; zero means that there is none
 	Vary    int       // how many records fewer to ask for, so that the request differs from an earlier one
 	Max     int       // records that may be asked for, because more did not fit into a body; zero means no bound
+	Stored  bool      // its cursor is not of the page before, but of a checkpoint, which may be old
 	Note    any       // of the API description, for itself
 }
 

@@ -20,9 +20,14 @@ import (
 func (c *Client) Pages(ctx context.Context, from shard.Position) iter.Seq2[shard.Page, error] {
 	return func(yield func(shard.Page, error) bool) {
 		q, pages := c.api.First(from)
+		q.Stored = q.Start == shard.ByCursor
 		for {
 			var err error
-			if len(pages) == 0 {
+			switch {
+			case len(pages) > 0:
+			case q.Stored:
+				pages, err = c.askStored(ctx, &q)
+			default:
 				pages, err = c.Ask(ctx, &q)
 			}
 			if err != nil {
@@ -48,6 +53,41 @@ func (c *Client) Pages(ctx context.Context, from shard.Position) iter.Seq2[shard
 	}
 }
 
+// storedTries is how often a question with a stored cursor is put, each time with the tries of Ask, before the cursor is given up.
+const storedTries = 3
+
+// askStored is Ask for a cursor that is not of this walk. An API may answer a cursor that it has forgotten with anything, for ever: a few
+// faulty answers mean that it is dead. Faults of the network say nothing about it.
+func (c *Client) askStored(ctx context.Context, q *Question) ([]shard.Page, error) {
+	for try := 1; ; try++ {
+		pages, err := c.Ask(ctx, q)
+		var faulty *answerError
+		var transient *shard.TransientError
+		switch {
+		case !errors.As(err, &faulty) || !errors.As(err, &transient):
+			return pages, err
+		case try == storedTries:
+			return nil, fmt.Errorf("%w: %w", shard.ErrCursorDead, err)
+		}
+		if err := c.pause(ctx, q, try+c.config.Tries); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// pause waits after a try at a question.
+func (c *Client) pause(ctx context.Context, q *Question, try int) error {
+	c.retries.Add(1)
+	shard.EnterPhase(ctx, shard.BackingOff)
+	defer shard.EnterPhase(ctx, shard.Fetching)
+	return shard.Sleep(ctx, c.Backoff(q, try))
+}
+
+// answerError is a fault that an answer showed.
+type answerError struct{ error }
+
+func (e *answerError) Unwrap() error { return e.error }
+
 // Ask gets one page, in pieces if it is large. It retries what is worth it; reading and decoding are part of a try. A page
 // that is too large for a body is asked for in smaller ones, and q.Max then says how small.
 func (c *Client) Ask(ctx context.Context, q *Question) ([]shard.Page, error) {
@@ -60,13 +100,10 @@ func (c *Client) Ask(ctx context.Context, q *Question) ([]shard.Page, error) {
 		if err == nil || !errors.As(err, &transient) || try >= c.config.Tries || transient.After > 0 {
 			return pages, err
 		}
-		c.retries.Add(1)
 		c.config.Log.Debug("page request failed, trying again", "try", try, "err", err)
-		shard.EnterPhase(ctx, shard.BackingOff)
-		if err := shard.Sleep(ctx, c.Backoff(q, try)); err != nil {
+		if err := c.pause(ctx, q, try); err != nil {
 			return nil, err
 		}
-		shard.EnterPhase(ctx, shard.Fetching)
 	}
 }
 
@@ -163,6 +200,9 @@ func (c *Client) send(ctx context.Context, req *Request, slot quota.Slot) (*Answ
 		door.refused.Add(1)
 	}
 	c.bytes.Add(int64(len(a.Body())))
+	if a.Status == http.StatusOK {
+		c.sized(int64(len(a.Body())))
+	}
 	c.busy.Add(int64(a.Took))
 	return a, nil
 }
@@ -183,15 +223,15 @@ const PoisonLimit = 5
 func (c *Client) read(q *Question, a *Answer, slot quota.Slot) ([]shard.Page, error) {
 	page, err := c.api.Page(q, a)
 	if err != nil {
-		return nil, err
+		return nil, &answerError{err}
 	}
 	failpoint.Hit("page.decoded")
 	page.Start, page.Endpoint, page.Bytes, page.Took = q.Start, a.Door, len(a.Body()), a.Took
 	if q.Vary == 0 && page.More {
 		c.given.Store(int64(page.Received))
 	}
-	if int64(page.Limit) > c.granted.Load() {
-		c.granted.Store(int64(page.Limit))
+	if granted := int64(max(page.Limit, page.Received)); page.Limit > 0 && granted > c.granted.Load() {
+		c.granted.Store(granted) // a figure below what came with it is a mistake, and would stay one: no more would be asked for
 	}
 	if page.Cached {
 		c.cached.Add(1)

@@ -59,12 +59,13 @@ type column struct {
 func CompareEvents(ctx context.Context, db Querier) error {
 	var oid *uint32
 	var kind, persistence string
-	err := db.QueryRow(ctx, selectTable).Scan(&oid, &kind, &persistence)
+	var children []string
+	err := db.QueryRow(ctx, selectTable).Scan(&oid, &kind, &persistence, &children)
 	if err != nil || oid == nil {
 		return wrap("look for ingested_events", err)
 	}
 	fault := &IncompatibleError{}
-	if fault.table(kind, persistence); len(fault.Faults) > 0 {
+	if fault.table(kind, persistence, children); len(fault.Faults) > 0 {
 		return fault
 	}
 	rows, _ := db.Query(ctx, selectColumns, *oid)
@@ -88,7 +89,8 @@ func CompareEvents(ctx context.Context, db Querier) error {
 }
 
 const selectTable = `
-select c.oid, coalesce(c.relkind::text, ''), coalesce(c.relpersistence::text, '')
+select c.oid, coalesce(c.relkind::text, ''), coalesce(c.relpersistence::text, ''),
+       array(select inhrelid::regclass::text from pg_catalog.pg_inherits where inhparent = c.oid order by 1)
 from (select to_regclass('public.ingested_events') as oid) t
 left join pg_catalog.pg_class c on c.oid = t.oid`
 
@@ -110,12 +112,15 @@ func (e *IncompatibleError) add(fault string, alter ...string) {
 	e.Alter = append(e.Alter, alter...)
 }
 
-func (e *IncompatibleError) table(kind, persistence string) {
+func (e *IncompatibleError) table(kind, persistence string, children []string) {
 	switch {
 	case kind != "r":
 		e.add("it is not an ordinary table", `alter table public.ingested_events rename to ingested_events_before;`)
 	case persistence != "p":
 		e.add("it is not logged, so that a crash of the server would empty it", `alter table public.ingested_events set logged;`)
+	case len(children) > 0:
+		e.add("other tables inherit from it, and its key does not cover their rows: "+strings.Join(children, ", "),
+			fmt.Sprintf(`alter table %s no inherit public.ingested_events;`, children[0]))
 	}
 }
 
@@ -148,7 +153,7 @@ func (e *IncompatibleError) column(w want, named map[string]column) {
 		e.add(fmt.Sprintf("column %s is generated", w.name), fmt.Sprintf("alter table public.ingested_events alter column %s drop expression;", name))
 	case !w.takes(c):
 		e.add(fmt.Sprintf("column %s is %s, not %s", w.name, c.describe(), w.ddl),
-			fmt.Sprintf("alter table public.ingested_events alter column %[1]s type %[2]s using %[1]s::%[2]s;", name, w.ddl))
+			fmt.Sprintf("alter table public.ingested_events alter column %s type %s using %s;", name, w.ddl, w.convert(c, name)))
 	case w.name == "ingested_at" && c.NotNull && !c.HasDefault:
 		e.add("column ingested_at has no default", "alter table public.ingested_events alter column ingested_at set default now();")
 	}
@@ -167,6 +172,14 @@ func (w want) takes(c column) bool {
 		return c.Kind == w.kind && (c.Modifier < 0 || c.Modifier == 6)
 	}
 	return c.Kind == w.kind
+}
+
+// convert is the expression that makes our value of c's. A timestamp without a zone would be read in that of the session.
+func (w want) convert(c column, name string) string {
+	if w.kind == "timestamptz" && (c.Kind == "timestamp" || c.Kind == "date") {
+		return name + "::timestamp at time zone 'UTC'"
+	}
+	return name + "::" + w.ddl
 }
 
 func (c column) describe() string {

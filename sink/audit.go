@@ -26,7 +26,7 @@ func (p *Postgres) audit(ctx context.Context, jobID int64, count func(context.Co
 		a, err = examine(ctx, tx, jobID, count)
 		return err
 	})
-	return a, ledgerError(err, "audit job %d", jobID)
+	return a, p.ledgerError(err, "audit job %d", jobID)
 }
 
 func examine(ctx context.Context, tx pgx.Tx, jobID int64, count func(context.Context, pgx.Tx, *ledger.Audit) error) (a ledger.Audit, err error) {
@@ -41,7 +41,7 @@ func examine(ctx context.Context, tx pgx.Tx, jobID int64, count func(context.Con
 
 func readAudit(ctx context.Context, tx pgx.Tx, a *ledger.Audit, jobID int64) error {
 	var start, end pgtype.Timestamptz
-	err := tx.QueryRow(ctx, selectAudit, jobID).Scan(&start, &end, &a.RowsBefore, &a.ByOthers, &a.DeadNamed, &a.DeadBlind, &a.DeadDuplicates,
+	err := tx.QueryRow(ctx, selectAudit, jobID).Scan(&start, &end, &a.RowsBefore, &a.ByOthers, &a.Foreign, &a.Lost, &a.DeadNamed, &a.DeadBlind, &a.DeadDuplicates,
 		&a.DeadConflicts)
 	if err != nil {
 		return err
@@ -91,6 +91,8 @@ select ` + shardColumns + ` from public.ingestion_shards s where s.job_id = $1 a
 const selectAudit = `
 select j.span_start, j.span_end, j.rows_before,
   (select coalesce(sum(events), 0)::bigint from public.ingestion_shards where job_id <> j.id),
+  (select coalesce(sum(amount), 0)::bigint from public.ingestion_doubts where job_id = j.id and lifted_by = '` + ledger.AcceptForeign + `'),
+  (select coalesce(sum(amount), 0)::bigint from public.ingestion_doubts where job_id = j.id and lifted_by = '` + ledger.AcceptLost + `'),
   (select count(distinct lower(d.event_id)) from public.dead_letters d
    where d.job_id = j.id and d.event_id is not null and d.replayed_at is null and not exists (
      select from public.ingested_events e
@@ -200,7 +202,7 @@ func (p *Postgres) Unmet(ctx context.Context, jobID int64, round int) ([]ledger.
 	defer cancel()
 	unmet, err := readUnmet(ctx, p.pool, jobID, round)
 	if err != nil {
-		return nil, ledgerError(err, "look for the witnesses of job %d", jobID)
+		return nil, p.ledgerError(err, "look for the witnesses of job %d", jobID)
 	}
 	return unmet, nil
 }
@@ -278,7 +280,7 @@ func (p *Postgres) Adopt(ctx context.Context, jobID int64, round int) (stored in
 		return nil
 	})
 	if err != nil {
-		return 0, ledgerError(err, "store the witnesses of job %d", jobID)
+		return 0, p.ledgerError(err, "store the witnesses of job %d", jobID)
 	}
 	return stored, nil
 }

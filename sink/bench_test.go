@@ -31,6 +31,22 @@ func BenchmarkCommit(b *testing.B) {
 	}
 }
 
+// What each transaction pays for looking at the table: to be set beside BenchmarkCommit.
+func BenchmarkGuard(b *testing.B) {
+	bench := newBench(b)
+	known, err := bench.identified(b.Context())
+	must(b, err)
+	conn, err := bench.pool.Acquire(b.Context())
+	must(b, err)
+	defer conn.Release()
+	look, err := guard(b.Context(), conn.Conn(), known)
+	must(b, err)
+	for b.Loop() {
+		_, err := conn.Conn().PgConn().Exec(b.Context(), "begin; "+checkDeferred+"; "+look+"; commit").ReadAll()
+		must(b, err)
+	}
+}
+
 // All rows exist already: the cost of reading a window again.
 func BenchmarkCommitDuplicates(b *testing.B) {
 	const rows = 5000

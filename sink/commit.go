@@ -19,10 +19,14 @@ import (
 type commit struct {
 	*prepared
 	alone   bool // shares no transaction
+	pieces  int  // COPYs that its rows are divided into, 1 unless one takes too long
 	staged  bool // its rows go through the staging table
 	sent    bool // a COMMIT was sent, and its answer did not arrive
 	counted tally
 }
+
+// mostPieces of a batch are so few rows that a server which takes too long for one is not at work.
+const mostPieces = 64
 
 // errTimeout is the cause of an attempt that took longer than Config.Timeout.
 var errTimeout = errors.New("the attempt to commit took too long")
@@ -42,7 +46,7 @@ func (p *Postgres) commit(ctx context.Context, b *shard.Batch, watermark shard.I
 		return shard.Counts{}, err
 	}
 	ready.watermark = watermark
-	c := &commit{prepared: ready, staged: ready.duplicateIDs, alone: ready.duplicateIDs || ready.hasDeadLetters()}
+	c := &commit{prepared: ready, staged: ready.duplicateIDs, alone: ready.duplicateIDs || ready.hasDeadLetters(), pieces: 1}
 	failpoint.Hit("batch.ordered")
 	for try := 0; ; try++ {
 		err := p.attempt(ctx, c)
@@ -51,13 +55,22 @@ func (p *Postgres) commit(ctx context.Context, b *shard.Batch, watermark shard.I
 		case err == nil:
 			failpoint.Hit("commit.done")
 			p.outage.end()
+			p.logins.accepted()
 			return c.counted.Counts, nil
 		case errors.Is(err, shard.ErrStale):
 			return shard.Counts{}, err
 		case errors.Is(err, errSeparate) && ctx.Err() == nil: // the next attempt shows which batch was at fault
+		case tableChanged(err):
+			if err := p.reexamine(ctx); err != nil && !transient(err) {
+				return shard.Counts{}, fmt.Errorf("commit %d rows: %w", len(c.order), err)
+			}
 		case !c.staged && refusesRows(err):
 			failpoint.Hit("copy.refused")
 			c.staged = true
+		case tookTooLong(err) && c.pieces < min(mostPieces, len(c.order)) && ctx.Err() == nil:
+			c.pieces *= 2
+			p.log.Warn("a COPY exceeds statement_timeout, so that it is divided: is there a slow trigger on ingested_events? A smaller --batch-rows divides all of them",
+				"shard", c.From.ID, "rows", len(c.order), "pieces", c.pieces, "statement_timeout", statementTimeout)
 		default:
 			if err := p.waitOut(ctx, c.From.ID, try, err); err != nil {
 				return shard.Counts{}, fmt.Errorf("commit %d rows: %w", len(c.order), err)
@@ -69,15 +82,24 @@ func (p *Postgres) commit(ctx context.Context, b *shard.Batch, watermark shard.I
 // transact makes one transaction: checkpoints first, then rows, dead letters and splits, then COMMIT. A nil error means that all
 // batches are in, by this transaction or, if there is one batch, by the one before.
 func (p *Postgres) transact(ctx context.Context, g group) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, p.config.Timeout, errTimeout)
+	whole := ctx
+	ctx, cancel := context.WithTimeoutCause(ctx, p.config.Timeout*time.Duration(g[0].pieces), errTimeout)
 	defer cancel()
+	known, err := p.identified(ctx)
+	if err != nil {
+		return err
+	}
 	conn, err := p.pool.Acquire(ctx)
 	if err != nil {
 		return err
 	}
 	defer conn.Release()
+	look, err := guard(ctx, conn.Conn(), known)
+	if err != nil {
+		return err
+	}
 	tx, moved, err := p.advance(ctx, conn, g)
-	defer rollback(ctx, tx)
+	defer func() { rollback(ctx, tx) }()
 	switch {
 	case err != nil:
 		return err
@@ -98,7 +120,11 @@ func (p *Postgres) transact(ctx context.Context, g group) error {
 	}
 	g.setSent(true)
 	failpoint.Hit("counts.amended")
-	return tx.Commit(ctx)
+	if err := p.finish(whole, conn.Conn(), look); err != nil {
+		return err
+	}
+	tx = nil
+	return nil
 }
 
 // advance begins the transaction and moves the checkpoints of a group, in one exchange with the server. moved is false if a row
@@ -153,6 +179,9 @@ func (p *Postgres) settle(ctx context.Context, tx pgx.Tx, c *commit) error {
 		return err
 	case c.sent && ours && seq == c.From.Seq+1:
 		return nil // the earlier attempt took effect, and c.counted is what it counted
+	case ours && seq < c.From.Seq:
+		p.log.Warn("the database went back in time, as after a failover to a standby that was behind: what it has lost is read again",
+			"shard", c.From.Shard, "commits", c.From.Seq-seq)
 	}
 	return fmt.Errorf("shard row %d is at seq %d, not %d, taken by another run, or of another window: %w", c.From.ID, seq, c.From.Seq, shard.ErrStale)
 }
@@ -171,18 +200,16 @@ type outcome struct {
 // store inserts rows and dead letters, and corrects the counts that advance has assumed.
 func store(ctx context.Context, tx pgx.Tx, g group) error {
 	if c := g[0]; c.staged {
-		found, err := salvage(ctx, tx, c.prepared)
+		found, err := salvage(ctx, tx, c)
 		if err != nil {
 			return err
 		}
 		return account(ctx, tx, c, found)
 	}
-	if rows := newCopyStream(false, g.batches()...); rows.total > 0 {
-		if err := copyRows(ctx, tx, copyEvents, rows); err != nil {
-			return err
-		}
-		failpoint.Hit("copy.done")
+	if err := copyRows(ctx, tx, copyEvents, false, g[0].pieces, g.batches()...); err != nil {
+		return err
 	}
+	failpoint.Hit("copy.done")
 	for _, c := range g {
 		if err := account(ctx, tx, c, outcome{stored: int64(len(c.order))}); err != nil {
 			return err
@@ -193,14 +220,22 @@ func store(ctx context.Context, tx pgx.Tx, g group) error {
 
 const copyEvents = `copy public.ingested_events (` + copyColumns + `) from stdin (format binary)`
 
-// copyRows runs a COPY and compares the count: a trigger that returns null skips rows without an error.
-func copyRows(ctx context.Context, tx pgx.Tx, sql string, rows *copyStream) error {
-	tag, err := tx.Conn().PgConn().CopyFrom(ctx, rows, sql)
-	if err != nil {
-		return err
-	}
-	if copied := tag.RowsAffected(); copied != int64(rows.total) {
-		return fmt.Errorf("the server took %d of %d rows without an error: is there a trigger on ingested_events?", copied, rows.total)
+// copyRows runs as many COPYs as it is told, and compares the counts: a trigger that returns null skips rows without an error.
+func copyRows(ctx context.Context, tx pgx.Tx, sql string, staged bool, pieces int, batches ...*prepared) error {
+	rows := newMerge(batches...)
+	for n := range pieces {
+		stream := &copyStream{merge: rows, staged: staged, until: rows.total * (n + 1) / pieces}
+		want := stream.until - rows.given
+		if want == 0 {
+			continue
+		}
+		tag, err := tx.Conn().PgConn().CopyFrom(ctx, stream, sql)
+		if err != nil {
+			return err
+		}
+		if copied := tag.RowsAffected(); copied != int64(want) {
+			return fmt.Errorf("the server took %d of %d rows without an error: is there a trigger on ingested_events?", copied, want)
+		}
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package sink
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"hash/fnv"
@@ -11,6 +12,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"sluice/shard"
@@ -64,18 +67,43 @@ func (c Config) pool() (*pgxpool.Config, error) {
 		return nil, err
 	}
 	pool.MaxConns = int32(c.Writers) + spareConns
+	pool.BeforeConnect = c.renew
 	conn := pool.ConnConfig
+	if conn.ValidateConnect == nil && len(hostsOf(conn)) > 1 && !strings.Contains(c.URL, "target_session_attrs") {
+		conn.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite // of several servers one is the primary
+	}
+	for _, ours := range libpqOnly {
+		delete(conn.RuntimeParams, ours)
+	}
 	conn.ConnectTimeout = cmp.Or(conn.ConnectTimeout, 5*time.Second)
 	dial := (&net.Dialer{Control: limitUnanswered, KeepAliveConfig: net.KeepAliveConfig{
 		Enable: true, Idle: 10 * time.Second, Interval: 5 * time.Second, Count: 3,
 	}}).DialContext
 	dial = failpoint.Sent(dial, "c\x00\x00\x00\x04", "copy.ended") // the message CopyDone
 	conn.DialFunc = failpoint.Sent(dial, "commit\x00", "commit.sent")
+	conn.OnNotice = c.onNotice
 	for name, value := range c.session() {
 		conn.RuntimeParams[name] = value
 	}
 	return pool, nil
 }
+
+// libpqOnly are parameters of libpq that the driver would send to the server, which knows none of them. Keepalives are always on.
+var libpqOnly = []string{"keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count", "gssencmode", "sslcompression",
+	"requiressl", "sslcrl", "fallback_application_name"}
+
+// renew reads the password and the certificates again for each session: the passfile, or a certificate, may have been replaced.
+func (c Config) renew(_ context.Context, conn *pgx.ConnConfig) error {
+	now, err := parseURL(c.URL)
+	if err != nil {
+		return err
+	}
+	conn.Password, conn.TLSConfig, conn.Fallbacks = now.ConnConfig.Password, now.ConnConfig.TLSConfig, now.ConnConfig.Fallbacks
+	return nil
+}
+
+// statementTimeout is the server's bound on each of our statements.
+const statementTimeout = "30s"
 
 // session returns the settings of every session: nothing waits for ever for us or for a lock, and a connection whose other end is
 // gone is noticed within half a minute.
@@ -86,7 +114,7 @@ func (c Config) session() map[string]string {
 		"client_encoding":                     "UTF8",
 		"timezone":                            "UTC",
 		"lock_timeout":                        "5s",
-		"statement_timeout":                   "30s",
+		"statement_timeout":                   statementTimeout,
 		"idle_in_transaction_session_timeout": "15s",
 		"tcp_keepalives_idle":                 "10",
 		"tcp_keepalives_interval":             "5",

@@ -18,15 +18,12 @@ import (
 type copyStream struct {
 	*merge
 	staged bool // for the staging table: with a row number first, and properties as text
+	until  int  // rows of the merge, after which the stream ends
 
 	buf     []byte // buf[off:] is encoded and not yet read
 	off     int
 	started bool
 	ended   bool
-}
-
-func newCopyStream(staged bool, batches ...*prepared) *copyStream {
-	return &copyStream{merge: newMerge(batches...), staged: staged}
 }
 
 // copyChunk is the number of bytes encoded at a time; pgx reads 64 KiB at a time.
@@ -63,13 +60,12 @@ func (s *copyStream) fill() bool {
 		s.buf = append(make([]byte, 0, copyChunk+copyChunk/4), copyHeader...)
 	}
 	for len(s.buf) < copyChunk {
-		e := s.event()
-		if e == nil {
+		if s.given == s.until {
 			s.ended = true
 			s.buf = append(s.buf, 0xff, 0xff)
 			break
 		}
-		s.row(e)
+		s.row(s.event())
 	}
 	return true
 }

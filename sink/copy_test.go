@@ -14,6 +14,12 @@ import (
 	"sluice/shard"
 )
 
+// newCopyStream is a stream of all rows.
+func newCopyStream(staged bool, batches ...*prepared) *copyStream {
+	m := newMerge(batches...)
+	return &copyStream{merge: m, staged: staged, until: m.total}
+}
+
 func TestCopyStreamIsAReader(t *testing.T) {
 	l := loadOf(t, events(0, 2000)...)
 	whole, err := io.ReadAll(newCopyStream(false, l))

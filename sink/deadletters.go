@@ -136,7 +136,7 @@ func (p *Postgres) DeadLetters(ctx context.Context, q ledger.DeadLetterQuery) ([
 	}
 	rows, _ := p.pool.Query(ctx, selectDeadLetters, q.JobID, shown, q.Reason, q.AfterID, q.Limit, q.IDs, q.Replayed)
 	letters, err := pgx.CollectRows(rows, pgx.RowToStructByPos[ledger.DeadLetter])
-	return letters, ledgerError(err, "list the dead letters")
+	return letters, p.ledgerError(err, "list the dead letters")
 }
 
 const selectDeadLetters = `
@@ -166,7 +166,7 @@ type ReasonCount struct {
 func (p *Postgres) DeadLetterReasons(ctx context.Context, jobID int64) ([]ReasonCount, error) {
 	rows, _ := p.pool.Query(ctx, countReasons, jobID)
 	counts, err := pgx.CollectRows(rows, pgx.RowToStructByPos[ReasonCount])
-	return counts, ledgerError(err, "count the dead letters")
+	return counts, p.ledgerError(err, "count the dead letters")
 }
 
 const countReasons = `

@@ -16,7 +16,7 @@ func (p *Postgres) Raise(ctx context.Context, jobID int64, d ledger.Doubt) error
 	defer cancel()
 	_, err := p.pool.Exec(ctx, raiseDoubt, jobID, string(d.Kind), d.Reason, d.Amount, orEmpty(d.Detail))
 	if err != nil {
-		return ledgerError(err, "raise a doubt of job %d", jobID)
+		return p.ledgerError(err, "raise a doubt of job %d", jobID)
 	}
 	return nil
 }
@@ -38,7 +38,7 @@ func (p *Postgres) Lift(ctx context.Context, jobID int64, kind ledger.DoubtKind,
 	ctx, cancel := p.bounded(ctx)
 	defer cancel()
 	if _, err := p.pool.Exec(ctx, liftDoubt, jobID, string(kind), by); err != nil {
-		return ledgerError(err, "lift a doubt of job %d", jobID)
+		return p.ledgerError(err, "lift a doubt of job %d", jobID)
 	}
 	return nil
 }
@@ -54,7 +54,7 @@ func (p *Postgres) Doubts(ctx context.Context, jobID int64) ([]ledger.Doubt, err
 	rows, _ := p.pool.Query(ctx, selectDoubts, jobID)
 	all, err := pgx.CollectRows(rows, pgx.RowToStructByPos[ledger.Doubt])
 	if err != nil && !hasCode(err, undefinedTable) {
-		return nil, ledgerError(err, "read the doubts of job %d", jobID)
+		return nil, p.ledgerError(err, "read the doubts of job %d", jobID)
 	}
 	return all, nil
 }
@@ -71,7 +71,7 @@ func (p *Postgres) TableState(ctx context.Context, jobID int64) (now, kept strin
 	ctx, cancel := p.bounded(ctx)
 	defer cancel()
 	if err := p.pool.QueryRow(ctx, selectTableState, jobID).Scan(&now, &kept); err != nil {
-		return "", "", ledgerError(err, "look at the table of job %d", jobID)
+		return "", "", p.ledgerError(err, "look at the table of job %d", jobID)
 	}
 	return now, kept, nil
 }
@@ -100,7 +100,7 @@ func (p *Postgres) KeepTableState(ctx context.Context, jobID int64, state string
 		_, err := tx.Exec(ctx, updateTableState, jobID, state)
 		return err
 	})
-	return ledgerError(err, "keep the table state of job %d", jobID)
+	return p.ledgerError(err, "keep the table state of job %d", jobID)
 }
 
 const (
@@ -114,7 +114,7 @@ func (p *Postgres) Known(ctx context.Context, ids []uuid.UUID) (n int, err error
 	ctx, cancel := p.bounded(ctx)
 	defer cancel()
 	if err = p.pool.QueryRow(ctx, countKnown, ids).Scan(&n); err != nil {
-		return 0, ledgerError(err, "look up %d events", len(ids))
+		return 0, p.ledgerError(err, "look up %d events", len(ids))
 	}
 	return n, nil
 }

@@ -28,6 +28,8 @@ const (
 	uniqueViolation   = "23505"
 	undefinedTable    = "42P01"
 	readOnly          = "25006"
+	invalidText       = "22P02"
+	queryCanceled     = "57014"
 )
 
 // passing are the codes of transient faults, beside the classes 08 and 53.
@@ -50,10 +52,56 @@ var passing = map[string]bool{
 // transient reports whether err passes by itself, so that the same batch may be tried again. An unknown fault does not.
 func transient(err error) bool {
 	var pg *pgconn.PgError
+	if errors.As(err, new(*shard.StopError)) {
+		return false
+	}
 	if errors.As(err, &pg) {
-		return passing[pg.Code] || inClass(pg, "08") && pg.Code != protocolViolation || inClass(pg, "53")
+		return passing[pg.Code] || refusesLogin(err) || inClass(pg, "08") && pg.Code != protocolViolation || inClass(pg, "53")
 	}
 	return connectionLost(err)
+}
+
+// unfit reports whether only the operator can end a fault: a privilege, a table, a column or a schema is gone (class 42 and 3F, unless
+// a trigger raised it), or rows of the ledger are.
+func unfit(err error) bool {
+	var pg *pgconn.PgError
+	return errors.Is(err, ErrGone) || errors.As(err, &pg) && (inClass(pg, "42") || inClass(pg, "3F")) && pg.Routine != "exec_stmt_raise"
+}
+
+// refusesLogin reports whether the server lets us open no session. That may pass: passwords are renewed, see Config.Password.
+func refusesLogin(err error) bool { return hasCode(err, wrongPassword, notAuthorized) }
+
+// loginPatience is how long refused logins are tried again.
+const loginPatience = 15 * time.Second
+
+// logins is since when no session could be opened.
+type logins struct {
+	patience time.Duration
+
+	mu    sync.Mutex
+	since time.Time
+}
+
+func (l *logins) accepted() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.since = time.Time{}
+}
+
+// refused returns the error, as a *shard.StopError if it has lasted too long.
+func (l *logins) refused(err error) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.since.IsZero() {
+		l.since = time.Now()
+	}
+	if time.Since(l.since) < l.patience {
+		return err
+	}
+	var pg *pgconn.PgError
+	errors.As(err, &pg)
+	return &shard.StopError{Reason: shard.Refused, Hint: refusalHints[pg.Code],
+		Err: fmt.Errorf("the database refuses the login since %v: %w", time.Since(l.since).Round(time.Second), err)}
 }
 
 // connectionLost reports whether the connection broke or could not be made. The server has then sent no answer; whether it did
@@ -66,7 +114,8 @@ func connectionLost(err error) bool {
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &network), pgconn.SafeToRetry(err):
 		return true
 	}
-	for _, broken := range []error{io.EOF, io.ErrUnexpectedEOF, io.ErrClosedPipe, net.ErrClosed,
+	for _, broken := range []error{pgconn.ErrReadOnlyConnection, pgconn.ErrStandbyConnection, // a switchover, before the next primary is one
+		io.EOF, io.ErrUnexpectedEOF, io.ErrClosedPipe, net.ErrClosed,
 		syscall.ECONNRESET, syscall.ECONNREFUSED, syscall.ECONNABORTED, syscall.EPIPE, syscall.ETIMEDOUT} {
 		if errors.Is(err, broken) {
 			return true
@@ -75,12 +124,26 @@ func connectionLost(err error) bool {
 	return false
 }
 
-// refusesRows reports whether the fault is with the rows: a key that exists already, a value that does not fit, a constraint, an
-// exception raised by a trigger.
+// refusesRows reports whether the fault is with the rows: a key that exists already, a value that does not fit, a constraint, or what
+// a trigger raises, by whatever code.
 func refusesRows(err error) bool {
 	var pg *pgconn.PgError
-	return errors.As(err, &pg) && (inClass(pg, "22") || inClass(pg, "23") || inClass(pg, "54") || pg.Code == "P0001")
+	if !errors.As(err, &pg) || transient(err) || tableChanged(err) {
+		return false
+	}
+	for _, class := range []string{"09", "20", "21", "22", "23", "27", "2F", "38", "39", "44", "54", "P0"} {
+		if inClass(pg, class) {
+			return true
+		}
+	}
+	return pg.Routine == "exec_stmt_raise" || !strings.Contains(serverClasses, pg.Code[:min(2, len(pg.Code))])
 }
+
+// serverClasses are those of SQLSTATEs that PostgreSQL gives itself; a trigger in another language may have its own.
+const serverClasses = "00 01 02 03 08 09 0A 0B 0F 0L 0P 0Z 10 20 21 22 23 24 25 26 27 28 2B 2D 2F 34 38 39 3B 3D 3F 40 42 44 53 54 55 57 58 72 F0 HV P0 XX"
+
+// tookTooLong reports whether the server ended a statement at its timeout. (A cancellation by an operator has the same code.)
+func tookTooLong(err error) bool { return hasCode(err, queryCanceled) }
 
 func inClass(pg *pgconn.PgError, class string) bool { return strings.HasPrefix(pg.Code, class) }
 
@@ -103,8 +166,11 @@ type outage struct {
 func (o *outage) begin(err error) {
 	kind := "connection"
 	var pg *pgconn.PgError
-	if errors.As(err, &pg) {
+	switch {
+	case errors.As(err, &pg):
 		kind = pg.Code
+	case errors.Is(err, errStandby):
+		kind = "standby"
 	}
 	if kind == diskFull {
 		err = fmt.Errorf("%w (%w)", ErrDiskFull, err)
@@ -143,7 +209,7 @@ func (p *Postgres) waitOut(ctx context.Context, shardID int64, try int, err erro
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if !transient(err) {
+	if err = p.judge(err); !transient(err) {
 		return err
 	}
 	p.outage.begin(err)

@@ -349,7 +349,8 @@ insert into raised values ('')`)
 		counts, err := b.Commit(t.Context(), batch(from, events(i*100, 100)))
 		must(t, err)
 		equal(t, code+": counts", counts, shard.Counts{Received: 100, Events: 100})
-		equal(t, code+": tries", b.count(t, `select last_value from tries`), 2)
+		want := map[string]int64{queryCanceled: 3}[code] // in two pieces
+		equal(t, code+": tries", b.count(t, `select last_value from tries`), max(2, want))
 		equal(t, code+": rows", b.count(t, `select count(*) from ingested_events`), int64(i+1)*100)
 		from.Seq++
 	}

@@ -106,7 +106,7 @@ func (l *jobLock) retake(ctx context.Context) error {
 	for try := 0; ; try++ {
 		err := l.take(ctx)
 		var own *shard.TransientError
-		if err == nil || !errors.As(err, &own) && !transient(err) {
+		if err = l.p.judge(err); err == nil || !errors.As(err, &own) && !transient(err) {
 			return err
 		}
 		if err := shard.Sleep(ctx, backoff(try)); err != nil {
@@ -120,7 +120,7 @@ func (l *jobLock) take(ctx context.Context) error {
 	ctx, cancel := l.p.bounded(ctx)
 	defer cancel()
 	job := l.p.config.Job
-	conn, err := pgx.ConnectConfig(ctx, l.p.pool.Config().ConnConfig)
+	conn, err := l.p.connect(ctx)
 	if err != nil {
 		return fmt.Errorf("connect for the lock of job %s: %w", job, err)
 	}
@@ -135,7 +135,7 @@ func (l *jobLock) take(ctx context.Context) error {
 	}
 	holder, err := holderOf(ctx, conn, job)
 	if err != nil {
-		return err
+		return l.p.ledgerError(err, "take job %s", job)
 	}
 	if holder.Application == l.p.name() { // our own lost connection, which the server has not given up yet: the next try will succeed
 		_, err := conn.Exec(ctx, terminateHolder, holder.PID)
@@ -191,7 +191,7 @@ func holderOf(ctx context.Context, db interface {
 	holder := &ledger.LockedError{Job: job}
 	err := db.QueryRow(ctx, selectHolder, uint32(key>>32), uint32(key)).Scan(&holder.PID, &holder.Application, &holder.Since)
 	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
-		return nil, ledgerError(err, "look who holds job %s", job)
+		return nil, fmt.Errorf("look who holds job %s: %w", job, err)
 	}
 	return holder, nil
 }
@@ -206,7 +206,7 @@ where l.locktype = 'advisory' and l.granted and l.objsubid = 1 and l.classid = $
 func (p *Postgres) paused(ctx context.Context, holder *ledger.LockedError) (paused bool, err error) {
 	key := pauseKey(holder.Job)
 	err = p.pool.QueryRow(ctx, selectPaused, uint32(key>>32), uint32(key), holder.PID).Scan(&paused)
-	return paused, ledgerError(err, "look whether job %s is paused", holder.Job)
+	return paused, p.ledgerError(err, "look whether job %s is paused", holder.Job)
 }
 
 const selectPaused = `

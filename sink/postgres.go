@@ -7,6 +7,7 @@ import (
 	"log/slog"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"golang.org/x/sync/semaphore"
 
@@ -23,6 +24,8 @@ type Postgres struct {
 	writers *semaphore.Weighted
 	queue   waitQueue
 	outage  outage
+	table   identity
+	logins  logins
 	disk    *fullDisk
 	log     *slog.Logger
 }
@@ -49,6 +52,7 @@ func Open(ctx context.Context, config Config) (*Postgres, error) {
 	p := &Postgres{config: config, pool: pool, writers: semaphore.NewWeighted(int64(config.Writers)), log: config.Log}
 	p.disk = newFullDisk(diskFullWait)
 	p.outage.log = config.Log
+	p.logins.patience = loginPatience
 	if err := p.verifySession(ctx); err != nil {
 		pool.Close()
 		return nil, err
@@ -67,8 +71,7 @@ func (p *Postgres) verifySession(ctx context.Context) error {
 	if hasCode(err, protocolViolation) { // a pooler that rejects our session settings
 		return fmt.Errorf("%w (%w)", doctor.ErrPooler, err)
 	}
-	at := p.pool.Config().ConnConfig
-	return connectError(at.Host, at.Port, err)
+	return connectError(p.pool.Config().ConnConfig, err)
 }
 
 // Examine checks again what would make a run lose or spoil its rows, see [doctor.Vital].
@@ -80,7 +83,16 @@ func (p *Postgres) Examine(ctx context.Context) (findings []ledger.Finding, err 
 		}
 		return err
 	})
-	return findings, ledgerError(err, "examine the tables")
+	return findings, p.ledgerError(err, "examine the tables")
+}
+
+// connect opens a session outside of the pool.
+func (p *Postgres) connect(ctx context.Context) (*pgx.Conn, error) {
+	config := p.pool.Config().ConnConfig
+	if err := p.config.renew(ctx, config); err != nil {
+		return nil, err
+	}
+	return pgx.ConnectConfig(ctx, config)
 }
 
 // Close closes all connections. It waits for those in use.
@@ -94,7 +106,11 @@ func (p *Postgres) name() string { return p.config.applicationName() }
 
 // Migrate brings the tables up to date, see [migrations.Up]. Tables that only an operator can fix are a *ledger.UnfitError.
 func (p *Postgres) Migrate(ctx context.Context) error {
-	err := migrations.Up(ctx, p.pool.Config().ConnConfig, p.log)
+	config := p.pool.Config().ConnConfig
+	err := p.config.renew(ctx, config)
+	if err == nil {
+		err = migrations.Up(ctx, config, p.log)
+	}
 	var misfit *migrations.IncompatibleError
 	var missing *migrations.MissingError
 	var newer *migrations.NewerError
@@ -110,8 +126,9 @@ func (p *Postgres) bounded(ctx context.Context) (context.Context, context.Cancel
 	return context.WithTimeoutCause(ctx, p.config.Timeout, errTimeout)
 }
 
-// ledgerError wraps an error of the ledger, if there is one; a transient one becomes a *shard.TransientError.
-func ledgerError(err error, format string, args ...any) error {
+// ledgerError wraps an error of the ledger, if there is one; a transient one becomes a *shard.TransientError, see judge.
+func (p *Postgres) ledgerError(err error, format string, args ...any) error {
+	err = p.judge(err)
 	if err == nil {
 		return nil
 	}
@@ -120,4 +137,18 @@ func ledgerError(err error, format string, args ...any) error {
 		return &shard.TransientError{Err: wrapped}
 	}
 	return wrapped
+}
+
+// judge adds to a fault what it means for a run. If only the operator can end it, it is no outage, and becomes a *ledger.UnfitError;
+// a login that is refused again and again becomes a *shard.StopError.
+func (p *Postgres) judge(err error) error {
+	switch {
+	case refusesLogin(err):
+		return p.logins.refused(err)
+	case err == nil:
+		p.logins.accepted()
+	case unfit(err) && !errors.As(err, new(*ledger.UnfitError)):
+		return &ledger.UnfitError{Err: fmt.Errorf("%w; `sluice doctor` looks at all that a run needs", err)}
+	}
+	return err
 }

@@ -29,7 +29,7 @@ func (p *Postgres) SettleQuotas(ctx context.Context, source string, endpoints []
 	err := p.pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error {
 		return settleQuotas(ctx, conn.Conn(), source, endpoints, settle)
 	})
-	return ledgerError(err, "settle the quotas of %s", source)
+	return p.ledgerError(err, "settle the quotas of %s", source)
 }
 
 // settleQuotas sends the COMMIT together with the updates, so that a request waits for one answer less. If it fails before that, the
@@ -102,7 +102,7 @@ func (p *Postgres) LoadQuotas(ctx context.Context, source string) ([]ledger.Quot
 		_, err = scanQuota(row, &q)
 		return q, err
 	})
-	return quotas, ledgerError(err, "load the quotas of %s", source)
+	return quotas, p.ledgerError(err, "load the quotas of %s", source)
 }
 
 const selectQuotas = `select ` + quotaColumns + ` from public.api_quotas where source = $1 order by endpoint`

@@ -44,7 +44,7 @@ func (p *Postgres) Replay(ctx context.Context, job *ledger.Job, retries []ledger
 		return errDryRun
 	})
 	if err != nil && !errors.Is(err, errDryRun) {
-		return nil, ledgerError(err, "replay %d dead letters", len(retries))
+		return nil, p.ledgerError(err, "replay %d dead letters", len(retries))
 	}
 	return r.fates, nil
 }
@@ -169,7 +169,7 @@ values ($1, $2, $3, $4::text, $5::text, $6::text::jsonb, $7, $8::text, $9::text)
 on conflict (id) do nothing`
 
 const compareEvent = `
-select (session_id, user_id, type, name, properties, "timestamp", device_type, browser)
+select (session_id, user_id, type collate "C", name collate "C", properties, "timestamp", device_type collate "C", browser collate "C")
   is not distinct from ($2::uuid, $3::uuid, $4::text, $5::text, $6::text::jsonb, $7::timestamptz, $8::text, $9::text)
 from public.ingested_events where id = $1`
 

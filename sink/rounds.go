@@ -25,7 +25,7 @@ func (p *Postgres) BeginRound(ctx context.Context, jobID int64, r ledger.Round, 
 		return insertRound(ctx, tx, jobID, &r, windows)
 	})
 	if err != nil {
-		return nil, ledgerError(err, "begin a round of job %d", jobID)
+		return nil, p.ledgerError(err, "begin a round of job %d", jobID)
 	}
 	failpoint.Hit("round.begun")
 	return p.LastRound(ctx, jobID)
@@ -82,7 +82,7 @@ func (p *Postgres) LastRound(ctx context.Context, jobID int64) (*ledger.Round, e
 	ctx, cancel := p.bounded(ctx)
 	defer cancel()
 	r, err := scanRound(p.pool.QueryRow(ctx, selectRounds, jobID, 1))
-	return r, ledgerError(err, "read the last round of job %d", jobID)
+	return r, p.ledgerError(err, "read the last round of job %d", jobID)
 }
 
 // selectRounds reads the newest rounds.
@@ -142,7 +142,7 @@ func (p *Postgres) FinishRound(ctx context.Context, jobID int64, r *ledger.Round
 		return err
 	})
 	if err != nil {
-		return ledgerError(err, "finish round %d of job %d", r.Number, jobID)
+		return p.ledgerError(err, "finish round %d of job %d", r.Number, jobID)
 	}
 	failpoint.Hit("watermark.moved")
 	return nil
@@ -166,16 +166,18 @@ func (p *Postgres) Accounted(ctx context.Context, jobID int64) (n int64, err err
 	ctx, cancel := p.bounded(ctx)
 	defer cancel()
 	err = p.pool.QueryRow(ctx, selectAccounted, jobID).Scan(&n)
-	return n, ledgerError(err, "add up the ledger for job %d", jobID)
+	return n, p.ledgerError(err, "add up the ledger for job %d", jobID)
 }
 
 const selectAccounted = `
-select rows - greatest(0, rows - coalesce(r.rows_before, rows - n.events) - n.events - n.duplicates) + dead
+select rows - greatest(0, rows - coalesce(r.rows_before, rows - n.events) - n.events - n.duplicates) + dead + lost
 from public.ingestion_rounds r, lateral ` + rowsByLedger + ` t (rows), lateral (
   select coalesce(sum(events), 0)::bigint as events, coalesce(sum(duplicates), 0)::bigint as duplicates
   from public.ingestion_shards s where s.job_id = r.job_id and s.round = r.round) n, lateral (
   select coalesce(sum(dead_letters + dead_duplicates), 0)::bigint as dead
-  from public.ingestion_shards s where s.job_id = r.job_id) d
+  from public.ingestion_shards s where s.job_id = r.job_id) d, lateral (
+  select coalesce(sum(amount), 0)::bigint as lost
+  from public.ingestion_doubts a where a.job_id = r.job_id and a.lifted_by = '` + ledger.AcceptLost + `') l
 where r.job_id = $1 order by r.round desc limit 1`
 
 // Earlier returns the counts of all rounds of a job but the current one.
@@ -183,7 +185,7 @@ func (p *Postgres) Earlier(ctx context.Context, jobID int64) (n shard.Counts, er
 	ctx, cancel := p.bounded(ctx)
 	defer cancel()
 	err = p.pool.QueryRow(ctx, selectEarlier, jobID).Scan(&n.Received, &n.Events, &n.Duplicates, &n.OutOfWindow, &n.DeadLetters, &n.OutOfOrder)
-	return n, ledgerError(err, "add up the other rounds of job %d", jobID)
+	return n, p.ledgerError(err, "add up the other rounds of job %d", jobID)
 }
 
 const selectEarlier = `
@@ -201,7 +203,7 @@ func (p *Postgres) Rounds(ctx context.Context, jobID int64) ([]*ledger.Round, er
 	defer cancel()
 	rows, _ := p.pool.Query(ctx, selectRounds, jobID, maxRounds)
 	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (*ledger.Round, error) { return scanRound(row) })
-	return all, ledgerError(err, "read the rounds of job %d", jobID)
+	return all, p.ledgerError(err, "read the rounds of job %d", jobID)
 }
 
 // NoteRequests adds to the requests of a round.
@@ -209,7 +211,7 @@ func (p *Postgres) NoteRequests(ctx context.Context, jobID int64, round int, req
 	ctx, cancel := p.bounded(ctx)
 	defer cancel()
 	_, err := p.pool.Exec(ctx, noteRequests, jobID, round, requests)
-	return ledgerError(err, "record the requests of round %d of job %d", round, jobID)
+	return p.ledgerError(err, "record the requests of round %d of job %d", round, jobID)
 }
 
 const noteRequests = `update public.ingestion_rounds set requests = requests + $3 where job_id = $1 and round = $2`

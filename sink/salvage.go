@@ -24,9 +24,9 @@ type rescue struct {
 
 // salvage stores the rows of a batch one by one, as far as necessary: each is new, known, in conflict with a stored one, or
 // refused.
-func salvage(ctx context.Context, tx pgx.Tx, p *prepared) (outcome, error) {
+func salvage(ctx context.Context, tx pgx.Tx, c *commit) (outcome, error) {
 	r := &rescue{tx: tx}
-	r.rows = r.storable(p)
+	r.rows = r.storable(c.prepared)
 	if len(r.rows.order) == 0 {
 		return r.outcome, nil
 	}
@@ -34,12 +34,18 @@ func salvage(ctx context.Context, tx pgx.Tx, p *prepared) (outcome, error) {
 		return outcome{}, fmt.Errorf("create the staging table: %w", err)
 	}
 	failpoint.Hit("staging.created")
-	if err := copyRows(ctx, tx, copyStaging, newCopyStream(true, r.rows)); err != nil {
+	if err := copyRows(ctx, tx, copyStaging, true, 1, r.rows); err != nil {
+		return outcome{}, err
+	}
+	if _, err := tx.Exec(ctx, checkDeferred); err != nil { // from here on in each insert, whose savepoint can be undone
 		return outcome{}, err
 	}
 	failpoint.Hit("staging.filled")
-	if err := r.bisect(ctx, 0, len(r.rows.order)-1); err != nil {
-		return outcome{}, err
+	rows, pieces := len(r.rows.order), min(c.pieces, len(r.rows.order))
+	for n := range pieces {
+		if err := r.bisect(ctx, rows*n/pieces, rows*(n+1)/pieces-1); err != nil {
+			return outcome{}, err
+		}
 	}
 	failpoint.Hit("staging.sifted")
 	err := r.compareRest(ctx)
@@ -178,10 +184,11 @@ type takenRow struct {
 	There, Same bool
 }
 
-// A statement of its own, so that it sees what other transactions stored while ours waited for them.
+// A statement of its own, so that it sees what other transactions stored while ours waited for them. Text is compared by its bytes:
+// a column's own collation may hold different ones for equal.
 const selectTaken = `
 select s.ord, e.id is not null,
-  (e.session_id, e.user_id, e.type, e.name, e.properties, e."timestamp", e.device_type, e.browser)
+  (e.session_id, e.user_id, e.type collate "C", e.name collate "C", e.properties, e."timestamp", e.device_type collate "C", e.browser collate "C")
   is not distinct from
   (s.session_id, s.user_id, s.type, s.name, s.properties::jsonb, s."timestamp", s.device_type, s.browser)
 from pg_temp.staging s left join public.ingested_events e using (id)

@@ -6,6 +6,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"sluice/coordinator/ledger"
 	"sluice/shard"
 )
 
@@ -112,7 +115,11 @@ create trigger refuse `
 		"before trigger":     trigger + `before insert on ingested_events for each row execute function refuse()`,
 		"after trigger":      trigger + `after insert on ingested_events for each row execute function refuse()`,
 		"constraint trigger": strings.Replace(trigger, "create trigger", "create constraint trigger", 1) + `after insert on ingested_events for each row execute function refuse()`,
-		"too narrow column":  `alter table ingested_events alter column name type varchar(9)`,
+		"own SQLSTATE":       strings.Replace(trigger, "'no bad names here'", "'no' using errcode = 'SL042'", 1) + `before insert on ingested_events for each row execute function refuse()`,
+		"borrowed SQLSTATE":  strings.Replace(trigger, "'no bad names here'", "'no' using errcode = 'insufficient_privilege'", 1) + `before insert on ingested_events for each row execute function refuse()`,
+		"assertion":          strings.Replace(trigger, "raise exception 'no bad names here'", "assert false, 'no'", 1) + `before insert on ingested_events for each row execute function refuse()`,
+		"deferred trigger":   strings.Replace(trigger, "create trigger", "create constraint trigger", 1) + `after insert on ingested_events deferrable initially deferred for each row execute function refuse()`,
+		"deferred reference": `create table names (name text primary key); insert into names values ('good'); alter table ingested_events add foreign key (name) references names deferrable initially deferred`,
 		"another unique key": `create unique index on ingested_events (left(name, 3)) where name like 'bad%'; insert into ingested_events (id, session_id, user_id, type, name, "timestamp", device_type, browser) values (gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), 't', 'bad', now(), 'd', 'b')`,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -198,4 +205,58 @@ create trigger swallow before insert on ingested_events for each row execute fun
 			equal(t, "seq", b.shard(t, 1).Seq, from.Seq)
 		})
 	}
+}
+
+// A trigger that takes its time for each row would take longer for a whole batch than the server lets a statement take.
+func TestASlowTriggerDividesTheBatch(t *testing.T) {
+	for name, known := range map[string]int64{"copy": 0, "salvage": 1} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			in := events(0, 40)
+			if known > 0 {
+				b.commitAgain(t, in[:known])
+			}
+			_, err := b.pool.Exec(t.Context(), `
+create function dawdle() returns trigger language plpgsql as $$ begin perform pg_sleep(0.02); return new; end $$;
+create trigger dawdle before insert on ingested_events for each row execute function dawdle()`)
+			must(t, err)
+			b.everySession(t, `set statement_timeout = '500ms'`)
+			counts := b.commitAgain(t, in)
+			equal(t, "counts", counts, shard.Counts{Received: 40, Events: 40 - known, Duplicates: known})
+		})
+	}
+}
+
+// everySession executes a statement in all sessions that the pool may have.
+func (b *bench) everySession(t *testing.T, sql string) {
+	t.Helper()
+	var conns []*pgxpool.Conn
+	for range b.pool.Config().MaxConns {
+		conn, err := b.pool.Acquire(t.Context())
+		must(t, err)
+		_, err = conn.Exec(t.Context(), sql)
+		must(t, err)
+		conns = append(conns, conn)
+	}
+	for _, conn := range conns {
+		conn.Release()
+	}
+}
+
+// A column whose collation holds different texts for equal, as one that ignores case does: an event that differs is no duplicate.
+func TestTextIsComparedByItsBytes(t *testing.T) {
+	b := newBench(t)
+	_, err := b.pool.Exec(t.Context(), `
+create collation any_case (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+alter table ingested_events alter column name type varchar(100) collate any_case`)
+	must(t, err)
+	in := events(0, 3)
+	b.commitAgain(t, in)
+	in[1].Name = strings.ToUpper(in[1].Name)
+	counts := b.commitAgain(t, in)
+	equal(t, "counts", counts, shard.Counts{Received: 3, Duplicates: 2, DeadLetters: 1})
+	id := b.count(t, `select id from dead_letters where reason = 'conflict'`)
+	fates := b.fates(t, []ledger.Retry{{ID: id, Event: in[1]}}, false)
+	equal(t, "conflicts of a replay", fates[ledger.Conflict], 1)
 }

@@ -23,7 +23,7 @@ func loadShards[T any](ctx context.Context, p *Postgres, jobID int64, scan pgx.R
 	defer cancel()
 	rows, _ := p.pool.Query(ctx, selectShards, jobID)
 	all, err := pgx.CollectRows(rows, scan)
-	return all, ledgerError(err, "read the shards of job %d", jobID)
+	return all, p.ledgerError(err, "read the shards of job %d", jobID)
 }
 
 const shardColumns = `s.id, s.shard, coalesce(s.parent_id, 0), s.window_start, s.window_end, s.seq, coalesce(s.cursor, ''), s.cursor_expires_at, s.resume_at,
@@ -71,7 +71,7 @@ func (p *Postgres) Begin(ctx context.Context, id int64) (shard.Checkpoint, error
 	if errors.Is(err, shard.ErrStale) {
 		return c, fmt.Errorf("begin shard row %d: %w", id, err)
 	}
-	return c, ledgerError(err, "begin shard row %d", id)
+	return c, p.ledgerError(err, "begin shard row %d", id)
 }
 
 // ErrGone: the ledger has lost a shard. No retry helps.
@@ -114,7 +114,7 @@ func (p *Postgres) Fail(ctx context.Context, id int64, state shard.State, msg st
 	ctx, cancel := p.bounded(ctx)
 	defer cancel()
 	_, err := p.pool.Exec(ctx, failShard, id, p.config.Run, string(state), printable(msg))
-	return ledgerError(err, "record the fault of shard row %d", id)
+	return p.ledgerError(err, "record the fault of shard row %d", id)
 }
 
 const failShard = `
@@ -139,7 +139,7 @@ func (p *Postgres) Reopen(ctx context.Context, jobID int64, choose func(ledger.A
 		return p.reopen(ctx, tx, jobID, choose(a))
 	})
 	if err != nil {
-		return ledgerError(err, "reopen shards of job %d", jobID)
+		return p.ledgerError(err, "reopen shards of job %d", jobID)
 	}
 	return nil
 }
@@ -154,6 +154,9 @@ func (p *Postgres) reopen(ctx context.Context, tx pgx.Tx, jobID int64, r ledger.
 		return err
 	}
 	var batch pgx.Batch
+	if r.Accepted {
+		batch.Queue(forgetVanished, jobID)
+	}
 	for _, s := range r.Shards {
 		batch.Queue(recountShard, s.ID, s.Events, s.Expected, s.Revived)
 		if s.Revived > 0 {
@@ -174,6 +177,9 @@ update public.ingestion_shards
 set received = received + $2 - events + $4, events = $2, dead_letters = dead_letters + $4, expected = coalesce($3, expected),
     updated_at = now()
 where id = $1`
+	forgetVanished = `
+update public.ingestion_shards set expected = null, verified_rows = null
+where job_id = $1 and (expected is not null or verified_rows is not null)`
 	// forgetVerified: nobody knows in which window a dead letter was a row.
 	forgetVerified = `update public.ingestion_shards set verified_rows = null where job_id = $1`
 	reviveLetters  = `update public.dead_letters d set replayed_at = null, replayed_as = null where ` + revived + ` and d.shard_id = $2`

@@ -55,7 +55,7 @@ func (p *Postgres) Status(ctx context.Context, name string) (*Status, error) {
 func (p *Postgres) Holder(ctx context.Context, name string) (*ledger.LockedError, error) {
 	holder, err := holderOf(ctx, p.pool, name)
 	if err != nil || holder.PID == 0 {
-		return nil, err
+		return nil, p.ledgerError(err, "look at the lock")
 	}
 	return holder, nil
 }
@@ -67,7 +67,7 @@ func (p *Postgres) Jobs(ctx context.Context) ([]string, error) {
 	if hasCode(err, undefinedTable) {
 		return nil, nil
 	}
-	return names, ledgerError(err, "list the jobs")
+	return names, p.ledgerError(err, "list the jobs")
 }
 
 const selectJobs = `select name from public.ingestion_jobs order by id`
@@ -83,7 +83,7 @@ type Arrived struct {
 func (p *Postgres) OverTime(ctx context.Context, job *ledger.Job) ([]Arrived, error) {
 	rows, _ := p.pool.Query(ctx, selectOverTime, timestamptz(job.Span.Start), timestamptz(job.Span.End), job.CreatedAt)
 	steps, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Arrived])
-	return steps, ledgerError(err, "look when the rows of job %s arrived", job.Name)
+	return steps, p.ledgerError(err, "look when the rows of job %s arrived", job.Name)
 }
 
 const selectOverTime = `
@@ -116,7 +116,7 @@ type JobUse struct {
 // TableUse looks at ingested_events without reading it: the ledger knows whose the rows are.
 func (p *Postgres) TableUse(ctx context.Context) (use TableUse, err error) {
 	err = p.readTableUse(ctx, &use)
-	return use, ledgerError(err, "look whose rows are in ingested_events")
+	return use, p.ledgerError(err, "look whose rows are in ingested_events")
 }
 
 func (p *Postgres) readTableUse(ctx context.Context, use *TableUse) error {

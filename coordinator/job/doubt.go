@@ -4,9 +4,9 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"sluice/coordinator/ledger"
 	"sluice/shard"
@@ -38,7 +38,7 @@ func (e *DoubtError) Is(target error) bool {
 
 // weightOf says which doubt is to be looked at first: as long as it is open, the others may be its consequences.
 var weightOf = []ledger.DoubtKind{
-	ledger.DoubtSource, ledger.DoubtTable, ledger.DoubtWitness, ledger.DoubtForeign, ledger.DoubtMissing,
+	ledger.DoubtSource, ledger.DoubtTable, ledger.DoubtWitness, ledger.DoubtLost, ledger.DoubtForeign, ledger.DoubtMissing,
 }
 
 // doubted is the verdict v on a job, unless doubts are open although it is complete.
@@ -59,8 +59,11 @@ func doubted(v Verdict, of *ledger.Job, all []ledger.Doubt) Verdict {
 }
 
 // readDoubts reads what is open, and what was decided.
-func (j *Job) readDoubts(ctx context.Context) (err error) {
-	j.doubts, err = j.store.Doubts(ctx, j.job.ID)
+func (j *Job) readDoubts(ctx context.Context) error {
+	all, err := j.store.Doubts(ctx, j.job.ID)
+	if err == nil {
+		j.note(func() { j.doubts = all })
+	}
 	return err
 }
 
@@ -165,6 +168,10 @@ func (j *Job) weigh(ctx context.Context, figures *ledger.Audit, atEnd int64) (au
 		return judged, nil
 	case judged.Excess > 0:
 		return alone, j.distrust(ctx, "it counts %d events, %d fewer than are stored", atEnd, judged.Excess)
+	case judged.Missing > 0 && atEnd > 0 && j.job.APITotal-judged.Missing >= atEnd:
+		j.config.Log.Warn("the source has forgotten events before they were read", "at_the_start", j.job.APITotal, "now", atEnd,
+			"never_shown", judged.Missing)
+		return alone, j.lift(ctx, ledger.DoubtMissing, ledger.ByEvidence)
 	case !judged.Counted:
 		return judged, nil
 	case judged.Missing == 0:
@@ -237,6 +244,31 @@ func (j *Job) noteRereading(ctx context.Context) error {
 	return j.raise(ctx, d)
 }
 
+// weighTable keeps as doubts what a check found about the rows of the table, with what is known of it.
+func (j *Job) weighTable(ctx context.Context, v audit.Verdict, known string) error {
+	var errs []error
+	for _, d := range tableDoubts(v) {
+		if d.Reason != "" {
+			d.Reason = known + d.Reason
+			errs = append(errs, j.raise(ctx, d))
+		} else {
+			errs = append(errs, j.lift(ctx, d.Kind, ledger.ByEvidence))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// tableDoubts are the kinds of doubt about the rows of the table; those without a reason are lifted.
+func tableDoubts(v audit.Verdict) []ledger.Doubt {
+	all := []ledger.Doubt{{Kind: ledger.DoubtTable}, {Kind: ledger.DoubtForeign, Amount: v.Foreign}, {Kind: ledger.DoubtLost, Amount: v.Lost}}
+	for i, open := range []bool{v.Short, v.Foreign > 0, v.Lost > 0} {
+		if open {
+			all[i].Reason = v.Summary()
+		}
+	}
+	return all
+}
+
 // lookAtTable compares the table with what it was when it was verified, without reading it. If rows were changed or deleted since,
 // or it is another table, they are counted.
 func (j *Job) lookAtTable(ctx context.Context) error {
@@ -248,14 +280,7 @@ func (j *Job) lookAtTable(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if judged := audit.Judge(figures, 0, 0); judged.OK {
-		err = j.lift(ctx, ledger.DoubtTable, ledger.ByEvidence)
-	} else {
-		err = j.raise(ctx, ledger.Doubt{
-			Kind: ledger.DoubtTable, Reason: "since it was verified, the table has changed: " + strings.TrimSpace(judged.Summary()),
-		})
-	}
-	if err != nil {
+	if err := j.weighTable(ctx, audit.Judge(figures, 0, 0), "since it was verified, the table has changed: "); err != nil {
 		return err
 	}
 	return j.store.KeepTableState(ctx, j.job.ID, now, nil)

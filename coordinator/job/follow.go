@@ -6,25 +6,50 @@ import (
 	"log/slog"
 	"time"
 
+	"sluice/coordinator/ledger"
 	"sluice/shard"
 )
 
-// Follow makes a pass like Sync every Config.Every until ctx ends. A source or a store that is away is waited for, without end.
-// Stopped between two rounds it is Complete, in the middle of one Left. It ends by itself when no further round would help: the
-// key was refused, another run took the job, or the first load is in doubt.
+// Follow makes a pass like Sync every Config.Every until ctx ends. A source or a store that is away is waited for, without end, and
+// rounds go on while the data are in doubt. Stopped between two rounds it is Complete, or Doubt; in the middle of one Left. It ends by
+// itself when no waiting would help: the key was refused, another run took the job, or the table may not be written to any more.
 func (j *Job) Follow(ctx context.Context) Verdict {
 	if err := j.prepare(ctx); err != nil {
 		return unstarted(ctx, err)
 	}
 	f := follower{every: j.config.Every, rest: j.rest, log: j.config.Log}
 	f.step = func(ctx context.Context) Verdict {
-		v := j.step(ctx)
+		v := j.pass(ctx)
 		if hook := j.config.Hooks.Stepped; hook != nil {
 			hook(ctx)
 		}
 		return v
 	}
 	return j.attend(ctx, f.run)
+}
+
+// The pauses between two checks of a first load that is in doubt: each reads the whole table, and perhaps the source.
+const (
+	firstRecheck = time.Minute
+	maxRecheck   = time.Hour
+)
+
+// pass is one step of a follow. While its first load is in doubt although all of it was read, rounds go on, and it is checked again
+// from time to time: what other commands do beside a follow may lift the doubt, and nothing that they do ends the follow.
+func (j *Job) pass(ctx context.Context) Verdict {
+	if time.Now().Before(j.recheck) {
+		if err := j.reload(ctx); err != nil {
+			return failed(ctx, err)
+		}
+		return j.nextRound(ctx)
+	}
+	v := j.step(ctx)
+	j.recheck = time.Time{}
+	if v.Status == Doubt && !v.final && !j.job.Verified() && ledger.OpenDoubt(j.doubts, ledger.DoubtSource) == nil {
+		j.pause = min(maxRecheck, max(firstRecheck, 2*j.pause))
+		j.recheck = time.Now().Add(j.pause)
+	}
+	return v
 }
 
 func (j *Job) rest(after Verdict) {

@@ -93,6 +93,8 @@ type Source interface {
 	ClockOffset() (ahead time.Duration, known bool)
 	// Requests is how many pages were asked for so far.
 	Requests() int64
+	// PageBytes is how many bytes a full page has, decompressed, as far as the source knows; 0 if it does not.
+	PageBytes() int64
 	// Windows reports whether a window can be asked for by its end. If not, one fetcher walks all windows, newest first.
 	Windows() bool
 	// Learned returns, as JSON, what later runs of the job need not find out again; Recall takes it back.
@@ -178,6 +180,8 @@ type Job struct {
 
 	resumed bool           // the round had been left unfinished
 	noted   int64          // page requests that are some round's already
+	recheck time.Time      // of a first load that is in doubt, by a follow
+	pause   time.Duration  // before it
 	doubts  []ledger.Doubt // as they were read or changed last
 
 	mu      sync.Mutex // for what follows: Snapshot may read it at any time

@@ -147,10 +147,10 @@ func TestRowsThatVanishedAreFetchedAgain(t *testing.T) {
 		b.load(job.Complete)
 		b.lose(7)
 		config := job.Config{Name: "events", SourceName: "archive", Store: b.database.Open("events", "verify", nil)}
-		if v := job.Verify(b.Context(), config, false); v.Status != job.Doubt || v.Reopened != 0 || v.Audit.Rows != 493 {
+		if v := job.Verify(b.Context(), config, job.Verifying{}); v.Status != job.Doubt || v.Reopened != 0 || v.Audit.Rows != 493 {
 			b.Fatalf("%+v", v)
 		}
-		if v := job.Verify(b.Context(), config, true); v.Status != job.Doubt || v.Reopened == 0 || !errors.Is(v.Err, job.ErrCheck) {
+		if v := job.Verify(b.Context(), config, job.Verifying{Repair: true}); v.Status != job.Doubt || v.Reopened == 0 || !errors.Is(v.Err, job.ErrCheck) {
 			b.Fatalf("%+v", v)
 		}
 		if v := b.load(job.Complete); v.Figures.New != 7 || b.rows() != 500 {

@@ -97,6 +97,13 @@ func (j *Job) resumesElsewhere(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	var sum shard.Counts
+	for i := range all {
+		sum = sum.Add(all[i].Counts)
+	}
+	if sum.DeadLetters > j.tolerate(sum.Received) {
+		return false, nil // the walk ends before it asks for a page
+	}
 	return j.lookAtSource(ctx, all, false)
 }
 
@@ -140,11 +147,11 @@ func (j *Job) walk(ctx context.Context) (v Verdict, over bool) {
 	shards := j.store.Shards(j.job.ID, lateBefore)
 	checkpoints, err := shards.Load(ctx)
 	if err != nil {
-		return Verdict{Status: Unreachable, Text: err.Error(), Err: err}, true
+		return failed(ctx, err), true
 	}
 	c, err := coordinator.New(coordinator.Config{
-		Fetchers: j.config.Fetchers, Memory: j.config.Memory, Limits: j.config.Limits, GiveUpAfter: j.config.GiveUpAfter,
-		Drain: j.config.Drain, MaxDeadLetters: j.tolerate, Sequential: !j.source.Windows(), Oldest: j.job.Oldest,
+		Fetchers: j.config.Fetchers, Memory: j.config.Memory, PageBytes: j.source.PageBytes(), Limits: j.config.Limits,
+		GiveUpAfter: j.config.GiveUpAfter, Drain: j.config.Drain, MaxDeadLetters: j.tolerate, Sequential: !j.source.Windows(), Oldest: j.job.Oldest,
 		Pause: j.config.Pause, DescribePhase: j.config.Hooks.DescribePhase, Seed: j.config.Seed, Log: j.config.Log,
 	}, j.source, shards, checkpoints)
 	if err != nil {
@@ -160,7 +167,7 @@ func (j *Job) walk(ctx context.Context) (v Verdict, over bool) {
 	walked()
 	j.noteRequests(ctx)
 	if err != nil {
-		return Verdict{Status: Unreachable, Text: err.Error(), Err: err}, true
+		return failed(ctx, err), true
 	}
 	return judge(outcome)
 }
@@ -232,6 +239,9 @@ func judgeFailures(failures []coordinator.Failure) Verdict {
 			v.Status, v.final = Broken, true
 		}
 	}
+	if unfit := new(ledger.UnfitError); v.Status == Left && errors.As(v.Err, &unfit) {
+		v.Status, v.Text, v.final = Misused, unfit.Error(), true
+	}
 	return v
 }
 
@@ -273,7 +283,9 @@ func (j *Job) check(ctx context.Context) (Verdict, []int64) {
 
 // mixed reports whether the windows are those of several sources. They are all read once more when the source is back.
 func (j *Job) mixed(ctx context.Context, figures *ledger.Audit) (bool, error) {
-	if !audit.Judge(*figures, 0, 0).OK { // rows that are gone tell nothing about the source
+	stored := *figures
+	stored.Unmet = nil                 // those of another source are
+	if !audit.Judge(stored, 0, 0).OK { // rows that are gone tell nothing about the source
 		return false, nil
 	}
 	return j.lookAtSource(ctx, windowsOf(figures), true)
@@ -281,17 +293,17 @@ func (j *Job) mixed(ctx context.Context, figures *ledger.Audit) (bool, error) {
 
 // record keeps the result of a check. The job is verified if nothing is in doubt.
 func (j *Job) record(ctx context.Context, judged audit.Verdict, table string, rows []ledger.AuditWindow) Verdict {
-	v := Verdict{Text: judged.Summary()}
-	if !judged.OK {
-		v.Status, v.Text, v.Findings = Doubt, "the check failed: "+judged.Summary(), judged.Findings
-		v.Err = &explained{v.Text, ErrCheck}
-	} else if err := j.keepTable(ctx, table, rows); err != nil {
+	err := j.weighTable(ctx, judged, "")
+	if judged.OK && err == nil {
+		err = j.store.KeepTableState(ctx, j.job.ID, table, rows)
+	}
+	if err != nil {
 		return notChecked(ctx, err)
 	}
-	if onlyMissing(judged) {
-		v = Verdict{} // that is a doubt
+	v := j.concede(ctx, Verdict{Text: judged.Summary()})
+	if onlyTotal := judged.Missing > 0 && len(judged.Findings) == 1; v.Status == Doubt && !judged.OK && !onlyTotal {
+		v.Text, v.Findings = "the check failed: "+judged.Summary(), judged.Findings
 	}
-	v = j.concede(ctx, v)
 	if err := j.store.SetVerdict(ctx, j.job.ID, cmp.Or(v.Text, judged.Summary()), v.Status == Complete); err != nil {
 		return notChecked(ctx, err)
 	}
@@ -299,15 +311,13 @@ func (j *Job) record(ctx context.Context, judged audit.Verdict, table string, ro
 	return v
 }
 
-// keepTable keeps what the table was like when it held all that it should.
-func (j *Job) keepTable(ctx context.Context, state string, rows []ledger.AuditWindow) error {
-	return errors.Join(j.lift(ctx, ledger.DoubtTable, ledger.ByEvidence), j.store.KeepTableState(ctx, j.job.ID, state, rows))
-}
-
 // notChecked is the verdict if everything was read, but a stop or the database kept the check from being made. That is left to do.
 func notChecked(ctx context.Context, err error) Verdict {
-	if ctx.Err() != nil {
+	switch {
+	case ctx.Err() != nil:
 		err = context.Cause(ctx)
+	case errors.As(err, new(*ledger.UnfitError)):
+		return failed(ctx, err)
 	}
 	return Verdict{
 		Status: Left, Text: "all shards are done, but the check could not be made: " + err.Error(),

@@ -46,8 +46,8 @@ type LeftLetter struct {
 }
 
 // Replay decodes dead letters again, and stores the events of those that are sound now, each exactly once, however often it is
-// called, killed, or run beside a load. The ledger follows. A job that was verified before is checked again: its verdict shall be
-// about the table as it is now. It uses Name and Store of the configuration.
+// called, killed, or run beside a load. The ledger follows. The table of a job that was verified before is checked, but the job's own
+// verdict stays what it is: a run that holds the job may rely on it. It uses Name and Store of the configuration.
 //
 // Replayed is nil if not all were tried; the same call goes on with the rest.
 func Replay(ctx context.Context, config Config, r Replaying) (*Replayed, Verdict) {
@@ -145,7 +145,7 @@ func (p *replay) count(fate ledger.Fate) {
 	}
 }
 
-// check judges the table of a verified job again if something has changed.
+// check judges the table if something has changed. It writes nothing: the verdict is that of the run that holds the job.
 func (p *replay) check(ctx context.Context, store ledger.Store, job *ledger.Job) Verdict {
 	if p.Dry || p.Settled() == 0 || !job.Verified() {
 		return Verdict{}
@@ -154,13 +154,14 @@ func (p *replay) check(ctx context.Context, store ledger.Store, job *ledger.Job)
 	if err != nil {
 		return failed(ctx, err)
 	}
-	v := audit.Judge(figures, job.APITotal, 0)
-	p.Check = v.Summary()
-	if err := store.SetVerdict(ctx, job.ID, p.Check, v.OK); err != nil {
+	doubts, err := store.Doubts(ctx, job.ID)
+	if err != nil {
 		return failed(ctx, err)
 	}
-	verdict := judged(&figures, v)
-	if !v.OK {
+	v := audit.Judge(figures, 0, 0) // the source's total is not news
+	p.Check = v.Summary()
+	verdict := doubted(judged(&figures, v), job, doubts)
+	if verdict.Status != Complete {
 		verdict.Text = "after the replay: " + verdict.Text
 	}
 	return verdict

@@ -124,6 +124,7 @@ func (l *line) exchange(r *http.Request) (*http.Response, error) {
 	if l.tamper.answer != nil && a.status != 0 {
 		l.tamper.answer(l.simulation, l.p, r, a)
 	}
+	l.poison(a)
 	switch {
 	case l.p.isDead():
 		return nil, errDead
@@ -215,7 +216,7 @@ func (b *ban) binds(p *process) bool { return b.told == p || b.since.Before(p.jo
 // banned notes what a 429 told: nobody may ask before, once the process has heard of it.
 func (l *line) banned(p *process, e apisim.Endpoint, resp *http.Response) {
 	date, _ := http.ParseTime(resp.Header.Get("Date"))
-	wait, ok := quota.ParseRetryAfter(resp.Header.Get("Retry-After"), date)
+	wait, ok := quota.ParseWait(resp.Header.Get("Retry-After"), date)
 	if !ok {
 		var body struct {
 			RateLimit struct {

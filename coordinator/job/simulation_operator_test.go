@@ -27,6 +27,8 @@ const (
 	again    command = "backfill --again"
 	verify   command = "verify"
 	repair   command = "verify --repair"
+	foreign  command = "verify --accept-foreign"
+	lost     command = "verify --accept-lost"
 	replay   command = "dead-letters replay"
 	byHand   command = "by hand"
 )
@@ -83,6 +85,7 @@ func (s *simulation) perform(dice *rand.Rand, a act, beside *act) error {
 		return nil
 	}
 	s.patient()
+	advised := map[command]int{}
 	limit := time.NewTimer(2000 * time.Hour)
 	defer limit.Stop()
 	ends := time.Now().Add(a.lasts)
@@ -122,8 +125,11 @@ func (s *simulation) perform(dice *rand.Rand, a act, beside *act) error {
 		case a.do == follow && !time.Now().Before(ends):
 			a.do = syncOnce
 		}
-		if s.allDone(p.job) && a.do != verify && a.do != replay && s.doubted(p) { // and yet it is not complete
-			if err := s.perform(dice, s.advised(p), nil); err != nil {
+		if advice := s.advice(p); advice != "" {
+			if advised[advice]++; advised[advice] > 2 && p.calm {
+				return fmt.Errorf("%s: advice loop: %s was done twice, and is advised again: %s", a.do, advice, p.verdict.Text)
+			}
+			if err := s.perform(dice, act{do: advice, job: p.job, once: advice == again}, nil); err != nil {
 				return err
 			}
 		}
@@ -164,20 +170,17 @@ func (s *simulation) holder(a act) *process {
 	return nil
 }
 
-func (s *simulation) doubted(p *process) bool {
+// advice is what the command line advises to do about a doubt before the same command is started again; empty if nothing.
+func (s *simulation) advice(p *process) command {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return p.verdict.Err != nil && p.verdict.Status == job.Doubt
-}
-
-// advised is what the command line says to do about a doubt.
-func (s *simulation) advised(p *process) act {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if errors.Is(p.verdict.Err, job.ErrMissing) {
-		return act{do: again, job: p.job, once: true}
+	var doubts *job.DoubtError
+	if p.do != load && p.do != again && p.do != syncOnce && p.do != follow || p.verdict.Status != job.Doubt || !errors.As(p.verdict.Err, &doubts) {
+		return ""
 	}
-	return act{do: repair, job: p.job}
+	return map[ledger.DoubtKind]command{
+		ledger.DoubtTable: repair, ledger.DoubtMissing: again, ledger.DoubtForeign: foreign, ledger.DoubtLost: lost,
+	}[doubts.Doubts[0].Kind]
 }
 
 // finished reports whether an act need not be tried again.
@@ -192,7 +195,7 @@ func (s *simulation) finished(p *process, run int, ends time.Time) bool {
 		return run >= 3
 	case p.do == follow:
 		return complete && !time.Now().Before(ends) || p.verdict.Status == job.Doubt && !time.Now().Before(ends)
-	case p.do == repair, p.do == verify:
+	case p.do == repair, p.do == verify, p.do == foreign, p.do == lost:
 		return complete || p.verdict.Status == job.Doubt || errors.Is(p.verdict.Err, job.ErrNoJob) || p.verdict.Status == job.Left && errors.Is(p.verdict.Err, job.ErrUnfinished)
 	case p.do == replay:
 		return ended && p.verdict.Err == nil && p.verdict.Status == job.Complete && !p.stoppedOrLost() || p.verdict.Status == job.Doubt
@@ -322,9 +325,7 @@ func drawPlot(dice *rand.Rand, s *scenario) []act {
 	case 2:
 		plot = append(plot, after(act{do: verify}))
 	case 3:
-		if plot[0].do != follow {
-			plot = append(plot, after(act{do: replay}))
-		}
+		plot = append(plot, after(act{do: []command{replay, repair, foreign}[dice.IntN(3)]}))
 	}
 	for range dice.IntN(4) {
 		switch dice.IntN(8) {
@@ -341,7 +342,14 @@ func drawPlot(dice *rand.Rand, s *scenario) []act {
 		case 4:
 			plot = append(plot, act{do: replay})
 		case 5:
-			plot = append(plot, loseRows(dice, dice.Float64()), act{do: repair}, act{do: load})
+			plot = append(plot, []act{
+				loseRows(dice, dice.Float64()), loseRows(dice, 0.1), {do: byHand, name: "truncate", hand: truncate},
+				{do: byHand, name: "insert a row", hand: foreignRow},
+			}[dice.IntN(4)], act{do: repair})
+			if dice.IntN(2) == 0 { // cron and a person
+				plot = append(plot, act{do: repair, after: between(dice, time.Nanosecond, time.Second)})
+			}
+			plot = append(plot, act{do: load})
 		case 6:
 			plot = append(plot, other)
 		case 7:

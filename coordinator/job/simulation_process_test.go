@@ -147,8 +147,8 @@ func (p *process) live(ctx context.Context) {
 func (p *process) obey(ctx context.Context) job.Verdict {
 	config := p.config()
 	switch p.do {
-	case verify, repair:
-		v := job.Verify(ctx, config, p.do == repair)
+	case verify, repair, foreign, lost:
+		v := job.Verify(ctx, config, job.Verifying{Repair: p.do == repair, AcceptForeign: p.do == foreign, AcceptLost: p.do == lost})
 		p.reopened += v.Reopened
 		return v.Verdict
 	case replay:
@@ -307,7 +307,7 @@ func (p *process) judge(v job.Verdict) {
 		p.believe(v.Text)
 	case job.Doubt:
 		p.expect(!p.well || stopped, "p%d: a follow that was well has ended: %s %v", p.number, v.Text, v.Findings)
-		intact := p.exact(p.job) == nil && !p.truth.live && len(p.crippled) == 0 && p.total == nil
+		intact := p.exact(p.job) == nil && !p.truth.live && len(p.crippled) == 0 && p.total == nil && !p.foreign
 		p.expect(!intact || stopped, "p%d: everything is there, and it says: %s %v", p.number, v.Text, v.Findings)
 	case job.Broken, job.Misused:
 		if errors.Is(v.Err, job.ErrNoJob) {

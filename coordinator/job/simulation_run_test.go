@@ -42,6 +42,7 @@ type simulation struct {
 	crippled map[string]bool       // jobs whose ledger was cut by hand: they can't be completed any more
 
 	moments    []memstore.Tables
+	mistakes   map[apisim.Endpoint]mistake
 	away, out  time.Time // until when API and database are not there
 	bans       []*ban
 	processes  sync.WaitGroup
@@ -71,9 +72,9 @@ const source = "http://api.test"
 func newSimulation(sc *scenario) *simulation {
 	s := &simulation{
 		scenario: sc, stage: newStage(rand.New(rand.NewPCG(sc.seed, 2))),
-		weather: &weather{dice: rand.New(rand.NewPCG(sc.seed, 3)), rate: sc.rate, single: sc.single, only: sc.only, at: sc.at},
-		db:      memstore.New(),
-		reached: map[int64]int{}, began: map[int64]time.Time{}, lies: map[int64]int{}, liars: map[string]bool{}, gone: map[uuid.UUID]bool{},
+		weather:  &weather{dice: rand.New(rand.NewPCG(sc.seed, 3)), rate: sc.rate, single: sc.single, only: sc.only, at: sc.at},
+		db:       memstore.New(),
+		mistakes: map[apisim.Endpoint]mistake{}, reached: map[int64]int{}, began: map[int64]time.Time{}, lies: map[int64]int{}, liars: map[string]bool{}, gone: map[uuid.UUID]bool{},
 		planned: map[string]time.Time{}, rounded: map[roundOf]time.Time{}, crippled: map[string]bool{}, did: map[command]int{}, ended: map[string]int{},
 	}
 	s.server = s.serve(sc.api)

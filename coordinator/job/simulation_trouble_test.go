@@ -31,6 +31,10 @@ const (
 	badAPIOutage
 	badAccess
 	badKey
+	badMistake
+	badDeadCursor
+	badHeader
+	badForm
 	badRefused
 	badUnlanded
 	badUnknown
@@ -46,7 +50,7 @@ const (
 
 var troubleNames = [troubles]string{
 	"status", "delay", "cut body", "null body", "truncated", "early end", "expired cursor", "revoked token", "duplicates", "429",
-	"html", "drop", "stalled body", "no answer", "lost request", "api outage", "no token", "key refused", "commit refused",
+	"html", "drop", "stalled body", "no answer", "lost request", "api outage", "no token", "key refused", "another status", "dead cursor", "wrong header", "time as epoch", "commit refused",
 	"commit lost", "commit unknown", "store outage", "ledger fault", "permanent fault", "failover", "kill", "stop", "lock lost",
 }
 
@@ -55,7 +59,7 @@ func (t trouble) String() string { return troubleNames[t] }
 // ofProcess and rare are struck for at every step, or last long.
 func (t trouble) ofProcess() bool { return t >= badKill }
 func (t trouble) rare() bool {
-	return t == badAPIOutage || t == badStoreOutage || t == badTimeout || t == badPermanent || t == badFailover || t == badKey
+	return t == badAPIOutage || t == badStoreOutage || t == badTimeout || t == badPermanent || t == badFailover || t == badKey || t == badMistake || t == badHeader
 }
 
 // weather decides what goes wrong: every kind at a rate of its own, or a single fault at one position.
@@ -109,6 +113,9 @@ var pageTroubles = []struct {
 	{badDrop, nil, func(*weather) apisim.Fault { return apisim.Drop() }},
 	{badTimeout, nil, func(*weather) apisim.Fault { return apisim.Delay(time.Hour) }},
 	{badKey, nil, func(*weather) apisim.Fault { return apisim.Status(401) }},
+	{badDeadCursor, hasCursor, func(w *weather) apisim.Fault {
+		return apisim.Status([]int{400, 404, 410, 418, 422, 502}[w.dice.IntN(6)])
+	}},
 }
 
 func hasCursor(_ apisim.Endpoint, r *http.Request) bool { return r.URL.Query().Has("cursor") }
@@ -117,6 +124,10 @@ func isFeed(e apisim.Endpoint, _ *http.Request) bool    { return e == apisim.Fee
 // control makes the faults of an endpoint's answers.
 func (s *simulation) control(e apisim.Endpoint) func(*http.Request) apisim.Fault {
 	return func(r *http.Request) apisim.Fault {
+		if status := s.mistaken(e); status != 0 {
+			s.say("    %s %d", badMistake, status)
+			return apisim.Status(status)
+		}
 		for _, t := range pageTroubles {
 			if (t.fits == nil || t.fits(e, r)) && s.weather.strikes(t.trouble) {
 				if lied, ok := r.Context().Value(lie{}).(*bool); ok && t.trouble == badEarlyEnd {
@@ -132,6 +143,10 @@ func (s *simulation) control(e apisim.Endpoint) func(*http.Request) apisim.Fault
 
 // controlAccess makes the faults of stream access: none that would shut the door for good.
 func (s *simulation) controlAccess(*http.Request) apisim.Fault {
+	if status := s.mistaken(apisim.Access); status != 0 {
+		s.say("    %s %d", badMistake, status)
+		return apisim.Status(status)
+	}
 	if !s.weather.strikes(badAccess) {
 		return apisim.Behave()
 	}

@@ -22,26 +22,27 @@ type Verification struct {
 	Reopened   int   // windows that were reopened
 }
 
+// Verifying is what Verify does beside looking.
+type Verifying struct {
+	Repair bool // reopen incomplete windows, for the next Load
+	// Decisions of an operator. They are recorded with their amounts, and every later check takes them into account.
+	AcceptForeign bool // rows that nobody stored may stay
+	AcceptLost    bool // events that are gone from the table are gone for good
+}
+
 // Verify compares the rows of every window with what its shard counted, and all of them with what the source counts now, if
-// Config.Connect is set; two more pages show whether the source is still the same. It works beside a run. With repair it takes the
-// job first, as a run does, and reopens incomplete windows; the next Load walks them again. It uses Name, SourceName, Moved, Store,
-// Connect, IgnoreTotal and Run of the configuration.
-func Verify(ctx context.Context, config Config, repair bool) (v Verification) {
+// Config.Connect is set; two more pages show whether the source is still the same. It works beside a run; with Repair it takes the
+// job first, as a run does. It uses Name, SourceName, Moved, Store, Connect, IgnoreTotal and Run of the configuration.
+func Verify(ctx context.Context, config Config, how Verifying) (v Verification) {
 	config = config.withDefaults()
-	source, err := v.ask(ctx, config)
+	source, leave, err := v.ask(ctx, config)
+	defer leave()
 	if err != nil {
 		v.Verdict = unstarted(ctx, err)
 		return v
 	}
-	if source != nil {
-		defer func() {
-			ctx, cancel := lastWrite(ctx)
-			defer cancel()
-			_ = source.Leave(ctx) // one request more or less
-		}()
-	}
-	work := func(ctx context.Context) error { return v.run(ctx, config, source, repair) }
-	if repair {
+	work := func(ctx context.Context) error { return v.run(ctx, config, source, how) }
+	if how.Repair {
 		err = holding(ctx, config, work)
 	} else {
 		err = work(ctx)
@@ -54,28 +55,39 @@ func Verify(ctx context.Context, config Config, repair bool) (v Verification) {
 
 // ask connects to the source, if there is one, and asks for its total. After all faults of the source but a refused key, table and
 // ledger can still be compared.
-func (v *Verification) ask(ctx context.Context, config Config) (source Source, err error) {
+func (v *Verification) ask(ctx context.Context, config Config) (source Source, leave func(), err error) {
+	leave = func() {}
 	if config.Connect == nil {
-		return nil, nil
+		return nil, leave, nil
 	}
 	job, err := verifiable(ctx, config)
 	if err != nil {
-		return nil, err
+		return nil, leave, err
 	}
 	if job.Source != config.SourceName && !config.Moved(job.Source) {
-		return nil, misuse("", &SourceError{job.Name, job.Source, config.SourceName})
+		return nil, leave, misuse("", &SourceError{job.Name, job.Source, config.SourceName})
 	}
-	if source, v.TotalErr = config.Connect(ctx); v.TotalErr == nil {
-		_ = source.Join(ctx, config.Store, config.SourceName, config.Run) // older tables keep no quotas
-		v.TotalNow, v.TotalErr = source.AskTotal(ctx)
-	} else {
-		source = nil
+	if source, v.TotalErr = config.Connect(ctx); v.TotalErr != nil {
+		return nil, leave, refusal(v.TotalErr)
 	}
+	if source.Join(ctx, config.Store, config.SourceName, config.Run) == nil { // older tables keep no quotas
+		leave = func() {
+			ctx, cancel := lastWrite(ctx)
+			defer cancel()
+			_ = source.Leave(ctx) // one request more or less
+		}
+	}
+	v.TotalNow, v.TotalErr = source.AskTotal(ctx)
+	return source, leave, refusal(v.TotalErr)
+}
+
+// refusal returns the error of a key that was refused.
+func refusal(err error) error {
 	var stop *shard.StopError
-	if errors.As(v.TotalErr, &stop) && stop.Reason == shard.Refused {
-		return source, v.TotalErr
+	if errors.As(err, &stop) && stop.Reason == shard.Refused {
+		return err
 	}
-	return source, nil
+	return nil
 }
 
 // verifiable reads the job.
@@ -104,7 +116,7 @@ func holding(ctx context.Context, config Config, work func(context.Context) erro
 	return err
 }
 
-func (v *Verification) run(ctx context.Context, config Config, source Source, repair bool) error {
+func (v *Verification) run(ctx context.Context, config Config, source Source, how Verifying) error {
 	job, err := verifiable(ctx, config)
 	if err != nil {
 		return err
@@ -123,17 +135,56 @@ func (v *Verification) run(ctx context.Context, config Config, source Source, re
 	if err := v.judge(ctx, j); err != nil {
 		return err
 	}
-	if repair && len(v.Judged.Reopen) > 0 {
-		if err := v.reopen(ctx, config.Store, job); err != nil {
+	if accepted, err := v.accept(ctx, j, how); err != nil {
+		return err
+	} else if accepted {
+		if err := v.judge(ctx, j); err != nil {
+			return err
+		}
+	}
+	if how.Repair && len(v.Judged.Reopen) > 0 {
+		if err := v.reopen(ctx, j); err != nil {
 			return err
 		}
 	}
 	found := judged(v.Audit, v.Judged)
-	if onlyMissing(v.Judged) && found.Status == Doubt && v.Reopened == 0 {
-		found = Verdict{} // that is a doubt
+	if found.Status != Doubt {
+		v.Verdict = j.concede(ctx, found)
+		return nil
 	}
-	v.Verdict = j.concede(ctx, found)
+	v.Verdict = j.concede(ctx, Verdict{})
+	if !onlyMissing(v.Judged) || v.Reopened > 0 {
+		v.Text, v.Findings = found.Text, found.Findings
+	}
 	return nil
+}
+
+// accept records decisions. It needs no lock: the rows of the shards are locked while their counts change, and no window is opened.
+func (v *Verification) accept(ctx context.Context, j *Job, how Verifying) (accepted bool, err error) {
+	foreign := how.AcceptForeign && v.Judged.Foreign > 0
+	if foreign {
+		err = j.decide(ctx, ledger.DoubtForeign, v.Judged.Summary(), v.Judged.Foreign, ledger.AcceptForeign)
+	}
+	if err != nil || !how.AcceptLost || !v.Judged.Short && v.Judged.Lost == 0 {
+		return foreign, err
+	}
+	var lost int64
+	err = j.store.Reopen(ctx, j.job.ID, func(a ledger.Audit) (r ledger.Reopening) {
+		r, lost = audit.Accept(&a)
+		return r
+	})
+	if err == nil {
+		err = j.decide(ctx, ledger.DoubtLost, v.Judged.Summary(), lost, ledger.AcceptLost)
+	}
+	return true, err
+}
+
+// decide records that an operator has accepted something.
+func (j *Job) decide(ctx context.Context, kind ledger.DoubtKind, reason string, amount int64, by string) error {
+	if err := j.store.Raise(ctx, j.job.ID, ledger.Doubt{Kind: kind, Reason: reason, Amount: amount}); err != nil {
+		return err
+	}
+	return j.store.Lift(ctx, j.job.ID, kind, by)
 }
 
 // judge counts the table and compares it with the ledger and the source.
@@ -150,8 +201,13 @@ func (v *Verification) judge(ctx context.Context, j *Job) error {
 		return err
 	}
 	v.Audit, v.Judged = &figures, audit.Judge(figures, 0, 0)
+	if judged(&figures, v.Judged).Status != Left {
+		if err := j.weighTable(ctx, v.Judged, ""); err != nil {
+			return err
+		}
+	}
 	if v.Judged.OK {
-		if err := j.keepTable(ctx, table, figures.Windows); err != nil {
+		if err := j.store.KeepTableState(ctx, j.job.ID, table, figures.Windows); err != nil {
 			return err
 		}
 		other, err := j.strange(ctx, &figures)
@@ -175,13 +231,17 @@ func (j *Job) strange(ctx context.Context, figures *ledger.Audit) (bool, error) 
 }
 
 // reopen opens the windows that fall short. The table is judged once more, in the transaction that opens them.
-func (v *Verification) reopen(ctx context.Context, store ledger.Store, job *ledger.Job) error {
+func (v *Verification) reopen(ctx context.Context, j *Job) error {
 	// In this order: a job that still counts as verified would not look at windows that are open again.
-	if err := store.SetVerdict(ctx, job.ID, v.Judged.Summary(), false); err != nil {
+	if err := j.store.SetVerdict(ctx, j.job.ID, v.Judged.Summary(), false); err != nil {
 		return err
 	}
-	return store.Reopen(ctx, job.ID, func(a ledger.Audit) ledger.Reopening {
-		r := audit.Recount(&a, audit.Judge(a, v.TotalStart, v.TotalNow).Reopen)
+	start, now := v.TotalStart, v.TotalNow
+	if !trustsTotal(&j.config, j.doubts) {
+		start, now = 0, 0
+	}
+	return j.store.Reopen(ctx, j.job.ID, func(a ledger.Audit) ledger.Reopening {
+		r := audit.Recount(&a, audit.Judge(a, start, now).Reopen)
 		for _, s := range r.Shards {
 			if s.Walk {
 				v.Reopened++

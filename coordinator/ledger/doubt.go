@@ -14,6 +14,7 @@ const (
 	DoubtTable   DoubtKind = "table"   // rows are gone from the table
 	DoubtSource  DoubtKind = "source"  // the source is another one
 	DoubtForeign DoubtKind = "foreign" // the table has rows that nobody stored
+	DoubtLost    DoubtKind = "lost"    // events that were stored are gone, and reading their windows again did not bring them back
 	DoubtWitness DoubtKind = "witness" // a record that one shard left to its neighbour was stored by neither
 	// DoubtTotal is lifted as soon as it is raised: the source's total was contradicted, and counts no more.
 	DoubtTotal DoubtKind = "total"
@@ -32,6 +33,22 @@ type Doubt struct {
 
 // ByEvidence is the LiftedBy of a doubt that a check has lifted. Everything else is a decision.
 const ByEvidence = "evidence"
+
+// The decisions of an operator, each with an amount, that an audit takes into account.
+const (
+	AcceptForeign = "--accept-foreign" // rows that nobody stored
+	AcceptLost    = "--accept-lost"    // events that are gone
+)
+
+// Accepted returns how many of a kind an operator has accepted.
+func Accepted(all []Doubt, decision string) (n int64) {
+	for i := range all {
+		if all[i].LiftedBy == decision {
+			n += all[i].Amount
+		}
+	}
+	return n
+}
 
 // Open reports whether the doubt stands.
 func (d *Doubt) Open() bool { return d.LiftedAt.IsZero() }

@@ -167,6 +167,9 @@ func (d *Data) userOf(session int64) int64 {
 // lastYear ends the range of timestamps that every reader accepts, 1970 to 2200, in epoch milliseconds.
 var lastYear = time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC).UnixMilli()
 
+// leastMillis is the least timestamp that a reader can tell from one in seconds: March 1973.
+const leastMillis = 100_000_000_000
+
 // served returns the timestamp that an event is served with: at, or for a share of them hours or days beside it, sometimes
 // in another century.
 func (d *Data) served(serial, at int64) int64 {
@@ -179,7 +182,7 @@ func (d *Data) served(serial, at int64) int64 {
 	}
 	r = mix(r)
 	if r%16 == 0 {
-		return int64(r >> 4 % uint64(lastYear))
+		return leastMillis + int64(r>>4%uint64(lastYear-leastMillis))
 	}
 	off := time.Hour.Milliseconds() + int64(r>>8%uint64((10*24*time.Hour).Milliseconds()))
 	if r>>4%2 == 0 {

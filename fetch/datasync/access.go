@@ -20,7 +20,6 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"sluice/fetch"
-	"sluice/fetch/quota"
 	"sluice/shard"
 	"sluice/shard/failpoint"
 )
@@ -30,7 +29,7 @@ const (
 	maxEndpoint = 2 << 10 // bytes of the stream's address
 )
 
-// errStreamRefused means that the API gives no access to the stream, and would not if asked again.
+// errStreamRefused means that the API gives no access to the stream.
 var errStreamRefused = errors.New("the API refuses access to the stream")
 
 // errAccessLate is transient: a request for access that hangs must not fail a shard.
@@ -52,15 +51,14 @@ type tokens struct {
 
 	mu      sync.Mutex
 	current *access
-	refused error     // for good
-	again   time.Time // no request before this, because the last one failed with a transient fault
+	again   time.Time // no request before this, because the last one failed
 	fault   error     // of the last request
 	faults  int       // in a row
 }
 
 // tokenPause is how long a failed request for access is not repeated, so that the list goes on meanwhile. It doubles with every
-// failure, up to 48 s, because a request that hangs holds up all fetchers.
-const tokenPause, tokenDoublings = 3 * time.Second, 4
+// failure, because a request that hangs holds up all fetchers: up to 48 s after a fault, up to 13 minutes after a refusal.
+const tokenPause, faultDoublings, refusalDoublings = 3 * time.Second, 4, 8
 
 // get returns an access that is good now, and fetches one if there is none. All callers share one request. Afterwards each waits
 // for a time of its own: if all went on in the same moment, chance would decide which comes first.
@@ -111,14 +109,12 @@ func (t *tokens) peek() (a *access, err error, settled bool) {
 	defer t.mu.Unlock()
 	now := time.Now()
 	switch {
-	case t.refused != nil:
-		return nil, t.refused, true
 	case t.current != nil && now.Before(t.current.renew):
 		return t.current, nil, true
 	case now.Before(t.again) && t.current != nil && now.Before(t.current.expires):
 		return t.current, nil, true
 	case now.Before(t.again):
-		return nil, t.fault, true
+		return nil, &shard.TransientError{Err: t.fault, After: t.again.Sub(now)}, true
 	}
 	return nil, nil, false
 }
@@ -141,19 +137,40 @@ func (t *tokens) best() *access {
 func (t *tokens) settle(a *access, err error) (*access, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	switch {
-	case err == nil:
-		t.current, t.faults = a, 0
-	case errors.Is(err, errStreamRefused):
-		t.refused = err
-	default:
-		pause := max(tokenPause<<min(t.faults, tokenDoublings), requestedPause(err))
-		t.again, t.fault, t.faults = time.Now().Add(pause), err, t.faults+1
-		if t.current != nil && time.Now().Before(t.current.expires) {
-			return t.current, nil
-		}
+	if err == nil {
+		t.current, t.fault, t.faults = a, nil, 0
+		return a, nil
 	}
-	return a, err
+	doublings := faultDoublings
+	if errors.Is(err, errStreamRefused) {
+		doublings = refusalDoublings
+	}
+	pause := max(tokenPause<<min(t.faults, doublings), requestedPause(err))
+	if transient := new(shard.TransientError); errors.As(err, &transient) {
+		err = transient.Err
+	}
+	t.again, t.fault, t.faults = time.Now().Add(pause), err, t.faults+1
+	if t.current != nil && time.Now().Before(t.current.expires) {
+		return t.current, nil
+	}
+	return nil, &shard.TransientError{Err: err, After: pause}
+}
+
+// accessTries is how often in a row access must have been refused until the stream is taken to be out of reach for now.
+const accessTries = 3
+
+// shutOut reports whether the API gives no access, time and again.
+func (t *tokens) shutOut() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.faults >= accessTries && errors.Is(t.fault, errStreamRefused)
+}
+
+// wait keeps the first request for access back, because an earlier run was refused.
+func (t *tokens) wait(d time.Duration) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.again, t.fault, t.faults = time.Now().Add(d), errStreamRefused, accessTries
 }
 
 // requestedPause returns how long the API asked to wait.
@@ -195,27 +212,26 @@ func (c *Client) requestAccess(ctx context.Context) (*access, error) {
 		return nil, err
 	}
 	defer a.Free()
-	switch {
-	case a.Status == http.StatusOK:
-		return c.parseAccess(a.Body(), sent)
-	case a.Status == http.StatusForbidden || a.Status == http.StatusNotFound:
-		return nil, fmt.Errorf("%w: %w", errStreamRefused, complained(a))
+	if a.Status != http.StatusOK {
+		return nil, c.accessFault(a)
 	}
-	return nil, c.accessFault(a)
+	return c.parseAccess(a.Body(), sent)
 }
 
 // accessFault returns the meaning of a status other than 200. The pacer knows nothing of these requests, so the time that the API
 // asks to wait goes with the fault.
 func (c *Client) accessFault(a *fetch.Answer) error {
-	err := fault(a, &fetch.Question{})
-	var transient *shard.TransientError
-	if !errors.As(err, &transient) {
-		return err
+	err, after := complained(a), retryAfter(a)
+	switch {
+	case a.Status == http.StatusUnauthorized:
+		if c.refused.note(Stream, true, err); c.keyIsWrong() {
+			return refusedKey(err)
+		}
+		after = max(after, refusalPause)
+	case a.Status == http.StatusForbidden && after == 0, a.Status == http.StatusNotFound:
+		return fmt.Errorf("%w: %w", errStreamRefused, err)
 	}
-	if transient.After = retryAfter(a); transient.After > c.pacer.MaxWait {
-		return quota.TooLong(time.Now(), transient.After)
-	}
-	return err
+	return &shard.TransientError{Err: err, After: after}
 }
 
 // accessReply is the answer to a request for access.

@@ -5,13 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"net/http"
 	"net/url"
 	"strconv"
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"sluice/fetch"
 	"sluice/fetch/decode"
@@ -35,36 +35,53 @@ func (c api) First(from shard.Position) (fetch.Question, []shard.Page) {
 }
 
 // Doors returns the endpoints that take the question. It gets access to the stream if there is none.
-func (c api) Doors(ctx context.Context, q *fetch.Question) (doors []shard.Endpoint, err error) {
+func (c api) Doors(ctx context.Context, q *fetch.Question) (open []shard.Endpoint, err error) {
+	access, why := c.openStream(ctx, q)
 	caps := c.ladder.get()
-	access, streamErr := c.openStream(ctx, q, caps)
-	if caps.usable(q, List) {
-		doors = append(doors, List)
+	for _, door := range []shard.Endpoint{List, Stream} {
+		if !caps.usable(q, door) || door == Stream && access == nil {
+			continue
+		}
+		if refused := c.refused.shut(door); refused != nil {
+			why = refused
+		} else {
+			open = append(open, door)
+		}
 	}
-	if access != nil && caps.usable(q, Stream) {
-		doors = append(doors, Stream)
+	switch {
+	case len(open) > 0:
+		return open, nil
+	case !caps.usable(q, List) && !caps.usable(q, Stream):
+		return nil, fmt.Errorf("%w: no endpoint can be asked by timestamp any more", shard.ErrCursorDead)
 	}
-	if len(doors) > 0 {
-		return doors, nil
-	}
-	if streamErr != nil && !errors.Is(streamErr, errStreamRefused) {
-		return nil, streamErr
-	}
-	return nil, fmt.Errorf("no endpoint can be asked for what is older than %s: %w",
-		time.UnixMilli(q.Until).UTC().Format(time.RFC3339Nano), errStreamRefused)
+	return nil, why
 }
 
-// openStream returns the access to the stream, or nil and why there is none now.
-func (c api) openStream(ctx context.Context, q *fetch.Question, caps Capabilities) (*access, error) {
-	if !caps.StreamAccess {
-		return nil, errStreamRefused
-	}
+// openStream returns the access to the stream, or nil and why there is none now. Access that the API does not give, time and again, is
+// not waited for: the list goes on alone, and the stream is tried again now and then.
+func (c api) openStream(ctx context.Context, q *fetch.Question) (*access, error) {
 	access, err := c.tokens.get(ctx, time.Duration(c.Draw(q, 0)*float64(time.Millisecond)))
-	if errors.Is(err, errStreamRefused) {
+	switch {
+	case err == nil:
+		c.ladder.streamOpens()
+	case errors.Is(err, errStreamRefused) && c.tokens.shutOut() && c.ladder.streamCloses():
 		c.log.Warn("the stream is out of reach, the list goes on alone", "why", err)
-		c.ladder.set(func(caps *Capabilities) { caps.StreamAccess, caps.UntilStream = false, false })
 	}
 	return access, err
+}
+
+// elsewhere reports whether another endpoint than the one that has refused a question takes it.
+func (c api) elsewhere(q *fetch.Question, refused shard.Endpoint) bool {
+	other := List
+	if refused == List {
+		other = Stream
+	}
+	return c.ladder.get().usable(q, other) && c.refused.shut(other) == nil && (other == List || c.tokens.best() != nil)
+}
+
+// keyIsWrong reports whether every endpoint has refused the key, time and again.
+func (c *Client) keyIsWrong() bool {
+	return c.refused.ofKey(List) && (c.refused.ofKey(Stream) || c.tokens.shutOut())
 }
 
 // Request builds the request for a page. At the stream it carries the best token that is there without asking for one.
@@ -111,62 +128,66 @@ func (c *Client) secrets(a *access) []string {
 	return []string{c.config.Key.Reveal(), a.token.Reveal()}
 }
 
-// complaint is the envelope of all errors of the API.
+// complaint is the envelope of all errors of the API. Its parts may have any type.
 type complaint struct {
-	Error     string `json:"error"`
-	Message   string `json:"message"`
-	Code      string `json:"code"`
-	RateLimit struct {
-		RetryAfter float64 `json:"retryAfter"`
-	} `json:"rateLimit"`
+	Message   jsontext.Value `json:"message"`
+	Code      jsontext.Value `json:"code"`
+	RateLimit jsontext.Value `json:"rateLimit"`
 }
 
 func complaintOf(a *fetch.Answer) (said complaint) {
-	if len(a.Body()) > 64<<10 || json.Unmarshal(a.Body(), &said) != nil {
-		return complaint{}
+	if len(a.Body()) <= 64<<10 {
+		_ = json.Unmarshal(a.Body(), &said)
 	}
 	return said
+}
+
+// text returns a string without its quotes, and any other value as it stands.
+func text(v jsontext.Value) string {
+	if s, err := jsontext.AppendUnquote(nil, v); err == nil {
+		return string(s)
+	}
+	return string(v)
 }
 
 // complained returns what the API said, in one line and without its control characters.
 func complained(a *fetch.Answer) error {
 	said := complaintOf(a)
-	if said.Code == "" && said.Message == "" {
+	if len(said.Code) == 0 && len(said.Message) == 0 {
 		return fmt.Errorf("status %d", a.Status)
 	}
-	return fmt.Errorf("status %d, %.60q: %.200q", a.Status, a.Hide(said.Code), a.Hide(said.Message))
+	return fmt.Errorf("status %d, %.60q: %.200q", a.Status, a.Hide(text(said.Code)), a.Hide(text(said.Message)))
 }
 
 // retryAfter returns how long to wait, from the header or the body; 0 if neither gives a time.
 func retryAfter(a *fetch.Answer) time.Duration {
-	if d, ok := a.RetryAfter(); ok {
-		return d
+	d, ok := a.Wait(a.Header.Get("Retry-After"))
+	if !ok && a.Status != http.StatusOK {
+		var limit struct {
+			RetryAfter jsontext.Value `json:"retryAfter"`
+		}
+		_ = json.Unmarshal(complaintOf(a).RateLimit, &limit)
+		written := text(limit.RetryAfter)
+		if n, ok := decode.Number(limit.RetryAfter); ok { // without an exponent
+			written = strconv.FormatFloat(n, 'f', -1, 64)
+		}
+		d, _ = a.Wait(written)
 	}
-	if s := complaintOf(a).RateLimit.RetryAfter; s > 0 {
-		return time.Duration(min(math.Ceil(s), 1e8)) * time.Second
-	}
-	return 0
+	return d
 }
 
 // cached reports whether the API had given the answer before.
 func cached(a *fetch.Answer) bool { return a.Header.Get("X-Cache") == "HIT" }
 
-// Quota reads the usual headers. The time to wait may stand in the body instead.
+// Quota reads the usual headers. The time to wait may stand in the body instead, and a refusal for lack of quota may have another
+// status than 429.
 func (c api) Quota(a *fetch.Answer) quota.Answer {
 	said := a.Quota()
-	said.Cached = cached(a)
-	if said.Refused || a.Status >= 500 {
-		said.RetryAfter = retryAfter(a)
+	said.Cached, said.RetryAfter = cached(a), retryAfter(a)
+	if a.Status != http.StatusOK && text(complaintOf(a).Code) == "RATE_LIMIT_EXCEEDED" || a.Status == http.StatusForbidden && said.RetryAfter > 0 {
+		said.Refused = true
 	}
 	return said
-}
-
-// fault returns the meaning of a status other than 200 and 429.
-func fault(a *fetch.Answer, q *fetch.Question) error {
-	if a.Status == http.StatusUnauthorized {
-		return refusedKey(complained(a))
-	}
-	return a.Fault(q, complained(a))
 }
 
 func refusedKey(said error) error {
@@ -190,6 +211,10 @@ func (c api) Page(q *fetch.Question, a *fetch.Answer) (fetch.Page, error) {
 		c.dropMadeCursors(err)
 		return fetch.Page{}, fmt.Errorf("%w: %w", shard.ErrCursorDead, err)
 	}
+	c.refused.forget(a.Door)
+	if q.Start == shard.ByUntil {
+		c.ladder.noteUntil(a.Door, q.Until, b.Events)
+	}
 	if total, ok := b.Total(); ok {
 		c.total.Store(total)
 	}
@@ -199,6 +224,8 @@ func (c api) Page(q *fetch.Question, a *fetch.Answer) (fetch.Page, error) {
 	}}
 	if life, ok := b.CursorLife(); ok { // by as much less as the answer took: it is not known when on its way the API wrote it
 		page.CursorExpires = time.Now().Add(life - min(a.Took, time.Second))
+	} else if page.Cursor != "" {
+		c.ladder.own.add(page.Cursor)
 	}
 	if made, ok := madeAt(page.Cursor); ok {
 		page.Seen = made
@@ -206,31 +233,53 @@ func (c api) Page(q *fetch.Question, a *fetch.Answer) (fetch.Page, error) {
 	return page, nil
 }
 
-// tokenLimit is how often in a row the stream may refuse a token that was just given out, before the shard fails.
-const tokenLimit = 5
+// refusalLimit is how often in a row a question may be refused before its shard fails.
+const refusalLimit = 5
 
-// refusal returns the meaning of a status other than 200 and 429, and remembers what it says about the API. A token that the stream
-// refuses is renewed once.
+// refusal returns the meaning of a status other than 200 and 429, and remembers what it says about the API. One refusal may be a
+// mistake: it costs the cursor, or sends the question to the other endpoint, or is tried again.
 func (c api) refusal(q *fetch.Question, a *fetch.Answer) error {
-	err := fault(a, q)
-	switch {
-	case a.Status == http.StatusForbidden && a.Door != Stream: // only the stream wants a token beside the key
-		return refusedKey(err)
-	case a.Status == http.StatusForbidden && a.Again == 0:
+	err := fmt.Errorf("%s: %w", a.Door, complained(a))
+	ofKey := a.Status == http.StatusUnauthorized || a.Status == http.StatusForbidden && a.Door == List // only the stream wants a token, too
+	if a.Door == Stream && (ofKey || a.Status == http.StatusForbidden) {
 		c.tokens.drop(a.Pass.(*access))
-		return fetch.ErrAgain
-	case a.Status == http.StatusForbidden: // with a fresh token, too: another client may be taking them out
-		return &shard.StuckError{Err: fmt.Errorf("%s: %w", a.Door, err), Limit: tokenLimit}
-	case q.Note == madeCursor && a.Status >= 400 && a.Status < 500:
-		c.dropMadeCursors(err)
-		return fmt.Errorf("%w: %w", shard.ErrCursorDead, err)
+		if a.Again == 0 {
+			return fetch.ErrAgain
+		}
 	}
-	return fmt.Errorf("%s: %w", a.Door, err)
+	fault := a.Fault(q, err)
+	var stuck *shard.StuckError
+	switch {
+	case ofKey:
+	case q.Note == madeCursor && errors.Is(fault, shard.ErrCursorDead):
+		c.dropMadeCursors(err)
+		return fault
+	case errors.Is(fault, shard.ErrCursorDead) && a.Status != http.StatusBadRequest && !q.Stored && a.Again == 0 && c.elsewhere(q, a.Door):
+		// It is a cursor that was just given: this may be a mistake of the endpoint.
+	case errors.Is(fault, shard.ErrCursorDead):
+		if a.Again > 0 {
+			c.refused.forget(List)
+			c.refused.forget(Stream)
+		}
+		return fault
+	case !errors.As(fault, &stuck):
+		return fault
+	}
+	c.refused.note(a.Door, ofKey, err)
+	switch {
+	case ofKey && c.keyIsWrong():
+		return refusedKey(err)
+	case c.elsewhere(q, a.Door):
+		return fetch.ErrAgain
+	case ofKey:
+		return c.refused.shut(a.Door)
+	}
+	return &shard.StuckError{Err: err, Limit: refusalLimit}
 }
 
 func (c api) dropMadeCursors(why error) {
 	c.log.Warn("the API does not accept a cursor that we made", "why", why)
-	c.ladder.set(func(caps *Capabilities) { caps.MadeCursors = false })
+	c.ladder.dropMade()
 }
 
 // unreadable classifies a body that is no page. One that is not the API's JSON (null, a balancer's HTML, a body cut at a bracket)

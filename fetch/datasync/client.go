@@ -48,6 +48,7 @@ type Client struct {
 	pacer   *quota.Pacer
 	log     *slog.Logger
 	tokens  tokens
+	refused refusals
 	ladder  ladder
 	newest  newest
 	wording atomic.Int64 // of the last question for the newest page

@@ -101,11 +101,12 @@ func TestRedirectsAreRefused(t *testing.T) {
 			}))
 			client, text := dialled(t, api.URL, Config{})
 			_, err := first(t, client, text)
-			wantPermanent(t, err)
+			wantStuck(t, err)
 			client.SetCapabilities(both)
+			client.tokens.wait(0)
 			for _, err = range client.Pages(t.Context(), shard.Position{End: 1}) {
 			}
-			wantPermanent(t, err)
+			wantTransient(t, err)
 			if asked.Load() != 2 {
 				t.Errorf("%d to %s: %d requests, want one for a page and one for access", status, to, asked.Load())
 			}

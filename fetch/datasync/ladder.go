@@ -25,6 +25,15 @@ type Capabilities struct {
 // Windows reports whether a window can be asked for by its end. If not, one fetcher walks them all, newest first.
 func (c Capabilities) Windows() bool { return c.UntilStream || c.UntilList }
 
+// setUntil says whether an endpoint can be asked by timestamp.
+func (c *Capabilities) setUntil(door shard.Endpoint, can bool) {
+	if door == Stream {
+		c.UntilStream = can
+	} else {
+		c.UntilList = can
+	}
+}
+
 // Step describes the rung of the ladder that the capabilities allow.
 func (c Capabilities) Step() string {
 	switch {
@@ -44,8 +53,12 @@ func (c Capabilities) Step() string {
 type ladder struct {
 	made bool // the operator allows made cursors
 
-	mu   sync.Mutex
-	caps Capabilities
+	own ownCursors
+
+	mu        sync.Mutex
+	caps      Capabilities
+	madeAgain time.Time              // no made cursor before: the API has refused one
+	ignored   map[shard.Endpoint]int // answers in a row that took no notice of the timestamp asked for
 }
 
 func (l *ladder) get() Capabilities {
@@ -60,44 +73,143 @@ func (l *ladder) set(change func(*Capabilities)) {
 	change(&l.caps)
 }
 
+// streamOpens notes that there is access to the stream. If there was none at the survey, it is taken to be one that can be asked by
+// timestamp until its answers show that it is not.
+func (l *ladder) streamOpens() {
+	l.set(func(caps *Capabilities) {
+		if !caps.StreamAccess {
+			caps.StreamAccess, caps.UntilStream = true, true
+		}
+	})
+}
+
+// streamCloses notes that there is no access to the stream, and reports whether there was.
+func (l *ladder) streamCloses() (was bool) {
+	l.set(func(caps *Capabilities) {
+		was = caps.StreamAccess
+		caps.StreamAccess, caps.UntilStream = false, false
+	})
+	return was
+}
+
+// madePause is how long no cursor is made after the API has refused one.
+const madePause = 10 * time.Minute
+
+func (l *ladder) dropMade() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.madeAgain = time.Now().Add(madePause)
+}
+
+// makes reports whether a cursor may be made now.
+func (l *ladder) makes() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.caps.MadeCursors && !time.Now().Before(l.madeAgain)
+}
+
+// maxIgnored is after how many answers in a row that took no notice of the timestamp an endpoint is not asked by timestamp any more.
+const maxIgnored = 3
+
+// noteUntil compares a page with the timestamp that an endpoint was asked for.
+func (l *ladder) noteUntil(door shard.Endpoint, until int64, events []shard.Event) {
+	const enough = 4 // fewer may all have a wrong timestamp
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case len(events) < enough:
+		return
+	case !ignores(events, shard.Instant(until*1000)):
+		delete(l.ignored, door)
+		return
+	case l.ignored == nil:
+		l.ignored = map[shard.Endpoint]int{}
+	}
+	if l.ignored[door]++; l.ignored[door] >= maxIgnored {
+		l.caps.setUntil(door, false)
+	}
+}
+
+// ignores reports whether most events are newer than what was asked for, be it inclusive or not.
+func ignores(events []shard.Event, until shard.Instant) bool {
+	newer := 0
+	for i := range events {
+		if events[i].At > until.Add(time.Millisecond) {
+			newer++
+		}
+	}
+	return 2*newer > len(events)
+}
+
 // Capabilities returns what the API is known to be able to do.
 func (c *Client) Capabilities() Capabilities { return c.ladder.get() }
 
 // SetCapabilities takes over what an earlier run of the job found out, so that no Survey is needed.
 func (c *Client) SetCapabilities(caps Capabilities) {
 	c.ladder.set(func(own *Capabilities) { *own = caps })
+	if !caps.StreamAccess {
+		c.tokens.wait(recallPause)
+	}
 	c.Grant(caps.PageSize)
 }
+
+// recallPause is how long a stream that gave an earlier run no access is left alone.
+const recallPause = time.Minute
 
 // madeCursor is the Note of a question whose cursor is our own: the answer must show that the API accepted it.
 const madeCursor = "made cursor"
 
 // ask climbs the ladder: a live cursor, a timestamp if an endpoint takes one, a made cursor, the cursor that led to the page
-// before, and the very top.
+// before, a cursor of which nobody knows whether it lives, and the very top.
 func (l *ladder) ask(from shard.Position) fetch.Question {
 	q := fetch.Question{Start: shard.ByCursor, Vary: from.Vary, After: from.Resume}
 	caps := l.get()
 	until, bounded := from.Until()
 	switch {
-	case fetch.Alive(from.Cursor, from.CursorExpires):
+	case fetch.Alive(from.Cursor, from.CursorExpires) && (!from.CursorExpires.IsZero() || l.own.has(from.Cursor)):
 		q.Cursor, q.Expires = from.Cursor, from.CursorExpires
 	case bounded && caps.Windows():
 		q.Start, q.Until = shard.ByUntil, until
-	case !from.Resume.IsZero() && caps.MadeCursors:
+	case !from.Resume.IsZero() && l.makes():
 		q.Cursor, q.Note = makeCursor(from.Resume, time.Now()), madeCursor
 	case fetch.Alive(from.Previous, from.PreviousExpires):
 		q.Cursor, q.Expires = from.Previous, from.PreviousExpires
+	case fetch.Alive(from.Cursor, from.CursorExpires):
+		q.Cursor = from.Cursor
 	default:
 		q.Start = shard.FromTop
 	}
 	return q
 }
 
+// ownCursors are cursors that the API gave this process without saying how long they live. One that another process was given may be
+// long dead, and is not trusted.
+type ownCursors struct {
+	mu    sync.Mutex
+	given map[string]struct{}
+}
+
+// maxOwn is how many are remembered: many times as many as a run has pages under way.
+const maxOwn = 4096
+
+func (o *ownCursors) add(cursor string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.given) >= maxOwn || o.given == nil {
+		o.given = map[string]struct{}{}
+	}
+	o.given[cursor] = struct{}{}
+}
+
+func (o *ownCursors) has(cursor string) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	_, ok := o.given[cursor]
+	return ok
+}
+
 // usable reports whether the question can be put to an endpoint.
 func (c Capabilities) usable(q *fetch.Question, door shard.Endpoint) bool {
-	if door == Stream && !c.StreamAccess {
-		return false
-	}
 	if q.Start != shard.ByUntil {
 		return true
 	}

@@ -70,8 +70,12 @@ func TestAMadeCursorThatLeadsElsewhereIsNotBelieved(t *testing.T) {
 		if _, err := w.walk(place, 1); !errors.Is(err, shard.ErrCursorDead) {
 			t.Errorf("got %v", err)
 		}
-		if w.Capabilities().MadeCursors {
+		if q := w.ladder.ask(place); q.Note == madeCursor {
 			t.Error("cursors are still made")
+		}
+		time.Sleep(madePause)
+		if q := w.ladder.ask(place); q.Note != madeCursor {
+			t.Error("cursors are never made again")
 		}
 	})
 }

@@ -28,7 +28,7 @@ const freshTries = 3
 func (c *Client) Latest(ctx context.Context) (shard.Latest, error) {
 	for try := 1; ; try++ {
 		q := fetch.Question{Start: shard.FromTop, Vary: firstWording + int(c.nextWording()%wordings)}
-		pages, err := c.Ask(ctx, &q)
+		pages, err := c.persist(ctx, &q, isRefusal)
 		if err != nil {
 			return shard.Latest{}, fmt.Errorf("ask for the newest page: %w", err)
 		}
@@ -66,7 +66,7 @@ func (c *Client) latest(pages []shard.Page) shard.Latest {
 
 // AskTotal asks the API how many events there are, with one page request. 0 means that it does not say.
 func (c *Client) AskTotal(ctx context.Context) (int64, error) {
-	if _, err := c.Ask(ctx, &fetch.Question{Start: shard.FromTop}); err != nil {
+	if _, err := c.persist(ctx, &fetch.Question{Start: shard.FromTop}, isRefusal); err != nil {
 		return 0, fmt.Errorf("ask for the total: %w", err)
 	}
 	n, _ := c.Total()

@@ -21,31 +21,26 @@ const nearEnough = 0.01
 // survey is a search under way.
 type survey struct {
 	*Client
+	before  int64 // page requests before it began
 	found   shard.Survey
 	from    shard.Instant  // beginning of the span, if that is known
 	inside  shard.Instant  // there are events up to here
 	outside shard.Instant  // there are none at and before this
 	next    fetch.Question // asks for the page after the last one
+	why     string         // the reason of the first record that could not be read
 }
 
 // Survey finds out what the API can do and which span its events fill, with at most 14 page requests if the newest page can be
-// read. If the span's beginning is known, two are enough; from is shard.Past if it is not. The newest page is kept for the walk
+// read. If the span's beginning is known, three are enough; from is shard.Past if it is not. The newest page is kept for the walk
 // that begins there.
 func (c *Client) Survey(ctx context.Context, from shard.Instant) (found shard.Survey, err error) {
 	defer func() {
 		caps := c.Capabilities()
 		found.PageSize, found.Step = caps.PageSize, caps.Step()
 	}()
-	s := &survey{Client: c, found: shard.Survey{Total: -1}, from: from, outside: shard.Past}
-	_, err = c.tokens.get(ctx, 0)
-	var stop *shard.StopError
-	if errors.As(err, &stop) {
+	s := &survey{Client: c, before: c.Requests(), found: shard.Survey{Total: -1}, from: from, outside: shard.Past}
+	if err := s.openStream(ctx); err != nil {
 		return s.found, err
-	}
-	refused := errors.Is(err, errStreamRefused)
-	c.ladder.set(func(caps *Capabilities) { caps.StreamAccess, caps.MadeCursors = !refused, c.ladder.made })
-	if refused {
-		c.log.Warn("the stream is out of reach, the list goes on alone", "why", err)
 	}
 	if err := s.top(ctx); err != nil || s.found.Empty {
 		return s.found, err
@@ -53,9 +48,32 @@ func (c *Client) Survey(ctx context.Context, from shard.Instant) (found shard.Su
 	if err := s.findUntil(ctx); err != nil {
 		return s.found, err
 	}
-	err = s.findOldest(ctx)
+	if err = s.findOldest(ctx); err == nil {
+		err = s.tryList(ctx)
+	}
 	c.ladder.set(func(caps *Capabilities) { caps.PageSize = c.Granted() })
 	return s.found, err
+}
+
+// openStream asks for access to the stream. A refusal is believed when it comes again.
+func (s *survey) openStream(ctx context.Context) error {
+	var stop *shard.StopError
+	_, err := s.tokens.get(ctx, 0)
+	for errors.Is(err, errStreamRefused) && !s.tokens.shutOut() {
+		if err := shard.Sleep(ctx, requestedPause(err)); err != nil {
+			return err
+		}
+		_, err = s.tokens.get(ctx, 0)
+	}
+	if errors.As(err, &stop) {
+		return err
+	}
+	refused := errors.Is(err, errStreamRefused)
+	s.ladder.set(func(caps *Capabilities) { caps.StreamAccess, caps.MadeCursors = !refused, s.ladder.made })
+	if refused {
+		s.log.Warn("the stream is out of reach, the list goes on alone", "why", err)
+	}
+	return nil
 }
 
 // maxUnreadable is how many pages without a readable event may stand before the newest one.
@@ -78,7 +96,8 @@ func (s *survey) top(ctx context.Context) error {
 			s.found.Total, s.found.Empty = s.total.Load(), true
 			return nil
 		case s.found.Requests >= maxUnreadable || s.next.Cursor == "":
-			return fmt.Errorf("none of the records in the newest %d pages can be read: is this the API that Sluice is made for?", s.found.Requests)
+			return fmt.Errorf("none of the records in the newest %d pages can be read (the first reason is %q): is this the API that Sluice is made for?",
+				s.found.Requests, s.why)
 		}
 	}
 }
@@ -96,36 +115,56 @@ func (s *survey) reach(events []shard.Event, more bool) {
 // findUntil finds out which endpoint can be asked by timestamp. The stream is the better one for that, so the list is tried only
 // if the stream cannot be asked.
 func (s *survey) findUntil(ctx context.Context) error {
+	var closed error
 	if s.ladder.get().StreamAccess {
-		ok, err := s.honours(ctx, func(caps *Capabilities, yes bool) { caps.UntilStream = yes })
-		if err != nil || ok {
+		ok, err := s.honours(ctx, Stream)
+		if err == nil && ok || ctx.Err() != nil || stops(err) {
 			return err
 		}
+		closed = err
 	}
-	_, err := s.honours(ctx, func(caps *Capabilities, yes bool) { caps.UntilList = yes })
+	ok, err := s.honours(ctx, List)
+	if err == nil && !ok && closed != nil { // the stream may well do it, and is to be asked again
+		return closed
+	}
+	if closed != nil {
+		s.ladder.set(func(caps *Capabilities) { caps.UntilStream = true })
+	}
 	return err
 }
 
-// honours asks by timestamp and checks that the answer lies there. set switches the capability that is tried.
-func (s *survey) honours(ctx context.Context, set func(*Capabilities, bool)) (bool, error) {
-	s.ladder.set(func(caps *Capabilities) { set(caps, true) })
+// tryList asks the list by timestamp as well, if there is a request to spare: it goes on when the stream does not.
+func (s *survey) tryList(ctx context.Context) error {
+	if !s.ladder.get().UntilStream || s.ladder.get().UntilList || s.found.Requests >= maxProbes {
+		return nil
+	}
+	if _, err := s.honours(ctx, List); ctx.Err() != nil || stops(err) {
+		return err
+	}
+	return nil
+}
+
+// honours asks an endpoint by timestamp and checks that the answer lies there.
+func (s *survey) honours(ctx context.Context, door shard.Endpoint) (ok bool, err error) {
+	was := s.ladder.get()
+	s.ladder.set(func(caps *Capabilities) { caps.UntilList, caps.UntilStream = door == List, door == Stream })
+	defer func() {
+		s.ladder.set(func(caps *Capabilities) {
+			caps.UntilList, caps.UntilStream = was.UntilList, was.UntilStream
+			caps.setUntil(door, ok)
+		})
+	}()
 	at := s.trial()
 	events, more, err := s.probe(ctx, fetch.Question{Start: shard.ByUntil, Until: at.CeilMilli()})
-	if err != nil && ctx.Err() == nil && !transient(err) && !stops(err) {
-		s.log.Debug("asked by timestamp and refused", "err", err)
-		events = nil
-	} else if err != nil {
+	switch {
+	case err == nil:
+	case ctx.Err() != nil, transient(err), stops(err):
 		return false, err
+	default:
+		s.log.Debug("asked by timestamp and refused", "endpoint", door, "err", err)
+		return false, nil
 	}
-	newer := 0
-	for i := range events {
-		if events[i].At > at.Add(time.Millisecond) {
-			newer++
-		}
-	}
-	ok := err == nil && 2*newer <= len(events)
-	s.ladder.set(func(caps *Capabilities) { set(caps, ok) })
-	if ok {
+	if ok = !ignores(events, at); ok {
 		s.learn(at, events, more)
 	}
 	return ok, nil
@@ -225,25 +264,41 @@ func (s *survey) stretch(events float64) time.Duration {
 
 // probe asks for one page, more often than a walk would: at the start there is no checkpoint to come back to.
 func (s *survey) probe(ctx context.Context, q fetch.Question) (events []shard.Event, more bool, err error) {
-	const tries = 5
-	for try := 1; ; try++ {
-		s.found.Requests++
-		pages, err := s.Ask(ctx, &q)
-		if err == nil {
-			failpoint.Hit("survey.probed")
-			s.newest.keep(&q, pages)
-			for _, page := range pages {
-				events = append(events, page.Events...)
-			}
-			last := pages[len(pages)-1]
-			s.next = fetch.Question{Start: shard.ByCursor, Cursor: last.Cursor, Expires: last.CursorExpires}
-			return events, last.More, nil
-		}
-		if !transient(err) || try == tries {
-			return nil, false, fmt.Errorf("look at the API: %w", err)
-		}
-		if err := shard.Sleep(ctx, s.Backoff(&q, try+2)); err != nil {
-			return nil, false, err
+	pages, err := s.persist(ctx, &q, func(err error) bool { return transient(err) || isRefusal(err) })
+	s.found.Requests = int(s.Requests() - s.before)
+	if err != nil {
+		return nil, false, fmt.Errorf("look at the API: %w", err)
+	}
+	failpoint.Hit("survey.probed")
+	s.newest.keep(&q, pages)
+	for _, page := range pages {
+		events = append(events, page.Events...)
+		if len(page.Rejects) > 0 && s.why == "" {
+			s.why = page.Rejects[0].Reason
 		}
 	}
+	last := pages[len(pages)-1]
+	s.next = fetch.Question{Start: shard.ByCursor, Cursor: last.Cursor, Expires: last.CursorExpires}
+	return events, last.More, nil
+}
+
+// persist puts a question that no walk will put again up to five times, while the fault is worth it and the API does not ask for a
+// long wait.
+func (c *Client) persist(ctx context.Context, q *fetch.Question, worth func(error) bool) ([]shard.Page, error) {
+	const tries = 5
+	for try := 1; ; try++ {
+		pages, err := c.Ask(ctx, q)
+		if err == nil || !worth(err) || try == tries || requestedPause(err) > longestRefusal {
+			return pages, err
+		}
+		if err := shard.Sleep(ctx, max(c.Backoff(q, try+2), requestedPause(err))); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// isRefusal reports whether the API has refused a question that is worth putting again.
+func isRefusal(err error) bool {
+	var stuck *shard.StuckError
+	return errors.As(err, &stuck) || transient(err) && requestedPause(err) > 0
 }

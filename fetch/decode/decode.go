@@ -11,6 +11,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -44,43 +48,67 @@ const longestCursorLife = 24 * time.Hour
 
 // CursorLife returns how long the cursor lives from when the answer was made, and false if the API does not say.
 func (p *Page) CursorLife() (time.Duration, bool) {
-	if g := p.envelope.Pagination; g != nil && g.ExpiresInS != nil {
-		return time.Duration(min(max(*g.ExpiresInS, 0), longestCursorLife.Seconds()) * float64(time.Second)), true
-	}
-	return 0, false
+	seconds, ok := Number(p.envelope.nested().ExpiresInS)
+	return time.Duration(min(max(seconds, 0), longestCursorLife.Seconds()) * float64(time.Second)), ok
 }
 
 // Limit returns how many records the API grants a page; 0 if it does not say.
 func (p *Page) Limit() int {
-	if g := p.envelope.Pagination; g != nil {
-		return max(0, g.Limit)
-	}
-	return 0
+	n, _ := count(p.envelope.nested().Limit)
+	return int(min(n, 1<<30))
 }
 
 // Total returns how many events the API has, and false if it does not say.
-func (p *Page) Total() (int64, bool) {
-	if total := p.envelope.Meta.Total; total != nil && *total >= 0 {
-		return *total, true
-	}
-	return 0, false
+func (p *Page) Total() (int64, bool) { return count(p.envelope.meta().Total) }
+
+// envelope is the JSON around the records. Both forms of the API are accepted: nested as served, flat as documented. What a page can
+// do without may have any type: what cannot be read counts as absent.
+type envelope struct {
+	More       *bool          `json:"hasMore"`
+	Cursor     *string        `json:"nextCursor"`
+	Pagination *pagination    `json:"pagination"`
+	Meta       jsontext.Value `json:"meta"`
+	Error      jsontext.Value `json:"error"`
 }
 
-// envelope is the JSON around the records. Both forms of the API are accepted: nested as served, flat as documented.
-type envelope struct {
-	More       *bool   `json:"hasMore"`
-	Cursor     *string `json:"nextCursor"`
-	Pagination *struct {
-		Limit      int      `json:"limit"`
-		More       *bool    `json:"hasMore"`
-		Cursor     *string  `json:"nextCursor"`
-		ExpiresInS *float64 `json:"cursorExpiresIn"`
-	} `json:"pagination"`
-	Meta struct {
-		Total    *int64 `json:"total"`
-		Returned *int   `json:"returned"`
-	} `json:"meta"`
-	Error jsontext.Value `json:"error"`
+type pagination struct {
+	More       *bool          `json:"hasMore"`
+	Cursor     *string        `json:"nextCursor"`
+	Limit      jsontext.Value `json:"limit"`
+	ExpiresInS jsontext.Value `json:"cursorExpiresIn"`
+}
+
+type meta struct {
+	Total    jsontext.Value `json:"total"`
+	Returned jsontext.Value `json:"returned"`
+}
+
+func (e *envelope) nested() (p pagination) {
+	if e.Pagination != nil {
+		return *e.Pagination
+	}
+	return p
+}
+
+func (e *envelope) meta() (m meta) {
+	_ = json.Unmarshal(e.Meta, &m)
+	return m
+}
+
+// Number reads a number that an API may write as a number or as a string.
+func Number(v jsontext.Value) (float64, bool) {
+	text := strings.Trim(string(v), `" `)
+	n, err := strconv.ParseFloat(text, 64)
+	return n, err == nil && isNumber(text)
+}
+
+// count reads a number of things.
+func count(v jsontext.Value) (int64, bool) {
+	n, ok := Number(v)
+	if !ok || n < 0 || n > 1<<53 || n != math.Trunc(n) {
+		return 0, false
+	}
+	return int64(n), true
 }
 
 // ErrNoPage means that the answer is not a page at all, but null, for instance, or a load balancer's HTML with status 200.
@@ -256,17 +284,23 @@ func (d *Decoder) readEnvelope(e *envelope, raw []byte, first, last int64) error
 
 // check compares the page with what its envelope says.
 func (e *envelope) check(received int) error {
+	returned, told := count(e.meta().Returned)
 	switch {
-	case len(e.Error) > 0:
+	case !isNothing(e.Error):
 		return fmt.Errorf("%w: it carries the error %.200q", ErrNoPage, string(e.Error))
 	case e.more() == nil:
 		return fmt.Errorf("%w: hasMore is missing", ErrNoPage)
 	case len(e.cursor()) > MaxCursor:
 		return fmt.Errorf("%w: its cursor has %d bytes", ErrNoPage, len(e.cursor()))
-	case e.Meta.Returned != nil && *e.Meta.Returned != received:
-		return fmt.Errorf("%w: it announces %d records and has %d", ErrNoPage, *e.Meta.Returned, received)
+	case told && returned != int64(received):
+		return fmt.Errorf("%w: it announces %d records and has %d", ErrNoPage, returned, received)
 	}
 	return nil
+}
+
+// isNothing reports whether a value says that there is none.
+func isNothing(v jsontext.Value) bool {
+	return slices.Contains([]string{"", "null", "false", `""`, "{}", "[]"}, string(v))
 }
 
 func (e *envelope) more() *bool {

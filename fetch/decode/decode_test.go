@@ -43,7 +43,7 @@ func TestRecordedPagesDecodeWithoutAReject(t *testing.T) {
 		if len(b.Events) != want || len(b.Rejects) != 0 || len(b.Unknown) != 0 {
 			t.Errorf("%s: %d events, %d rejects, unknown fields %v", name, len(b.Events), len(b.Rejects), b.Unknown)
 		}
-		if !*b.envelope.more() || b.envelope.cursor() == "" || *b.envelope.Meta.Total != 3_000_000 {
+		if !*b.envelope.more() || b.envelope.cursor() == "" || string(b.envelope.meta().Total) != "3000000" {
 			t.Errorf("%s: envelope %+v", name, b.envelope)
 		}
 	}
@@ -157,7 +157,7 @@ func TestARecordIsRejectedOnce(t *testing.T) {
 
 // TestTimestampsThatGoReadsAndRFC3339DoesNot: an hour of one digit and wide zones became rows.
 func TestTimestampsThatGoReadsAndRFC3339DoesNot(t *testing.T) {
-	for _, text := range []string{"T1:00:00Z", "T01:00:00,5Z", "T01:00:00+24:00", "T01:00:00-10:60", "T1:00:00.5+01:00"} {
+	for _, text := range []string{"T1:00:00Z", "T01:00:00+24:00", "T01:00:00-10:60", "T1:00:00.5+01:00"} {
 		b := decode(t, page(with(`1769541612369`, `"2026-01-27`+text+`"`)))
 		if len(b.Rejects) != 1 || b.Rejects[0].Reason != string(ReasonTimestamp) {
 			t.Errorf("%s is taken as %s", text, b.Events[0].At)
@@ -166,9 +166,37 @@ func TestTimestampsThatGoReadsAndRFC3339DoesNot(t *testing.T) {
 }
 
 func TestTimestampIsCutOffNotRounded(t *testing.T) {
-	b := decode(t, page(with(`1769541612369`, `"2026-01-27T19:20:12.999999999Z"`)))
-	if got := b.Events[0].At.String(); got != "2026-01-27T19:20:12.999999Z" {
-		t.Error(got)
+	for text, want := range map[string]string{
+		`"2026-01-27T19:20:12.999999999Z"`: "2026-01-27T19:20:12.999999Z",
+		`1769541612999.9999`:               "2026-01-27T19:20:12.999999Z",
+	} {
+		b := decode(t, page(with(`1769541612369`, text)))
+		if got := b.Events[0].At.String(); got != want {
+			t.Errorf("%s is read as %s", text, got)
+		}
+	}
+}
+
+// TestOneInstantInManyForms: forms that can mean one instant only were dead letters.
+func TestOneInstantInManyForms(t *testing.T) {
+	for _, text := range []string{
+		`"2026-01-27T19:20:12.369Z"`, `"2026-01-27t19:20:12.369z"`, `"2026-01-27 19:20:12.369Z"`, `"2026-01-27 19:20:12,369 UTC"`,
+		`"2026-01-27T20:20:12.369+0100"`, `"2026-01-27T18:20:12.369-01"`, `"2026-01-27T19:20:12.369000000+00:00"`, ` "1769541612369" `,
+		`1769541612369.0`, `1.769541612369E12`, `"1769541612369.000"`,
+	} {
+		b := decode(t, page(with(`1769541612369`, text)))
+		if len(b.Events) != 1 || b.Events[0].At != 1769541612369000 {
+			t.Errorf("%s: %+v %+v", text, b.Events, b.Rejects)
+		}
+	}
+}
+
+// TestSecondsAreNoMilliseconds: an API that writes seconds filled January 1970.
+func TestSecondsAreNoMilliseconds(t *testing.T) {
+	for _, text := range []string{`1769541612`, `1769541612.369`, `"1769541612"`, `1.769541612e9`, `29492360`, `99999999999`} {
+		if b := decode(t, page(with(`1769541612369`, text))); len(b.Rejects) != 1 || b.Rejects[0].Reason != string(ReasonTimestamp) {
+			t.Errorf("%s is taken as %s", text, b.Events[0].At)
+		}
 	}
 }
 
@@ -176,6 +204,35 @@ func TestFlatBodyIsAccepted(t *testing.T) {
 	b := decode(t, []byte(`{"data":[`+goodRecord+`],"hasMore":false,"nextCursor":null}`))
 	if len(b.Events) != 1 || *b.envelope.more() || b.envelope.cursor() != "" {
 		t.Errorf("%+v", b)
+	}
+}
+
+// TestAdviceOfAnyType: a total in quotes, or an error that is null, cost the whole page.
+func TestAdviceOfAnyType(t *testing.T) {
+	body := func(limit, life, total, returned, fault string) []byte {
+		return fmt.Appendf(nil, `{"data":[%s],"pagination":{"limit":%s,"hasMore":true,"nextCursor":"x","cursorExpiresIn":%s},"meta":{"total":%s,"returned":%s},"error":%s}`,
+			goodRecord, limit, life, total, returned, fault)
+	}
+	for _, raw := range [][]byte{
+		body(`5`, `120`, `30000`, `1`, `null`), body(`"5"`, `"120"`, `"30000"`, `"1"`, `""`), body(`5.0`, `120.0`, `30000.0`, `1.0`, `false`), body(`5`, `1.2e2`, `3e4`, `1`, `{}`),
+	} {
+		b := decode(t, raw)
+		total, told := b.Total()
+		if life, ok := b.CursorLife(); b.Limit() != 5 || !ok || life != 2*time.Minute || !told || total != 30000 || !b.More() || b.Cursor() != "x" {
+			t.Errorf("%s: %d, %s, %d", raw, b.Limit(), life, total)
+		}
+	}
+	for _, v := range []string{`null`, `true`, `"many"`, `[]`, `{"about":5}`, `-1`, `""`, `1e400`} {
+		b := decode(t, body(v, v, v, v, `null`))
+		total, told := b.Total()
+		if life, _ := b.CursorLife(); b.Limit() != 0 || told || life != 0 && v != `1e400` || len(b.Events) != 1 {
+			t.Errorf("%s: %d, %s, %d", v, b.Limit(), life, total)
+		}
+	}
+	for _, v := range []string{`null`, `[]`, `7`, `"x"`} {
+		if b := decode(t, fmt.Appendf(nil, `{"data":[%s],"hasMore":false,"meta":%s}`, goodRecord, v)); len(b.Events) != 1 {
+			t.Errorf("meta %s", v)
+		}
 	}
 }
 

@@ -2,11 +2,14 @@ package decode
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"math"
 	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -129,18 +132,20 @@ func FuzzDecodeRecord(f *testing.F) {
 	})
 }
 
-var strictRFC3339 = regexp.MustCompile(`^\d{4}-\d\d-\d\d[T]([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d+)?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)$`)
+// The parts of a timestamp that means one instant: its date, its minute, seconds, fraction, hours and minutes of its zone.
+var unambiguous = regexp.MustCompile(`^(\d{4}-\d\d-\d\d)[Tt ]((?:[01]\d|2[0-3]):[0-5]\d)(:[0-5]\d)?(?:[.,](\d+))? ?(?:[Zz]|(?i:UTC|GMT)|([+-](?:[01]\d|2[0-3])):?([0-5]\d)?)$`)
 
-// FuzzTimestamp: a text is strictly RFC 3339 or a dead letter, a number is milliseconds or a dead letter; what was read is
+// FuzzTimestamp: a text means one instant or is a dead letter, a number is milliseconds or a dead letter; what was read is
 // written and read as the same instant.
 func FuzzTimestamp(f *testing.F) {
 	for _, s := range []string{"2026-01-27T19:20:12.999999999Z", "2026-01-27T1:20:12Z", "2026-01-27T19:20:12,5Z", "2026-01-27T19:20:60Z", "infinity",
 		"2026-01-27T19:20:12+24:00", "2026-01-27t19:20:12z", "1969-12-31T23:59:59.9999999Z", "2200-01-01T00:00:00+00:01", "0000-01-01T00:00:00Z",
-		"2024-02-29T00:00:00-23:59", "2026-01-27 19:20:12Z", "294277-01-01T00:00:00Z", ""} {
+		"2024-02-29T00:00:00-23:59", "2026-01-27 19:20:12Z", "294277-01-01T00:00:00Z", "", "2026-01-27T19:20Z", "2026-01-27 19:20:12 UTC",
+		"2026-01-27T19:20:12+0130", "2026-01-27T19:20:12-01", "1769541612369", "1.769541612369E12", "1769541612369.5", "2026-01-27T19:20:12 CET"} {
 		f.Add(s, int64(1769541612369))
 	}
 	f.Fuzz(func(t *testing.T, text string, ms int64) {
-		if e, reject := Record([]byte(with(`1769541612369`, fmt.Sprint(ms)))); (reject == nil) != (ms >= 0 && ms < int64(latest)/1000) {
+		if e, reject := Record([]byte(with(`1769541612369`, fmt.Sprint(ms)))); (reject == nil) != (ms >= leastMillis && ms < int64(latest)/1000) {
 			t.Errorf("%d ms: %s, %+v", ms, e.At, reject)
 		} else if reject == nil && (int64(e.At) != ms*1000 || reread(t, e.At) != e.At) {
 			t.Errorf("%d ms is read as %s", ms, e.At)
@@ -153,14 +158,30 @@ func FuzzTimestamp(f *testing.F) {
 		if reject != nil {
 			return
 		}
-		exact, err := time.Parse(time.RFC3339Nano, text)
-		if err != nil || !strictRFC3339.MatchString(text) || reread(t, e.At) != e.At {
-			t.Errorf("%q is read as %s", text, e.At)
+		text = strings.TrimSpace(text)
+		if isNumber(text) {
+			if ms, err := strconv.ParseFloat(text, 64); err != nil || math.Abs(ms*1000-float64(e.At)) > 1000 {
+				t.Errorf("%q is read as %s", text, e.At)
+			}
+			return
+		}
+		exact, err := time.Parse("2006-01-02 15:04:05.999999999Z07:00", plainly(text))
+		if err != nil || reread(t, e.At) != e.At {
+			t.Errorf("%q is read as %s: %v", text, e.At, err)
 		}
 		if off := exact.Sub(e.At.Time()); off < 0 || off >= time.Microsecond {
 			t.Errorf("%q is read as %s, %s off", text, e.At, off)
 		}
 	})
+}
+
+// plainly writes the parts of a timestamp in one form.
+func plainly(text string) string {
+	p := unambiguous.FindStringSubmatch(text)
+	if p == nil {
+		return ""
+	}
+	return p[1] + " " + p[2] + cmp.Or(p[3], ":00") + "." + cmp.Or(p[4], "0") + cmp.Or(p[5], "+00") + ":" + cmp.Or(p[6], "00")
 }
 
 func reread(t *testing.T, at shard.Instant) shard.Instant {

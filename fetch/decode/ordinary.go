@@ -147,7 +147,7 @@ func (d *Decoder) learnDate(to *shard.Instant, s []byte) bool {
 	if s[0] != '"' || s[last] != '"' || s[last-1] != 'Z' {
 		return false
 	}
-	t, ok := rfc3339(s[1:last])
+	t, ok := rfc3339(string(s[1:last]))
 	*to = shard.InstantOf(t)
 	if !ok || *to < earliest || *to >= latest {
 		return false

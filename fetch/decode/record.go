@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"time"
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -220,12 +219,6 @@ func kindName(k jsontext.Kind) string {
 	return "nothing"
 }
 
-// Timestamps outside these years are rejected: the unit is wrong, or the clock.
-var (
-	earliest = shard.Instant(0)
-	latest   = shard.InstantOf(time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC))
-)
-
 const (
 	// maxDepth is how deep a record may be nested. PostgreSQL's parser fails between 12,000 and 20,000, json/v2's at 10,000.
 	maxDepth = 64
@@ -290,52 +283,6 @@ func (d *Decoder) text(to *string, name fields, max int, recurs bool) (fields, *
 		*to = string(s)
 	}
 	return name, nil, nil
-}
-
-// timestamp reads epoch milliseconds or RFC 3339 with a zone. The unit is fixed: a number is never guessed to be seconds.
-func (d *Decoder) timestamp(to *shard.Instant) (fields, *fault, error) {
-	kind := d.json.PeekKind()
-	raw, err := d.json.ReadValue()
-	if err != nil {
-		return 0, nil, err
-	}
-	var at shard.Instant
-	switch kind {
-	case '0':
-		ms, err := strconv.ParseInt(string(raw), 10, 64)
-		if err != nil || ms > int64(latest)/1000 || ms < int64(earliest) {
-			return 0, faultf(ReasonTimestamp, "timestamp %.50s is not in epoch milliseconds from 1970 to 2200", raw), nil
-		}
-		at = shard.Instant(ms * 1000)
-	case '"':
-		s, err := d.unquote(raw)
-		if err != nil {
-			return 0, nil, err
-		}
-		t, ok := rfc3339(s)
-		if !ok {
-			return 0, faultf(ReasonTimestamp, "timestamp %.50q is not RFC 3339 with a zone", s), nil
-		}
-		at = shard.InstantOf(t)
-	default:
-		return 0, faultf(ReasonTimestamp, "timestamp is %s", kindName(kind)), nil
-	}
-	if at < earliest || at >= latest {
-		return 0, faultf(ReasonTimestamp, "timestamp %s is not from 1970 to 2200", at), nil
-	}
-	*to = at
-	return fieldTimestamp, nil, nil
-}
-
-// rfc3339 reads a time with its zone. Go's own parser is laxer: it accepts an hour of one digit, a comma before the fraction, and
-// zones of 24 hours or 60 minutes.
-func rfc3339(s []byte) (t time.Time, ok bool) {
-	const hourEnds, zoneSize = len("2006-01-02T15"), len("+07:00")
-	if err := t.UnmarshalText(s); err != nil || s[hourEnds] != ':' || bytes.IndexByte(s, ',') >= 0 {
-		return t, false
-	}
-	zone := string(s[len(s)-zoneSize:])
-	return t, s[len(s)-1] == 'Z' || zone[1:3] <= "23" && zone[4:] <= "59"
 }
 
 // properties reads any JSON that jsonb accepts; it is stored as it was received.

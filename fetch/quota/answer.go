@@ -19,29 +19,47 @@ type Answer struct {
 	Reset      time.Duration // until the oldest request that the server remembers is forgotten
 	Cached     bool          // from the API's cache, so that it may not have been counted
 	Free       bool          // known not to have been counted
+	Silent     bool          // a page whose headers give no Limit
 }
 
-// longestRetryAfter is what a longer Retry-After is taken for: more than any run waits, and small enough to be added to any time.
-const longestRetryAfter = 365 * 24 * time.Hour
+// longestWait is what a longer wait is taken for. It may be a mistake of one answer, and no wait is written down that no later run
+// would sit out: once a day the API is asked again.
+const longestWait = 24 * time.Hour
 
-// ParseRetryAfter reads a Retry-After header (RFC 9110, 10.2.3), given as seconds or as an HTTP date, and reports whether it could be
-// read. Fractions of a second, which some servers send against the RFC, are rounded up: one request too early costs more than a
-// second. A date is compared with now, and one in the past is 0. No result is longer than a year.
-func ParseRetryAfter(header string, now time.Time) (time.Duration, bool) {
-	header = strings.TrimSpace(header)
+// An epoch, in seconds or milliseconds, is too large to be meant as a number of seconds: those are three years.
+const epochSeconds, epochMillis = 1e8, 1e11
+
+// ParseWait reads until when to wait, as Retry-After (RFC 9110, 10.2.3) and X-RateLimit-Reset say it: a number of seconds, an epoch or
+// a date. It returns how long that is from now, by the clock of whoever wrote it, and reports whether it could be read. Fractions of a
+// second are rounded up: one request too early costs more than a second. A time in the past is 0. No result is longer than a day.
+func ParseWait(text string, now time.Time) (time.Duration, bool) {
+	text = strings.TrimSpace(text)
 	var seconds float64
-	if t, err := http.ParseTime(header); err == nil {
+	if t, err := parseDate(text); err == nil {
 		seconds = t.Sub(now).Seconds()
 	} else {
-		if strings.Trim(header, "0123456789.") != "" { // no sign, exponent, Inf or NaN
+		if strings.Trim(text, "0123456789.") != "" { // no sign, exponent, Inf or NaN
 			return 0, false
 		}
-		seconds, err = strconv.ParseFloat(header, 64)
+		seconds, err = strconv.ParseFloat(text, 64)
 		if err != nil && !math.IsInf(seconds, 1) {
 			return 0, false
 		}
+		switch sinceEpoch := float64(now.UnixMilli()); {
+		case seconds >= epochMillis:
+			seconds = (seconds - sinceEpoch) / 1000
+		case seconds >= epochSeconds:
+			seconds -= sinceEpoch / 1000
+		}
 	}
-	return time.Duration(min(max(0, math.Ceil(seconds)), longestRetryAfter.Seconds())) * time.Second, true
+	return time.Duration(min(max(0, math.Ceil(seconds)), longestWait.Seconds())) * time.Second, true
+}
+
+func parseDate(text string) (time.Time, error) {
+	if t, err := http.ParseTime(text); err == nil {
+		return t, nil
+	}
+	return time.Parse(time.RFC3339, text)
 }
 
 // cacheHits says whether the server counts requests that it answers from its cache. Reports differ (api.md, 4.4), so it is learned.
@@ -102,7 +120,9 @@ func (q *quota) observe(now time.Time, r *request, a Answer) {
 	}
 	q.close(r)
 	if a.Limit > 0 {
-		q.obeyHeaders(r, a)
+		q.obeyHeaders(now, r, a)
+	} else {
+		q.listen(a)
 	}
 	r.cached = a.Cached && !a.Refused
 	if a.Free && !a.Refused {
@@ -111,6 +131,7 @@ func (q *quota) observe(now time.Time, r *request, a Answer) {
 	}
 	switch {
 	case a.Refused:
+		q.firm = q.firm || r.overdue
 		q.refuse(now, r, a)
 	case a.RetryAfter > 0: // the API is out of order, and says for how long
 		q.pauseFor(now, a.RetryAfter)
@@ -123,24 +144,80 @@ func (q *quota) observe(now time.Time, r *request, a Answer) {
 	q.bucket.SetLimitAt(now, q.speed(now))
 }
 
-// shortestReset is the shortest window that is believed. On a server with fixed windows the first reset is the rest of the current
-// window.
-const shortestReset = 10 * time.Second
+// shortestReset is the shortest window that is believed, and longestReset the longest. On a server with fixed windows the first reset is
+// the rest of the current window.
+const shortestReset, longestReset = 10 * time.Second, longestPause
 
 // obeyHeaders adopts the limit that the server announces, and enters the requests of others that it has counted.
-func (q *quota) obeyHeaders(r *request, a Answer) {
-	reset := min(a.Reset, longestWindow)
-	if alone := a.Remaining == a.Limit-1; alone && reset > 0 && q.known == Unknown {
+func (q *quota) obeyHeaders(now time.Time, r *request, a Answer) {
+	if q.known != Announced {
+		q.unannounced, q.unannouncedBy = q.terms, q.known
+	}
+	used := a.Limit - a.Remaining
+	reset := min(a.Reset, longestReset)
+	switch alone := used == 1; {
+	case alone && reset > 0 && q.known == Unknown:
 		q.window = max(reset, shortestReset) // ours is the only request in the log: it leaves after a whole window
-	} else {
+	case q.window > guessWindow && 2*used < q.counted(r.at):
+		q.window = guessWindow // it has forgotten most of what we sent in the window that we believed in
+	default:
 		q.window = max(q.window, reset)
 	}
-	q.sure = true
+	q.hear(now, a.Reset)
+	q.sure, q.silent = true, 0
 	if q.known != Announced || q.ceiling != a.Limit {
 		q.settle(a.Limit)
 		q.known = Announced
 	}
-	q.enterOthers(r, a.Limit-a.Remaining)
+	q.enterOthers(r, used)
+}
+
+// hear believes in a window that is longer than usual once two answers have named the same moment for its end: a single figure may be
+// a mistake.
+func (q *quota) hear(now time.Time, reset time.Duration) {
+	const apart, slack = 3 * time.Second, 2 * time.Second
+	ends := now.Add(reset)
+	switch again := ends.Sub(q.ends).Abs() <= slack; {
+	case q.window <= guessWindow:
+		q.firm = false
+	case again && now.Sub(q.endsHeard) >= apart:
+		q.firm = true
+	case !again:
+		q.ends, q.endsHeard = ends, now
+	}
+}
+
+// counted returns how many of our requests of the window before t the server has counted, as far as we know.
+func (q *quota) counted(t time.Time) (n int) {
+	for _, r := range q.recent(t).upTo(t) {
+		if r.origin == ofThisRun && !r.cached {
+			n++
+		}
+	}
+	return n
+}
+
+// untilOverdue returns the time until one request tries a long window that is not certain, although it is full: it was named by one answer.
+func (q *quota) untilOverdue(now time.Time) time.Duration {
+	last := q.log.ours(1)
+	if q.known != Announced || q.window <= guessWindow || q.firm || last == nil || q.inFlight > 0 {
+		return untilAnswer
+	}
+	return last.at.Add(guessWindow + q.margin()).Sub(now)
+}
+
+// maxSilent is after how many pages without a limit an announcement is taken back: it was not the endpoint's own.
+const maxSilent = 3
+
+// listen notes an answer that announces nothing.
+func (q *quota) listen(a Answer) {
+	if q.known != Announced || !a.Silent || a.Cached || a.Free {
+		return
+	}
+	if q.silent++; q.silent >= maxSilent {
+		q.terms, q.known = q.unannounced, q.unannouncedBy
+		q.headerless, q.proven = 0, true
+	}
 }
 
 // maxOthers is how many requests of others are entered at once. A server that allows thousands and has given them to others will say

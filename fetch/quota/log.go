@@ -17,6 +17,7 @@ type request struct {
 	refusing bool // its answer has begun and is a refusal
 	trial    bool // it goes beyond the limit that has held so far
 	cached   bool // its answer came from the API's cache, and it is not known whether that counts
+	overdue  bool // it tries a long window that is not certain
 	early    bool // it was let through because the server's stamps allowed it
 
 	stamped bool

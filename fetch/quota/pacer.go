@@ -34,7 +34,7 @@ type Spec struct {
 // Config configures a Pacer.
 type Config struct {
 	Quotas  []Spec        // in order of preference: what an earlier one serves is left for the later ones; at most 64
-	MaxWait time.Duration // a longer wait, such as a long Retry-After, ends the run; default 15 minutes
+	MaxWait time.Duration // a longer wait at all quotas, such as a long Retry-After, ends the run; default 15 minutes
 	Pause   *shard.Pause  // no slot is given out during it; nil means there is none
 	Log     *slog.Logger  // gets refusals and what is learned from them; default slog.Default
 }
@@ -114,7 +114,8 @@ var ErrNoQuota = errors.New("no quota is usable for this request")
 // Callers are served in the order of their calls. Otherwise, with more fetchers than requests per minute, an unlucky fetcher would
 // wait until its cursor, which lives 120 s, has expired.
 //
-// If every usable quota is closed for longer than MaxWait, the error is a *shard.StopError.
+// If every usable quota is closed for longer than MaxWait, the error is a *shard.StopError, or a *shard.TransientError while one of
+// the others is open and in use.
 func (p *Pacer) Take(ctx context.Context, usable func(name string) bool) (Slot, error) {
 	w := new(waiter)
 	defer p.cancel(w)
@@ -174,20 +175,23 @@ func (p *Pacer) tryTake(w *waiter, wants set) (Slot, time.Duration, error) {
 		wait, near = min(wait, free), near || free <= p.MaxWait || free == untilAnswer
 	}
 	if !near {
-		return Slot{}, 0, TooLong(now, wait)
+		return Slot{}, 0, p.tooLong(now, wants, wait)
 	}
 	p.queue.enqueue(w, wants)
 	return Slot{}, wait, nil
 }
 
-// TooLong returns the error for a wait beyond MaxWait.
-func TooLong(now time.Time, wait time.Duration) error {
+// tooLong returns the error for a wait beyond MaxWait. While another quota is open and used, it does not end the run: what may use
+// that goes on.
+func (p *Pacer) tooLong(now time.Time, wants set, wait time.Duration) error {
 	back := now.Add(wait).Format(time.RFC3339)
-	return &shard.StopError{
-		Err:    fmt.Errorf("wait for quota: the API allows no request before %s, in %s", back, wait.Round(time.Second)),
-		Hint:   "run the same command again after " + back + ": it resumes",
-		Reason: shard.WaitTooLong,
+	err := fmt.Errorf("wait for quota: the API allows no request before %s, in %s", back, wait.Round(time.Second))
+	for i, q := range p.quotas {
+		if !wants.has(i) && q.pause.Sub(now) <= p.MaxWait && now.Sub(q.used) < p.MaxWait {
+			return &shard.TransientError{Err: err, After: wait}
+		}
 	}
+	return &shard.StopError{Err: err, Hint: "run the same command again after " + back + ": it resumes", Reason: shard.WaitTooLong}
 }
 
 // cancel removes w from the queue.

@@ -138,6 +138,7 @@ func TestListIsAskedOneByOneUntilItsLimitIsKnown(t *testing.T) {
 func TestRetryAfterBeyondMaxWaitEndsTheRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, start := newTestPacer(t, onePerMinute), time.Now()
+		p.Observe(takeCall(t, p, onlyList), Answer{})
 		stopped := make(chan error)
 		first := takeCall(t, p, onlyStream)
 		go func() {
@@ -147,13 +148,9 @@ func TestRetryAfterBeyondMaxWaitEndsTheRun(t *testing.T) {
 		synctest.Wait()
 		p.Observe(first, Answer{Refused: true, RetryAfter: time.Hour})
 
-		var stop *shard.StopError
-		if err := <-stopped; !errors.As(err, &stop) || stop.Reason != shard.WaitTooLong {
-			t.Fatalf("got %v, want a StopError for a wait that is too long", err)
-		}
-		back := start.Add(time.Hour).Format(time.RFC3339)
-		if !strings.Contains(stop.Error(), back) || !strings.Contains(stop.Hint, back) {
-			t.Errorf("%q, %q: do not say to come back at %s", stop.Error(), stop.Hint, back)
+		var transient *shard.TransientError
+		if err := <-stopped; !errors.As(err, &transient) || transient.After != time.Hour {
+			t.Fatalf("got %v, want a fault that passes while the list is open", err)
 		}
 		if c := takeCall(t, p, simBoth); c.Quota != "list" {
 			t.Errorf("%s, want the list, which goes on alone", c.Quota)
@@ -168,14 +165,19 @@ func TestRetryAfterBeyondMaxWaitEndsTheRun(t *testing.T) {
 	})
 }
 
-// The same for a window that is so long that a run must not wait it out.
-func TestLongWindowEndsTheRun(t *testing.T) {
+// TestLongWaitsEndTheRun if no quota is open: for a Retry-After, and for a window that is so long that a run must not wait it out.
+func TestLongWaitsEndTheRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newTestPacer(t, both(Limit{}, Limit{1, time.Hour}))
+		p, start := newTestPacer(t, both(Limit{N: 1, Window: time.Minute}, Limit{N: 1, Window: time.Hour})), time.Now()
 		p.Observe(takeCall(t, p, onlyStream), Answer{})
+		p.Observe(takeCall(t, p, onlyList), Answer{Refused: true, RetryAfter: time.Hour})
 		var stop *shard.StopError
-		if _, err := p.Take(t.Context(), onlyStream); !errors.As(err, &stop) {
-			t.Errorf("got %v, want a StopError", err)
+		if _, err := p.Take(t.Context(), simBoth); !errors.As(err, &stop) || stop.Reason != shard.WaitTooLong {
+			t.Fatalf("got %v, want a StopError for a wait that is too long", err)
+		}
+		back := start.Add(time.Hour).Format("2006-01-02T15:04")
+		if !strings.Contains(stop.Error(), back) || !strings.Contains(stop.Hint, back) {
+			t.Errorf("%q, %q: do not say to come back at %s", stop.Error(), stop.Hint, back)
 		}
 	})
 }

@@ -46,14 +46,21 @@ type quota struct {
 	stamps stamps
 	meter  meter
 
-	inFlight        int  // requests that are neither observed nor returned
-	refusals        int  // since the start
-	refusedInFlight int  // requests in flight whose answer has begun and is a refusal
-	trials          int  // requests in flight beyond the limit that has held so far
-	proven          bool // a request was let through since the last refusal; until then they go one at a time
-	calm            bool // there was no refusal for a while
-	headerless      int  // after this many more answers without headers the limit is no longer expected in one
+	used            time.Time // when a slot was last given out
+	inFlight        int       // requests that are neither observed nor returned
+	refusals        int       // since the start
+	refusedInFlight int       // requests in flight whose answer has begun and is a refusal
+	trials          int       // requests in flight beyond the limit that has held so far
+	proven          bool      // a request was let through since the last refusal; until then they go one at a time
+	calm            bool      // there was no refusal for a while
+	silent          int       // pages in a row without the limit that was announced before
+	headerless      int       // after this many more answers without headers the limit is no longer expected in one
 	pause           time.Time
+
+	// The terms before a limit was announced, and who knew them; and the end of the window that was announced last, and when.
+	unannounced     terms
+	unannouncedBy   Source
+	ends, endsHeard time.Time
 
 	givenBack time.Time // when a slot was last given back because its answer was free
 	doubt     int       // requests counted in the ceiling whose answers may have been free
@@ -77,6 +84,7 @@ type terms struct {
 	low     int           // the last limit that held
 	window  time.Duration // of the server's log
 	sure    bool          // of the window
+	firm    bool          // a longer window than usual was announced twice
 	late    time.Duration // jitter seen beyond the margin
 
 	patience int // windows to wait before more is tried after yielding to others
@@ -131,7 +139,7 @@ func (q *quota) take(now time.Time) (*request, time.Duration) {
 	case now.Before(q.pause):
 		return nil, q.pause.Sub(now)
 	case q.limit == Unlimited:
-		q.inFlight++
+		q.inFlight, q.used = q.inFlight+1, now
 		return &request{at: now, open: true}, 0
 	case !q.proven && q.inFlight > 0:
 		return nil, untilAnswer
@@ -141,7 +149,8 @@ func (q *quota) take(now time.Time) (*request, time.Duration) {
 	if trial && q.trials > 0 {
 		return nil, untilAnswer
 	}
-	if wait := q.untilFree(now); wait > 0 {
+	full := q.untilFree(now)
+	if wait := min(full, q.untilOverdue(now)); wait > 0 {
 		return nil, wait
 	}
 	if !q.bucket.AllowN(now, 1) {
@@ -149,8 +158,8 @@ func (q *quota) take(now time.Time) (*request, time.Duration) {
 		// A microsecond more, because rounding to no wait at all would let the request through without a token.
 		return nil, time.Duration(missing/float64(q.bucket.Limit())*float64(time.Second)) + time.Microsecond
 	}
-	r := &request{at: now, open: true, trial: trial, early: q.untilFreeUnseen(now) > 0}
-	q.inFlight++
+	r := &request{at: now, open: true, trial: trial, overdue: full > 0, early: q.untilFreeUnseen(now) > 0}
+	q.inFlight, q.used = q.inFlight+1, now
 	if trial {
 		q.trials++
 	}

@@ -111,7 +111,7 @@ func TestQuotaSurvivesAnyServer(t *testing.T) {
 
 func anyAnswer(t *rapid.T) Answer {
 	seconds := rapid.Map(rapid.Int64Range(0, 400), func(s int64) time.Duration { return time.Duration(s) * time.Second })
-	duration := rapid.OneOf(rapid.Just(time.Duration(0)), seconds, rapid.Just(longestRetryAfter))
+	duration := rapid.OneOf(rapid.Just(time.Duration(0)), seconds, rapid.Just(longestWait))
 	return Answer{
 		Refused:    rapid.Bool().Draw(t, "refused"),
 		RetryAfter: duration.Draw(t, "retry after"),
@@ -147,7 +147,7 @@ func TestWindowNeverShrinks(t *testing.T) {
 		{Limit{10, time.Minute}, []time.Duration{300 * time.Second}, 300 * time.Second},
 		{Limit{10, 6 * time.Second}, []time.Duration{6 * time.Second}, 6 * time.Second},
 		{Limit{}, []time.Duration{0}, 60 * time.Second},
-		{Limit{}, []time.Duration{1000 * time.Hour}, longestWindow},
+		{Limit{}, []time.Duration{1000 * time.Hour}, longestReset},
 	} {
 		q := newQuota(Spec{"list", c.known, true})
 		now := at(0)

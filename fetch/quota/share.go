@@ -72,14 +72,17 @@ func (q *quota) read(v *visit, row ledger.Quota) {
 	v.number = q.share.visits
 
 	// A limit that another run has written since we last did. One that was configured, or announced in headers, stands.
-	if l := (Limit{N: row.Limit, Window: row.Window}); l.N > 0 && l.validate() == nil && l != q.stored {
+	if l := (Limit{N: row.Limit, Window: row.Window}); l.N > 0 && l.validate() == nil && l.Window <= longestPause && l != q.stored {
 		q.stored = l
 		if q.known != Configured && q.known != Announced {
 			q.believe(l, Remembered)
 		}
 	}
 
-	// All runs pause for as long as any one was told to.
+	// All runs pause for as long as any one was told to, within reason.
+	if longest := v.table.Add(longestWait); row.NotBefore.After(longest) {
+		row.NotBefore = longest
+	}
 	if row.NotBefore.After(q.share.pauseThere) {
 		q.share.pauseHere, q.share.pauseThere = v.here(row.NotBefore), row.NotBefore
 		if q.share.pauseHere.After(later(v.now, q.pause)) {
@@ -133,7 +136,10 @@ func (q *quota) readSent(v *visit, sent []time.Time) {
 // the request is taken back, and the wait returned.
 func (q *quota) confirm(v *visit, r *request) time.Duration {
 	q.log.remove(r)
-	wait := max(q.pause.Sub(v.now), q.untilFree(v.now), q.yieldTurn(v))
+	wait := max(q.pause.Sub(v.now), q.yieldTurn(v))
+	if !r.overdue {
+		wait = max(wait, q.untilFree(v.now))
+	}
 	for _, other := range v.others {
 		if !other.Books {
 			wait = max(wait, untilOthersBook)
@@ -190,7 +196,7 @@ func (q *quota) served(v *visit) time.Time {
 func (q *quota) write(v *visit) ledger.Quota {
 	// The others and the next run should know a limit that was announced or learned. A configured one may be meant for this run only.
 	v.limit = q.stored
-	if q.known > Configured && q.sure && q.ceiling > 0 {
+	if certain := q.firm || q.known != Announced || q.window <= guessWindow; certain && q.known > Configured && q.sure && q.ceiling > 0 {
 		v.limit = q.full()
 	}
 	row := ledger.Quota{

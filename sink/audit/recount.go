@@ -28,6 +28,31 @@ func Recount(a *ledger.Audit, ids []int64) ledger.Reopening {
 	return c.result()
 }
 
+// Accept says what the shards of a job count if the table is right as it is, and how many events are gone for good by that.
+func Accept(a *ledger.Audit) (r ledger.Reopening, lost int64) {
+	r = Recount(a, nil)
+	r.Accepted = true
+	now := map[int64]int64{}
+	for i := range r.Shards {
+		s := &r.Shards[i]
+		s.Walk, s.Expected, now[s.ID] = false, nil, s.Events+s.Revived
+	}
+	c := recount{Audit: a}
+	c.each(func(s *shard.Checkpoint) {
+		if n, changed := now[s.ID]; changed {
+			lost += s.Counts.Events - n
+		}
+	})
+	for _, g := range groupsOf(a) {
+		lost += max(0, g.lost())
+	}
+	var gone int64
+	for i := range a.Windows {
+		gone += max(0, a.Windows[i].Verified-a.Windows[i].Rows)
+	}
+	return r, max(lost, gone)
+}
+
 // recount is a reopening on its way.
 type recount struct {
 	*ledger.Audit

@@ -21,6 +21,8 @@ type Verdict struct {
 	Findings   []string // what is wrong, or missing
 	NotApplied []string // which checks could not be made, and why
 	Reopen     []int64  // rows of the shards to walk once more: their windows may lack events
+	Short      bool     // rows are gone from the table, or shards from the ledger
+	Foreign    int64    // rows that nobody stored
 	Lost       int64    // events that were stored, are gone, and did not come again when their windows were walked once more
 	Counted    bool     // the rows were compared with what the source counted at the start
 	Missing    int64    // events that the source counted at the start and that nothing accounts for
@@ -105,12 +107,14 @@ func (v *Verdict) judgeSum(a *ledger.Audit) {
 	alone := a.RowsBefore == 0 && a.ByOthers == 0
 	switch {
 	case a.Rows < a.RowsBefore+stored:
+		v.Short = true
 		v.find("%d rows were there before and %d were stored, but the table has %d", a.RowsBefore, stored, a.Rows)
 		if len(v.Reopen) == 0 {
 			v.openWhere(a, func(*ledger.AuditWindow) bool { return true })
 		}
-	case alone && a.Rows > stored:
-		v.find("the table has %d rows, %d more than were stored: somebody else writes into it", a.Rows, a.Rows-stored)
+	case alone && a.Rows > stored+a.Foreign:
+		v.Foreign = a.Rows - stored - a.Foreign
+		v.find("the table has %d rows, %d more than were stored: somebody else writes into it%s", a.Rows, v.Foreign, where(a))
 	case alone:
 		v.checked = append(v.checked, "the table matches the ledger")
 	default:
@@ -118,9 +122,24 @@ func (v *Verdict) judgeSum(a *ledger.Audit) {
 	}
 }
 
+// where says in which windows there are more rows than were stored.
+func where(a *ledger.Audit) (text string) {
+	const most = 3
+	var in []string
+	for _, p := range partsOf(a) {
+		if more := -p.missing(); more > 0 {
+			in = append(in, fmt.Sprintf("%d between %s and %s", more, p.windows[0].Window.Start, p.windows[len(p.windows)-1].Window.End))
+		}
+	}
+	if len(in) == 0 || len(in) > most {
+		return ""
+	}
+	return " (" + strings.Join(in, ", ") + ")"
+}
+
 func (v *Verdict) judgeTotals(a *ledger.Audit, atStart, atEnd int64) {
-	most := a.Rows + a.DeadNamed + a.DeadBlind + a.DeadDuplicates + a.DeadConflicts
-	least := a.Rows + a.DeadNamed
+	most := a.Rows - a.Foreign + a.Lost + a.DeadNamed + a.DeadBlind + a.DeadDuplicates + a.DeadConflicts
+	least := a.Rows - a.Foreign + a.DeadNamed
 	v.Counted = atStart > 0
 	switch {
 	case atStart <= 0:

@@ -49,6 +49,7 @@ func Complete(a *ledger.Audit, d ledger.AuditDay) bool {
 func (v *Verdict) judgeWindows(a *ledger.Audit) {
 	edge, whole := tiling(a.Span, a.Windows, func(w *ledger.AuditWindow) shard.Window { return w.Window })
 	if !whole {
+		v.Short = true
 		v.find("the ledger has no shard for what comes after %s: rows of ingestion_shards are gone; another job walks the span anew", edge)
 	}
 	for i := range a.Windows {
@@ -111,6 +112,7 @@ func (v *Verdict) judgePart(p *part) {
 	if missing <= 0 {
 		return
 	}
+	v.Short = true
 	found := len(v.Findings)
 	for _, w := range p.windows {
 		if stored := p.stored(w); stored > w.Rows {
@@ -131,6 +133,7 @@ func (v *Verdict) judgeVerified(p *part) {
 		gone += w.Verified - w.Rows
 	}
 	if first, last := p.windows[0], p.windows[len(p.windows)-1]; gone > 0 && !slices.Contains(v.Reopen, first.ID) {
+		v.Short = true
 		v.find("%d rows are gone between %s and %s since the job was verified", gone, first.Window.Start, last.Window.End)
 		v.open(p.windows...)
 	}

@@ -279,7 +279,7 @@ func (c *proxyConn) forward(kind byte, message []byte) bool {
 }
 
 func isCommit(message []byte) bool {
-	return strings.EqualFold(string(bytes.Trim(message[5:], "\x00; ")), "commit")
+	return strings.HasSuffix(strings.ToLower(string(bytes.Trim(message[5:], "\x00; "))), "commit")
 }
 
 func (c *proxyConn) commit(message []byte) bool {
@@ -310,10 +310,10 @@ func (c *proxyConn) downward() {
 	defer close(c.answered)
 	for {
 		kind, message, err := read(c.server)
-		if err != nil || kind == commandComplete && c.mute.Load() {
+		if err != nil || kind == commandComplete && c.mute.Load() && bytes.HasPrefix(message[5:], []byte("COMMIT")) {
 			return
 		}
-		if c.proxy.swallow.Load() {
+		if c.proxy.swallow.Load() || c.mute.Load() {
 			continue
 		}
 		if pid := c.proxy.pid.Load(); pid != 0 && kind == backendKeyData {

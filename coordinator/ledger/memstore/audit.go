@@ -38,7 +38,10 @@ func (t *Tables) audit(jobID int64) (a ledger.Audit, err error) {
 	if j == nil {
 		return a, errNoJob
 	}
-	a = ledger.Audit{Span: j.Span, RowsBefore: j.RowsBefore, Rows: int64(len(t.Events))}
+	a = ledger.Audit{
+		Span: j.Span, RowsBefore: j.RowsBefore, Rows: int64(len(t.Events)),
+		Foreign: ledger.Accepted(j.doubts, ledger.AcceptForeign), Lost: ledger.Accepted(j.doubts, ledger.AcceptLost),
+	}
 	for _, sh := range t.Round(jobID, 1) {
 		a.Windows = append(a.Windows, ledger.AuditWindow{Checkpoint: sh.Checkpoint, Expected: sh.Expected, Verified: sh.Verified})
 	}

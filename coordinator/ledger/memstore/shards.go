@@ -250,6 +250,11 @@ func (s *Store) Reopen(ctx context.Context, jobID int64, choose func(ledger.Audi
 		}
 		r := choose(a)
 		t.jobOf(jobID).RowsBefore = r.RowsBefore
+		for _, sh := range t.Shards {
+			if r.Accepted && sh.JobID == jobID {
+				sh.Expected, sh.Verified = nil, 0
+			}
+		}
 		for _, change := range r.Shards {
 			s.reopen(t.Shard(change.ID), change)
 		}

@@ -83,26 +83,44 @@ func hintOf(err error) string {
 	return startHint(err)
 }
 
-// doubtHint is what to do about the first of a job's doubts.
-func doubtHint(e *job.DoubtError) string {
-	flags := ""
+// commands returns the flags of commands about the job of a doubt: one that is there already, and one that may make it.
+func commands(e *job.DoubtError) (of, flags string) {
 	if e.Span != ledger.Everything || e.Job != "default" {
-		flags = " --job=" + shellWord(e.Job)
+		of = " --job=" + shellWord(e.Job)
 	}
-	of := flags // of a job that is there already
+	flags = of
 	if e.Span.Start != shard.Past {
 		flags += " --from=" + e.Span.Start.String()
 	}
 	if e.Span.End != shard.Future {
 		flags += " --to=" + e.Span.End.String()
 	}
+	return of, flags
+}
+
+// doubtHint is what to do about the first of a job's doubts.
+func doubtHint(e *job.DoubtError) string {
+	of, flags := commands(e)
 	switch e.Doubts[0].Kind {
 	case ledger.DoubtSource:
 		return "correct API_BASE_URL, then `sluice run" + flags + "`; other data are loaded by another --job"
 	case ledger.DoubtMissing:
 		return "`sluice backfill" + flags + " --again` reads everything once more: it finds the events, or shows that the API counts wrong"
+	case ledger.DoubtForeign:
+		return "delete the rows, or `sluice verify" + of + " --accept-foreign`; then `sluice run" + flags + "`"
+	case ledger.DoubtLost:
+		return "`sluice verify" + of + " --accept-lost` if they are gone for good; then `sluice run" + flags + "`"
 	}
 	return "`sluice verify" + of + " --repair`, then `sluice run" + flags + "`"
+}
+
+// runHint is what to do about windows that are open again.
+func runHint(err error) string {
+	flags := ""
+	if e, ok := errors.AsType[*job.DoubtError](err); ok {
+		_, flags = commands(e)
+	}
+	return "`sluice run" + flags + "` fetches the reopened shards again"
 }
 
 // startHint is what to do about an error that kept work from starting; "" where nothing better is known than what the exit code

@@ -18,19 +18,24 @@ import (
 
 func (p *Program) verifyCommand() *cobra.Command {
 	var s settings
-	var repair bool
+	var how job.Verifying
 	cmd := &cobra.Command{
 		Use: "verify", Short: "Compare the table with the ledger and the API", Args: noArgs,
 		Long: "Compares the rows of every shard's window with the count of the shard, and all of them with the count of the API (three\n" +
-			"page requests, if an API is configured, which also show whether it is still the same source), and reports for every day (UTC) whether all shards that reach into it are complete.\n" +
-			"It only reports; --repair reopens incomplete shards, and the next `sluice run` fetches them again.\n" +
+			"page requests, if an API is configured, which also show whether it is still the same source), and reports for every day\n" +
+			"(UTC) whether all shards that reach into it are complete.\n\n" +
+			"--repair takes the job and reopens incomplete shards, and the next `sluice run` fetches them again. What neither can mend\n" +
+			"is decided by you: --accept-foreign for rows that another program has written, --accept-lost for events that are gone,\n" +
+			"deleted on purpose or forgotten by the API. Each decision is recorded with its number of rows.\n\n" +
 			"Exit code 0: all is well; 5: the data are in doubt; 4: the job is not finished.",
 		Example: "  sluice verify\n  sluice verify --repair && sluice run\n  sluice verify --json | jq '.days[] | select(.complete | not)'",
-		RunE:    p.stoppably(&s, func(ctx context.Context, s *settings) error { return p.verify(ctx, s, repair) }),
+		RunE:    p.stoppably(&s, func(ctx context.Context, s *settings) error { return p.verify(ctx, s, how) }),
 	}
 	s.bind(cmd.Flags())
 	show(cmd.Flags(), "job", "source", "list-limit", "stream-limit", "ignore-total", "require-tls", "json", "log-level")
-	cmd.Flags().BoolVar(&repair, "repair", false, "reopen incomplete shards for the next run")
+	cmd.Flags().BoolVar(&how.Repair, "repair", false, "reopen incomplete shards for the next run")
+	cmd.Flags().BoolVar(&how.AcceptForeign, "accept-foreign", false, "rows that nobody stored may stay; this is recorded")
+	cmd.Flags().BoolVar(&how.AcceptLost, "accept-lost", false, "events that are gone from the table are gone for good; this is recorded")
 	return cmd
 }
 
@@ -65,14 +70,14 @@ type verifiedDay struct {
 	Shards   map[int]int64 `json:"shards"` // rows by number of the shard
 }
 
-func (p *Program) verify(ctx context.Context, s *settings, repair bool) error {
+func (p *Program) verify(ctx context.Context, s *settings, how job.Verifying) error {
 	r, err := p.openLedger(ctx, &s.common)
 	if err != nil {
 		return err
 	}
 	defer r.db.Close()
 	src, err := p.findSource(s)
-	config := job.Config{Name: s.job, SourceName: src.name, Store: r.db, IgnoreTotal: s.ignoreTotal}
+	config := job.Config{Name: s.job, SourceName: src.name, Store: r.db, IgnoreTotal: s.ignoreTotal, Log: s.log}
 	if !s.isDemo() {
 		config.Connect = func(context.Context) (job.Source, error) {
 			if err == nil {
@@ -81,7 +86,7 @@ func (p *Program) verify(ctx context.Context, s *settings, repair bool) error {
 			return src.client, err
 		}
 	}
-	v := job.Verify(ctx, config, repair)
+	v := job.Verify(ctx, config, how)
 	if v.Audit == nil && v.Status != job.Doubt {
 		return verdictError(v.Verdict)
 	}
@@ -94,11 +99,8 @@ func (p *Program) verify(ctx context.Context, s *settings, repair bool) error {
 	if err := p.printVerified(describeAudit(&v), s.json); err != nil {
 		return err
 	}
-	if v.Status == job.Doubt && !is[*job.DoubtError](v.Err) {
-		v.Hint = "`sluice verify --repair`, then `sluice run`"
-		if v.Reopened > 0 {
-			v.Hint = "`sluice run` fetches the reopened shards again"
-		}
+	if v.Status == job.Doubt && v.Reopened > 0 {
+		v.Hint = runHint(v.Err)
 	}
 	return verdictError(v.Verdict)
 }

@@ -1,6 +1,7 @@
 package sink
 
 import (
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -13,9 +14,10 @@ const unanswered = 20 * time.Second
 // tcpUserTimeout is TCP_USER_TIMEOUT of linux/tcp.h, which package syscall does not name.
 const tcpUserTimeout = 18
 
-// limitUnanswered makes the kernel end a connection whose other end has fallen silent.
+// limitUnanswered makes Linux end a connection whose other end has fallen silent. On other systems only the timeouts of commits and
+// of the ledger apply.
 func limitUnanswered(network, _ string, conn syscall.RawConn) error {
-	if !strings.HasPrefix(network, "tcp") {
+	if runtime.GOOS != "linux" || !strings.HasPrefix(network, "tcp") {
 		return nil
 	}
 	var err error

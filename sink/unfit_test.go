@@ -1,0 +1,110 @@
+package sink
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"sluice/coordinator/ledger"
+	"sluice/shard"
+	"sluice/sink/pgtest"
+)
+
+// What only the operator can end is no outage: nothing waits for it.
+func TestFaultsThatOnlyTheOperatorCanEnd(t *testing.T) {
+	for name, change := range map[string]string{
+		"a column of the ledger is gone": `alter table ingestion_shards drop column cursor`,
+		"a table of the ledger is gone":  `alter table dead_letters rename to before`,
+		"the events are gone":            `drop table ingested_events`,
+		"the schema is gone":             `alter schema public rename to before; create schema public`,
+		"properties became text":         `alter table ingested_events alter column properties type text`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			from := b.begin(t, 1)
+			_, err := b.pool.Exec(t.Context(), change)
+			must(t, err)
+			if _, err = b.Commit(t.Context(), batch(from, events(0, 10), reject("{", ""))); !errors.As(err, new(*ledger.UnfitError)) {
+				t.Errorf("got %v, want an UnfitError", err)
+			}
+			since, _ := b.Waiting()
+			equal(t, "waits for the database", !since.IsZero(), false)
+		})
+	}
+}
+
+func TestAnEmptiedLedger(t *testing.T) {
+	b := newBench(t)
+	id := b.shard(t, 1).ID
+	_, err := b.pool.Exec(t.Context(), `truncate ingestion_shards cascade`)
+	must(t, err)
+	if _, err := b.Begin(t.Context(), id); !errors.As(err, new(*ledger.UnfitError)) || !errors.Is(err, ErrGone) {
+		t.Errorf("got %v, want an UnfitError that is ErrGone", err)
+	}
+}
+
+// asRole returns a bench, and a store whose role may be changed under it.
+func asRole(t *testing.T) (*bench, *Postgres) {
+	t.Helper()
+	server := pgtest.NewServer(t, pgtest.Options{})
+	b := newBenchAt(t, server.URL("postgres"))
+	_, err := b.pool.Exec(t.Context(), `
+create role alice login password 'one';
+grant select, insert, update on all tables in schema public to alice;
+grant usage on all sequences in schema public to alice`)
+	must(t, err)
+	_, host, _ := strings.Cut(b.url, "@")
+	p, err := Open(t.Context(), Config{URL: "postgres://alice:one@" + host, Job: "test", Run: b.Run()})
+	must(t, err)
+	t.Cleanup(p.Close)
+	return b, p
+}
+
+func TestARevokedPrivilegeIsNoOutage(t *testing.T) {
+	t.Parallel()
+	b, p := asRole(t)
+	from, err := p.Begin(t.Context(), b.shard(t, 1).ID)
+	must(t, err)
+	_, err = p.Commit(t.Context(), batch(from, events(0, 10)))
+	must(t, err)
+	_, err = b.pool.Exec(t.Context(), `revoke insert on ingested_events from alice`)
+	must(t, err)
+	from.Seq++
+	if _, err := p.Commit(t.Context(), batch(from, events(10, 10))); !errors.As(err, new(*ledger.UnfitError)) {
+		t.Errorf("got %v, want an UnfitError", err)
+	}
+}
+
+const endAlice = `select count(pg_terminate_backend(pid)) from pg_stat_activity where usename = 'alice'`
+
+// A password that was changed may be changed back, or be on its way to us: only after a while it ends the run, with the cause.
+func TestAChangedPasswordIsTriedAFewTimes(t *testing.T) {
+	t.Parallel()
+	b, p := asRole(t)
+	from, err := p.Begin(t.Context(), b.shard(t, 1).ID)
+	must(t, err)
+	_, err = b.pool.Exec(t.Context(), `alter role alice password 'two'`)
+	must(t, err)
+	b.count(t, endAlice)
+	done := make(chan error, 1)
+	go func() {
+		_, err := p.Commit(t.Context(), batch(from, events(0, 10)))
+		done <- err
+	}()
+	awaitOutage(t, p)
+	_, err = b.pool.Exec(t.Context(), `alter role alice password 'one'`)
+	must(t, err)
+	must(t, <-done)
+
+	_, err = b.pool.Exec(t.Context(), `alter role alice password 'two'`)
+	must(t, err)
+	b.count(t, endAlice)
+	p.logins.patience = 0
+	from.Seq++
+	_, err = p.Commit(t.Context(), batch(from, events(10, 10)))
+	var stop *shard.StopError
+	if !errors.As(err, &stop) || stop.Reason != shard.Refused || !strings.Contains(err.Error(), "password authentication failed") {
+		t.Errorf("got %v, want a StopError with the cause", err)
+	}
+}
