@@ -153,7 +153,7 @@ func (e *IncompatibleError) column(w want, named map[string]column) {
 		e.add(fmt.Sprintf("column %s is generated", w.name), fmt.Sprintf("alter table public.ingested_events alter column %s drop expression;", name))
 	case !w.takes(c):
 		e.add(fmt.Sprintf("column %s is %s, not %s", w.name, c.describe(), w.ddl),
-			fmt.Sprintf("alter table public.ingested_events alter column %[1]s type %[2]s using %[1]s::%[2]s;", name, w.ddl))
+			fmt.Sprintf("alter table public.ingested_events alter column %s type %s using %s;", name, w.ddl, w.convert(c, name)))
 	case w.name == "ingested_at" && c.NotNull && !c.HasDefault:
 		e.add("column ingested_at has no default", "alter table public.ingested_events alter column ingested_at set default now();")
 	}
@@ -172,6 +172,14 @@ func (w want) takes(c column) bool {
 		return c.Kind == w.kind && (c.Modifier < 0 || c.Modifier == 6)
 	}
 	return c.Kind == w.kind
+}
+
+// convert is the expression that makes our value of c's. A timestamp without a zone would be read in that of the session.
+func (w want) convert(c column, name string) string {
+	if w.kind == "timestamptz" && (c.Kind == "timestamp" || c.Kind == "date") {
+		return name + "::timestamp at time zone 'UTC'"
+	}
+	return name + "::" + w.ddl
 }
 
 func (c column) describe() string {

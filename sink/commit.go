@@ -179,6 +179,9 @@ func (p *Postgres) settle(ctx context.Context, tx pgx.Tx, c *commit) error {
 		return err
 	case c.sent && ours && seq == c.From.Seq+1:
 		return nil // the earlier attempt took effect, and c.counted is what it counted
+	case ours && seq < c.From.Seq:
+		p.log.Warn("the database went back in time, as after a failover to a standby that was behind: what it has lost is read again",
+			"shard", c.From.Shard, "commits", c.From.Seq-seq)
 	}
 	return fmt.Errorf("shard row %d is at seq %d, not %d, taken by another run, or of another window: %w", c.From.ID, seq, c.From.Seq, shard.ErrStale)
 }

@@ -2,6 +2,7 @@ package sink
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"hash/fnv"
@@ -11,6 +12,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"sluice/shard"
@@ -64,7 +67,14 @@ func (c Config) pool() (*pgxpool.Config, error) {
 		return nil, err
 	}
 	pool.MaxConns = int32(c.Writers) + spareConns
+	pool.BeforeConnect = c.renew
 	conn := pool.ConnConfig
+	if conn.ValidateConnect == nil && len(hostsOf(conn)) > 1 && !strings.Contains(c.URL, "target_session_attrs") {
+		conn.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite // of several servers one is the primary
+	}
+	for _, ours := range libpqOnly {
+		delete(conn.RuntimeParams, ours)
+	}
 	conn.ConnectTimeout = cmp.Or(conn.ConnectTimeout, 5*time.Second)
 	dial := (&net.Dialer{Control: limitUnanswered, KeepAliveConfig: net.KeepAliveConfig{
 		Enable: true, Idle: 10 * time.Second, Interval: 5 * time.Second, Count: 3,
@@ -76,6 +86,20 @@ func (c Config) pool() (*pgxpool.Config, error) {
 		conn.RuntimeParams[name] = value
 	}
 	return pool, nil
+}
+
+// libpqOnly are parameters of libpq that the driver would send to the server, which knows none of them. Keepalives are always on.
+var libpqOnly = []string{"keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count", "gssencmode", "sslcompression",
+	"requiressl", "sslcrl", "fallback_application_name"}
+
+// renew reads the password and the certificates again for each session: the passfile, or a certificate, may have been replaced.
+func (c Config) renew(_ context.Context, conn *pgx.ConnConfig) error {
+	now, err := parseURL(c.URL)
+	if err != nil {
+		return err
+	}
+	conn.Password, conn.TLSConfig, conn.Fallbacks = now.ConnConfig.Password, now.ConnConfig.TLSConfig, now.ConnConfig.Fallbacks
+	return nil
 }
 
 // statementTimeout is the server's bound on each of our statements.

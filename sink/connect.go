@@ -2,6 +2,7 @@ package sink
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -44,25 +45,42 @@ var refusalHints = map[string]string{
 	cannotConnect:   "the server is starting up or shutting down: try again in a moment",
 }
 
-// connectError explains why there is no session at that host and port.
-func connectError(host string, port uint16, err error) *ConnectError {
-	at := net.JoinHostPort(host, fmt.Sprint(port))
+// connectError explains why there is no session at any of the hosts.
+func connectError(to *pgx.ConnConfig, err error) *ConnectError {
+	at := strings.Join(hostsOf(to), ", ")
+	why := func(hint, format string, args ...any) *ConnectError {
+		return &ConnectError{Why: fmt.Sprintf(format, args...), Hint: hint, Err: err}
+	}
 	var refused *pgconn.PgError
 	var dns *net.DNSError
 	var waited net.Error
+	var name x509.HostnameError
+	var invalid x509.CertificateInvalidError
 	switch {
+	case errors.Is(err, pgconn.ErrReadOnlyConnection), errors.Is(err, pgconn.ErrStandbyConnection):
+		return why("give the address of the primary, or all of them: postgres://…@host1,host2/database", "%s takes no writes: it is a standby", at)
+	case hasCode(err, protocolViolation):
+		return why(doctor.PoolerHint, "%v (%v)", doctor.ErrPooler, err)
 	case errors.As(err, &refused):
-		return &ConnectError{Why: fmt.Sprintf("%s says: %s (SQLSTATE %s)", at, refused.Message, refused.Code), Hint: refusalHints[refused.Code], Err: err}
+		return why(refusalHints[refused.Code], "%s says: %s (SQLSTATE %s)", at, refused.Message, refused.Code)
+	case errors.As(err, new(x509.UnknownAuthorityError)):
+		return why("add &sslrootcert=<file of the CA> to DATABASE_URL", "the certificate of %s is signed by an authority that is not known here", at)
+	case errors.As(err, &name):
+		return why("give the host by a name of its certificate", "the certificate of %s is for another name: %s", at, strings.Join(name.Certificate.DNSNames, ", "))
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return why("renew the certificate, or set this machine's clock", "the certificate of %s has expired, or is not valid yet", at)
+	case strings.Contains(err.Error(), "server refused TLS connection"):
+		return why("switch ssl on in postgresql.conf, or end DATABASE_URL with ?sslmode=disable", "%s speaks no TLS", at)
+	case strings.Contains(err.Error(), "channel binding"):
+		return why("remove channel_binding=require, or connect with TLS and a scram-sha-256 password", "%s offers no channel binding", at)
 	case errors.As(err, &dns):
-		return &ConnectError{Why: fmt.Sprintf("the host %q is not known", host), Hint: "correct the host in DATABASE_URL", Err: err}
+		return why("correct the host in DATABASE_URL", "the host %q is not known", dns.Name)
 	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, os.ErrNotExist):
-		return &ConnectError{Why: fmt.Sprintf("nothing listens at %s", at), Err: err,
-			Hint: "start PostgreSQL there, or correct host and port in DATABASE_URL; without it, a private PostgreSQL is used"}
+		return why("start PostgreSQL there, or correct host and port in DATABASE_URL; without it, a private PostgreSQL is used", "nothing listens at %s", at)
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &waited) && waited.Timeout():
-		return &ConnectError{Why: at + " does not answer", Hint: "a firewall, a wrong host, or a server that is overloaded", Err: err}
+		return why("a firewall, a wrong host, or a server that is overloaded", "%s does not answer", at)
 	}
-	return &ConnectError{Why: strings.Join(strings.Fields(err.Error()), " "), Err: err,
-		Hint: "is the server running, and are host, port, user, password and database correct?"}
+	return why("is the server running, and are host, port, user, password and database correct?", "%s: %s", at, strings.Join(strings.Fields(err.Error()), " "))
 }
 
 // Diagnose connects and reports whether the server is fit for a run, see [doctor.Diagnose]. If it cannot be reached, that is the
@@ -81,16 +99,13 @@ func Diagnose(ctx context.Context, config Config) []doctor.Finding {
 	}
 	at, began := pool.ConnConfig, time.Now()
 	conn, err := pgx.ConnectConfig(ctx, at)
-	if hasCode(err, protocolViolation) {
-		return unreachable(fmt.Sprintf("%v (%v)", doctor.ErrPooler, err), doctor.PoolerHint)
-	}
 	if err != nil {
-		why := connectError(at.Host, at.Port, err)
+		why := connectError(at, err)
 		return unreachable(why.Why, why.Hint)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
 	connected := doctor.Finding{Name: "connect", Level: doctor.OK,
-		Detail: fmt.Sprintf("%s on %s, in %v", at.Database, at.Host, time.Since(began).Round(time.Millisecond))}
+		Detail: fmt.Sprintf("%s on %s, in %v", at.Database, conn.Config().Host, time.Since(began).Round(time.Millisecond))}
 	const lock = 1
 	return append([]doctor.Finding{connected}, doctor.Diagnose(ctx, conn, config.Writers+spareConns+lock)...)
 }

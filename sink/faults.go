@@ -114,7 +114,8 @@ func connectionLost(err error) bool {
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &network), pgconn.SafeToRetry(err):
 		return true
 	}
-	for _, broken := range []error{io.EOF, io.ErrUnexpectedEOF, io.ErrClosedPipe, net.ErrClosed,
+	for _, broken := range []error{pgconn.ErrReadOnlyConnection, pgconn.ErrStandbyConnection, // a switchover, before the next primary is one
+		io.EOF, io.ErrUnexpectedEOF, io.ErrClosedPipe, net.ErrClosed,
 		syscall.ECONNRESET, syscall.ECONNREFUSED, syscall.ECONNABORTED, syscall.EPIPE, syscall.ETIMEDOUT} {
 		if errors.Is(err, broken) {
 			return true

@@ -120,7 +120,7 @@ func (l *jobLock) take(ctx context.Context) error {
 	ctx, cancel := l.p.bounded(ctx)
 	defer cancel()
 	job := l.p.config.Job
-	conn, err := pgx.ConnectConfig(ctx, l.p.pool.Config().ConnConfig)
+	conn, err := l.p.connect(ctx)
 	if err != nil {
 		return fmt.Errorf("connect for the lock of job %s: %w", job, err)
 	}

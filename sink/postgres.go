@@ -7,6 +7,7 @@ import (
 	"log/slog"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"golang.org/x/sync/semaphore"
 
@@ -70,8 +71,7 @@ func (p *Postgres) verifySession(ctx context.Context) error {
 	if hasCode(err, protocolViolation) { // a pooler that rejects our session settings
 		return fmt.Errorf("%w (%w)", doctor.ErrPooler, err)
 	}
-	at := p.pool.Config().ConnConfig
-	return connectError(at.Host, at.Port, err)
+	return connectError(p.pool.Config().ConnConfig, err)
 }
 
 // Examine checks again what would make a run lose or spoil its rows, see [doctor.Vital].
@@ -86,6 +86,15 @@ func (p *Postgres) Examine(ctx context.Context) (findings []ledger.Finding, err 
 	return findings, p.ledgerError(err, "examine the tables")
 }
 
+// connect opens a session outside of the pool.
+func (p *Postgres) connect(ctx context.Context) (*pgx.Conn, error) {
+	config := p.pool.Config().ConnConfig
+	if err := p.config.renew(ctx, config); err != nil {
+		return nil, err
+	}
+	return pgx.ConnectConfig(ctx, config)
+}
+
 // Close closes all connections. It waits for those in use.
 func (p *Postgres) Close() { p.pool.Close() }
 
@@ -97,7 +106,11 @@ func (p *Postgres) name() string { return p.config.applicationName() }
 
 // Migrate brings the tables up to date, see [migrations.Up]. Tables that only an operator can fix are a *ledger.UnfitError.
 func (p *Postgres) Migrate(ctx context.Context) error {
-	err := migrations.Up(ctx, p.pool.Config().ConnConfig, p.log)
+	config := p.pool.Config().ConnConfig
+	err := p.config.renew(ctx, config)
+	if err == nil {
+		err = migrations.Up(ctx, config, p.log)
+	}
 	var misfit *migrations.IncompatibleError
 	var missing *migrations.MissingError
 	var newer *migrations.NewerError

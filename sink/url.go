@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"net"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
@@ -79,6 +81,9 @@ func splitURL(s string) (withoutPassword string, err error) {
 	}
 	if _, parameters, ok := strings.Cut(tail, "?"); ok {
 		for parameter := range strings.SplitSeq(parameters, "&") {
+			if name, _, _ := strings.Cut(parameter, "="); strings.EqualFold(name, "schema") || name == "currentSchema" {
+				return "", fmt.Errorf("%s is no parameter of PostgreSQL's; the tables are in schema public", name)
+			}
 			if !namedValue.MatchString(parameter) {
 				return "", errors.New("a parameter after the ? is not of the form name=value; in a value & is written %26 and ? is written %3F")
 			}
@@ -129,17 +134,16 @@ func DescribeURL(s string) string {
 	if err != nil {
 		return ""
 	}
-	var hosts []string
-	add := func(host string, port uint16) {
-		at := net.JoinHostPort(host, strconv.Itoa(int(port)))
-		if len(hosts) == 0 || hosts[len(hosts)-1] != at { // the driver lists each host with and without TLS
+	return strings.Join(hostsOf(config.ConnConfig), ",") + "/" + config.ConnConfig.Database
+}
+
+// hostsOf returns the addresses of all servers that are tried.
+func hostsOf(conn *pgx.ConnConfig) []string {
+	hosts := []string{net.JoinHostPort(conn.Host, strconv.Itoa(int(conn.Port)))}
+	for _, f := range conn.Fallbacks {
+		if at := net.JoinHostPort(f.Host, strconv.Itoa(int(f.Port))); !slices.Contains(hosts, at) { // each is listed with and without TLS
 			hosts = append(hosts, at)
 		}
 	}
-	conn := config.ConnConfig
-	add(conn.Host, conn.Port)
-	for _, f := range conn.Fallbacks {
-		add(f.Host, f.Port)
-	}
-	return strings.Join(hosts, ",") + "/" + conn.Database
+	return hosts
 }

@@ -58,7 +58,7 @@ func TestAPasswordThatCannotBeParsedIsNotRepeated(t *testing.T) {
 			if conn.Host != form.host || conn.Database != form.database || conn.User != "app" {
 				t.Fatalf("%s is read as user %s, host %s, database %s", given, conn.User, conn.Host, conn.Database)
 			}
-			says += connectError(conn.Host, conn.Port, errors.New("unexpected")).Error()
+			says += connectError(conn, errors.New("unexpected")).Error()
 		}
 		for _, piece := range pieces {
 			if strings.Contains(says, piece) {

@@ -150,8 +150,8 @@ func (j *Job) walk(ctx context.Context) (v Verdict, over bool) {
 		return failed(ctx, err), true
 	}
 	c, err := coordinator.New(coordinator.Config{
-		Fetchers: j.config.Fetchers, Memory: j.config.Memory, Limits: j.config.Limits, GiveUpAfter: j.config.GiveUpAfter,
-		Drain: j.config.Drain, MaxDeadLetters: j.tolerate, Sequential: !j.source.Windows(), Oldest: j.job.Oldest,
+		Fetchers: j.config.Fetchers, Memory: j.config.Memory, PageBytes: j.source.PageBytes(), Limits: j.config.Limits,
+		GiveUpAfter: j.config.GiveUpAfter, Drain: j.config.Drain, MaxDeadLetters: j.tolerate, Sequential: !j.source.Windows(), Oldest: j.job.Oldest,
 		Pause: j.config.Pause, DescribePhase: j.config.Hooks.DescribePhase, Seed: j.config.Seed, Log: j.config.Log,
 	}, j.source, shards, checkpoints)
 	if err != nil {

@@ -11,7 +11,9 @@ package doctor
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -46,14 +48,17 @@ func Diagnose(ctx context.Context, conn *pgx.Conn, conns int) []Finding {
 		{"privileges", probePrivileges},
 	}, vital, []probe{
 		{"connections", probeConnections(conns)},
-		{"commit", probeCommit},
 		{"clock", probeClock},
 		{"disk", probeDisk},
+		{"standby", probeStandby},
+		{"commit", probeCommit}, // the last one: if it takes too long, its session is lost
 	})
 	findings := make([]Finding, len(all))
 	for i, probe := range all {
-		f, err := probe.run(ctx, conn)
+		f, err := probe.within(ctx, conn, patience)
 		switch {
+		case errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil:
+			f = fail(fmt.Sprintf("no answer within %v", patience), "look at wait_event in pg_stat_activity: a lock, a disk, or SyncRep, a synchronous standby that is away")
 		case hasCode(err, notPermitted):
 			f = warn("not permitted: "+err.Error(), "see privileges")
 		case err != nil:
@@ -94,6 +99,15 @@ var vital = []probe{
 type probe struct {
 	name string
 	run  func(ctx context.Context, conn *pgx.Conn) (Finding, error)
+}
+
+// patience is how long a probe may take.
+const patience = 10 * time.Second
+
+func (p probe) within(ctx context.Context, conn *pgx.Conn, d time.Duration) (Finding, error) {
+	ctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	return p.run(ctx, conn)
 }
 
 func ok(detail string) Finding         { return Finding{Level: OK, Detail: detail} }

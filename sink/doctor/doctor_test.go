@@ -81,7 +81,7 @@ func TestDoctorOnASoundDatabase(t *testing.T) {
 	for name, url := range map[string]string{"empty": pgtest.Database(t), "migrated": migrated(t, pgtest.Database(t)).url} {
 		t.Run(name, func(t *testing.T) {
 			found := diagnose(t, url)
-			equal(t, "findings", len(found), 18)
+			equal(t, "findings", len(found), 19)
 			for _, f := range found {
 				if f.Level == Fail {
 					t.Errorf("%s: %s", f.Name, f.Detail)
@@ -227,5 +227,18 @@ func TestDoctorFindsASmallDiskOfTheTables(t *testing.T) {
 	equal(t, "level", f.Level, Warn)
 	if !strings.Contains(f.Detail, "0.0 GiB free for") || !strings.Contains(f.Detail, "/disk/tables") {
 		t.Error(f.Detail)
+	}
+}
+
+// A run on such a server would wait without end, and so would the doctor.
+func TestDoctorFindsAStandbyThatIsAway(t *testing.T) {
+	t.Parallel()
+	server := pgtest.NewServer(t, pgtest.Options{Settings: []string{"wal_level = replica", "max_wal_senders = 2", "synchronous_standby_names = 'nobody'", "synchronous_commit = on"}})
+	found := diagnose(t, server.URL("postgres"))
+	if f := found["standby"]; f.Level != Fail || !strings.Contains(f.Detail, "SyncRep") {
+		t.Errorf("%+v", f)
+	}
+	if f := found["commit"]; f.Level != Fail || !strings.Contains(f.Hint, "SyncRep") {
+		t.Errorf("%+v", f)
 	}
 }

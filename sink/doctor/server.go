@@ -68,6 +68,26 @@ func probeDurability(ctx context.Context, conn *pgx.Conn) (Finding, error) {
 const selectDurability = `
 select current_setting('fsync')::boolean, current_setting('full_page_writes')::boolean, current_setting('synchronous_commit')`
 
+// probeStandby looks for a synchronous standby if commits wait for one. Only some roles may see which standbys are synchronous.
+func probeStandby(ctx context.Context, conn *pgx.Conn) (Finding, error) {
+	var names string
+	var waits, connected bool
+	err := conn.QueryRow(ctx, selectStandby).Scan(&names, &waits, &connected)
+	switch {
+	case err == nil && waits && !connected:
+		return fail("none of synchronous_standby_names ("+names+") is connected: every COMMIT waits for one (SyncRep)",
+			"bring it back, or: alter system reset synchronous_standby_names; select pg_reload_conf();"), nil
+	case err == nil && waits:
+		return ok("a synchronous standby confirms each commit"), nil
+	}
+	return ok("commits wait for none"), err
+}
+
+const selectStandby = `
+select current_setting('synchronous_standby_names'),
+  current_setting('synchronous_standby_names') <> '' and current_setting('synchronous_commit') not in ('off', 'local') and current_setting('max_wal_senders')::int > 0,
+  exists (select from pg_catalog.pg_stat_replication where coalesce(sync_state, 'sync') in ('sync', 'quorum'))`
+
 // slowCommit is what a disk behind a network or without a cache takes. Commits are large, so a slow one does no harm.
 const slowCommit = 100 * time.Millisecond
 

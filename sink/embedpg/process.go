@@ -66,9 +66,15 @@ func (s *Server) launch(ctx context.Context, bin programs, run account) error {
 
 // await waits until the server answers or ends.
 func (s *Server) await(ctx context.Context) error {
+	var last error
+	began, told := time.Now(), false
 	err := until(ctx, func() (bool, error) {
-		if s.ping(ctx) == nil {
+		if last = s.ping(ctx); last == nil {
 			return true, nil
+		}
+		if !told && time.Since(began) > 5*time.Second {
+			told = true
+			s.config.Say(fmt.Sprintf("PostgreSQL does not answer yet: %v", last))
 		}
 		if !locked(s.home.alive()) {
 			return true, errors.New("it ended at once")
@@ -77,7 +83,7 @@ func (s *Server) await(ctx context.Context) error {
 	})
 	if err != nil {
 		text, _ := os.ReadFile(s.home.log())
-		return fmt.Errorf("start PostgreSQL in %s: %w; the end of its log:\n%s", s.home, err, lastLines(string(text), 6))
+		return fmt.Errorf("start PostgreSQL in %s: %w (%w); the end of its log:\n%s", s.home, err, last, lastLines(string(text), 6))
 	}
 	return nil
 }

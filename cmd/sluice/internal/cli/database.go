@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -35,6 +36,7 @@ func (p *Program) findDatabase(ctx context.Context, s *settings) (database, erro
 		p.say("database: DATABASE_URL (%s)", cmp.Or(sink.DescribeURL(s.database), "as given"))
 		return database{url: s.database}, nil
 	}
+	ignorePG()
 	server, err := embedpg.Start(ctx, embedpg.Config{Say: func(line string) { p.say("%s", line) }})
 	if err != nil {
 		return database{}, fail(ExitUnreachable, privateHint(err), err)
@@ -166,6 +168,9 @@ func (p *Program) noJob(ctx context.Context, db *sink.Postgres, name string) err
 	names, err := db.Jobs(ctx)
 	if err != nil || len(names) == 0 {
 		return fmt.Errorf("there is no job %q in this database, nor any other", name)
+	}
+	if slices.Contains(names, name) {
+		return fmt.Errorf("job %q is in tables of an older Sluice: `sluice db migrate` brings them up to date", name)
 	}
 	return fmt.Errorf("there is no job %q in this database; there are %q", name, names)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -38,6 +39,7 @@ func (p *Program) dbCommand() *cobra.Command {
 }
 
 func (p *Program) dbStart(ctx context.Context) error {
+	ignorePG()
 	server, err := embedpg.Start(ctx, embedpg.Config{Say: func(line string) { p.say("%s", line) }})
 	if err != nil {
 		return fail(ExitUnreachable, "", err)
@@ -110,7 +112,18 @@ func (p *Program) dbPSQL(ctx context.Context, args []string) error {
 }
 
 // findServer finds the private server, and says what to do where there is none.
+// ignorePG removes libpq's variables from the environment, from where they would reach each session: they are meant for another server
+// than our own.
+func ignorePG() {
+	for _, variable := range os.Environ() {
+		if name, _, _ := strings.Cut(variable, "="); strings.HasPrefix(name, "PG") {
+			_ = os.Unsetenv(name)
+		}
+	}
+}
+
 func findServer() (*embedpg.Server, error) {
+	ignorePG()
 	server, err := embedpg.Find(embedpg.Config{})
 	if errors.Is(err, embedpg.ErrNone) {
 		return nil, fail(ExitUnreachable, "`sluice run` or `sluice db start` makes one", err)
