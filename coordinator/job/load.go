@@ -283,7 +283,9 @@ func (j *Job) check(ctx context.Context) (Verdict, []int64) {
 
 // mixed reports whether the windows are those of several sources. They are all read once more when the source is back.
 func (j *Job) mixed(ctx context.Context, figures *ledger.Audit) (bool, error) {
-	if !audit.Judge(*figures, 0, 0).OK { // rows that are gone tell nothing about the source
+	stored := *figures
+	stored.Unmet = nil                 // those of another source are
+	if !audit.Judge(stored, 0, 0).OK { // rows that are gone tell nothing about the source
 		return false, nil
 	}
 	return j.lookAtSource(ctx, windowsOf(figures), true)
