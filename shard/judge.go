@@ -101,7 +101,7 @@ func (w *walk) agrees() bool {
 	if !w.seek.IsZero() && w.outside {
 		return false
 	}
-	return w.met > 0 || len(w.known) == 0 && w.seek.IsZero()
+	return w.met > 0 || w.bare && w.seek.IsZero()
 }
 
 // begin puts the first page of a pass in order, which nothing read before it does. What is newer than the position cannot be: the API

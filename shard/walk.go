@@ -52,6 +52,7 @@ type walk struct {
 	outside  bool                   // that pass ended before it came to the position, or met the resume point
 	known    map[uuid.UUID]struct{} // the last response before the end
 	agains   []Key                  // the records at which it may be read again
+	bare     bool                   // that response had no event
 	endedAt  Key                    // the resume point there
 	confirms int                    // reads of that end so far
 
@@ -236,6 +237,7 @@ func (w *walk) confirmNext() error {
 		return &StuckError{Err: fmt.Errorf("the end at %s was not confirmed in %d reads", w.at(), maxConfirms), Limit: 3}
 	}
 	w.claimed, w.outside = true, w.skip || !w.seek.IsZero()
+	w.bare = len(w.ids) == 0
 	w.known = make(map[uuid.UUID]struct{}, len(w.ids))
 	for _, id := range w.ids {
 		w.known[id] = struct{}{}
