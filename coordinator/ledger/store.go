@@ -146,7 +146,10 @@ func (e *LockedError) Is(target error) bool { return target == ErrLocked }
 var ErrRoundOpen = errors.New("a window of the round is not done")
 
 // UnfitError: the store can't keep a job until its operator has changed something.
-type UnfitError struct{ Err error }
+type UnfitError struct {
+	Err     error
+	Changed bool // the tables were fit when the run began
+}
 
 func (e *UnfitError) Error() string { return e.Err.Error() }
 func (e *UnfitError) Unwrap() error { return e.Err }
