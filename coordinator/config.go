@@ -29,6 +29,7 @@ func DefaultFetchers(shards int) int { return max(1, min(shards, 16)) }
 type Config struct {
 	Fetchers    int           // attempts at a time; default DefaultFetchers
 	Memory      int64         // bytes that pages may hold between request and commit; default DefaultMemory
+	PageBytes   int64         // of a full page's body, decompressed; 0 if it is not known
 	Limits      shard.Limits  // of each shard
 	GiveUpAfter time.Duration // without a committed page of any shard; default DefaultGiveUpAfter
 	Drain       time.Duration // that all remaining commits together have after a stop; default DefaultDrain

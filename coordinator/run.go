@@ -81,7 +81,7 @@ func New(config Config, source shard.Source, store ledger.Shards, checkpoints []
 	}
 	return &Coordinator{
 		config: config, source: source, store: store,
-		budget:   shard.NewBudget(config.Memory),
+		budget:   shard.NewBudget(config.Memory, config.PageBytes),
 		fetchers: newPool(config.Fetchers),
 		sharing:  newSharing(),
 		shards:   newProgress(checkpoints),

@@ -137,12 +137,15 @@ func (c *Client) roundTrip(req *Request, limit int64, heard func(status int)) (*
 	defer abort(nil)
 	started := time.Now()
 	a, err := c.exchange(req.WithContext(ctx), limit, heard, abort)
+	var dropped *shard.TransientError
 	switch {
 	case err == nil:
 		a.Took, a.Pass, a.secrets = time.Since(started), req.Pass, req.Secrets
 		return a, nil
 	case caller.Err() != nil:
 		return nil, context.Cause(caller)
+	case errors.As(err, &dropped): // for lack of memory
+		return nil, err
 	case ctx.Err() != nil:
 		err = context.Cause(ctx)
 	}
@@ -169,7 +172,7 @@ func (c *Client) exchange(req *http.Request, limit int64, heard func(int), abort
 		return a, nil
 	}
 	body := &watched{resp.Body, idle, c.config.IdleTimeout}
-	if err := a.read(resp, body, limit); err != nil {
+	if err := a.read(req.Context(), resp, body, limit, c.expected()); err != nil {
 		a.Free()
 		return nil, err
 	}
@@ -177,33 +180,37 @@ func (c *Client) exchange(req *http.Request, limit int64, heard func(int), abort
 	return a, nil
 }
 
-// read reads the body of a page. A buffer doubles when it is full, and is there twice meanwhile: a body that has come to a quarter
-// of the limit may make it grow only once more.
-func (a *Answer) read(resp *http.Response, body io.Reader, limit int64) error {
+// read reads the body of a page, and reserves the memory for it before it is held: a body of unknown length in steps, the first of
+// which is the size that is expected. A buffer that grows is there twice meanwhile: a body that has come to a quarter of the limit
+// may make it grow only once more.
+func (a *Answer) read(ctx context.Context, resp *http.Response, body *watched, limit, expected int64) error {
 	if err := readable(resp.Header); err != nil {
 		return err
 	}
-	switch n := resp.ContentLength; {
-	case n > limit:
-		return fmt.Errorf("%w: %d bytes, more than %d", ErrLarge, n, limit) // the header says so: nothing of it need be read
-	case n > 0:
-		a.raw.Grow(int(n) + bytes.MinRead)
+	if resp.ContentLength > limit {
+		return fmt.Errorf("%w: %d bytes, more than %d", ErrLarge, resp.ContentLength, limit) // the header says so: nothing of it need be read
 	}
-	most := limit + 1
-	n, err := a.raw.ReadFrom(io.LimitReader(body, most/4))
-	if err == nil && n == most/4 {
-		a.raw.Grow(int(most-n) + bytes.MinRead)
-		var rest int64
-		rest, err = a.raw.ReadFrom(io.LimitReader(body, most-n))
-		n += rest
+	if resp.ContentLength > 0 {
+		expected = resp.ContentLength
 	}
-	switch {
-	case err != nil:
-		return fmt.Errorf("read the body after %d bytes: %w", n, err)
-	case n > limit:
-		return fmt.Errorf("%w: more than %d bytes", ErrLarge, limit)
+	for n, step := int64(0), min(expected, limit)+1; ; {
+		if err := body.reserve(ctx, step); err != nil {
+			return err
+		}
+		a.raw.Grow(int(step-n) + bytes.MinRead)
+		more, err := a.raw.ReadFrom(io.LimitReader(body, step-n))
+		switch n += more; {
+		case err != nil:
+			return fmt.Errorf("read the body after %d bytes: %w", n, err)
+		case n > limit:
+			return fmt.Errorf("%w: more than %d bytes", ErrLarge, limit)
+		case n < step:
+			return nil
+		}
+		if step *= 2; step > limit/4 {
+			step = limit + 1
+		}
 	}
-	return nil
 }
 
 // readable checks the encoding and the type of a body. Text in another charset would be taken for UTF-8, and some of it is
@@ -232,6 +239,13 @@ type watched struct {
 	r       io.Reader
 	timer   *time.Timer
 	timeout time.Duration
+}
+
+// reserve waits for the memory that a body needs. Meanwhile it is not the server that stalls.
+func (w *watched) reserve(ctx context.Context, bytes int64) error {
+	w.timer.Stop()
+	defer w.timer.Reset(w.timeout)
+	return shard.Reserve(ctx, bytes)
 }
 
 func (w *watched) Read(p []byte) (int, error) {

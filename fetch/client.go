@@ -71,6 +71,7 @@ type Client struct {
 
 	granted atomic.Int64                  // records in a full page, as the API said; 0: not yet known
 	given   atomic.Int64                  // records in the last page that had others after it; 0: there was none
+	largest atomic.Int64                  // bytes of the largest of the last pages
 	offset  atomic.Pointer[time.Duration] // the API's clock, ahead of ours
 
 	doors   sync.Map // name of a door to its *doorTraffic

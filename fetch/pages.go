@@ -200,6 +200,9 @@ func (c *Client) send(ctx context.Context, req *Request, slot quota.Slot) (*Answ
 		door.refused.Add(1)
 	}
 	c.bytes.Add(int64(len(a.Body())))
+	if a.Status == http.StatusOK {
+		c.sized(int64(len(a.Body())))
+	}
 	c.busy.Add(int64(a.Took))
 	return a, nil
 }

@@ -1,6 +1,10 @@
 package fetch
 
-import "sluice/shard"
+import (
+	"cmp"
+
+	"sluice/shard"
+)
 
 // Granted returns how many records the API has said that a full page has; zero means that it has not said.
 func (c *Client) Granted() int { return int(c.granted.Load()) }
@@ -10,6 +14,26 @@ func (c *Client) Grant(records int) { c.granted.Store(int64(records)) }
 
 // PageSize returns how many records an ordinary question asks for.
 func (c *Client) PageSize() int { return c.limit(0) }
+
+// PageBytes returns how many bytes a full page has, decompressed: as many as the largest of the last ones or, before the first one, as
+// the records that the API grants usually have. 0 means that nothing is known.
+func (c *Client) PageBytes() int64 {
+	const perRecord = 360
+	return cmp.Or(c.largest.Load(), perRecord*c.granted.Load())
+}
+
+// sized remembers the size of a page's body. One that is smaller than those before it may be the last of its window: it counts little.
+func (c *Client) sized(bytes int64) {
+	last := c.largest.Load()
+	c.largest.Store(max(bytes, last-last/16))
+}
+
+// expected returns the size of the buffer in which a page of unknown length should find room.
+func (c *Client) expected() int64 {
+	const smallest = 64 << 10
+	n := c.largest.Load()
+	return max(n+n/16, smallest)
+}
 
 // limit returns how many records to ask for. A request that must differ from an earlier one asks for fewer than the API gives now.
 func (c *Client) limit(vary int) int {

@@ -5,10 +5,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/sync/semaphore"
 
 	"sluice/shard/failpoint"
 )
@@ -134,49 +132,4 @@ func (a *Attempt) commit(work context.Context, at *Checkpoint, b Batch, queue <-
 	}
 	a.Stats.committed(counts, &b)
 	return nil
-}
-
-// Budget is the memory, in bytes, that the pages of all shards may hold between their request and their commit. The memory
-// for a page is reserved before the page is requested, at the size of the last page seen: an exhausted budget stops requests.
-type Budget struct {
-	total int64
-	page  atomic.Int64 // bytes to reserve for a page
-	left  *semaphore.Weighted
-}
-
-const (
-	// overhead: a page is held as a body while it is decoded, and as events afterwards. Together they take about twice the
-	// body's size (1.73 MB of JSON become 0.9 MB of events and strings).
-	overhead = 2
-	// firstPage is reserved for a page before any was seen: 5,000 events of 347 bytes.
-	firstPage = overhead * 1_740_000
-)
-
-// NewBudget returns a budget of that many bytes.
-func NewBudget(bytes int64) *Budget {
-	b := &Budget{total: bytes, left: semaphore.NewWeighted(bytes)}
-	b.page.Store(firstPage)
-	return b
-}
-
-// take waits until the memory for one page is free, and reserves it. A page larger than the whole budget takes all of it.
-func (b *Budget) take(ctx context.Context) (int64, error) {
-	grant := min(b.page.Load(), b.total)
-	if err := b.left.Acquire(ctx, grant); err != nil {
-		return 0, context.Cause(ctx)
-	}
-	return grant, nil
-}
-
-func (b *Budget) give(grant int64) {
-	if grant > 0 {
-		b.left.Release(grant)
-	}
-}
-
-// saw records the size of a page.
-func (b *Budget) saw(bytes int) {
-	if bytes > 0 {
-		b.page.Store(overhead * int64(bytes))
-	}
 }

@@ -38,19 +38,17 @@ func newBench(records []record, limit int) *bench {
 		table: newTable([]Checkpoint{row}, records),
 	}
 	b.table.Rand = rand.New(rand.NewPCG(1, 2))
-	b.Attempt = Attempt{Source: b.api, Sink: b.table, From: row, Budget: NewBudget(1 << 30), Stats: &Stats{}, Log: quiet()}
+	b.Attempt = Attempt{Source: b.api, Sink: b.table, From: row, Budget: NewBudget(1<<30, 0), Stats: &Stats{}, Log: quiet()}
 	return b
 }
 
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
-// free reports whether the whole budget is given back.
-func (b *Budget) free() bool {
-	if !b.left.TryAcquire(b.total) {
-		return false
-	}
-	b.left.Release(b.total)
-	return true
+// whole reports whether the whole budget is given back.
+func (b *Budget) whole() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.free == b.total && b.growing == nil && len(b.waiting) == 0
 }
 
 func (b *bench) check(t *testing.T, rows int, err, want error) {
@@ -64,7 +62,7 @@ func (b *bench) check(t *testing.T, rows int, err, want error) {
 	if b.wrong != nil {
 		t.Error(b.wrong)
 	}
-	if !b.Budget.free() {
+	if !b.Budget.whole() {
 		t.Error("the budget is not given back")
 	}
 	if phase := Phase(b.Stats.Phase.Load()); phase != Idle {
@@ -193,8 +191,7 @@ func TestRunBackPressure(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b := newBench(seconds(200), 10)
 				g := &blockedSink{Sink: b.table, open: make(chan struct{})}
-				b.Sink, b.Budget, b.Limits = g, NewBudget(c.budget), Limits{QueuePages: c.queue}
-				b.Budget.saw(1000)
+				b.Sink, b.Budget, b.Limits = g, NewBudget(c.budget, 1000), Limits{QueuePages: c.queue}
 				time.AfterFunc(24*time.Hour, func() {
 					if b.Asked != c.asked {
 						t.Errorf("%d pages were requested, want %d", b.Asked, c.asked)
@@ -227,7 +224,7 @@ func TestRunBatches(t *testing.T) {
 func TestRunShardsShareABudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		records := seconds(300)
-		budget := NewBudget(1500)
+		budget := NewBudget(1500, 0)
 		var group errgroup.Group
 		var benches []*bench
 		for range 8 {
@@ -348,7 +345,7 @@ func BenchmarkAttempt(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		var stored counter
-		a := Attempt{Source: script{pages: all}, Sink: &stored, From: Checkpoint{Window: window}, Budget: NewBudget(1 << 30), Stats: &Stats{}, Log: quiet()}
+		a := Attempt{Source: script{pages: all}, Sink: &stored, From: Checkpoint{Window: window}, Budget: NewBudget(1<<30, 0), Stats: &Stats{}, Log: quiet()}
 		if err := a.Run(b.Context(), b.Context()); err != nil || stored != pages*size-9 {
 			b.Fatalf("%d stored, %v", stored, err)
 		}

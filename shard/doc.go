@@ -29,7 +29,8 @@
 // # Memory
 //
 // The memory for every page is taken from one Budget before the page is requested, and given back after its commit: the pages
-// of all shards together never hold more than `--memory`.
+// of all shards together never hold more than `--memory`. A Source that finds a page larger than expected calls Reserve before it
+// reads on.
 //
 // # Glossary
 //

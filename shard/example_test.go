@@ -51,7 +51,7 @@ func ExampleAttempt() {
 		Source: minutes(10),
 		Sink:   printer{},
 		From:   shard.Checkpoint{Window: shard.Window{Start: minute(5), End: minute(8)}},
-		Budget: shard.NewBudget(16 << 20),
+		Budget: shard.NewBudget(16<<20, 0),
 		Stats:  new(shard.Stats),
 		Log:    slog.Default(),
 	}

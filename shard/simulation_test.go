@@ -94,7 +94,7 @@ type simulation struct {
 }
 
 func newSimulation(w world, s settings) *simulation {
-	sim := &simulation{world: w, settings: s, budget: NewBudget(cmp.Or(s.Budget, 1<<30)), fooled: map[Window]bool{}}
+	sim := &simulation{world: w, settings: s, budget: NewBudget(cmp.Or(s.Budget, 1<<30), 0), fooled: map[Window]bool{}}
 	sim.dice = sim.random(0)
 	sim.table = newTable(w.checkpoints(), w.Records)
 	sim.table.Faults, sim.table.Rand, sim.table.Latency = s.Sink, sim.random(1), s.SinkTook
@@ -175,7 +175,7 @@ func (s *simulation) finish(id int64, a *api) error {
 		}
 		s.calm(a)
 		err := s.attempt(s.Load(id), a)
-		if !s.budget.free() {
+		if !s.budget.whole() {
 			return fmt.Errorf("the budget is not given back after: %w", err)
 		}
 		if err := s.classify(err, s.Load(id), &stuck); err != nil {

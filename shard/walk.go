@@ -132,19 +132,20 @@ func (w *walk) onePass(ctx, alive context.Context) (Proof, error) {
 		return "", err
 	}
 	defer func() { w.Budget.give(grant) }()
-	for page, err := range w.Source.Pages(measured(ctx, w.Stats), w.pos) {
+	for page, err := range w.Source.Pages(w.Budget.extending(measured(ctx, w.Stats), &grant), w.pos) {
 		if err != nil {
 			return "", cmp.Or(context.Cause(ctx), err)
 		}
-		w.Budget.saw(page.Bytes)
+		w.Budget.saw(int64(page.Bytes))
 		w.Stats.read(&page)
 		b, err := w.judge(&page)
 		if err != nil {
 			return "", err
 		}
 		failpoint.Hit("page.read")
-		b.grant = grant / int64(page.Rest+1)
-		grant -= b.grant
+		if page.Rest == 0 || b.Proof != "" { // the pieces of a response lie in one piece of memory
+			b.grant, grant = grant, 0
+		}
 		if err := w.emit(alive, b); err != nil {
 			return "", err
 		}

@@ -499,7 +499,7 @@ func checkStuck(t *testing.T, b *bench, err error, limit int) {
 	if row := b.Load(1); row.Proof != "" || b.wrong != nil {
 		t.Errorf("proof %q, %v", row.Proof, b.wrong)
 	}
-	if !b.Budget.free() {
+	if !b.Budget.whole() {
 		t.Error("the budget is not given back")
 	}
 }

@@ -17,13 +17,13 @@ import (
 var version = "dev"
 
 func main() {
-	// --memory bounds the pages; this only keeps the collector from letting garbage pile up beside them.
-	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(224 << 20)
-	}
 	log.SetOutput(io.Discard) // net/http logs there what an API sends unasked, 64 KiB of it
 	p := &cli.Program{
 		Stdout: os.Stdout, Stderr: terminal.NewConsole(os.Stderr), Environ: os.LookupEnv, Exit: os.Exit, Version: version,
+	}
+	if os.Getenv("GOMEMLIMIT") == "" {
+		p.LimitHeap = func(bytes int64) { debug.SetMemoryLimit(bytes) }
+		p.LimitHeap(224 << 20)
 	}
 	os.Exit(p.Main(context.Background(), os.Args[1:]))
 }

@@ -79,6 +79,7 @@ func (a *archive) Latest(context.Context) (shard.Latest, error) {
 	return shard.Latest{Newest: a.events[0].At, Oldest: a.events[n-1].At, Events: n, Total: int64(len(a.events))}, nil
 }
 
+func (a *archive) PageBytes() int64                        { return 0 }
 func (a *archive) AskTotal(context.Context) (int64, error) { return int64(len(a.events)), nil }
 func (a *archive) Total() (int64, bool)                    { return int64(len(a.events)), true }
 func (a *archive) ClockOffset() (time.Duration, bool)      { return 0, false }

@@ -93,6 +93,8 @@ type Source interface {
 	ClockOffset() (ahead time.Duration, known bool)
 	// Requests is how many pages were asked for so far.
 	Requests() int64
+	// PageBytes is how many bytes a full page has, decompressed, as far as the source knows; 0 if it does not.
+	PageBytes() int64
 	// Windows reports whether a window can be asked for by its end. If not, one fetcher walks all windows, newest first.
 	Windows() bool
 	// Learned returns, as JSON, what later runs of the job need not find out again; Recall takes it back.

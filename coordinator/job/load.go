@@ -150,8 +150,8 @@ func (j *Job) walk(ctx context.Context) (v Verdict, over bool) {
 		return failed(ctx, err), true
 	}
 	c, err := coordinator.New(coordinator.Config{
-		Fetchers: j.config.Fetchers, Memory: j.config.Memory, Limits: j.config.Limits, GiveUpAfter: j.config.GiveUpAfter,
-		Drain: j.config.Drain, MaxDeadLetters: j.tolerate, Sequential: !j.source.Windows(), Oldest: j.job.Oldest,
+		Fetchers: j.config.Fetchers, Memory: j.config.Memory, PageBytes: j.source.PageBytes(), Limits: j.config.Limits,
+		GiveUpAfter: j.config.GiveUpAfter, Drain: j.config.Drain, MaxDeadLetters: j.tolerate, Sequential: !j.source.Windows(), Oldest: j.job.Oldest,
 		Pause: j.config.Pause, DescribePhase: j.config.Hooks.DescribePhase, Seed: j.config.Seed, Log: j.config.Log,
 	}, j.source, shards, checkpoints)
 	if err != nil {
@@ -287,7 +287,9 @@ func (j *Job) check(ctx context.Context) (Verdict, []int64) {
 
 // mixed reports whether the windows are those of several sources. They are all read once more when the source is back.
 func (j *Job) mixed(ctx context.Context, figures *ledger.Audit) (bool, error) {
-	if !audit.Judge(*figures, 0, 0).OK { // rows that are gone tell nothing about the source
+	stored := *figures
+	stored.Unmet = nil                 // those of another source are
+	if !audit.Judge(stored, 0, 0).OK { // rows that are gone tell nothing about the source
 		return false, nil
 	}
 	return j.lookAtSource(ctx, windowsOf(figures), true)

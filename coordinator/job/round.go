@@ -107,9 +107,10 @@ func (j *Job) openRound(ctx context.Context) (*ledger.Round, error) {
 	return j.beginRound(ctx, last, &latest)
 }
 
-// idle reports whether the newest page is that of the last round: as many events, and none newer.
+// idle reports whether the newest page is that of the last round: as many events, and none newer. One on which no event can be read
+// tells nothing, because the number may be a wrong one that stays the same.
 func idle(last *ledger.Round, latest *shard.Latest) bool {
-	return last.Finished() && latest.Total >= 0 && latest.Total == last.APITotal && latest.Newest == last.Newest
+	return last.Finished() && (latest.Newest != 0 || latest.Total == 0) && latest.Total >= 0 && latest.Total == last.APITotal && latest.Newest == last.Newest
 }
 
 // beginRound writes down the next round.

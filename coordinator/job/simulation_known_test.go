@@ -463,6 +463,11 @@ func filtered(s *simulation, r *http.Request, right float64) (float64, bool) {
 	return right - float64(newer), true
 }
 
+// flickering is another number in every answer.
+func flickering(s *simulation, _ *http.Request, right float64) (float64, bool) {
+	return math.Floor(right * (0.9 + 0.2*float64(s.served.Load()%7)/6)), true
+}
+
 // retotal writes another total into an answer.
 func (a *answered) retotal(s *simulation, r *http.Request) {
 	a.edit(func(b body, records []json.RawMessage) []json.RawMessage {

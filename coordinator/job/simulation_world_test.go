@@ -79,7 +79,10 @@ func swarm(seed uint64) *scenario {
 		s.drawForms(dice.IntN)
 	}
 	s.plot = drawPlot(dice, s)
-	if s.api.Flat || s.span != ledger.Everything || s.beyondTheTotal() {
+	if dice.IntN(5) == 0 {
+		s.total = []totalOf{capped, high, low, filtered, missing, flickering}[dice.IntN(6)]
+	}
+	if s.api.Flat || s.span != ledger.Everything || s.total != nil || s.beyondTheTotal() {
 		s.rate[badEarlyEnd] = 0 // nothing tells the total, and two lies in a row would stay unnoticed
 	}
 	return s

@@ -271,7 +271,7 @@ func (s *rows) Commit(_ context.Context, b shard.Batch) (shard.Counts, error) {
 func (w *world) load(s *rows) error {
 	for stuck, tries := 0, 0; ; tries++ {
 		a := shard.Attempt{
-			Source: w.Client, Sink: s, From: s.row, Budget: shard.NewBudget(1 << 30), Stats: &shard.Stats{}, Log: w.log,
+			Source: w.Client, Sink: s, From: s.row, Budget: shard.NewBudget(1<<30, 0), Stats: &shard.Stats{}, Log: w.log,
 		}
 		err := a.Run(w.t.Context(), w.t.Context())
 		var limit *shard.StuckError
@@ -380,7 +380,7 @@ func (w *world) clocked() (shard.Spent, time.Duration) {
 	began := time.Now()
 	clock.Enter(shard.Idle)
 	a := shard.Attempt{
-		Source: w.Client, Sink: s, From: s.row, Budget: shard.NewBudget(1 << 30), Stats: &shard.Stats{Clock: clock}, Log: w.log,
+		Source: w.Client, Sink: s, From: s.row, Budget: shard.NewBudget(1<<30, 0), Stats: &shard.Stats{Clock: clock}, Log: w.log,
 	}
 	if err := w.said(a.Run(w.t.Context(), w.t.Context())); err != nil {
 		w.t.Fatal(err)

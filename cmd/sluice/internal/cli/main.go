@@ -51,6 +51,8 @@ type Program struct {
 	Environ func(name string) (value string, found bool)
 	Exit    func(code int) // ends the process at once: a second signal, or a panic in a goroutine
 	Version string         // default "dev"
+	// LimitHeap sets what the heap may have before the collector works harder. Nil means that it is left as it is.
+	LimitHeap func(bytes int64)
 
 	jsonLines bool // stderr is for a script
 }

@@ -48,6 +48,9 @@ func (p *Program) stoppably(s *settings, do func(context.Context, *settings) err
 		if err := s.load(p); err != nil {
 			return err
 		}
+		if p.LimitHeap != nil {
+			p.LimitHeap(s.memory.value + besidePages)
+		}
 		ctx, release := p.stoppable(cmd.Context())
 		defer release()
 		return do(ctx, s)

@@ -110,6 +110,10 @@ type settings struct {
 	pause *shard.Pause // the operator's pause; nil if the command cannot be paused
 }
 
+// besidePages is the heap that a run may have beside the pages that --memory bounds, garbage included. The process has some 20 MiB
+// more, for its code and its stacks.
+const besidePages = 48 << 20
+
 // given reports whether a flag was set, on the command line or in the environment.
 func (s *settings) given(flag string) bool { return s.flags.Changed(flag) }
 
@@ -190,6 +194,11 @@ func (s *settings) load(p *Program) error {
 
 // isDemo reports whether no API is configured, so that the simulator is ingested.
 func (s *settings) isDemo() bool { return s.api == "" }
+
+// namesDemo reports whether a setting of the simulator was given: it is what is to be ingested.
+func (s *settings) namesDemo() bool {
+	return s.given("demo-profile") || s.given("demo-events") || s.given("demo-seed")
+}
 
 // span returns what --from and --to bound; their absence leaves it open.
 func (s *settings) span() shard.Window {
