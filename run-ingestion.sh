@@ -129,6 +129,10 @@ run_in_docker() {
 	cd "$root"
 	alone=
 	case $1 in run | sync | follow | backfill)
+		if [ -z "${API_BASE_URL:-}" ] && [ -n "${DATABASE_URL:-}" ] && [ -z "${SLUICE_DEMO_PROFILE:-}${SLUICE_DEMO_EVENTS:-}${SLUICE_DEMO_SEED:-}" ]; then
+			say 'API_BASE_URL is not set and DATABASE_URL is: set API_BASE_URL and TARGET_API_KEY, or --demo-profile=demo for invented events in that database'
+			exit 2
+		fi
 		choose_api
 		choose_database
 		[ -z "$services" ] || start_services

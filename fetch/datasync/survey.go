@@ -27,6 +27,7 @@ type survey struct {
 	inside  shard.Instant  // there are events up to here
 	outside shard.Instant  // there are none at and before this
 	next    fetch.Question // asks for the page after the last one
+	why     string         // the reason of the first record that could not be read
 }
 
 // Survey finds out what the API can do and which span its events fill, with at most 14 page requests if the newest page can be
@@ -95,7 +96,8 @@ func (s *survey) top(ctx context.Context) error {
 			s.found.Total, s.found.Empty = s.total.Load(), true
 			return nil
 		case s.found.Requests >= maxUnreadable || s.next.Cursor == "":
-			return fmt.Errorf("none of the records in the newest %d pages can be read: is this the API that Sluice is made for?", s.found.Requests)
+			return fmt.Errorf("none of the records in the newest %d pages can be read (the first reason is %q): is this the API that Sluice is made for?",
+				s.found.Requests, s.why)
 		}
 	}
 }
@@ -271,6 +273,9 @@ func (s *survey) probe(ctx context.Context, q fetch.Question) (events []shard.Ev
 	s.newest.keep(&q, pages)
 	for _, page := range pages {
 		events = append(events, page.Events...)
+		if len(page.Rejects) > 0 && s.why == "" {
+			s.why = page.Rejects[0].Reason
+		}
 	}
 	last := pages[len(pages)-1]
 	s.next = fetch.Question{Start: shard.ByCursor, Cursor: last.Cursor, Expires: last.CursorExpires}

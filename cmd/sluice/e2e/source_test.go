@@ -59,6 +59,25 @@ func TestDemoDoesNotMixWithRealRows(t *testing.T) {
 	}
 }
 
+// TestInventedEventsAreAskedForByName: with API_BASE_URL forgotten, nothing goes into a database that was given, by no command.
+func TestInventedEventsAreAskedForByName(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1, nil)
+	w.env[cli.EnvAPI], w.env["SLUICE_SOURCE"] = "", ""
+	for _, args := range [][]string{{"run"}, {"sync"}, {"follow"}, {"backfill", "--from=2026-01-05", "--to=2026-01-06"}} {
+		if r := w.mustRun(cli.ExitUsage, args...); !contains(r.stderr, "API_BASE_URL and TARGET_API_KEY") || !contains(r.stderr, "--demo-profile=demo") {
+			t.Error(r.stderr)
+		}
+	}
+	if n := w.number(`select count(*) from pg_catalog.pg_tables where schemaname = 'public'`); n != 0 {
+		t.Errorf("there are %d tables", n)
+	}
+	w.mustRun(cli.ExitOK, "run", "--demo-events=6000")
+	if n := w.number(`select count(*) from ingested_events`); n != 6000 {
+		t.Errorf("the table has %d rows", n)
+	}
+}
+
 // TestSpanOfAJob: --from and --to bound what is stored, exactly.
 func TestSpanOfAJob(t *testing.T) {
 	t.Parallel()

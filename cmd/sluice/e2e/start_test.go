@@ -83,6 +83,7 @@ func TestRunIngestion(t *testing.T) {
 	t.Parallel()
 	const demo = " API_BASE_URL= SLUICE_DATABASE=sluice_demo SLUICE_LIST_LIMIT=10/6s SLUICE_STREAM_LIMIT=50/6s TARGET_API_KEY=demo"
 	rest := strings.TrimPrefix(demo, " API_BASE_URL=")
+	named := strings.Replace(rest, " SLUICE_LIST", " SLUICE_DEMO_PROFILE=demo SLUICE_LIST", 1)
 	for name, c := range map[string]struct {
 		start
 		want []string
@@ -186,10 +187,16 @@ func TestRunIngestion(t *testing.T) {
 				"docker [compose] [run] [--rm] [--publish] [127.0.0.1:55480:8080] [--build] [--label] [sluice.ingests] [--no-deps] [--use-aliases] [sluice] [run] API_BASE_URL=http://api DATABASE_URL=postgres://u:p@host.docker.internal:5432/x?a=b SLUICE_DATABASE=sluice SLUICE_PAGE_URL=http://127.0.0.1:55480/"},
 		},
 		"--docker: also with a database of one's own; the flag is not handed on": {
-			start: start{tools: []string{"docker", "go"}, args: []string{"--docker", "--shards=2"}, env: map[string]string{"DATABASE_URL": "postgres://db/x"}},
-			want: []string{askEngine + " DATABASE_URL=postgres://db/x", askCompose + " DATABASE_URL=postgres://db/x",
-				"docker [compose] [up] [-d] [--wait] [--build] [simulator] API_BASE_URL= DATABASE_URL=postgres://db/x" + rest,
-				"docker [compose] [run] [--rm] [--publish] [127.0.0.1:55480:8080] [--build] [--label] [sluice.ingests] [--no-deps] [--use-aliases] [sluice] [run] [--shards=2] API_BASE_URL= DATABASE_URL=postgres://db/x" + shown(rest)},
+			start: start{tools: []string{"docker", "go"}, args: []string{"--docker", "--shards=2"}, env: map[string]string{"DATABASE_URL": "postgres://db/x", "SLUICE_DEMO_PROFILE": "demo"}},
+			want: []string{askEngine + " DATABASE_URL=postgres://db/x SLUICE_DEMO_PROFILE=demo", askCompose + " DATABASE_URL=postgres://db/x SLUICE_DEMO_PROFILE=demo",
+				"docker [compose] [up] [-d] [--wait] [--build] [simulator] API_BASE_URL= DATABASE_URL=postgres://db/x" + named,
+				"docker [compose] [run] [--rm] [--publish] [127.0.0.1:55480:8080] [--build] [--label] [sluice.ingests] [--no-deps] [--use-aliases] [sluice] [run] [--shards=2] API_BASE_URL= DATABASE_URL=postgres://db/x" + shown(named)},
+		},
+		"a database of one's own and no API: nothing is invented there": {
+			start: start{tools: []string{"docker"}, args: []string{"sync"}, env: map[string]string{"DATABASE_URL": "postgres://db/x"}},
+			want:  []string{askEngine + " DATABASE_URL=postgres://db/x", askCompose + " DATABASE_URL=postgres://db/x"},
+			exit:  2,
+			says:  "set API_BASE_URL and TARGET_API_KEY",
 		},
 		"--docker without an engine": {
 			start: start{tools: []string{"docker", "go"}, args: []string{"--docker"}, env: map[string]string{"ENGINE": "1"}},

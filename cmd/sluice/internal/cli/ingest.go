@@ -62,6 +62,10 @@ func (p *Program) ingest(ctx context.Context, s *settings, do func(context.Conte
 
 // open finds the source and the database, and takes the job.
 func (i *ingest) open(ctx context.Context) (err error) {
+	if i.isDemo() && i.settings.database != "" && !i.namesDemo() {
+		return fail(ExitUsage, "set API_BASE_URL and TARGET_API_KEY; `--demo-profile=demo` puts the simulator's events there, without DATABASE_URL they get a database of their own",
+			errors.New("API_BASE_URL is not set and DATABASE_URL is: the simulator's invented events go into a given database only if asked for by name"))
+	}
 	if i.source, err = i.findSource(i.settings); err != nil {
 		return err
 	}

@@ -195,6 +195,11 @@ func (s *settings) load(p *Program) error {
 // isDemo reports whether no API is configured, so that the simulator is ingested.
 func (s *settings) isDemo() bool { return s.api == "" }
 
+// namesDemo reports whether a setting of the simulator was given: it is what is to be ingested.
+func (s *settings) namesDemo() bool {
+	return s.given("demo-profile") || s.given("demo-events") || s.given("demo-seed")
+}
+
 // span returns what --from and --to bound; their absence leaves it open.
 func (s *settings) span() shard.Window {
 	w := ledger.Everything
