@@ -43,19 +43,25 @@ var weightOf = []ledger.DoubtKind{
 
 // doubted is the verdict v on a job, unless doubts are open although it is complete.
 func doubted(v Verdict, of *ledger.Job, all []ledger.Doubt) Verdict {
-	open := slices.DeleteFunc(slices.Clone(all), func(d ledger.Doubt) bool { return !d.Open() })
+	open := openDoubts(all)
 	if v.Status != Complete || len(open) == 0 {
 		return v
 	}
-	slices.SortStableFunc(open, func(a, b ledger.Doubt) int {
-		return cmp.Compare(slices.Index(weightOf, a.Kind), slices.Index(weightOf, b.Kind))
-	})
 	err := &DoubtError{of.Name, of.Span, open}
 	v.Status, v.Text, v.Err = Doubt, err.Error(), err
 	for _, d := range open {
 		v.Findings = append(v.Findings, d.Reason)
 	}
 	return v
+}
+
+// openDoubts are those that are open, the one that counts most first.
+func openDoubts(all []ledger.Doubt) []ledger.Doubt {
+	open := slices.DeleteFunc(slices.Clone(all), func(d ledger.Doubt) bool { return !d.Open() })
+	slices.SortStableFunc(open, func(a, b ledger.Doubt) int {
+		return cmp.Compare(slices.Index(weightOf, a.Kind), slices.Index(weightOf, b.Kind))
+	})
+	return open
 }
 
 // readDoubts reads what is open, and what was decided.

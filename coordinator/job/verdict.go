@@ -181,6 +181,7 @@ type Snapshot struct {
 	Round   *ledger.Round // the one being worked on, or the last; nil in the first load
 	Before  int64         // events stored by earlier runs of the job
 	Earlier shard.Counts  // of the job's other rounds
+	Doubt   string        // why the data are in doubt; empty if they are not
 	// Oldest and Newest are the ends of the source's events as the survey of this run found them; 0 if it made none.
 	Oldest, Newest shard.Instant
 	Shards         coordinator.Snapshot // of the walk under way, or of the last one
@@ -204,6 +205,9 @@ func (j *Job) Snapshot() Snapshot {
 	j.mu.Lock()
 	s := Snapshot{Phase: j.phase, Before: j.before, Earlier: j.earlier, Oldest: j.survey.Oldest, Newest: j.survey.Newest, Fetchers: j.spent}
 	walk := j.walking
+	if open := openDoubts(j.doubts); len(open) > 0 {
+		s.Doubt = open[0].Reason
+	}
 	if j.job != nil {
 		job := *j.job
 		s.Job = &job

@@ -14,6 +14,8 @@ import (
 // Store keeps one job: its rows, its ledger and its lock. Errors that pass by themselves are *shard.TransientError.
 // An implementation must be safe for concurrent use.
 type Store interface {
+	// JobName is the job whose lock this store takes.
+	JobName() string
 	// Lock takes the job for this run and claims its unfinished shards: an older run that was only asleep can then neither
 	// begin one nor commit to one. It may wait for some seconds; the error is ErrLocked if another run holds the job.
 	Lock(ctx context.Context) (Lock, error)

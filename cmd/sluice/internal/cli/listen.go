@@ -83,6 +83,8 @@ func (l *listener) ready(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, "the database takes no commits: "+v.Away, http.StatusServiceUnavailable)
 	case v.Phase != view.Ingesting && v.Phase != view.Checking && v.Phase != view.Waiting:
 		http.Error(w, string(v.Phase), http.StatusServiceUnavailable)
+	case v.Doubt != "":
+		_, _ = fmt.Fprintln(w, "ready, and the data are in doubt: "+v.Doubt)
 	default:
 		_, _ = fmt.Fprintln(w, "ready")
 	}

@@ -70,6 +70,7 @@ var all = []metric{
 	{gauge, "paused", "1 while the operator has paused the run, 0 otherwise.", "", func(v *view.View, put put) { put(truth(v.Paused != nil)) }},
 	{gauge, "database_up", "1 while the database takes commits, 0 while it is unreachable or its disk is full.", "",
 		func(v *view.View, put put) { put(truth(v.Away == "")) }},
+	{gauge, "in_doubt", "1 while the data are in doubt, 0 otherwise.", "", func(v *view.View, put put) { put(truth(v.Doubt != "")) }},
 	{gauge, "dead_letters", "Dead letters of the job that were not replayed.", "reason", func(v *view.View, put put) {
 		for _, l := range v.Letters {
 			put(float64(l.Count), l.Reason)

@@ -15,6 +15,7 @@ import (
 
 // SetRound puts on v the round and the watermark of a run, unless it is a first load and nothing more.
 func (v *View) SetRound(s *job.Snapshot, follows bool) {
+	v.Doubt = s.Doubt
 	if s.Job == nil || s.Job.Round == 1 && !follows {
 		return
 	}

@@ -33,7 +33,8 @@ type View struct {
 	Paused     *time.Time `json:"paused,omitempty"` // by the operator, since then; the ledger does not know since when (zero)
 	GoOn       string     `json:"go_on,omitempty"`  // the command that ends the pause
 	LastCommit *time.Time `json:"last_commit,omitempty"`
-	Away       string     `json:"away,omitempty"` // why the database takes no commits
+	Away       string     `json:"away,omitempty"`  // why the database takes no commits
+	Doubt      string     `json:"doubt,omitempty"` // why the data are in doubt
 
 	// The ends of the time line on which the shards are drawn; zero while they are not known.
 	Oldest time.Time `json:"oldest,omitzero"`

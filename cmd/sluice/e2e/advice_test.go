@@ -1,0 +1,98 @@
+package e2e
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"sluice/cmd/sluice/internal/cli"
+	"sluice/fetch/apisim"
+)
+
+// commandIn finds the commands in a hint.
+var commandIn = regexp.MustCompile("`sluice ([^`]*)`")
+
+// Whatever advice is printed leads to exit code 0 in at most two steps, in the state in which it is printed.
+func TestAdviceLeadsToTheEndInTwoSteps(t *testing.T) {
+	t.Parallel()
+	span := []string{"backfill", "--from=2026-01-05", "--to=2026-01-20"}
+	for name, state := range map[string]struct {
+		change func(*apisim.Config)
+		first  []string // default run
+		wrong  func(*world)
+		find   string // the command that finds it
+		code   int    // default that of a doubt
+		exact  bool   // the table is that of the API in the end
+	}{
+		"rows are gone": {wrong: (*world).deleteRows, find: "verify", exact: true},
+		"the windows of rows that are gone are open": {wrong: (*world).deleteRows, find: "verify --repair", exact: true},
+		"rows of a span are gone":                    {first: span, wrong: (*world).deleteRows, find: "verify --job=backfill-2026-01-05-2026-01-20"},
+		"the table is empty":                         {wrong: func(w *world) { w.exec(`truncate ingested_events`) }, find: "run", exact: true},
+		"a row of another program": {find: "verify", wrong: func(w *world) {
+			w.exec(`insert into ingested_events select gen_random_uuid(), session_id, user_id, type, name, properties, "timestamp", device_type, browser
+				from ingested_events limit 1`)
+		}},
+		"events are lost": {find: "verify", wrong: func(w *world) {
+			w.exec(`update ingestion_shards set expected = events + 5 where shard = 1`)
+		}},
+		"the API counts wrong": {change: func(c *apisim.Config) { c.TotalError = 3 }, first: []string{"db", "migrate"}, find: "run", exact: true},
+		"the job is not finished": {first: []string{"db", "migrate"}, code: cli.ExitLeft, exact: true, wrong: func(w *world) {
+			for _, e := range []apisim.Endpoint{apisim.List, apisim.Feed} {
+				w.sim.Script(e, append(apisim.Repeat(4, apisim.Behave()), apisim.Limited(time.Hour))...)
+			}
+			w.run("run", "--shards=4", "--max-wait=1s")
+			w.exec(`delete from api_quotas`)
+		}, find: "verify"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, 5_000, func(c *apisim.Config) {
+				if c.PageCap = 200; state.change != nil {
+					state.change(c)
+				}
+			})
+			if state.first == nil {
+				state.first = []string{"run", "--shards=4"}
+			}
+			w.mustRun(cli.ExitOK, state.first...)
+			if state.wrong != nil {
+				state.wrong(w)
+			}
+			if state.code == 0 {
+				state.code = cli.ExitDoubt
+			}
+			found := w.mustRun(state.code, strings.Fields(state.find)...)
+			w.follow(found, state.find)
+			if state.exact {
+				w.exact()
+			}
+		})
+	}
+}
+
+// follow does what the output of a command advises, and makes sure that the second step is the last. One that advises a single
+// command is repeated after that.
+func (w *world) follow(r ran, command string) {
+	w.t.Helper()
+	_, hint, _ := strings.Cut(r.stderr, "exit code ")
+	var steps []string
+	for _, m := range commandIn.FindAllStringSubmatch(hint, -1) {
+		steps = append(steps, m[1])
+	}
+	if len(steps) == 1 {
+		steps = append(steps, command)
+	}
+	if len(steps) != 2 {
+		w.t.Fatalf("%q advises %q", command, hint)
+	}
+	w.run(strings.Fields(steps[0])...)
+	if last := w.run(strings.Fields(steps[1])...); last.code != cli.ExitOK {
+		w.t.Errorf("%q advises %q; after both the exit code is %d:\n%s%s", command, hint, last.code, last.stdout, last.stderr)
+	}
+}
+
+// deleteRows deletes the seven oldest rows.
+func (w *world) deleteRows() {
+	w.exec(`delete from ingested_events where id in (select id from ingested_events order by timestamp limit 7)`)
+}
