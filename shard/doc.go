@@ -18,13 +18,22 @@
 // # What is believed, and what is not
 //
 // The API's timestamps may be wrong, its cursors die, its answers are cached, and it has said "there is no more" too early. So
-// an end is proven, never believed: by records older than the window's start, in order; or, at the end of the data, by reading
-// the end again with a different request that brings nothing new. Only records at the front of a walk are taken to be newer
-// than the window, and only records at its end to be older. Every other record outside the window is stored like the rest,
+// an end is proven, never believed: by records older than the window's start, in order by time; or, at the end of the data, by reading
+// the last response again with a different request that brings no id which it had not. Only records at the front of a walk are taken to
+// be newer than the window, and only records at its end to be older. Every other record outside the window is stored like the rest,
 // because no other shard would store a record with a wrong timestamp, and the key of the table makes storing it twice harmless.
 //
+// A sender with a wrong clock sends many records in a row. So four older records prove an end only if they follow what was read without a
+// jump, a step much wider than the density of what was read. After a jump a page of records must agree, and more each time the
+// window is opened again; and no record after one becomes a resume point before several pages have followed it.
+//
+// What a shard drops because it belongs to a neighbour must come to be stored by the neighbour. A few of those records, on each
+// side of the window, are kept as witnesses. One that is nowhere at the check makes both windows suspect, and is stored from the
+// witness if it is still nowhere after that.
+//
 // A resume point is checked when it is used: the walk must meet its record again. If the walk passes by without meeting it, the
-// resume point was wrong, and the window is read anew.
+// resume point was wrong, and the window is read anew. A source may forget its oldest records while they are read: then the record
+// at the old end is gone, and the shard ends with what is still served.
 //
 // # Memory
 //
@@ -57,7 +66,8 @@
 //	batch         consecutive pages that are committed together
 //	checkpoint    a shard's row in ingestion_shards; it moves in the transaction that stores the batch
 //	proof         how the end of a shard was proven: older records, or a confirmed end of the data
-//	suspect       a shard that was done, but whose rows are not all in the table: it is walked again
+//	suspect       a shard that was done, but whose rows or witnesses are not all in the table: it is walked again
+//	witness       a record next to the window that the shard dropped, kept until the check finds it in the table
 //	salvage       storing a batch that COPY refused through a staging table, row by row where needed
 //	budget        the memory that all pages may hold; --memory
 //	quota         how many requests the API accepts in a time, per endpoint

@@ -81,6 +81,7 @@ type api struct {
 	Asked    int
 	Answered []request // without those from the cache
 	Lies     int       // early ends since a record beyond them was served
+	told     int       // early ends of all
 	front    int       // the furthest position served
 	lied     int       // that position at the last lie
 	truths   int       // answers since then
@@ -243,6 +244,7 @@ func (a *api) answer(pos int, r request) answer {
 		got.n = a.Rand.IntN(got.n + 1)
 		got.more = false
 		a.Lies++
+		a.told++
 		a.lied, a.truths = max(a.front, pos+got.n), 0
 	case got.more && a.hit(a.Faults.EmptyMore):
 		got.n, next = 0, pos

@@ -64,6 +64,8 @@ func (w *walk) judge(p *Page) (Batch, error) {
 		w.movePoint(&o, len(events)-len(w.held))
 	}
 	switch {
+	case w.proven && !w.seek.IsZero():
+		return b, errLost // the end was passed without meeting it
 	case w.proven:
 		b.Proof = ProofOlder
 	case p.ends() && !p.Cached && w.claimed && !w.news:
@@ -73,14 +75,16 @@ func (w *walk) judge(p *Page) (Batch, error) {
 		case !w.seek.IsZero():
 			return b, errLost
 		default:
-			w.chooseAgain(&o, before)
+			w.chooseAgain(&o, p, before)
 		}
+	case p.ends() && !p.Cached && w.claimed && w.outside && !w.seek.IsZero():
+		return b, errLost // not met twice, whatever came instead
 	case p.ends():
-		w.chooseAgain(&o, before)
+		w.chooseAgain(&o, p, before)
 	}
 	next := w.continuation(b.Proof, p)
 	w.pos.Cursor, w.pos.CursorExpires = next.cursor, next.expires
-	b.Cursor, b.CursorExpires, b.Resume = next.cursor, next.expires, w.pos.Resume
+	b.Cursor, b.CursorExpires, b.Resume = next.cursor, next.expires, w.point
 	w.Edge.over = b.Proof != ""
 	certain := !w.skip && !w.claimed && w.rewinds == 0 && w.seek.IsZero() && len(w.held) == 0 && !w.pos.Resume.IsZero()
 	if b.Proof == "" && !p.ends() && certain && o.count() > 0 {
@@ -204,7 +208,7 @@ func (w *walk) movePoint(o *order, held int) {
 		w.later = next
 	}
 	if !point.IsZero() && (w.begun.IsZero() || w.begun.Leads(point)) {
-		w.pos.Resume, w.pos.Slack = point, 0
+		w.point, w.pos.Resume, w.pos.Slack = point, point, 0
 	}
 }
 
@@ -238,7 +242,7 @@ func (w *walk) note(p *Page) error {
 		}
 	}
 	if !w.inside {
-		w.here, w.got, w.ids = w.next, 0, w.ids[:0]
+		w.here, w.got, w.ids, w.prior = w.next, 0, w.ids[:0], w.last
 	}
 	w.got += p.Received
 	if p.More {
@@ -256,6 +260,9 @@ func (w *walk) note(p *Page) error {
 		w.empty = 0
 	} else if w.empty++; w.empty > maxEmpty && p.More {
 		return &StuckError{Err: fmt.Errorf("%d empty pages in a row at %s, each promising more", w.empty, w.at()), Limit: 3}
+	}
+	if n := len(p.Events); n > 0 {
+		w.last = p.Events[n-1].Key()
 	}
 	for i := range p.Rejects {
 		sum := p.Rejects[i].SHA256
@@ -411,12 +418,20 @@ func (w *walk) trimBack(o *order, p *Page, b *Batch) []Event {
 
 // chooseAgain chooses the records at which the end may be read again: the first of them so that one page, shorter than the others,
 // shows the whole last response, or nearly. The others are for the case that its timestamp is wrong.
-func (w *walk) chooseAgain(o *order, before Key) {
-	w.agains = w.agains[:0]
+func (w *walk) chooseAgain(o *order, p *Page, before Key) {
 	n := o.count()
-	if !w.seek.IsZero() || w.pages == 1 || n == 0 && before.IsZero() {
-		w.agains = append(w.agains, w.begun)
+	switch {
+	case w.claimed && !w.news && len(w.agains) > 1:
+		return // other shards may read the same end, and the cache has their answers: the next read begins at another of them
+	case !w.seek.IsZero(), w.pages == 1, n == 0 && before.IsZero():
+		w.agains = []Key{w.asked}
 		return
+	}
+	w.agains = nil
+	key := func(i int) Key { return o.at(i).Key() }
+	if w.claimed { // o lacks what was known
+		n, before = len(p.Events), w.prior
+		key = func(i int) Key { return p.Events[i].Key() }
 	}
 	room := w.size - (w.pos.Vary+1)%max(1, w.size) - 2
 	first := max(0, w.got-room)
@@ -425,25 +440,27 @@ func (w *walk) chooseAgain(o *order, before Key) {
 	}
 	for _, i := range []int{first, first + (n-first)/2} {
 		if n > 0 {
-			w.agains = append(w.agains, o.at(min(i, n-1)).Key())
+			w.agains = append(w.agains, key(min(i, n-1)))
 		}
 	}
 	if len(w.tail) > 0 && w.far == 0 {
 		w.agains = append(w.agains, w.tail[0])
 	}
-	w.agains = append(w.agains, w.begun)
+	w.agains = append(w.agains, w.asked)
 }
 
 // continuation returns the cursor with which reading continues after the page: this shard's, or, at its proven end, that of
 // its older neighbour, whose first record is on this page or among those held.
 func (w *walk) continuation(proof Proof, p *Page) link {
 	switch {
+	case !w.seek.IsZero():
+		return link{} // the pass may have begun far beyond the position
 	case len(w.held) > 0:
 		return w.anchor
 	case proof != "":
 		return w.here
-	case !w.seek.IsZero(), p.ends():
-		return link{} // the pass may have begun far beyond the position; or its end has to be read again
+	case p.ends():
+		return link{} // the end has to be read again
 	}
 	return link{p.Cursor, p.CursorExpires}
 }

@@ -253,7 +253,7 @@ func (s *simulation) check(t *table, row *Checkpoint, a *api) error {
 	if row.Cursor != "" {
 		before = max(before, parseCursor(row.Cursor).pos)
 	}
-	if row.Proof == ProofConfirmed && a.Lies > 1 {
+	if row.Proof == ProofConfirmed && (a.Lies > 1 || s.settings.API.LieTwice && a.told > 1) {
 		s.fooled[row.Window] = true
 	} else if row.Proof != "" {
 		before = len(s.Records)

@@ -36,6 +36,8 @@ type walk struct {
 	queue chan<- Batch
 
 	pos      Position              // where reading continues
+	point    Key                   // the resume point; reading an end again begins elsewhere
+	asked    Key                   // the record after which the pass under way began
 	begun    Key                   // the resume point at which the pass under way began
 	strikes  int                   // passes that began there and brought nothing
 	replays  int                   // passes that began there with a page from the API's cache
@@ -82,6 +84,8 @@ type pass struct {
 	anchor  link    // led to the page on which held begins
 	proven  bool    // the end, by records older than the window
 	empty   int     // empty pages in a row
+	last    Key     // the last record so far
+	prior   Key     // the last record before the response under way
 	got     int     // records of the response under way
 	here    link    // led to the response under way
 	next    link    // leads on from it
@@ -97,7 +101,7 @@ type link struct {
 
 // run makes passes until the end of the window is proven. alive ends when the push half has failed or work is to be dropped.
 func (w *walk) run(ctx, alive context.Context) error {
-	w.pos, w.rejected = w.From.Position(), map[[32]byte]struct{}{}
+	w.pos, w.point, w.rejected = w.From.Position(), w.From.Resume, map[[32]byte]struct{}{}
 	for {
 		proof, err := w.onePass(ctx, alive)
 		switch {
@@ -121,7 +125,7 @@ func (w *walk) run(ctx, alive context.Context) error {
 // onePass reads from the position until the API promises no more or the end is proven.
 func (w *walk) onePass(ctx, alive context.Context) (Proof, error) {
 	w.Edge.close()
-	w.begun = w.pos.Resume
+	w.begun, w.asked = w.point, w.pos.Resume
 	next := link{w.pos.Cursor, w.pos.CursorExpires}
 	if next.cursor == "" {
 		next = link{w.pos.Previous, w.pos.PreviousExpires}
@@ -185,7 +189,7 @@ func (w *walk) emit(alive context.Context, b Batch) error {
 func (w *walk) restart(why error) error {
 	led := w.pos.Cursor != "" || w.pos.Previous != ""
 	switch {
-	case w.begun != w.pos.Resume:
+	case w.begun != w.point:
 		w.strikes, w.replays, w.defied = 0, 0, false
 	case w.cached && w.replays < maxReplays:
 		w.replays++ // an old answer, whose cursor may be long dead, says nothing about the position
@@ -220,7 +224,7 @@ func (w *walk) at() Instant {
 // confirmNext prepares a pass that reads the end again, because the API has been seen to say "no more" too early. Its request
 // must differ from the one before, because the API caches its answers.
 func (w *walk) confirmNext() error {
-	reached := w.pos.Resume
+	reached := w.point
 	if w.far > 0 {
 		reached = w.latest
 	}
@@ -237,11 +241,14 @@ func (w *walk) confirmNext() error {
 		w.known[id] = struct{}{}
 	}
 	for _, key := range slices.Concat(w.tail, w.agains) {
-		if !key.IsZero() && key != w.begun { // another life may have read that
+		if !key.IsZero() && key != w.From.Resume { // another life may have read that
 			w.known[key.ID] = struct{}{}
 		}
 	}
 	w.pos.Resume, w.agains = w.agains[0], w.agains[1:]
+	if w.cached { // as other shards may have left it that read the same end
+		w.pos.Slack += time.Duration(1+w.From.ID%16) * time.Millisecond
+	}
 	w.pos.Cursor = ""
 	w.pos.Previous, w.pos.PreviousExpires = w.here.cursor, w.here.expires
 	w.pos.Vary++
@@ -270,6 +277,6 @@ func (w *walk) rewind(alive context.Context) error {
 	w.Log.Warn("the record to resume after is gone: reading the window again", "window", w.From.Window, "at", w.pos.Resume.At)
 	w.rewinds++
 	w.claimed, w.strikes, w.confirms, w.endedAt = false, 0, 0, Key{}
-	w.pos = Position{End: w.From.Window.End, Vary: w.pos.Vary + 1}
+	w.pos, w.point = Position{End: w.From.Window.End, Vary: w.pos.Vary + 1}, Key{}
 	return w.emit(alive, Batch{})
 }

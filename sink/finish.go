@@ -108,11 +108,11 @@ func (p *Postgres) examineTable(ctx context.Context) error {
 			}
 			for _, f := range vital {
 				if f.Level == doctor.Fail {
-					return &ledger.UnfitError{Err: fmt.Errorf("the database was changed during the run: %s: %s: %s", f.Name, f.Detail, f.Hint)}
+					return &ledger.UnfitError{Changed: true, Err: fmt.Errorf("the database was changed during the run: %s: %s: %s", f.Name, f.Detail, f.Hint)}
 				}
 			}
 			if known, _, _ := strings.Cut(p.table.known, "-"); known != "" && !strings.HasPrefix(now, known+"-") {
-				return &ledger.UnfitError{Err: errors.New("another table has taken the place of ingested_events during the run: " +
+				return &ledger.UnfitError{Changed: true, Err: errors.New("another table has taken the place of ingested_events during the run: " +
 					"put the first one back, or run the job anew with an empty table")}
 			}
 			if again, err := readIdentity(ctx, conn.Conn()); err != nil || again == now {

@@ -15,6 +15,9 @@ import (
 	"sluice/shard/failpoint"
 )
 
+// JobName returns the job whose lock Lock takes.
+func (p *Postgres) JobName() string { return p.config.Job }
+
 // Job returns the job of that name; found is false if there is none.
 func (p *Postgres) Job(ctx context.Context, name string) (job *ledger.Job, found bool, err error) {
 	ctx, cancel := p.bounded(ctx)

@@ -165,6 +165,9 @@ func (c *Config) validate() error {
 	if c.Store == nil || c.Connect == nil {
 		faults = append(faults, errors.New("a store, and a way to connect to the source, are needed"))
 	}
+	if c.Store != nil && c.Store.JobName() != c.Name {
+		faults = append(faults, fmt.Errorf("the store is that of job %q, not of %q: it would take the wrong lock", c.Store.JobName(), c.Name))
+	}
 	if c.Span.Start >= c.Span.End {
 		faults = append(faults, fmt.Errorf("span %s: must begin before it ends", c.Span))
 	}

@@ -109,6 +109,15 @@ func TestTwoRunsCannotHoldAJob(t *testing.T) {
 	})
 }
 
+func TestAStoreOfAnotherJobIsRefused(t *testing.T) {
+	inBubble(t, func(b *bench) {
+		var known *job.Error
+		if _, err := b.open(func(c *job.Config) { c.Name = "another" }); !errors.As(err, &known) || known.Status != job.Misused {
+			b.Errorf("got %v", err)
+		}
+	})
+}
+
 func TestAJobBelongsToItsSourceAndSpan(t *testing.T) {
 	inBubble(t, func(b *bench) {
 		b.load(job.Complete)

@@ -239,8 +239,12 @@ func judgeFailures(failures []coordinator.Failure) Verdict {
 			v.Status, v.final = Broken, true
 		}
 	}
-	if unfit := new(ledger.UnfitError); v.Status == Left && errors.As(v.Err, &unfit) {
-		v.Status, v.Text, v.final = Misused, unfit.Error(), true
+	var unfit *ledger.UnfitError
+	if errors.As(v.Err, &unfit) && v.Status == Left {
+		v.final = true // no round would find it otherwise
+		if unfit.Changed {
+			v.Status, v.Text, v.Err = Doubt, unfit.Error(), &explained{unfit.Error(), ErrTables}
+		}
 	}
 	return v
 }

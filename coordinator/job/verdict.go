@@ -140,10 +140,8 @@ func failed(ctx context.Context, err error) Verdict {
 	case errors.As(err, &stop):
 		status := stopStatus(stop)
 		return Verdict{Status: status, Text: err.Error(), Hint: stop.Hint, Err: err, final: status == Refused}
-	case errors.As(err, new(*ledger.UnfitError)):
-		return Verdict{Status: Misused, Text: err.Error(), Err: err, final: true}
 	}
-	return Verdict{Status: Unreachable, Text: err.Error(), Err: err}
+	return Verdict{Status: Unreachable, Text: err.Error(), Err: err, final: errors.As(err, new(*ledger.UnfitError))}
 }
 
 // conclude adds the figures to a verdict. It has its own time for that, whatever ended the run.

@@ -14,6 +14,8 @@ import (
 // Store keeps one job: its rows, its ledger and its lock. Errors that pass by themselves are *shard.TransientError.
 // An implementation must be safe for concurrent use.
 type Store interface {
+	// JobName is the job whose lock this store takes.
+	JobName() string
 	// Lock takes the job for this run and claims its unfinished shards: an older run that was only asleep can then neither
 	// begin one nor commit to one. It may wait for some seconds; the error is ErrLocked if another run holds the job.
 	Lock(ctx context.Context) (Lock, error)
@@ -146,7 +148,10 @@ func (e *LockedError) Is(target error) bool { return target == ErrLocked }
 var ErrRoundOpen = errors.New("a window of the round is not done")
 
 // UnfitError: the store can't keep a job until its operator has changed something.
-type UnfitError struct{ Err error }
+type UnfitError struct {
+	Err     error
+	Changed bool // the tables were fit when the run began
+}
 
 func (e *UnfitError) Error() string { return e.Err.Error() }
 func (e *UnfitError) Unwrap() error { return e.Err }

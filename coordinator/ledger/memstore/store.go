@@ -44,6 +44,9 @@ func (d *Database) Open(job, run string, wire Wire) *Store {
 	return &Store{db: d, job: job, run: run, wire: wire}
 }
 
+// JobName implements ledger.Store.
+func (s *Store) JobName() string { return s.job }
+
 // do sends a statement, executes it while nothing else happens, and waits for the answer.
 func (s *Store) do(ctx context.Context, name string, id int64, execute func(*Tables) error) error {
 	st := &Statement{Name: name, Shard: id}
