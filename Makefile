@@ -10,7 +10,7 @@ CRASH_RUNS ?= 10
 RACE    := $(if $(shell command -v $$(go env CC 2>/dev/null) 2>/dev/null),-race)
 
 .DEFAULT_GOAL := help
-.PHONY: help build run demo simulate db-stop test swarm simulate-long fmt vet lint layers race vuln fuzz fuzz-short mutants mutation crash soak follow-soak bench bench-once bench-go check clean
+.PHONY: help build run demo simulate db-stop test swarm simulate-long histories fmt vet lint layers race vuln fuzz fuzz-short mutants mutation crash soak follow-soak bench bench-once bench-go check clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,10 @@ SEEDS ?= 200000
 FROM  ?= 1
 simulate-long: ## as many seeds as wanted: make simulate-long SEEDS=200000 FROM=1
 	FROM=$(FROM) SEEDS=$(SEEDS) go test ./coordinator/job -run 'TestSimulation$$' -v -timeout 0
+
+N ?= 5000
+histories: ## random histories of commands and accidents on a real PostgreSQL: make histories N=5000 FROM=1 (a second each)
+	go test ./cmd/sluice/e2e -run 'TestHistories$$' -history-count=$(N) -history-from=$(FROM) -timeout 0 -v | grep -Ev '^ *(=== |--- PASS)'
 
 check: test lint vuln fuzz bench-once ## all of it: test, staticcheck, known vulnerabilities, each fuzzer for 20 s, each benchmark once
 
