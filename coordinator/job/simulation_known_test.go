@@ -28,7 +28,12 @@ import (
 // kind is a kind of fault that is known and not fixed yet. The generator does not draw it unless KNOWN names it, or is "all".
 type kind string
 
-const lateBeyond kind = "late beyond the lookback"
+const (
+	lateBeyond  kind = "late beyond the lookback"
+	damage      kind = "damage by hand" // rows that vanish or are inserted, in any order with what reads the table meanwhile
+	tinyPages   kind = "tiny pages"     // of one or two records: a walk through many of one instant may not end
+	wrongTotals kind = "wrong totals"   // beside other faults; alone, each is a scenario that must pass
+)
 
 type kinds []string
 

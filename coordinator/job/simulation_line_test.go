@@ -118,6 +118,8 @@ func (l *line) exchange(r *http.Request) (*http.Response, error) {
 	defer cancel()
 	a := &answered{header: http.Header{}}
 	a.serve(l.handler(), r.WithContext(ctx))
+	l.changing.Lock() // two answers may be on their way in the same instant
+	defer l.changing.Unlock()
 	if l.total != nil && a.status == http.StatusOK && !a.cut {
 		a.retotal(l.simulation, r)
 	}

@@ -317,6 +317,10 @@ func drawPlot(dice *rand.Rand, s *scenario) []act {
 		a.after = between(dice, time.Second, 10*time.Minute)
 		return a
 	}
+	beside := []command{replay, repair}
+	if known.draws(damage) {
+		beside = append(beside, foreign)
+	}
 	switch dice.IntN(8) {
 	case 0:
 		plot = append(plot, after(act{do: load})) // a second process of the same job
@@ -325,7 +329,7 @@ func drawPlot(dice *rand.Rand, s *scenario) []act {
 	case 2:
 		plot = append(plot, after(act{do: verify}))
 	case 3:
-		plot = append(plot, after(act{do: []command{replay, repair, foreign}[dice.IntN(3)]}))
+		plot = append(plot, after(act{do: beside[dice.IntN(len(beside))]}))
 	}
 	for range dice.IntN(4) {
 		switch dice.IntN(8) {
@@ -342,7 +346,7 @@ func drawPlot(dice *rand.Rand, s *scenario) []act {
 		case 4:
 			plot = append(plot, act{do: replay})
 		case 5:
-			if slices.ContainsFunc(plot, func(a act) bool { return a.job == jobB && a.after > 0 }) {
+			if !known.draws(damage) || slices.ContainsFunc(plot, func(a act) bool { return a.job == jobB && a.after > 0 }) {
 				break // a first load that goes on meanwhile may have read them as another job's
 			}
 			plot = append(plot, []act{

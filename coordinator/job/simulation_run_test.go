@@ -26,6 +26,8 @@ type simulation struct {
 	weather *weather
 	db      *memstore.Database
 
+	changing sync.Mutex // held by the one that changes an answer
+
 	mu     sync.Mutex // of all below; never held over a wait, and taken after the database's own
 	server *apisim.Server
 	truth  *truth
@@ -72,7 +74,7 @@ const source = "http://api.test"
 func newSimulation(sc *scenario) *simulation {
 	s := &simulation{
 		scenario: sc, stage: newStage(rand.New(rand.NewPCG(sc.seed, 2))),
-		weather:  &weather{dice: rand.New(rand.NewPCG(sc.seed, 3)), rate: sc.rate, single: sc.single, only: sc.only, at: sc.at},
+		weather:  &weather{dice: rand.New(&lockedSource{source: rand.NewPCG(sc.seed, 3)}), rate: sc.rate, single: sc.single, only: sc.only, at: sc.at},
 		db:       memstore.New(),
 		mistakes: map[apisim.Endpoint]mistake{}, reached: map[int64]int{}, began: map[int64]time.Time{}, lies: map[int64]int{}, liars: map[string]bool{}, gone: map[uuid.UUID]bool{},
 		planned: map[string]time.Time{}, rounded: map[roundOf]time.Time{}, crippled: map[string]bool{}, did: map[command]int{}, ended: map[string]int{},

@@ -3,6 +3,7 @@ package job_test
 import (
 	"math/rand/v2"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -71,7 +72,20 @@ type weather struct {
 	at     int // the fault strikes at this chance, from 1
 	calm   atomic.Bool
 
+	mu              sync.Mutex
 	chances, struck [troubles]int
+}
+
+// lockedSource is a source of random numbers for several goroutines: two answers may be on their way in the same instant.
+type lockedSource struct {
+	mu     sync.Mutex
+	source rand.Source
+}
+
+func (l *lockedSource) Uint64() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.source.Uint64()
 }
 
 // strikes reports whether something goes wrong here and now.
@@ -79,6 +93,8 @@ func (w *weather) strikes(t trouble) bool {
 	if w.calm.Load() {
 		return false
 	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.chances[t]++
 	hit := w.single && t == w.only && w.chances[t] == w.at
 	if !w.single && w.rate[t] > 0 {

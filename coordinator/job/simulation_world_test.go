@@ -79,7 +79,7 @@ func swarm(seed uint64) *scenario {
 		s.drawForms(dice.IntN)
 	}
 	s.plot = drawPlot(dice, s)
-	if dice.IntN(5) == 0 {
+	if dice.IntN(5) == 0 && known.draws(wrongTotals) {
 		s.total = []totalOf{capped, high, low, filtered, missing, flickering}[dice.IntN(6)]
 	}
 	if s.api.Flat || s.span != ledger.Everything || s.total != nil || s.beyondTheTotal() {
@@ -122,6 +122,9 @@ func drawAPI(seed uint64, dice *rand.Rand) apisim.Config {
 	}
 	if dice.IntN(2) == 0 {
 		c.MalformedShare = 0.2 * dice.Float64()
+	}
+	if !known.draws(tinyPages) {
+		c.PageCap = max(c.PageCap, 3)
 	}
 	if dice.IntN(2) == 0 && c.PageCap > 1 { // an end cannot be read twice in different ways if a page has one record
 		c.CacheLife = between(dice, time.Second, 30*time.Second)

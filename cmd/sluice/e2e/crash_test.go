@@ -35,7 +35,7 @@ var crashPhases = []crashPhase{
 	{points: []string{"copy.refused", "staging.created", "staging.filled", "staging.sifted", "staging.judged"}},
 	{points: []string{"commit.failed"}, cut: pgtest.BeforeCommit},
 	{points: []string{"commit.settled"}, cut: pgtest.AfterCommit},
-	{points: []string{"shard.left", "quota.saved"}, first: "page.decoded:term@2"},
+	{points: []string{"shard.left", "quota.saved"}, first: "page.decoded:term@6"},
 	{points: []string{"shard.done", "windows.compared", "verdict.written", "lock.released"}},
 }
 

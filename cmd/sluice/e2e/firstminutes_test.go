@@ -73,6 +73,9 @@ func TestTheFirstTenMinutes(t *testing.T) {
 					other.env[variable] = value
 				}
 			}
+			if _, given := m.env[cli.EnvDatabase]; !given {
+				other.env[cli.EnvDatabase] = pgtest.Database(t) // one that waits for its API holds the job
+			}
 			r := other.mustRun(m.code, strings.Fields(m.args)...)
 			if !contains(r.stderr, m.says) {
 				t.Errorf("%q is not in\n%s", m.says, r.stderr)

@@ -223,7 +223,7 @@ func TestMendedRecordOfAnotherEventIsRefused(t *testing.T) {
 	w.query(`select min(id) from dead_letters where event_id is not null`, nil, &id)
 	file := filepath.Join(t.TempDir(), "mended.jsonl")
 	line := fmt.Sprintf(`{"id":%d,"record":{"id":"00000000-0000-4000-8000-000000000001","sessionId":"00000000-0000-4000-8000-000000000001",`+
-		`"userId":"00000000-0000-4000-8000-000000000001","type":"t","name":"n","timestamp":1,"session":{"deviceType":"d","browser":"b"}}}`, id)
+		`"userId":"00000000-0000-4000-8000-000000000001","type":"t","name":"n","timestamp":1700000000000,"session":{"deviceType":"d","browser":"b"}}}`, id)
 	if err := os.WriteFile(file, []byte(line), 0o600); err != nil {
 		t.Fatal(err)
 	}
