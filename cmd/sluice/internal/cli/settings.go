@@ -112,7 +112,7 @@ type settings struct {
 
 // besidePages is the heap that a run may have beside the pages that --memory bounds, garbage included. The process has some 20 MiB
 // more, for its code and its stacks.
-const besidePages = 32 << 20
+const besidePages = 16 << 20
 
 // given reports whether a flag was set, on the command line or in the environment.
 func (s *settings) given(flag string) bool { return s.flags.Changed(flag) }
