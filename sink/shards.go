@@ -180,7 +180,7 @@ where id = $1`
 	forgetVanished = `
 update public.ingestion_shards set expected = null, verified_rows = null
 where job_id = $1 and (expected is not null or verified_rows is not null)`
-	// forgetVerified: nobody knows in which window a dead letter was a row.
+	// forgetVerified: the window in which a dead letter was a row is not known.
 	forgetVerified = `update public.ingestion_shards set verified_rows = null where job_id = $1`
 	reviveLetters  = `update public.dead_letters d set replayed_at = null, replayed_as = null where ` + revived + ` and d.shard_id = $2`
 	// The seq moves, so that a commit from before, which may still be under way, is stale.

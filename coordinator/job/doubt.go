@@ -109,6 +109,14 @@ func (j *Job) lift(ctx context.Context, kind ledger.DoubtKind, by string) error 
 	return j.readDoubts(ctx)
 }
 
+// decide records a doubt that a decision ends in the same moment, so that every later check finds both.
+func (j *Job) decide(ctx context.Context, kind ledger.DoubtKind, reason string, amount int64, by string) error {
+	if err := j.store.Raise(ctx, j.job.ID, ledger.Doubt{Kind: kind, Reason: reason, Amount: amount}); err != nil {
+		return err
+	}
+	return j.store.Lift(ctx, j.job.ID, kind, by)
+}
+
 // contradicted is the LiftedBy of a DoubtTotal.
 const contradicted = "contradicted"
 
@@ -132,11 +140,7 @@ func (j *Job) recall(ctx context.Context) error {
 func (j *Job) distrust(ctx context.Context, format string, args ...any) error {
 	why := fmt.Sprintf(format, args...)
 	j.config.Log.Warn("the source's total is wrong, and is ignored from now on", "why", why)
-	err := j.store.Raise(ctx, j.job.ID, ledger.Doubt{Kind: ledger.DoubtTotal, Reason: why})
-	if err == nil {
-		err = j.store.Lift(ctx, j.job.ID, ledger.DoubtTotal, contradicted)
-	}
-	if err != nil {
+	if err := j.decide(ctx, ledger.DoubtTotal, why, 0, contradicted); err != nil {
 		return err
 	}
 	return j.lift(ctx, ledger.DoubtMissing, contradicted)

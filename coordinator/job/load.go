@@ -54,20 +54,24 @@ func (j *Job) reopenAll(ctx context.Context) error {
 	if err := j.store.SetVerdict(ctx, j.job.ID, "read once more", false); err != nil {
 		return err
 	}
-	err := j.store.Reopen(ctx, j.job.ID, func(a ledger.Audit) ledger.Reopening {
-		var all []int64
+	all := func(a *ledger.Audit) (ids []int64) {
 		for i := range a.Windows {
-			all = append(all, a.Windows[i].ID)
+			ids = append(ids, a.Windows[i].ID)
 		}
-		return audit.Recount(&a, all)
-	})
-	if err != nil {
+		return ids
+	}
+	if err := j.reopen(ctx, all); err != nil {
 		return err
 	}
 	if err := j.noteRereading(ctx); err != nil {
 		return err
 	}
 	return j.reload(ctx)
+}
+
+// reopen makes shards suspect, so that they are walked once more. which is given the figures of the same moment.
+func (j *Job) reopen(ctx context.Context, which func(*ledger.Audit) []int64) error {
+	return j.store.Reopen(ctx, j.job.ID, func(a ledger.Audit) ledger.Reopening { return audit.Recount(&a, which(&a)) })
 }
 
 // firstLoad walks what is left of round 1, whatever rounds follow it, and checks the whole job.
@@ -130,8 +134,7 @@ func (j *Job) walkAndCheck(ctx context.Context) Verdict {
 		}
 		j.config.Log.Warn("the check found less than the source has: incomplete windows are fetched again", "shards", len(suspects),
 			"findings", v.Findings)
-		err := j.store.Reopen(ctx, j.job.ID, func(a ledger.Audit) ledger.Reopening { return audit.Recount(&a, suspects) })
-		if err != nil {
+		if err := j.reopen(ctx, func(*ledger.Audit) []int64 { return suspects }); err != nil {
 			return notChecked(ctx, err)
 		}
 		failpoint.Hit("windows.reopened")
@@ -305,7 +308,7 @@ func (j *Job) record(ctx context.Context, judged audit.Verdict, table string, ro
 		return notChecked(ctx, err)
 	}
 	v := j.concede(ctx, Verdict{Text: judged.Summary()})
-	if onlyTotal := judged.Missing > 0 && len(judged.Findings) == 1; v.Status == Doubt && !judged.OK && !onlyTotal {
+	if v.Status == Doubt && !judged.OK && !onlyMissing(judged) {
 		v.Text, v.Findings = "the check failed: "+judged.Summary(), judged.Findings
 	}
 	if err := j.store.SetVerdict(ctx, j.job.ID, cmp.Or(v.Text, judged.Summary()), v.Status == Complete); err != nil {

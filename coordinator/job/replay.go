@@ -52,10 +52,7 @@ type LeftLetter struct {
 // Replayed is nil if not all were tried; the same call goes on with the rest.
 func Replay(ctx context.Context, config Config, r Replaying) (*Replayed, Verdict) {
 	config = config.withDefaults()
-	job, found, err := config.Store.Job(ctx, config.Name)
-	if err == nil && !found {
-		err = misuse("", ErrNoJob)
-	}
+	job, err := namedJob(ctx, config)
 	if err != nil {
 		return nil, unstarted(ctx, err)
 	}

@@ -25,7 +25,8 @@ import (
 	"sluice/shard"
 )
 
-// kind is a kind of fault that is known and not fixed yet. The generator does not draw it unless KNOWN names it, or is "all".
+// kind is a kind of fault that is known and not fixed yet. The generator does not draw it unless KNOWN names it, or is "all". This is
+// the one form of an expected failure.
 type kind string
 
 const (
@@ -44,34 +45,6 @@ func (k kinds) draws(one kind) bool {
 }
 
 var known = kinds(strings.Split(os.Getenv("KNOWN"), ","))
-
-// knownFaults are written scenarios of faults that are known and not fixed yet: what an API or an operator does, and the promise
-// that is broken. This is the one form of an expected failure. A scenario that passes must leave the table, and become a test of
-// its own.
-var knownFaults = []struct {
-	name  string
-	story string
-	write func(*scenario)
-	shows string // part of what the simulation finds
-}{}
-
-// TestSimulationKnownFaults plays the written scenarios: each must still show its fault.
-func TestSimulationKnownFaults(t *testing.T) {
-	for _, fault := range knownFaults {
-		t.Run(fault.name, func(t *testing.T) {
-			sc := plain()
-			fault.write(sc)
-			switch s := play(t, sc); {
-			case s.wrong == nil:
-				t.Errorf("%s: it does not show any more: take the scenario out of the table, and keep it as a test\n%s", fault.story, tail(s))
-			case !strings.Contains(s.wrong.Error(), fault.shows):
-				t.Errorf("%s: want %q, and it shows\n%v\n%s", fault.story, fault.shows, s.wrong, tail(s))
-			default:
-				t.Logf("%s: %v", fault.story, s.wrong)
-			}
-		})
-	}
-}
 
 // TestSimulationPlain: without a fault, the world of the written scenarios is complete, and so is one that grows.
 func TestSimulationPlain(t *testing.T) {

@@ -60,7 +60,7 @@ const (
 	maxCalmStep = 6000
 )
 
-// drive does one act after the other, as somebody does who runs the same command again until it says that all is done.
+// drive performs one act after the other. Like an operator, it repeats a command until that reports that the job is complete.
 func (s *simulation) drive() error {
 	dice := rand.New(rand.NewPCG(s.seed, 4))
 	for i := 0; i < len(s.plot) && !s.hasFailed(); i++ {

@@ -360,7 +360,7 @@ func (a named) Share(ctx context.Context) error {
 	return a.Client.Share(context.WithValue(ctx, keeper{}, true))
 }
 
-// joinedNow notes what processes that are dead were told and could not write down any more: nobody knows it.
+// joinedNow marks the refusals that died with a process before it could save them: no other process can know of them.
 func (p *process) joinedNow() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

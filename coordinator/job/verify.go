@@ -26,7 +26,7 @@ type Verification struct {
 type Verifying struct {
 	Repair bool // reopen incomplete windows, for the next Load
 	// Decisions of an operator. They are recorded with their amounts, and every later check takes them into account.
-	AcceptForeign bool // rows that nobody stored may stay
+	AcceptForeign bool // rows that no job has stored may stay
 	AcceptLost    bool // events that are gone from the table are gone for good
 }
 
@@ -60,7 +60,7 @@ func (v *Verification) ask(ctx context.Context, config Config) (source Source, l
 	if config.Connect == nil {
 		return nil, leave, nil
 	}
-	job, err := verifiable(ctx, config)
+	job, err := namedJob(ctx, config)
 	if err != nil {
 		return nil, leave, err
 	}
@@ -90,8 +90,8 @@ func refusal(err error) error {
 	return nil
 }
 
-// verifiable reads the job.
-func verifiable(ctx context.Context, config Config) (*ledger.Job, error) {
+// namedJob reads the job that the configuration names.
+func namedJob(ctx context.Context, config Config) (*ledger.Job, error) {
 	job, found, err := config.Store.Job(ctx, config.Name)
 	if err == nil && !found {
 		err = misuse("", ErrNoJob)
@@ -117,7 +117,7 @@ func holding(ctx context.Context, config Config, work func(context.Context) erro
 }
 
 func (v *Verification) run(ctx context.Context, config Config, source Source, how Verifying) error {
-	job, err := verifiable(ctx, config)
+	job, err := namedJob(ctx, config)
 	if err != nil {
 		return err
 	}
@@ -177,14 +177,6 @@ func (v *Verification) accept(ctx context.Context, j *Job, how Verifying) (accep
 		err = j.decide(ctx, ledger.DoubtLost, v.Judged.Summary(), lost, ledger.AcceptLost)
 	}
 	return true, err
-}
-
-// decide records that an operator has accepted something.
-func (j *Job) decide(ctx context.Context, kind ledger.DoubtKind, reason string, amount int64, by string) error {
-	if err := j.store.Raise(ctx, j.job.ID, ledger.Doubt{Kind: kind, Reason: reason, Amount: amount}); err != nil {
-		return err
-	}
-	return j.store.Lift(ctx, j.job.ID, kind, by)
 }
 
 // judge counts the table and compares it with the ledger and the source.

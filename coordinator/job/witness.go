@@ -2,9 +2,9 @@ package job
 
 import (
 	"context"
+	"slices"
 
 	"sluice/coordinator/ledger"
-	"sluice/sink/audit"
 )
 
 // witnesses makes sure that the records at the edges of the round's windows, which each shard leaves to its neighbour, are stored. If some
@@ -25,20 +25,19 @@ func (j *Job) witnesses(ctx context.Context) (v Verdict, over bool) {
 	if other, err := j.mixed(ctx, &figures); other || err != nil { // a second walk would replace what tells the two apart
 		return j.ended(ctx, err), true
 	}
-	opened := map[int64]bool{}
 	var suspects []int64
 	for _, u := range unmet {
 		for _, id := range []int64{u.Owner, u.Keeper} {
-			if id != 0 && !opened[id] {
-				opened[id] = true
+			if id != 0 {
 				suspects = append(suspects, id)
 			}
 		}
 	}
+	slices.Sort(suspects)
+	suspects = slices.Compact(suspects)
 	j.config.Log.Warn("records next to a window were left to its neighbour, which has not stored them: both are fetched again",
 		"records", len(unmet), "shards", len(suspects), "first", unmet[0].Event.At)
-	err = j.store.Reopen(ctx, j.job.ID, func(a ledger.Audit) ledger.Reopening { return audit.Recount(&a, suspects) })
-	if err != nil {
+	if err := j.reopen(ctx, func(*ledger.Audit) []int64 { return suspects }); err != nil {
 		return notChecked(ctx, err), true
 	}
 	if v, over := j.walk(ctx); over {

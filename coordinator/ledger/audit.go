@@ -15,7 +15,7 @@ type Audit struct {
 	Rows       int64              // of ingested_events, whoever wrote them
 	RowsBefore int64              // of them, those that were there before the job
 	ByOthers   int64              // events that other jobs stored
-	Foreign    int64              // rows that nobody stored, and that were accepted
+	Foreign    int64              // rows that no job has stored, and that were accepted
 	Lost       int64              // events that are gone, which was accepted
 	// Dead letters that no row of ingested_events stands for: ids that were readable, each once; records without one; and how
 	// often such a record came again, which may be another record with the same bytes, or the same one read twice.

@@ -13,7 +13,7 @@ const (
 	DoubtMissing DoubtKind = "missing" // the source counts more events than there are
 	DoubtTable   DoubtKind = "table"   // rows are gone from the table
 	DoubtSource  DoubtKind = "source"  // the source is another one
-	DoubtForeign DoubtKind = "foreign" // the table has rows that nobody stored
+	DoubtForeign DoubtKind = "foreign" // the table has rows that no job has stored
 	DoubtLost    DoubtKind = "lost"    // events that were stored are gone, and reading their windows again did not bring them back
 	DoubtWitness DoubtKind = "witness" // a record that one shard left to its neighbour was stored by neither
 	// DoubtTotal is lifted as soon as it is raised: the source's total was contradicted, and counts no more.
@@ -36,7 +36,7 @@ const ByEvidence = "evidence"
 
 // The decisions of an operator, each with an amount, that an audit takes into account.
 const (
-	AcceptForeign = "--accept-foreign" // rows that nobody stored
+	AcceptForeign = "--accept-foreign" // rows that no job has stored
 	AcceptLost    = "--accept-lost"    // events that are gone
 )
 

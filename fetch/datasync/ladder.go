@@ -160,7 +160,7 @@ const recallPause = time.Minute
 const madeCursor = "made cursor"
 
 // ask climbs the ladder: a live cursor, a timestamp if an endpoint takes one, a made cursor, the cursor that led to the page
-// before, a cursor of which nobody knows whether it lives, and the very top.
+// before, a cursor whose life is not known, and the very top.
 func (l *ladder) ask(from shard.Position) fetch.Question {
 	q := fetch.Question{Start: shard.ByCursor, Vary: from.Vary, After: from.Resume}
 	caps := l.get()

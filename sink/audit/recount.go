@@ -8,7 +8,7 @@ import (
 )
 
 // Recount says what the shards of a job count when some of its windows are opened again: what the table has. A part that is short
-// of rows is opened as a whole, and so is the job if rows are missing of which nobody knows where.
+// of rows is opened as a whole, and so is the job if it is not known where rows are missing.
 //
 // Nothing is forgotten by that: a shard whose count falls keeps in Expected what it had, until the walk has stored as much again.
 func Recount(a *ledger.Audit, ids []int64) ledger.Reopening {
@@ -109,7 +109,7 @@ func (c *recount) anywhere(gone int64) {
 	c.forgotten = min(gone, c.RowsBefore)
 }
 
-// expect notes what the windows of a group had, if they count less from now on: in sum, as nobody knows of which a row is gone.
+// expect notes what the windows of a group had, if they count less from now on: in sum, because it is not known which of them has lost a row.
 func (c *recount) expect(g group) {
 	var now, before, moved int64
 	for _, w := range g.windows {

@@ -22,7 +22,7 @@ type Verdict struct {
 	NotApplied []string // which checks could not be made, and why
 	Reopen     []int64  // rows of the shards to walk once more: their windows may lack events
 	Short      bool     // rows are gone from the table, or shards from the ledger
-	Foreign    int64    // rows that nobody stored
+	Foreign    int64    // rows that no job has stored
 	Lost       int64    // events that were stored, are gone, and did not come again when their windows were walked once more
 	Counted    bool     // the rows were compared with what the source counted at the start
 	Missing    int64    // events that the source counted at the start and that nothing accounts for

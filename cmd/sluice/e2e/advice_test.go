@@ -13,6 +13,14 @@ import (
 // commandIn finds the commands in a hint.
 var commandIn = regexp.MustCompile("`sluice ([^`]*)`")
 
+// advised returns the commands in a hint.
+func advised(hint string) (commands [][]string) {
+	for _, m := range commandIn.FindAllStringSubmatch(hint, -1) {
+		commands = append(commands, strings.Fields(m[1]))
+	}
+	return commands
+}
+
 // Whatever advice is printed leads to exit code 0 in at most two steps, in the state in which it is printed.
 func TestAdviceLeadsToTheEndInTwoSteps(t *testing.T) {
 	t.Parallel()
@@ -76,18 +84,15 @@ func TestAdviceLeadsToTheEndInTwoSteps(t *testing.T) {
 func (w *world) follow(r ran, command string) {
 	w.t.Helper()
 	_, hint, _ := strings.Cut(r.stderr, "exit code ")
-	var steps []string
-	for _, m := range commandIn.FindAllStringSubmatch(hint, -1) {
-		steps = append(steps, m[1])
-	}
+	steps := advised(hint)
 	if len(steps) == 1 {
-		steps = append(steps, command)
+		steps = append(steps, strings.Fields(command))
 	}
 	if len(steps) != 2 {
 		w.t.Fatalf("%q advises %q", command, hint)
 	}
-	w.run(strings.Fields(steps[0])...)
-	if last := w.run(strings.Fields(steps[1])...); last.code != cli.ExitOK {
+	w.run(steps[0]...)
+	if last := w.run(steps[1]...); last.code != cli.ExitOK {
 		w.t.Errorf("%q advises %q; after both the exit code is %d:\n%s%s", command, hint, last.code, last.stdout, last.stderr)
 	}
 }

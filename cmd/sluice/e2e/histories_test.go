@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -301,7 +300,7 @@ func (h *story) badMinute() {
 	h.command(h.draw(), nil)
 }
 
-// byHand is what somebody does to the tables with SQL.
+// byHand changes the tables with SQL, as an operator might.
 func (h *story) byHand() {
 	h.t.Helper()
 	acts := []struct{ name, sql string }{
@@ -350,8 +349,6 @@ func (h *story) there() bool {
 	return h.number(`select count(*) from pg_class where relname in ('ingested_events', 'dead_letters') and relkind = 'r'`) == 2
 }
 
-var advised = regexp.MustCompile("`sluice ([^`]*)`")
-
 // settle follows the advice until all is well. Nothing goes wrong any more.
 func (h *story) settle() {
 	h.t.Helper()
@@ -391,10 +388,7 @@ func (h *story) advice(given []string, r ran) (commands [][]string) {
 			last = line
 		}
 	}
-	for _, m := range advised.FindAllStringSubmatch(last, -1) {
-		commands = append(commands, strings.Fields(m[1]))
-	}
-	if len(commands) == 0 && contains(last, "same command") {
+	if commands = advised(last); len(commands) == 0 && contains(last, "same command") {
 		commands = [][]string{given}
 	}
 	h.note("advised: %s", last)

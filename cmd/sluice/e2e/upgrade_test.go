@@ -80,7 +80,7 @@ func recordTables(t *testing.T) {
 	older := func() (string, error) { return *recordUpgrade, nil }
 	for state, leave := range map[string]func(*world){
 		"loading":   func(w *world) { w.cutShort(older, 12, "run", "--shards=3") },
-		"loaded":    func(w *world) { w.finish(older, "run", "--shards=3") },
+		"loaded":    func(w *world) { w.completes(older, "run", "--shards=3") },
 		"round":     func(w *world) { w.loadHistory(older); w.cutShort(older, 7, "sync", "--shards=3") },
 		"following": func(w *world) { w.loadHistory(older); w.followOn(older) },
 	} {
@@ -99,12 +99,12 @@ func (w *world) loadHistory(build func() (string, error)) {
 		w.t.Fatal(err)
 	}
 	w.serves.Store(before)
-	w.finish(build, "run", "--shards=3")
+	w.completes(build, "run", "--shards=3")
 	w.serves.Store(w.sim)
 }
 
-// finish runs a command of the older program to its end.
-func (w *world) finish(build func() (string, error), args ...string) {
+// completes runs a command of a program to its end.
+func (w *world) completes(build func() (string, error), args ...string) {
 	p := w.startBuilt(build, nil, args...)
 	if code := p.code(w.t, time.Minute); code != cli.ExitOK {
 		w.t.Fatalf("%v ended with %d:\n%s", args, code, p.out.String())

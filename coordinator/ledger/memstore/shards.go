@@ -261,7 +261,7 @@ func (s *Store) Reopen(ctx context.Context, jobID int64, choose func(ledger.Audi
 		for _, d := range t.DeadLetters {
 			if t.revived(d, jobID) {
 				d.ReplayedAt, d.ReplayedAs = time.Time{}, uuid.Nil
-				for _, sh := range t.Shards { // nobody knows in which window it was a row
+				for _, sh := range t.Shards { // the window of its row is not known
 					if sh.JobID == jobID {
 						sh.Verified = 0
 					}

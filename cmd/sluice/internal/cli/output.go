@@ -11,7 +11,7 @@ import (
 	"sluice/cmd/sluice/internal/terminal"
 )
 
-// asLines marks the commands whose stderr is JSON, too, with --json: an object a line, as the log, the progress and what is said.
+// asLines marks the commands that with --json write JSON to stderr as well: one object a line, for the log, the progress and messages.
 const asLines = "json-lines"
 
 // say prints a line about what was chosen. It goes to stderr: stdout is for results.

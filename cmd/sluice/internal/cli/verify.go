@@ -34,8 +34,8 @@ func (p *Program) verifyCommand() *cobra.Command {
 	s.bind(cmd.Flags())
 	show(cmd.Flags(), "job", "source", "list-limit", "stream-limit", "ignore-total", "require-tls", "json", "log-level")
 	cmd.Flags().BoolVar(&how.Repair, "repair", false, "reopen incomplete shards for the next run")
-	cmd.Flags().BoolVar(&how.AcceptForeign, "accept-foreign", false, "rows that nobody stored may stay; this is recorded")
-	cmd.Flags().BoolVar(&how.AcceptLost, "accept-lost", false, "events that are gone from the table are gone for good; this is recorded")
+	cmd.Flags().BoolVar(&how.AcceptForeign, "accept-foreign", false, "accept the rows that no job has stored; the decision is recorded")
+	cmd.Flags().BoolVar(&how.AcceptLost, "accept-lost", false, "accept that events which are gone from the table are gone for good; the decision is recorded")
 	return cmd
 }
 
