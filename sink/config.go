@@ -79,8 +79,8 @@ func (c Config) pool() (*pgxpool.Config, error) {
 	dial := (&net.Dialer{Control: limitUnanswered, KeepAliveConfig: net.KeepAliveConfig{
 		Enable: true, Idle: 10 * time.Second, Interval: 5 * time.Second, Count: 3,
 	}}).DialContext
-	dial = failpoint.Sent(dial, "c\x00\x00\x00\x04", "copy.ended") // the message CopyDone
-	conn.DialFunc = failpoint.Sent(dial, "commit\x00", "commit.sent")
+	dial = failpoint.Sent(dial, "c\x00\x00\x00\x04", "copy.ended")      // the message CopyDone
+	conn.DialFunc = failpoint.Sent(dial, "; commit\x00", "commit.sent") // of batches alone, see finish
 	conn.OnNotice = c.onNotice
 	for name, value := range c.session() {
 		conn.RuntimeParams[name] = value

@@ -294,11 +294,12 @@ func TestOverlappingBatchesDoNotDeadlock(t *testing.T) {
 	equal(t, "deadlocks", b.count(t, `select deadlocks from pg_stat_database where datname = current_database()`), before)
 }
 
+// A refused login passes, too, for a while: passwords are renewed.
 func TestTransient(t *testing.T) {
 	code := func(c string) error { return fmt.Errorf("copy: %w", &pgconn.PgError{Code: c}) }
 	for _, err := range []error{
 		code("57P01"), code("57P03"), code("53100"), code("53300"), code("40001"), code("40P01"), code("55P03"), code("57014"),
-		code("25006"), code("08006"), io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, context.DeadlineExceeded,
+		code("25006"), code("08006"), code("28P01"), code("28000"), io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, context.DeadlineExceeded,
 		&net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}, fmt.Errorf("write: %w", syscall.EPIPE),
 	} {
 		if !transient(err) {
@@ -306,7 +307,7 @@ func TestTransient(t *testing.T) {
 		}
 	}
 	for _, err := range []error{
-		code("23505"), code("22P02"), code("42P01"), code("42501"), code("28P01"), code("3D000"), code("08P01"), code("57P04"),
+		code("23505"), code("22P02"), code("42P01"), code("42501"), code("3D000"), code("08P01"), code("57P04"),
 		context.Canceled, errors.New("something new"),
 	} {
 		if transient(err) {

@@ -39,7 +39,9 @@ const (
 func (j *Job) pass(ctx context.Context) Verdict {
 	if time.Now().Before(j.recheck) {
 		if err := j.reload(ctx); err != nil {
-			return failed(ctx, err)
+			v := failed(ctx, err)
+			v.between = true
+			return v
 		}
 		return j.nextRound(ctx)
 	}

@@ -64,7 +64,9 @@ func (j *Job) nextRound(ctx context.Context) Verdict {
 	}
 	if r == nil {
 		j.noted = j.source.Requests() // those of a look that found nothing new are no round's
-		return j.concede(ctx, Verdict{Text: "nothing is new: " + j.behind()})
+		v := j.concede(ctx, Verdict{Text: "nothing is new: " + j.behind()})
+		v.between = true
+		return v
 	}
 	j.note(func() { j.round = r })
 	if v, over := j.walk(ctx); over {

@@ -77,9 +77,10 @@ func TestMetricsOfARun(t *testing.T) {
 	var letters int64
 	w.query(`select count(*) from dead_letters`, nil, &letters)
 	w.query(`select count(*) from ingested_events`, nil, &rows)
+	shards := w.number(`select count(*) from ingestion_shards where state = 'done'`) // a fetcher without work may have split one
 	for sample, want := range map[string]float64{
 		"sluice_events_committed_total": float64(rows), "sluice_job_events": float64(rows), "sluice_exit_code": 0,
-		`sluice_shards{state="done"}`: 4, "sluice_records_rejected_total": float64(letters), "sluice_database_up": 1,
+		`sluice_shards{state="done"}`: float64(shards), "sluice_records_rejected_total": float64(letters), "sluice_database_up": 1,
 		`sluice_quota_limit_requests{endpoint="stream"}`: 50, `sluice_shard_read_ratio{shard="2"}`: 1,
 	} {
 		if got := metric(t, end, sample); got != want {
