@@ -144,9 +144,9 @@ type jumps struct {
 }
 
 // jumps looks for steps, from one event in order to the next, that are wider than plausible, than all the steps before them in the
-// page together, and than many of the steps after them. A sender with a wrong clock looks like that, and so does a quiet night. The
-// first step is from the key before the page; without one, from after, if that is not zero. Fewer than enough events do not
-// confirm a jump.
+// page together, and than those after them: if these are many, than all but the widest together. Events of one instant count as one.
+// A sender with a wrong clock looks like that, and so does a quiet night. The first step is from the key before the page; without
+// one, from after, if that is not zero. Fewer than enough events do not confirm a jump.
 func (o *order) jumps(after Key, plausible Instant, enough int) jumps {
 	n := o.count()
 	found := jumps{n, n, n, 0}
@@ -165,11 +165,29 @@ func (o *order) jumps(after Key, plausible Instant, enough int) jumps {
 	if before-oldest <= plausible+minute {
 		return found
 	}
+	instants, widest, second := 0, Instant(0), Instant(0) // after the event; the widest steps of all
+	for i := 1; i < n; i++ {
+		step := o.at(i-1).At - o.at(i).At
+		if step > 0 {
+			instants++
+		}
+		widest, second = max(widest, step), max(second, min(widest, step))
+	}
 	for i := range n {
 		at := o.at(i).At
+		if i > 0 && at != before {
+			instants--
+		}
 		allowed := max(plausible, first-before)
-		if rest := n - 1 - i; rest >= proofRecords {
-			allowed = max(allowed, 8*(at-oldest)/Instant(rest))
+		if instants >= proofRecords {
+			allowed = max(allowed, 8*(at-oldest)/Instant(instants))
+		}
+		if instants >= sceptical {
+			other := widest
+			if i > 0 && before-at == widest {
+				other = second
+			}
+			allowed = max(allowed, at-oldest-other)
 		}
 		if before-at > allowed+minute {
 			found.first = min(found.first, i)

@@ -144,6 +144,8 @@ func TestJumps(t *testing.T) {
 		"a batch with a clock that runs":    {nil, join(batch(9, 500, 10), batch(9, -99999999, 1)), 9, 9},
 		"confirmed":                         {nil, join(batch(9, 500, 10), batch(30, -99999999, 1)), 39, 9},
 		"a night between two sessions":      {nil, join(batch(50, 500, 10), batch(30, -40000, 10)), 80, 50},
+		"a tie among sparse records":        {nil, join(batch(2, 60000, 100), batch(400, 59400, 0), batch(40, 59300, 100)), 442, 442},
+		"a quiet hour at the beginning":     {nil, join(batch(2, 90000, 100), batch(200, 86000, 100)), 202, 202},
 		"two nights, the second is at last": {nil, join(batch(50, 500, 10), batch(30, -40000, 10), batch(9, -990000, 10)), 80, 80},
 	} {
 		o := orderOf(at(c.events...), keysOf(at(c.tail...)))

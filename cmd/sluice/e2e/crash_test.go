@@ -63,12 +63,17 @@ func killEverywhere(t *testing.T, seed uint64) {
 			c.rand.Shuffle(len(points), func(i, j int) { points[i], points[j] = points[j], points[i] })
 		}
 		for _, point := range points {
-			if c.done {
-				c.end()
-				c = newCrashWorld(t, c.rand.Uint64(), nil).begin()
+			for range 2 { // a job that has passed the point before is led to its end, and another one begins
+				if c.done {
+					c.end()
+					c = newCrashWorld(t, c.rand.Uint64(), nil).begin()
+				}
+				killed := c.killAt(point, phase)
+				crashes.add(point, killed, c.sound("a kill at "+point))
+				if killed || !c.done {
+					break
+				}
 			}
-			killed := c.killAt(point, phase)
-			crashes.add(point, killed, c.sound("a kill at "+point))
 		}
 	}
 	c.end()
