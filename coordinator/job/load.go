@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"sluice/coordinator"
@@ -302,6 +303,9 @@ func (j *Job) mixed(ctx context.Context, figures *ledger.Audit) (bool, error) {
 func (j *Job) record(ctx context.Context, judged audit.Verdict, table string, rows []ledger.AuditWindow) Verdict {
 	err := j.weighTable(ctx, judged, "")
 	if judged.OK && err == nil {
+		err = j.asCompared(ctx, rows)
+	}
+	if judged.OK && err == nil {
 		err = j.store.KeepTableState(ctx, j.job.ID, table, rows)
 	}
 	if err != nil {
@@ -316,6 +320,21 @@ func (j *Job) record(ctx context.Context, judged audit.Verdict, table string, ro
 	}
 	failpoint.Hit("verdict.written")
 	return v
+}
+
+// asCompared makes sure that the ledger is still the one that was compared: a failover since then may have taken both back in time.
+func (j *Job) asCompared(ctx context.Context, rows []ledger.AuditWindow) error {
+	now, err := j.store.Load(ctx, j.job.ID)
+	if err != nil {
+		return err
+	}
+	same := func(c shard.Checkpoint, w ledger.AuditWindow) bool {
+		return c.ID == w.ID && c.Seq == w.Seq && c.State == w.State
+	}
+	if !slices.EqualFunc(now, rows, same) {
+		return errors.New("the database went back in time meanwhile")
+	}
+	return nil
 }
 
 // notChecked is the verdict if everything was read, but a stop or the database kept the check from being made. That is left to do.
