@@ -64,6 +64,11 @@ func readAudit(ctx context.Context, tx pgx.Tx, a *ledger.Audit, jobID int64) err
 	if err != nil {
 		return err
 	}
+	later, err := readWindows(ctx, tx, jobID)
+	if err != nil {
+		return err
+	}
+	a.FillGaps(later)
 	var id, letters int64
 	rows, _ = tx.Query(ctx, selectRevived, jobID)
 	_, err = pgx.ForEachRow(rows, []any{&id, &letters}, func() error {
@@ -76,11 +81,35 @@ func readAudit(ctx context.Context, tx pgx.Tx, a *ledger.Audit, jobID int64) err
 	return err
 }
 
+// readWindows returns the windows of the rounds after the first that prune has left as they were.
+func readWindows(ctx context.Context, tx pgx.Tx, jobID int64) (all []ledger.RoundWindows, err error) {
+	var round int
+	var finished bool
+	var span, window [2]pgtype.Timestamptz
+	rows, _ := tx.Query(ctx, selectLaterWindows, jobID, keptRounds)
+	_, err = pgx.ForEachRow(rows, []any{&round, &finished, &span[0], &span[1], &window[0], &window[1]}, func() error {
+		if n := len(all); n == 0 || all[n-1].Round != round {
+			all = append(all, ledger.RoundWindows{Round: round, Finished: finished, Span: shard.Window{Start: instant(span[0]), End: instant(span[1])}})
+		}
+		if r := &all[len(all)-1]; window[0].Valid {
+			r.Windows = append(r.Windows, shard.Window{Start: instant(window[0]), End: instant(window[1])})
+		}
+		return nil
+	})
+	return all, err
+}
+
 const (
 	selectFirstRound = `
 select ` + shardColumns + `, s.expected, coalesce(s.verified_rows, 0) from public.ingestion_shards s where s.job_id = $1 and s.round = 1 order by s.window_start`
 	selectLaterRounds = `
 select ` + shardColumns + ` from public.ingestion_shards s where s.job_id = $1 and s.round > 1 order by s.id`
+	selectLaterWindows = `
+select r.round, r.finished_at is not null, r.span_start, r.span_end, s.window_start, s.window_end
+from public.ingestion_rounds r left join public.ingestion_shards s on s.job_id = r.job_id and s.round = r.round
+where r.job_id = $1 and r.round > 1
+  and r.round > (select coalesce(max(round), 0) from public.ingestion_rounds where job_id = $1 and finished_at is not null) - $2
+order by r.round`
 	selectRevived = `select shard_id, count(*) from public.dead_letters d where ` + revived + ` group by 1`
 	// revived are the dead letters of a job that were stored by a replay, and whose rows are gone.
 	revived = `d.job_id = $1 and d.replayed_as is not null and not exists (select from public.ingested_events e where e.id = d.replayed_as)`
@@ -136,7 +165,7 @@ func bucketEdges(a *ledger.Audit) []pgtype.Timestamptz {
 		edges = append(edges, timestamptz(w.Window.Start))
 	}
 	if n := len(a.Windows); n > 0 {
-		edges = append(edges, timestamptz(a.Windows[n-1].Window.End))
+		edges = append(edges, timestamptz(max(a.Span.End, a.Windows[n-1].Window.End)))
 	}
 	return edges
 }

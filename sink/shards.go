@@ -167,6 +167,9 @@ func (p *Postgres) reopen(ctx context.Context, tx pgx.Tx, jobID int64, r ledger.
 			batch.Queue(reopenShard, s.ID, p.config.Run)
 		}
 	}
+	for _, f := range r.Filled {
+		batch.Queue(insertFilled, jobID, f.Round, timestamptz(f.Start), timestamptz(f.End), f.Events, f.Expected, f.Finished, p.config.Run)
+	}
 	return tx.SendBatch(ctx, &batch).Close()
 }
 
@@ -188,6 +191,10 @@ where job_id = $1 and (expected is not null or verified_rows is not null)`
 update public.ingestion_shards
 set state = 'suspect', run_id = $2, seq = seq + 1, reopened = reopened + 1, cursor = null, cursor_expires_at = null, resume_at = null, resume_id = null, end_proof = null
 where id = $1`
+	insertFilled = `
+insert into public.ingestion_shards (job_id, round, shard, window_start, window_end, received, events, expected, state, end_proof, run_id, reopened)
+select $1, $2, coalesce(max(shard), 0) + 1, $3, $4, $5, $5, $6, case when $7 then 'done' else 'suspect' end, case when $7 then 'confirmed' end, $8, 1
+from public.ingestion_shards where job_id = $1 and round = $2`
 )
 
 // round is one round of a job: a Sink, and its checkpoints.

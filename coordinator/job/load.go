@@ -78,7 +78,7 @@ func (j *Job) reopen(ctx context.Context, which func(*ledger.Audit) []int64) err
 // firstLoad walks what is left of round 1, whatever rounds follow it, and checks the whole job.
 func (j *Job) firstLoad(ctx context.Context) Verdict {
 	j.note(func() { j.round = nil })
-	if err := errors.Join(j.focus(ctx, 1), j.recall(ctx)); err != nil {
+	if err := errors.Join(j.focus(ctx, 1), j.recall(ctx), j.fillGaps(ctx)); err != nil {
 		return failed(ctx, err)
 	}
 	if other, err := j.resumesElsewhere(ctx); other || err != nil {
@@ -91,6 +91,20 @@ func (j *Job) firstLoad(ctx context.Context) Verdict {
 	var doubts *DoubtError
 	v.final = v.final || v.Status == Doubt && !errors.As(v.Err, &doubts)
 	return v
+}
+
+// fillGaps makes up for shards that the ledger has lost: their windows are walked.
+func (j *Job) fillGaps(ctx context.Context) error {
+	all, err := j.store.Load(ctx, j.job.ID)
+	if err != nil {
+		return err
+	}
+	gap := audit.Whole(1, j.job.Span, all)
+	if gap == nil {
+		return nil
+	}
+	j.config.Log.Warn("the ledger has lost shards: their windows are fetched again", "why", gap)
+	return j.reopen(ctx, func(*ledger.Audit) []int64 { return nil })
 }
 
 // resumesElsewhere reports whether the source is not the one that the first load has read so far.

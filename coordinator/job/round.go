@@ -69,6 +69,11 @@ func (j *Job) nextRound(ctx context.Context) Verdict {
 		return v
 	}
 	j.note(func() { j.round = r })
+	if j.resumed {
+		if v, lost := j.lostShards(ctx); lost {
+			return v
+		}
+	}
 	if v, over := j.walk(ctx); over {
 		return v
 	}
@@ -171,8 +176,26 @@ func (j *Job) candidate(newest shard.Instant) shard.Instant {
 	return min(newest, shard.InstantOf(now.Add(-j.config.SafetyLag)), j.config.Span.End)
 }
 
+// lostShards reports whether the ledger has lost shards of the round. No round would find them again: that takes a repair.
+func (j *Job) lostShards(ctx context.Context) (v Verdict, lost bool) {
+	all, err := j.store.Load(ctx, j.job.ID)
+	if err != nil {
+		return failed(ctx, err), true
+	}
+	gap := audit.Whole(j.round.Number, j.round.Span, all)
+	if gap == nil {
+		return Verdict{}, false
+	}
+	v = j.ended(ctx, j.raise(ctx, ledger.Doubt{Kind: ledger.DoubtTable, Reason: gap.Error()}))
+	v.final = v.final || v.Status == Doubt
+	return v, true
+}
+
 // closeRound judges a round by its ledger, moves the watermark, and sums up what came.
 func (j *Job) closeRound(ctx context.Context) Verdict {
+	if v, lost := j.lostShards(ctx); lost {
+		return v
+	}
 	missing, err := j.judgeRound(ctx)
 	failpoint.Hit("round.judged")
 	if err == nil {
@@ -207,16 +230,9 @@ func number(n int64) string {
 	return s
 }
 
-// judgeRound makes sure that the windows of the round tile it, and returns how many events the source counted at its start that
+// judgeRound returns how many events the source counted at its start that
 // nothing accounts for: that is a doubt. The table is not read: every commit has counted its rows.
 func (j *Job) judgeRound(ctx context.Context) (missing int64, err error) {
-	checkpoints, err := j.store.Load(ctx, j.job.ID)
-	if err != nil {
-		return 0, err
-	}
-	if err := audit.Tiled(j.round.Span, checkpoints); err != nil {
-		return 0, err
-	}
 	if !trustsTotal(&j.config, j.doubts) || j.round.APITotal == 0 || j.job.Span != ledger.Everything {
 		return 0, nil
 	}

@@ -191,8 +191,6 @@ func (s *simulation) finished(p *process, run int, ends time.Time) bool {
 	switch complete := ended && p.verdict.Status == job.Complete; {
 	case p.once:
 		return true
-	case s.crippled[p.job]:
-		return run >= 3
 	case p.do == follow:
 		return complete && !time.Now().Before(ends) || p.verdict.Status == job.Doubt && !time.Now().Before(ends)
 	case p.do == repair, p.do == verify, p.do == foreign, p.do == lost:
@@ -296,7 +294,13 @@ func loseShard(dice *rand.Rand) act {
 		if j == nil {
 			return
 		}
-		all := t.Round(j.ID, 1)
+		all := slices.DeleteFunc(t.Round(j.ID, 1), func(sh *memstore.Shard) bool { // the keys of the tables keep those
+			return slices.ContainsFunc(t.Shards, func(o *memstore.Shard) bool { return o.Parent == sh.ID }) ||
+				slices.ContainsFunc(t.DeadLetters, func(d *memstore.DeadLetter) bool { return d.ShardID == sh.ID })
+		})
+		if len(all) == 0 {
+			return
+		}
 		lost := all[n%len(all)]
 		t.Shards = slices.DeleteFunc(t.Shards, func(sh *memstore.Shard) bool { return sh == lost })
 		s.mu.Lock()
@@ -351,8 +355,8 @@ func drawPlot(dice *rand.Rand, s *scenario) []act {
 			}
 			plot = append(plot, []act{
 				loseRows(dice, dice.Float64()), loseRows(dice, 0.1), {do: byHand, name: "truncate", hand: truncate},
-				{do: byHand, name: "insert a row", hand: foreignRow},
-			}[dice.IntN(4)], act{do: repair})
+				{do: byHand, name: "insert a row", hand: foreignRow}, loseShard(dice),
+			}[dice.IntN(5)], act{do: repair})
 			if dice.IntN(2) == 0 { // cron and a person
 				plot = append(plot, act{do: repair, after: between(dice, time.Nanosecond, time.Second)})
 			}

@@ -41,7 +41,7 @@ type simulation struct {
 	planned  map[string]time.Time  // when the source was first looked at for a job
 	rounded  map[roundOf]time.Time // and for its rounds
 	foreign  bool                  // another data set is served
-	crippled map[string]bool       // jobs whose ledger was cut by hand: they can't be completed any more
+	crippled map[string]bool       // jobs whose ledger was cut by hand
 
 	moments    []memstore.Tables
 	mistakes   map[apisim.Endpoint]mistake

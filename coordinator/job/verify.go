@@ -239,6 +239,7 @@ func (v *Verification) reopen(ctx context.Context, j *Job) error {
 				v.Reopened++
 			}
 		}
+		v.Reopened += len(r.Filled)
 		return r
 	})
 }
@@ -247,7 +248,7 @@ func (v *Verification) reopen(ctx context.Context, j *Job) error {
 func judged(a *ledger.Audit, v audit.Verdict) Verdict {
 	status, text, kind := Doubt, "the data are in doubt: ", ErrCheck
 	for i := range a.Windows {
-		if a.Windows[i].Proof == "" {
+		if w := &a.Windows[i]; w.Proof == "" && a.Gap(w.ID) == nil {
 			status, text, kind = Left, "the job is not finished: ", ErrUnfinished
 		}
 	}

@@ -10,7 +10,7 @@ import (
 // Audit is what table and ledger hold of a job at one moment: the figures that package sink/audit judges.
 type Audit struct {
 	Span       shard.Window
-	Windows    []AuditWindow      // of round 1, which tile the span, oldest first
+	Windows    []AuditWindow      // of round 1, which cover the span, oldest first; see FillGaps
 	Later      []shard.Checkpoint // of later rounds
 	Rows       int64              // of ingested_events, whoever wrote them
 	RowsBefore int64              // of them, those that were there before the job
@@ -27,6 +27,8 @@ type Audit struct {
 	Revived map[int64]int64
 	Unmet   []Unmet    // witnesses of round 1
 	Days    []AuditDay // oldest first; only of AuditByDay
+
+	gaps []Gap
 }
 
 // Unmet is a witness that is neither in the table nor among the dead letters: a record next to a window that its shard dropped, because
@@ -66,6 +68,7 @@ type DayOfShard struct {
 // Reopening opens windows of a job again. What their shards count from then on was counted in the table.
 type Reopening struct {
 	Shards     []Reopened
+	Filled     []Filled
 	Accepted   bool  // the table is right as it is: what windows had before is forgotten
 	RowsBefore int64 // of the job, from then on
 }
@@ -77,6 +80,14 @@ type Reopened struct {
 	Expected *int64 // nil leaves it as it is
 	Revived  int64  // dead letters that are dead letters again
 	Walk     bool
+}
+
+// Filled is a new shard for a gap. It is walked like one that was reopened; that of a finished round is done, and stands for nothing:
+// round 1 counts the rows, and is walked there.
+type Filled struct {
+	Gap
+	Events   int64  // rows that the table has in it, which it counts as its own
+	Expected *int64 // as in Reopened
 }
 
 // Finding is something about a store that its operator should know.

@@ -11,8 +11,12 @@ import (
 // of rows is opened as a whole, and so is the job if it is not known where rows are missing.
 //
 // Nothing is forgotten by that: a shard whose count falls keeps in Expected what it had, until the walk has stored as much again.
-func Recount(a *ledger.Audit, ids []int64) ledger.Reopening {
-	c := &recount{Audit: a, events: map[int64]int64{}, walk: map[int64]bool{}, expected: map[int64]*int64{}}
+//
+// Shards that the ledger has lost are filled in, with the rows of their windows, and walked.
+func Recount(a *ledger.Audit, ids []int64) ledger.Reopening { return recountOf(a, ids, true) }
+
+func recountOf(a *ledger.Audit, ids []int64, fill bool) ledger.Reopening {
+	c := &recount{Audit: a, fill: fill, events: map[int64]int64{}, walk: map[int64]bool{}, expected: map[int64]*int64{}}
 	for _, id := range ids {
 		c.walk[id] = true
 	}
@@ -28,9 +32,10 @@ func Recount(a *ledger.Audit, ids []int64) ledger.Reopening {
 	return c.result()
 }
 
-// Accept says what the shards of a job count if the table is right as it is, and how many events are gone for good by that.
+// Accept says what the shards of a job count if the table is right as it is, and how many events are gone for good by that. Nothing is
+// known of the parts of a job whose shards the ledger has lost: they stay as they are.
 func Accept(a *ledger.Audit) (r ledger.Reopening, lost int64) {
-	r = Recount(a, nil)
+	r = recountOf(a, nil, false)
 	r.Accepted = true
 	now := map[int64]int64{}
 	for i := range r.Shards {
@@ -44,7 +49,9 @@ func Accept(a *ledger.Audit) (r ledger.Reopening, lost int64) {
 		}
 	})
 	for _, g := range groupsOf(a) {
-		lost += max(0, g.lost())
+		if !g.gap() {
+			lost += max(0, g.lost())
+		}
 	}
 	var gone int64
 	for i := range a.Windows {
@@ -56,6 +63,7 @@ func Accept(a *ledger.Audit) (r ledger.Reopening, lost int64) {
 // recount is a reopening on its way.
 type recount struct {
 	*ledger.Audit
+	fill      bool            // gaps are filled; else their parts stay as they are
 	events    map[int64]int64 // that are another number from now on, by shard
 	walk      map[int64]bool
 	expected  map[int64]*int64
@@ -85,15 +93,27 @@ func (c *recount) sum() (events int64) {
 
 // part counts the rows of a part that is short of some as those of the windows in which they lie.
 func (c *recount) part(p *part) {
-	if p.missing() <= 0 {
+	short, gap := p.missing() > 0, p.gap()
+	if !short && !gap || gap && !c.fill {
 		return
 	}
 	for _, w := range p.windows {
-		c.events[w.ID], c.walk[w.ID] = w.Rows+strays(&w.Checkpoint), true
+		c.events[w.ID] = w.Rows + strays(&w.Checkpoint)
+		if short || w.ID < 0 || p.stored(w) > w.Rows || c.uncounted(p, w) {
+			c.walk[w.ID] = true
+		}
 	}
 	for _, l := range p.later {
 		c.events[l.ID] = strays(l)
 	}
+}
+
+// uncounted reports whether a finished round has lost a shard that reached into a window.
+func (c *recount) uncounted(p *part, w *ledger.AuditWindow) bool {
+	return slices.ContainsFunc(p.later, func(l *shard.Checkpoint) bool {
+		gap := c.Gap(l.ID)
+		return gap != nil && gap.Finished && gap.Start < w.Window.End && w.Window.Start < gap.End
+	})
 }
 
 // anywhere takes rows that are missing from no window in particular out of the counts of those that may lie in any, and then out
@@ -111,6 +131,9 @@ func (c *recount) anywhere(gone int64) {
 
 // expect notes what the windows of a group had, if they count less from now on: in sum, because it is not known which of them has lost a row.
 func (c *recount) expect(g group) {
+	if g.gap() && !c.fill {
+		return
+	}
 	var now, before, moved int64
 	for _, w := range g.windows {
 		now, before = now+c.of(&w.Checkpoint), before+w.Counts.Events-c.Revived[w.ID]
@@ -132,6 +155,12 @@ func (c *recount) expect(g group) {
 func (c *recount) result() ledger.Reopening {
 	r := ledger.Reopening{RowsBefore: c.RowsBefore - c.forgotten}
 	c.each(func(s *shard.Checkpoint) {
+		if gap := c.Gap(s.ID); gap != nil {
+			if c.fill {
+				r.Filled = append(r.Filled, ledger.Filled{Gap: *gap, Events: c.of(s), Expected: c.expected[s.ID]})
+			}
+			return
+		}
 		if _, changed := c.events[s.ID]; changed || c.walk[s.ID] || c.Revived[s.ID] > 0 {
 			r.Shards = append(r.Shards, ledger.Reopened{
 				ID: s.ID, Events: c.of(s), Expected: c.expected[s.ID], Revived: c.Revived[s.ID], Walk: c.walk[s.ID],

@@ -81,8 +81,8 @@ func TestVerdict(t *testing.T) {
 		"a shard is not done":        {func(a *ledger.Audit) { a.Windows[1].State = shard.Failed }, 99, 99, []string{"shard 2 ["}, nil, 1},
 		"not done and short":         {func(a *ledger.Audit) { a.Windows[1].State = shard.Failed; a.Windows[1].Rows--; a.Rows-- }, 0, 0, []string{"shard 2 [", "shard 2 [", "the table has 59"}, []int64{2}, 1},
 		"a part of the source":       {func(a *ledger.Audit) { a.Span.Start = 0; a.Windows[0].Window.Start = 0 }, 99, 9, nil, nil, 1},
-		"the first window is gone":   {func(a *ledger.Audit) { a.Windows = a.Windows[1:]; a.Rows = 30 }, 0, 0, []string{"rows of ingestion_shards are gone"}, nil, 2},
-		"the last window is gone":    {func(a *ledger.Audit) { a.Windows = a.Windows[:2]; a.Rows = 50 }, 0, 0, []string{"rows of ingestion_shards are gone"}, nil, 2},
+		"the first window is gone":   {func(a *ledger.Audit) { a.Windows = a.Windows[1:]; a.Rows = 30; a.FillGaps(nil) }, 0, 0, []string{"round 1 has no shard for"}, []int64{-1}, 2},
+		"the last window is gone":    {func(a *ledger.Audit) { a.Windows = a.Windows[:2]; a.FillGaps(nil) }, 60, 60, []string{"round 1 has no shard for"}, []int64{-1}, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := complete()

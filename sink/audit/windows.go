@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"sort"
@@ -9,27 +10,21 @@ import (
 	"sluice/shard"
 )
 
-// tiling returns how far windows, oldest first, tile a span without gap and overlap, and whether they do so to its end. A shard
-// whose row is gone from the ledger falls short in no count; only the gap shows it.
-func tiling[W any](span shard.Window, all []W, window func(*W) shard.Window) (edge shard.Instant, whole bool) {
-	edge = span.Start
-	for i := range all {
-		w := window(&all[i])
-		if w.Start != edge {
-			return edge, false
-		}
-		edge = w.End
+// Whole makes sure that the windows of a round cover its span. A shard whose row is gone from the ledger falls short in no count; only
+// the gap shows it.
+func Whole(number int, span shard.Window, round []shard.Checkpoint) error {
+	r := ledger.RoundWindows{Round: number, Span: span}
+	for i := range round {
+		r.Windows = append(r.Windows, round[i].Window)
 	}
-	return edge, edge == span.End
-}
-
-// Tiled makes sure that the windows of a round, oldest first, tile its span.
-func Tiled(span shard.Window, round []shard.Checkpoint) error {
-	edge, whole := tiling(span, round, func(c *shard.Checkpoint) shard.Window { return c.Window })
-	if !whole {
-		return fmt.Errorf("the round has no shard for what comes after %s: rows of ingestion_shards are gone", edge)
+	if gaps := r.Gaps(); len(gaps) > 0 {
+		return errors.New(rowsGone(&gaps[0]))
 	}
 	return nil
+}
+
+func rowsGone(g *ledger.Gap) string {
+	return fmt.Sprintf("round %d has no shard for %s: rows of ingestion_shards are gone", g.Round, g.Window)
 }
 
 // Complete reports whether all windows that reach into a day are walked to their proven end, and hold what they stored.
@@ -47,14 +42,16 @@ func Complete(a *ledger.Audit, d ledger.AuditDay) bool {
 }
 
 func (v *Verdict) judgeWindows(a *ledger.Audit) {
-	edge, whole := tiling(a.Span, a.Windows, func(w *ledger.AuditWindow) shard.Window { return w.Window })
-	if !whole {
-		v.Short = true
-		v.find("the ledger has no shard for what comes after %s: rows of ingestion_shards are gone; another job walks the span anew", edge)
-	}
 	for i := range a.Windows {
-		if w := &a.Windows[i]; !proven(w) {
+		if w := &a.Windows[i]; a.Gap(w.ID) != nil {
+			v.judgeGap(a, w.ID)
+		} else if !proven(w) {
 			v.find("shard %d %s is %s", w.Shard, w.Window, w.State)
+		}
+	}
+	for i := range a.Later {
+		if id := a.Later[i].ID; a.Gap(id) != nil {
+			v.judgeGap(a, id)
 		}
 	}
 	for _, p := range partsOf(a) {
@@ -66,6 +63,13 @@ func (v *Verdict) judgeWindows(a *ledger.Audit) {
 	if len(v.Findings) == 0 {
 		v.checked = append(v.checked, fmt.Sprintf("all %d shards complete with proven ends", len(a.Windows)))
 	}
+}
+
+// judgeGap reports a shard that the ledger has lost.
+func (v *Verdict) judgeGap(a *ledger.Audit, id int64) {
+	v.Short = true
+	v.find("%s", rowsGone(a.Gap(id)))
+	v.Reopen = append(v.Reopen, id)
 }
 
 func proven(w *ledger.AuditWindow) bool { return w.State == shard.Done && w.Proof != "" }
@@ -139,7 +143,13 @@ func (v *Verdict) judgeVerified(p *part) {
 	}
 }
 
-// partsOf divides an audit into its parts.
+// gap reports whether the ledger has lost a shard of the part.
+func (p *part) gap() bool {
+	return slices.ContainsFunc(p.windows, func(w *ledger.AuditWindow) bool { return w.ID < 0 }) ||
+		slices.ContainsFunc(p.later, func(c *shard.Checkpoint) bool { return c.ID < 0 })
+}
+
+// partsOf divides an audit into its parts. A lost shard may have been split from either neighbor, or they from it.
 func partsOf(a *ledger.Audit) (all []*part) {
 	boss := make([]int, len(a.Windows)) // of each window: another one of its part, or itself
 	find := func(i int) int {
@@ -153,8 +163,14 @@ func partsOf(a *ledger.Audit) (all []*part) {
 		boss[i], at[a.Windows[i].ID] = i, i
 	}
 	for i := range a.Windows {
-		if parent, known := at[a.Windows[i].Parent]; known {
+		w := &a.Windows[i]
+		if parent, known := at[w.Parent]; known {
 			boss[find(i)] = find(parent)
+		} else if w.Parent != 0 {
+			at[w.Parent] = i // its other pieces join this one
+		}
+		if i > 0 && (w.ID < 0 || a.Windows[i-1].ID < 0) {
+			boss[find(i)] = find(i - 1)
 		}
 	}
 	home := make([]int, len(a.Later)) // of each window of a later round: one that it lies in, or across; -1 if there is none

@@ -8,7 +8,7 @@ import (
 	"sluice/shard"
 )
 
-func TestTiled(t *testing.T) {
+func TestWhole(t *testing.T) {
 	span := shard.Window{Start: 0, End: 30}
 	for name, test := range map[string]struct {
 		windows []shard.Window
@@ -19,14 +19,14 @@ func TestTiled(t *testing.T) {
 		"no end":      {[]shard.Window{{Start: 0, End: 10}}, false},
 		"no start":    {[]shard.Window{{Start: 10, End: 30}}, false},
 		"nothing":     {nil, false},
-		"an overlap":  {[]shard.Window{{Start: 0, End: 20}, {Start: 10, End: 30}}, false},
-		"one too far": {[]shard.Window{{Start: 0, End: 30}, {Start: 30, End: 40}}, false},
+		"an overlap":  {[]shard.Window{{Start: 0, End: 20}, {Start: 10, End: 30}}, true},
+		"one too far": {[]shard.Window{{Start: 0, End: 30}, {Start: 30, End: 40}}, true},
 	} {
 		var all []shard.Checkpoint
 		for _, w := range test.windows {
 			all = append(all, shard.Checkpoint{Window: w})
 		}
-		if err := Tiled(span, all); (err == nil) != test.ok {
+		if err := Whole(2, span, all); (err == nil) != test.ok {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -41,6 +41,12 @@ func TestAdviceLeadsToTheEndInTwoSteps(t *testing.T) {
 			w.exec(`insert into ingested_events select gen_random_uuid(), session_id, user_id, type, name, properties, "timestamp", device_type, browser
 				from ingested_events limit 1`)
 		}},
+		"a shard is gone from the ledger": {wrong: func(w *world) {
+			w.exec(`delete from ingestion_shards s where shard = 2 and not exists (select from ingestion_shards p where p.parent_id = s.id)`)
+		}, find: "verify", exact: true},
+		"all shards are gone from the ledger":         {wrong: func(w *world) { w.exec(`delete from ingestion_shards`) }, find: "verify", exact: true},
+		"the shards of a round that goes on are gone": {change: grows, wrong: func(w *world) { w.loseRound(false) }, find: "sync"},
+		"the shards of a finished round are gone":     {change: grows, wrong: func(w *world) { w.loseRound(true) }, find: "verify"},
 		"events are lost": {find: "verify", wrong: func(w *world) {
 			w.exec(`update ingestion_shards set expected = events + 5 where shard = 1`)
 		}},
@@ -100,4 +106,19 @@ func (w *world) follow(r ran, command string) {
 // deleteRows deletes the seven oldest rows.
 func (w *world) deleteRows() {
 	w.exec(`delete from ingested_events where id in (select id from ingested_events order by timestamp limit 7)`)
+}
+
+// grows lets the API have new events for every round.
+func grows(c *apisim.Config) {
+	c.Newest = time.Now().Add(-time.Minute).Truncate(time.Millisecond)
+	c.Oldest = c.Newest.Add(-30 * 24 * time.Hour)
+	c.Live.Rate = 20
+}
+
+// loseRound makes a round and deletes its shards from the ledger.
+func (w *world) loseRound(finished bool) {
+	w.mustRun(cli.ExitOK, "sync", "--safety-lag=0s")
+	if w.exec(`delete from ingestion_shards where round = 2`); !finished {
+		w.exec(`update ingestion_rounds set finished_at = null where round = 2`)
+	}
 }

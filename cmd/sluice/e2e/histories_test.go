@@ -316,6 +316,8 @@ func (h *story) byHand() {
 		{"insert a row", fmt.Sprintf(`insert into ingested_events (id, session_id, user_id, type, name, "timestamp", device_type, browser)
 			select '%s', gen_random_uuid(), gen_random_uuid(), 'x', 'x', min("timestamp") + %f * (max("timestamp") - min("timestamp")), 'x', 'x'
 			from ingested_events having count(*) > 0`, uuid.NewSHA1(uuid.Nil, fmt.Append(nil, h.rand.Int())), h.rand.Float64())},
+		{"lose a shard", fmt.Sprintf(deleteShards, h.rand.IntN(2), h.rand.IntN(3))},
+		{"lose the shards of a round", fmt.Sprintf(deleteShards, h.rand.IntN(2), 0)},
 		{"end all sessions", `select pg_terminate_backend(pid) from pg_stat_activity where application_name like 'sluice/%' and datname = current_database()`},
 		{"reset the statistics", `select pg_stat_reset()`},
 	}
@@ -333,6 +335,17 @@ func (h *story) byHand() {
 	}
 	h.try(act.sql)
 }
+
+// deleteShards deletes one shard in so many of the last or of the first round. None is deleted to which a dead letter or a piece belongs:
+// the keys of the tables keep those.
+const deleteShards = `
+with recursive kept as (
+  select s.id, s.parent_id from ingestion_shards s where exists (select from dead_letters d where d.shard_id = s.id)
+    or (s.round = (select case %[1]d when 0 then 1 else max(round) end from ingestion_rounds)) is not true
+    or %[2]d > 0 and abs(hashtext(s.window_start::text)) %% 3 <> %[2]d
+  union select p.id, p.parent_id from ingestion_shards p join kept k on k.parent_id = p.id
+)
+delete from ingestion_shards where id not in (select id from kept)`
 
 // try runs a statement, which may meet a deadlock or what another accident has left. It has a session of its own, because the
 // server counts what a session did for sure only when it ends.

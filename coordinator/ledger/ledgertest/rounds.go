@@ -249,6 +249,77 @@ func testRecountedLater(t *testing.T, r *run) {
 	equal(t, "rows before", r.audit().RowsBefore, 2)
 }
 
+// A shard that the ledger has lost is a gap in the audit, with the rows that lie in it; a reopening fills it with one to walk.
+func testLostShards(t *testing.T, r *run) {
+	r.loaded()
+	r.database.DeleteShard(t, r.shard(2).ID)
+	a := r.audit()
+	if len(a.Windows) != 2 || a.Gap(a.Windows[1].ID) == nil || a.Windows[1].Window != windows[1] || a.Windows[1].Rows != 10 {
+		t.Fatalf("the newer one is gone: %+v", a.Windows)
+	}
+	expected := int64(11)
+	r.fill(ledger.Filled{Gap: *a.Gap(a.Windows[1].ID), Events: 10, Expected: &expected})
+	c := r.shard(2)
+	if c.State != shard.Suspect || c.Shard != 2 || c.Window != windows[1] || c.Counts != (shard.Counts{Received: 10, Events: 10}) || c.Reopened != 1 {
+		t.Errorf("filled: %+v", c)
+	}
+	if a = r.audit(); a.HasGaps() || a.Windows[1].Expected == nil || *a.Windows[1].Expected != 11 {
+		t.Errorf("after that: %+v", a)
+	}
+	equal(t, "walked again", r.finish(2, events(0, 10)), shard.Counts{Received: 10, Duplicates: 10})
+	r.database.DeleteShard(t, r.shard(2).ID)
+	r.database.DeleteShard(t, r.shard(1).ID)
+	if a = r.audit(); len(a.Windows) != 1 || a.Windows[0].Window != ledger.Everything || a.Windows[0].Rows != 15 {
+		t.Errorf("all are gone: %+v", a.Windows)
+	}
+	r.fill(ledger.Filled{Gap: *a.Gap(a.Windows[0].ID), Events: 15})
+	equal(t, "walked once more", r.finish(1, events(-5, 15)), shard.Counts{Received: 15, Duplicates: 15})
+}
+
+// So are those of later rounds. If the round is finished, nothing is left to walk in it.
+func testLostShardsOfRounds(t *testing.T, r *run) {
+	r.loaded()
+	for _, finished := range []bool{false, true} {
+		round := r.next(ledger.Round{}, newest)
+		c := r.shard(1)
+		if finished {
+			c = r.finished(round)
+		}
+		r.database.DeleteShard(t, c.ID)
+		a := r.audit()
+		if !a.HasGaps() {
+			t.Fatal("no gap")
+		}
+		gap := *a.Gap(a.Later[len(a.Later)-1].ID)
+		equal(t, "gap", gap, ledger.Gap{Window: newest, Round: round.Number, Finished: finished})
+		r.fill(ledger.Filled{Gap: gap})
+		if a := r.audit(); a.HasGaps() {
+			t.Errorf("finished %v: filled: %+v", finished, a)
+		}
+		if c := r.shard(1); (c.State == shard.Done) != finished || c.Window != newest || c.Counts != (shard.Counts{}) {
+			t.Errorf("finished %v: %+v", finished, c)
+		}
+		if !finished {
+			r.finished(round)
+		}
+	}
+}
+
+// finished finishes a round of one window that brings nothing new.
+func (r *run) finished(round *ledger.Round) shard.Checkpoint {
+	r.t.Helper()
+	r.finish(1, nil)
+	r.must(r.FinishRound(r.t.Context(), r.job.ID, round, 0))
+	return r.shard(1)
+}
+
+func (r *run) fill(f ledger.Filled) {
+	r.t.Helper()
+	r.must(r.Reopen(r.t.Context(), r.job.ID, func(a ledger.Audit) ledger.Reopening {
+		return ledger.Reopening{Filled: []ledger.Filled{f}, RowsBefore: a.RowsBefore}
+	}))
+}
+
 // A commit from before the reopening is stale: it would set the end that is in doubt again.
 func testReopenedCommit(t *testing.T, r *run) {
 	r.create()

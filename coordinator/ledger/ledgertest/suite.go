@@ -70,6 +70,8 @@ func Run(t *testing.T, open func(t *testing.T) Database, without ...string) {
 		"VanishedRows":               testVanishedRows,
 		"RecountedLaterRounds":       testRecountedLater,
 		"ReopenedUnderAnOlderCommit": testReopenedCommit,
+		"LostShards":                 testLostShards,
+		"LostShardsOfRounds":         testLostShardsOfRounds,
 		"Replay":                     testReplay,
 		"ReplayOfWhatVanished":       testRevived,
 		"ReplayDry":                  testReplayDry,

@@ -55,6 +55,7 @@ func (t *Tables) audit(jobID int64) (a ledger.Audit, err error) {
 		}
 		a.DeadDuplicates += sh.DeadDuplicates
 	}
+	a.FillGaps(t.later(j))
 	for _, e := range t.Events {
 		if i := bucket(&a, e.At); i >= 0 {
 			a.Windows[i].Rows++
@@ -63,6 +64,20 @@ func (t *Tables) audit(jobID int64) (a ledger.Audit, err error) {
 	t.countDead(&a, jobID)
 	a.Unmet = t.unmet(jobID, 1)
 	return a, nil
+}
+
+// later returns the windows of a job's rounds after the first.
+func (t *Tables) later(j *Job) (all []ledger.RoundWindows) {
+	for _, r := range j.rounds {
+		if r.Number == 1 {
+			continue
+		}
+		all = append(all, ledger.RoundWindows{Round: r.Number, Finished: r.Finished(), Span: r.Span})
+		for _, sh := range t.Round(j.ID, r.Number) {
+			all[len(all)-1].Windows = append(all[len(all)-1].Windows, sh.Window)
+		}
+	}
+	return all
 }
 
 // bucket returns the window in which an instant lies, or -1: each window reaches up to the start of the next, as for the server.

@@ -258,6 +258,9 @@ func (s *Store) Reopen(ctx context.Context, jobID int64, choose func(ledger.Audi
 		for _, change := range r.Shards {
 			s.reopen(t.Shard(change.ID), change)
 		}
+		for _, fill := range r.Filled {
+			s.fill(t, jobID, fill)
+		}
 		for _, d := range t.DeadLetters {
 			if t.revived(d, jobID) {
 				d.ReplayedAt, d.ReplayedAs = time.Time{}, uuid.Nil
@@ -270,6 +273,19 @@ func (s *Store) Reopen(ctx context.Context, jobID int64, choose func(ledger.Audi
 		}
 		return nil
 	})
+}
+
+func (s *Store) fill(t *Tables, jobID int64, f ledger.Filled) {
+	sh := &Shard{JobID: jobID, Round: f.Round, Run: s.run, Expected: f.Expected, Checkpoint: shard.Checkpoint{
+		ID: t.nextID(), Shard: 1, Window: f.Window, Counts: shard.Counts{Received: f.Events, Events: f.Events}, State: shard.Suspect, Reopened: 1,
+	}}
+	if f.Finished {
+		sh.State, sh.Proof = shard.Done, shard.ProofConfirmed
+	}
+	for _, o := range t.Round(jobID, f.Round) {
+		sh.Shard = max(sh.Shard, o.Shard+1)
+	}
+	t.Shards = append(t.Shards, sh)
 }
 
 func (s *Store) reopen(sh *Shard, r ledger.Reopened) {
