@@ -280,7 +280,7 @@ order by w.id, w.keeper`
 func (p *Postgres) Adopt(ctx context.Context, jobID int64, round int) (stored int, err error) {
 	ctx, cancel := p.bounded(ctx)
 	defer cancel()
-	err = pgx.BeginFunc(ctx, p.pool, func(tx pgx.Tx) error {
+	err = p.guarded(ctx, func(tx pgx.Tx) error {
 		stored = 0
 		if _, err := tx.Exec(ctx, lockRound, jobID, round); err != nil { // shards before events, as in a commit
 			return err

@@ -92,6 +92,34 @@ func (p *Postgres) reexamine(ctx context.Context) error {
 	return p.examineTable(ctx)
 }
 
+// guarded makes a transaction that stores events other than by COPY, and looks at the table before its COMMIT, as a commit does. It is made
+// again if the table has changed and is still fit.
+func (p *Postgres) guarded(ctx context.Context, do func(pgx.Tx) error) error {
+	for {
+		known, err := p.identified(ctx)
+		if err != nil {
+			return err
+		}
+		err = pgx.BeginFunc(ctx, p.pool, func(tx pgx.Tx) error {
+			if err := do(tx); err != nil {
+				return err
+			}
+			look, err := guard(ctx, tx.Conn(), known)
+			if err != nil {
+				return err
+			}
+			_, err = tx.Conn().PgConn().Exec(ctx, checkDeferred+"; "+look).ReadAll()
+			return err
+		})
+		if !tableChanged(err) {
+			return err
+		}
+		if err := p.reexamine(ctx); err != nil {
+			return err
+		}
+	}
+}
+
 // examineTable notes what the table is if it is fit. It may change in the middle of that: then it is examined again.
 func (p *Postgres) examineTable(ctx context.Context) error {
 	ctx, cancel := p.bounded(ctx)

@@ -35,9 +35,9 @@ var errDryRun = errors.New("this was a dry run")
 // Replay stores the events of dead letters, marks those as replayed and corrects the ledger, in one transaction: all of it happens
 // once, however often it is requested and whatever runs beside it. A dry one changes nothing.
 func (p *Postgres) Replay(ctx context.Context, job *ledger.Job, retries []ledger.Retry, dry bool) ([]ledger.Fate, error) {
-	r := &replay{span: job.Span, shards: map[int64]*moves{}}
-	err := pgx.BeginFunc(ctx, p.pool, func(tx pgx.Tx) error {
-		r.tx = tx
+	var r *replay
+	err := p.guarded(ctx, func(tx pgx.Tx) error {
+		r = &replay{tx: tx, span: job.Span, shards: map[int64]*moves{}}
 		if err := r.run(ctx, job.ID, retries); err != nil || !dry {
 			return err
 		}

@@ -2,6 +2,7 @@ package sink
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -201,4 +202,41 @@ where datname = current_database() and wait_event_type = 'Lock' and query ~ 'ing
 	b.settled(t, 0, 20)
 	equal(t, "stored afterwards", b.fates(t, retries, false)[ledger.Stored], 20)
 	b.settled(t, 20, 0)
+}
+
+// A replay and the storing of witnesses look at the table as a commit does: into one that spoils rows, or that is another one, nothing is
+// stored. One that only grew is accepted.
+func TestReplayLooksAtTheTable(t *testing.T) {
+	for name, test := range map[string]struct {
+		change string
+		fit    bool
+	}{
+		"rounded timestamps": {`alter table ingested_events alter "timestamp" type timestamptz(0)`, false},
+		"a child":            {`create table child () inherits (ingested_events)`, false},
+		"another table":      {`alter table ingested_events rename to aside; create table ingested_events (like aside including all)`, false},
+		"a new column":       {`alter table ingested_events add note text`, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			retries := b.rejected(t, 1, 0, 2)
+			witnesses := batch(b.begin(t, 1), nil)
+			witnesses.Newer = []shard.Event{event(7)}
+			_, err := b.Commit(t.Context(), witnesses)
+			must(t, err)
+			_, err = b.pool.Exec(t.Context(), test.change)
+			must(t, err)
+			var stored int64
+			_, err = b.Replay(t.Context(), b.job, retries, false)
+			_, adopting := b.Adopt(t.Context(), b.job.ID, 1)
+			for _, err := range []error{err, adopting} {
+				if errors.As(err, new(*ledger.UnfitError)) == test.fit || test.fit && err != nil {
+					t.Error(err)
+				}
+			}
+			if test.fit {
+				stored = 3
+			}
+			equal(t, "rows", b.count(t, `select count(*) from ingested_events`), stored)
+		})
+	}
 }
