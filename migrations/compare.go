@@ -1,8 +1,10 @@
 package migrations
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -10,6 +12,7 @@ import (
 
 // IncompatibleError says why an existing ingested_events cannot hold our rows, and how to fix it.
 type IncompatibleError struct {
+	Schema string   // that the table is in, as SQL writes it
 	Faults []string // whole sentences
 	Alter  []string // SQL statements, in the order to run them
 }
@@ -64,7 +67,11 @@ func CompareEvents(ctx context.Context, db Querier) error {
 	if err != nil || oid == nil {
 		return wrap("look for ingested_events", err)
 	}
-	fault := &IncompatibleError{}
+	schema, err := FindSchema(ctx, db)
+	if err != nil {
+		return err
+	}
+	fault := &IncompatibleError{Schema: schema.Name}
 	if fault.table(kind, persistence, children); len(fault.Faults) > 0 {
 		return fault
 	}
@@ -80,7 +87,7 @@ func CompareEvents(ctx context.Context, db Querier) error {
 	}
 	if !unique {
 		fault.add("id is not unique by itself (a valid index, not partial, not deferrable)",
-			`create unique index on public.ingested_events (id);`)
+			`create unique index on `+fault.events()+` (id);`)
 	}
 	if len(fault.Faults) > 0 {
 		return fault
@@ -91,7 +98,7 @@ func CompareEvents(ctx context.Context, db Querier) error {
 const selectTable = `
 select c.oid, coalesce(c.relkind::text, ''), coalesce(c.relpersistence::text, ''),
        array(select inhrelid::regclass::text from pg_catalog.pg_inherits where inhparent = c.oid order by 1)
-from (select to_regclass('public.ingested_events') as oid) t
+from (select to_regclass('ingested_events') as oid) t
 left join pg_catalog.pg_class c on c.oid = t.oid`
 
 const selectColumns = `
@@ -107,6 +114,8 @@ select exists (
   where i.indrelid = $1 and i.indisunique and i.indisvalid and i.indimmediate and i.indpred is null
     and i.indnkeyatts = 1 and a.attname = 'id')`
 
+func (e *IncompatibleError) events() string { return e.Schema + ".ingested_events" }
+
 func (e *IncompatibleError) add(fault string, alter ...string) {
 	e.Faults = append(e.Faults, fault)
 	e.Alter = append(e.Alter, alter...)
@@ -115,12 +124,12 @@ func (e *IncompatibleError) add(fault string, alter ...string) {
 func (e *IncompatibleError) table(kind, persistence string, children []string) {
 	switch {
 	case kind != "r":
-		e.add("it is not an ordinary table", `alter table public.ingested_events rename to ingested_events_before;`)
+		e.add("it is not an ordinary table", "alter table "+e.events()+" rename to ingested_events_before;")
 	case persistence != "p":
-		e.add("it is not logged, so that a crash of the server would empty it", `alter table public.ingested_events set logged;`)
+		e.add("it is not logged, so that a crash of the server would empty it", "alter table "+e.events()+" set logged;")
 	case len(children) > 0:
 		e.add("other tables inherit from it, and its key does not cover their rows: "+strings.Join(children, ", "),
-			fmt.Sprintf(`alter table %s no inherit public.ingested_events;`, children[0]))
+			fmt.Sprintf("alter table %s no inherit %s;", children[0], e.events()))
 	}
 }
 
@@ -136,7 +145,7 @@ func (e *IncompatibleError) columns(have []column) {
 	for _, c := range have {
 		if _, extra := named[c.Name]; extra && c.NotNull && !c.HasDefault {
 			e.add(fmt.Sprintf("column %s is not null and has no default, and we write nothing into it", c.Name),
-				fmt.Sprintf("alter table public.ingested_events alter column %s drop not null;", pgx.Identifier{c.Name}.Sanitize()))
+				fmt.Sprintf("alter table %s alter column %s drop not null;", e.events(), pgx.Identifier{c.Name}.Sanitize()))
 		}
 	}
 }
@@ -146,16 +155,16 @@ func (e *IncompatibleError) column(w want, named map[string]column) {
 	c, there := named[w.name]
 	switch {
 	case !there && w.name == "ingested_at":
-		e.add("column ingested_at is missing", "alter table public.ingested_events add column ingested_at timestamptz not null default now();")
+		e.add("column ingested_at is missing", "alter table "+e.events()+" add column ingested_at timestamptz not null default now();")
 	case !there:
-		e.add(fmt.Sprintf("column %s is missing", w.name), fmt.Sprintf("alter table public.ingested_events add column %s %s;", name, w.ddl))
+		e.add(fmt.Sprintf("column %s is missing", w.name), fmt.Sprintf("alter table %s add column %s %s;", e.events(), name, w.ddl))
 	case c.Generated:
-		e.add(fmt.Sprintf("column %s is generated", w.name), fmt.Sprintf("alter table public.ingested_events alter column %s drop expression;", name))
+		e.add(fmt.Sprintf("column %s is generated", w.name), fmt.Sprintf("alter table %s alter column %s drop expression;", e.events(), name))
 	case !w.takes(c):
 		e.add(fmt.Sprintf("column %s is %s, not %s", w.name, c.describe(), w.ddl),
-			fmt.Sprintf("alter table public.ingested_events alter column %s type %s using %s;", name, w.ddl, w.convert(c, name)))
+			fmt.Sprintf("alter table %s alter column %s type %s using %s;", e.events(), name, w.ddl, w.convert(c, name)))
 	case w.name == "ingested_at" && c.NotNull && !c.HasDefault:
-		e.add("column ingested_at has no default", "alter table public.ingested_events alter column ingested_at set default now();")
+		e.add("column ingested_at has no default", "alter table "+e.events()+" alter column ingested_at set default now();")
 	}
 }
 
@@ -192,48 +201,72 @@ func (c column) describe() string {
 	return fmt.Sprintf("%s(%d)", c.Kind, c.Modifier)
 }
 
-// MissingError means that tables were dropped after the migrations that made them.
+// MissingError means that tables or columns were dropped after the migrations that made them.
 type MissingError struct {
+	Schema        string
 	Missing, Left []string
 }
 
 func (e *MissingError) Error() string { return e.What() + "; " + e.Hint() }
 
-// What says which tables are missing.
+// What says what is missing.
 func (e *MissingError) What() string {
-	return fmt.Sprintf("the migrations have run, but these tables are missing: %s", strings.Join(e.Missing, ", "))
+	return "the migrations have run, but this is missing: " + strings.Join(e.Missing, ", ")
 }
 
 // Hint says how to fix it.
 func (e *MissingError) Hint() string {
-	return fmt.Sprintf("restore them from a backup; or start over: drop table public.%s cascade;", strings.Join(append(e.Left, table), ", public."))
+	return fmt.Sprintf("restore it from a backup; or start over: drop table %s.%s cascade;", e.Schema, strings.Join(append(e.Left, table), ", "+e.Schema+"."))
 }
 
 // Tables are those that the migrations make.
 var Tables = []string{"ingested_events", "ingestion_jobs", "ingestion_rounds", "ingestion_shards", "dead_letters", "api_quotas", "ingestion_doubts"}
 
-// CompareTables makes sure that an up-to-date database has all tables; otherwise the error is a *[MissingError].
+// ledgerColumns are those of the tables that nobody but the migrations makes. Another table by such a name lacks some.
+var ledgerColumns = map[string]string{
+	"ingestion_jobs": `id name source span_start span_end shards capabilities api_total rows_before round watermark verified_at verdict
+		created_at updated_at oldest table_state`,
+	"ingestion_rounds": `job_id round span_start span_end shards late_before lookback candidate newest api_total missing started_at
+		finished_at requests rows_before`,
+	"ingestion_shards": `id job_id round shard parent_id window_start window_end seq cursor cursor_expires_at resume_at resume_id received
+		events duplicates out_of_window dead_letters out_of_order dead_duplicates end_proof state attempts last_error run_id started_at
+		updated_at late_minute late_ten_minutes late_hour late_older late_most witnesses reopened expected verified_rows`,
+	"dead_letters":     "id job_id shard_id seq sha256 raw raw_bytes event_id reason detail endpoint received_at replayed_at replayed_as",
+	"api_quotas":       "source endpoint limit_n window_ms not_before sent updated_at runs",
+	"ingestion_doubts": "id job_id kind reason amount detail since lifted_at lifted_by",
+}
+
+// CompareTables makes sure that an up-to-date database has all tables and columns; otherwise the error is a *[MissingError].
 func CompareTables(ctx context.Context, db Querier) error {
 	version, err := Version(ctx, db)
 	if err != nil || version < Newest() {
 		return err
 	}
 	rows, _ := db.Query(ctx, selectPresent, Tables)
-	present, err := pgx.CollectRows(rows, pgx.RowTo[bool])
+	columns, err := pgx.CollectRows(rows, pgx.RowTo[[]string])
 	fault := &MissingError{}
-	for i, there := range present {
+	for i, have := range columns {
+		name := Tables[i]
+		lacks := slices.DeleteFunc(strings.Fields(ledgerColumns[name]), func(c string) bool { return slices.Contains(have, c) })
 		switch {
-		case !there:
-			fault.Missing = append(fault.Missing, Tables[i])
-		case Tables[i] != "ingested_events":
-			fault.Left = append(fault.Left, Tables[i])
+		case len(have) == 0:
+			fault.Missing = append(fault.Missing, "table "+name)
+			continue
+		case len(lacks) > 0:
+			fault.Missing = append(fault.Missing, name+"."+strings.Join(lacks, ", "+name+"."))
+		}
+		if name != "ingested_events" {
+			fault.Left = append(fault.Left, name)
 		}
 	}
 	if err != nil || len(fault.Missing) == 0 {
 		return wrap("look for the tables", err)
 	}
-	return fault
+	schema, err := FindSchema(ctx, db)
+	fault.Schema = schema.Name
+	return cmp.Or(err, error(fault))
 }
 
 const selectPresent = `
-select to_regclass('public.' || t.name) is not null from unnest($1::text[]) with ordinality t(name, n) order by n`
+select array(select a.attname::text from pg_catalog.pg_attribute a where a.attrelid = to_regclass(t.name) and a.attnum > 0 and not a.attisdropped)
+from unnest($1::text[]) with ordinality t(name, n) order by n`

@@ -43,6 +43,9 @@ func Up(ctx context.Context, cfg *pgx.ConnConfig, log *slog.Logger) error {
 	if err != nil || have == Newest() {
 		return err
 	}
+	if err := makeSchema(ctx, cfg); err != nil {
+		return err
+	}
 	db := stdlib.OpenDB(*cfg)
 	defer db.Close()
 	provider, err := newProvider(db)
@@ -82,6 +85,9 @@ func check(ctx context.Context, cfg *pgx.ConnConfig) (int64, error) {
 	if have > Newest() {
 		return have, &NewerError{Have: have, Want: Newest()}
 	}
+	if err := CompareNames(ctx, conn); err != nil {
+		return have, err
+	}
 	if have > 0 && have < Newest() {
 		return have, nil // a migration may change what does not fit
 	}
@@ -98,7 +104,7 @@ func newProvider(db *sql.DB) (*goose.Provider, error) {
 		return nil, err
 	}
 	return goose.NewProvider(goose.DialectPostgres, db, sub, goose.WithSessionLocker(locker),
-		goose.WithTableName("public."+table), goose.WithSlog(slog.New(slog.DiscardHandler)), goose.WithDisableGlobalRegistry(true))
+		goose.WithTableName(table), goose.WithSlog(slog.New(slog.DiscardHandler)), goose.WithDisableGlobalRegistry(true))
 }
 
 // Newest returns the version that Up leads to.
@@ -120,20 +126,23 @@ type Querier interface {
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }
 
-const selectHistory = `select to_regclass('public.` + table + `') is not null`
+const selectHistory = `
+select t.oid is not null, exists (select from pg_catalog.pg_attribute where attrelid = t.oid and attname = 'version_id' and not attisdropped)
+from (select to_regclass('` + table + `') as oid) t`
 
-const selectVersion = `select coalesce(max(version_id), 0) from public.` + table
+const selectVersion = `select coalesce(max(version_id), 0) from ` + table
 
-// Version returns the schema version of the database, 0 if it has no table of ours.
+// Version returns the schema version of the database, 0 if it has no table of ours. A table by the name of ours that is another one
+// is a *[ForeignError].
 func Version(ctx context.Context, db Querier) (version int64, err error) {
-	var there bool
-	if err := db.QueryRow(ctx, selectHistory).Scan(&there); err != nil || !there {
+	var there, ours bool
+	if err := db.QueryRow(ctx, selectHistory).Scan(&there, &ours); err != nil || !there {
 		return 0, wrap("look for "+table, err)
 	}
-	err = db.QueryRow(ctx, selectVersion).Scan(&version)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return 0, nil
+	if !ours {
+		return 0, compareNames(ctx, db, []string{table})
 	}
+	err = db.QueryRow(ctx, selectVersion).Scan(&version)
 	return version, wrap("read "+table, err)
 }
 

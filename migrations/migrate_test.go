@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -62,21 +64,98 @@ func TestUpRefusesANewerSchema(t *testing.T) {
 	}
 }
 
-func TestUpLeavesNothingWhereAMigrationFails(t *testing.T) {
+// A name of ours that is taken is found before anything is made, and the advice makes room.
+func TestUpRefusesTakenNames(t *testing.T) {
+	for name, taken := range map[string]string{
+		"a table":             `create table api_quotas (mine text)`,
+		"a table as wide":     `create table dead_letters (id bigint, job_id bigint, shard_id bigint, raw bytea)`,
+		"a view":              `create view ingestion_jobs as select 1`,
+		"two of them":         `create table ingestion_doubts (); create sequence ingestion_rounds`,
+		"an index":            `create table mine (n int); create index dead_letters_shard_id_idx on mine (n)`,
+		"a type":              `create type ingestion_shards as enum ('a')`,
+		"the migrations' own": `create table sluice_migrations (n int)`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			conn := connect(t)
+			_, err := conn.Exec(t.Context(), taken)
+			must(t, err)
+			before := tables(t, conn)
+			var fault *migrations.ForeignError
+			if err := up(t, conn); !errors.As(err, &fault) {
+				t.Fatalf("got %v, want a ForeignError", err)
+			}
+			if n := tables(t, conn); n != before {
+				t.Errorf("%d tables were made", n-before)
+			}
+			for _, rename := range fault.Rename {
+				_, err = conn.Exec(t.Context(), rename)
+				must(t, err)
+			}
+			must(t, up(t, conn))
+		})
+	}
+}
+
+// A migration of a later program refuses, too, what an older one left free.
+func TestUpRefusesANameThatWasFreeBefore(t *testing.T) {
 	conn := connect(t)
-	_, err := conn.Exec(t.Context(), `create table api_quotas (mine text)`) // stands in the way of the last statement
-	must(t, err)
-	if err := up(t, conn); err == nil {
-		t.Fatal("migrated over a foreign table")
-	}
-	var there bool
-	must(t, conn.QueryRow(t.Context(), `select to_regclass('ingestion_jobs') is not null`).Scan(&there))
-	if there {
-		t.Error("half of a migration stayed")
-	}
-	_, err = conn.Exec(t.Context(), `drop table api_quotas`)
-	must(t, err)
 	must(t, up(t, conn))
+	_, err := conn.Exec(t.Context(), `delete from sluice_migrations where version_id >= 6`)
+	must(t, err)
+	var fault *migrations.ForeignError
+	if err := up(t, conn); !errors.As(err, &fault) || fault.Names[0] != "ingestion_doubts" {
+		t.Errorf("got %v, want a ForeignError about ingestion_doubts", err)
+	}
+}
+
+// The list of columns is that of the migrations.
+func TestLedgerColumns(t *testing.T) {
+	conn := connect(t)
+	must(t, up(t, conn))
+	rows, _ := conn.Query(t.Context(), `
+select c.relname || '.' || a.attname from pg_class c join pg_attribute a on a.attrelid = c.oid
+where c.relname = any($1) and c.relname <> 'ingested_events' and a.attnum > 0`, migrations.Tables)
+	all, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	must(t, err)
+	for _, one := range all {
+		table, column, _ := strings.Cut(one, ".")
+		rename := `alter table ` + table + ` rename column ` + column + ` to `
+		_, err := conn.Exec(t.Context(), rename+"elsewhere")
+		must(t, err)
+		var fault *migrations.MissingError
+		if err := migrations.CompareTables(t.Context(), conn); !errors.As(err, &fault) || !slices.Contains(fault.Missing, one) {
+			t.Errorf("%s is gone: got %v", one, err)
+		}
+		_, err = conn.Exec(t.Context(), `alter table `+table+` rename column elsewhere to `+column)
+		must(t, err)
+	}
+	must(t, up(t, conn))
+}
+
+// All lives in the schema of the session, whatever its name, and two starts at once make it once.
+func TestUpMakesASchema(t *testing.T) {
+	const name = `Ev"il, public; ä`
+	conn := connect(t)
+	config := conn.Config()
+	config.RuntimeParams["search_path"] = pgx.Identifier{name}.Sanitize()
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() {
+			if err := migrations.Up(t.Context(), config, slog.New(slog.NewTextHandler(t.Output(), nil))); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	var inside, outside int
+	must(t, conn.QueryRow(t.Context(), `
+select count(*) filter (where nspname = $1), count(*) filter (where nspname <> $1)
+from pg_class c join pg_namespace n on n.oid = relnamespace
+where nspname not in ('pg_catalog', 'pg_toast', 'information_schema') and relkind = 'r'`, name).Scan(&inside, &outside))
+	if inside != len(migrations.Tables)+1 || outside != 0 {
+		t.Errorf("%d tables inside the schema, %d elsewhere", inside, outside)
+	}
 }
 
 func TestTheDatabaseHoldsTheLaw(t *testing.T) {

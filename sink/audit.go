@@ -101,37 +101,37 @@ func readWindows(ctx context.Context, tx pgx.Tx, jobID int64) (all []ledger.Roun
 
 const (
 	selectFirstRound = `
-select ` + shardColumns + `, s.expected, coalesce(s.verified_rows, 0) from public.ingestion_shards s where s.job_id = $1 and s.round = 1 order by s.window_start`
+select ` + shardColumns + `, s.expected, coalesce(s.verified_rows, 0) from ingestion_shards s where s.job_id = $1 and s.round = 1 order by s.window_start`
 	selectLaterRounds = `
-select ` + shardColumns + ` from public.ingestion_shards s where s.job_id = $1 and s.round > 1 order by s.id`
+select ` + shardColumns + ` from ingestion_shards s where s.job_id = $1 and s.round > 1 order by s.id`
 	selectLaterWindows = `
 select r.round, r.finished_at is not null, r.span_start, r.span_end, s.window_start, s.window_end
-from public.ingestion_rounds r left join public.ingestion_shards s on s.job_id = r.job_id and s.round = r.round
+from ingestion_rounds r left join ingestion_shards s on s.job_id = r.job_id and s.round = r.round
 where r.job_id = $1 and r.round > 1
-  and r.round > (select coalesce(max(round), 0) from public.ingestion_rounds where job_id = $1 and finished_at is not null) - $2
+  and r.round > (select coalesce(max(round), 0) from ingestion_rounds where job_id = $1 and finished_at is not null) - $2
 order by r.round`
-	selectRevived = `select shard_id, count(*) from public.dead_letters d where ` + revived + ` group by 1`
+	selectRevived = `select shard_id, count(*) from dead_letters d where ` + revived + ` group by 1`
 	// revived are the dead letters of a job that were stored by a replay, and whose rows are gone.
-	revived = `d.job_id = $1 and d.replayed_as is not null and not exists (select from public.ingested_events e where e.id = d.replayed_as)`
+	revived = `d.job_id = $1 and d.replayed_as is not null and not exists (select from ingested_events e where e.id = d.replayed_as)`
 )
 
 // The same record may be there twice, written in two ways by the two endpoints; its id shows that. Only a valid id is looked up:
 // the case keeps the cast away from the others.
 const selectAudit = `
 select j.span_start, j.span_end, j.rows_before,
-  (select coalesce(sum(events), 0)::bigint from public.ingestion_shards where job_id <> j.id),
-  (select coalesce(sum(amount), 0)::bigint from public.ingestion_doubts where job_id = j.id and lifted_by = '` + ledger.AcceptForeign + `'),
-  (select coalesce(sum(amount), 0)::bigint from public.ingestion_doubts where job_id = j.id and lifted_by = '` + ledger.AcceptLost + `'),
-  (select count(distinct lower(d.event_id)) from public.dead_letters d
+  (select coalesce(sum(events), 0)::bigint from ingestion_shards where job_id <> j.id),
+  (select coalesce(sum(amount), 0)::bigint from ingestion_doubts where job_id = j.id and lifted_by = '` + ledger.AcceptForeign + `'),
+  (select coalesce(sum(amount), 0)::bigint from ingestion_doubts where job_id = j.id and lifted_by = '` + ledger.AcceptLost + `'),
+  (select count(distinct lower(d.event_id)) from dead_letters d
    where d.job_id = j.id and d.event_id is not null and d.replayed_at is null and not exists (
-     select from public.ingested_events e
+     select from ingested_events e
      where e.id = case when d.event_id ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then d.event_id::uuid end)),
-  (select count(*) from public.dead_letters where job_id = j.id and event_id is null and replayed_at is null),
-  (select coalesce(sum(dead_duplicates), 0)::bigint from public.ingestion_shards where job_id = j.id),
-  (select count(*) from public.dead_letters d
-   join public.ingested_events e on e.id = case d.reason when 'conflict' then d.event_id::uuid end
+  (select count(*) from dead_letters where job_id = j.id and event_id is null and replayed_at is null),
+  (select coalesce(sum(dead_duplicates), 0)::bigint from ingestion_shards where job_id = j.id),
+  (select count(*) from dead_letters d
+   join ingested_events e on e.id = case d.reason when 'conflict' then d.event_id::uuid end
    where d.job_id = j.id and d.replayed_at is null)
-from public.ingestion_jobs j where j.id = $1`
+from ingestion_jobs j where j.id = $1`
 
 func countRows(ctx context.Context, tx pgx.Tx, a *ledger.Audit) error {
 	rows, _ := tx.Query(ctx, countByWindow, bucketEdges(a))
@@ -148,7 +148,7 @@ func countRows(ctx context.Context, tx pgx.Tx, a *ledger.Audit) error {
 }
 
 const countByWindow = `
-select width_bucket("timestamp", $1::timestamptz[]), count(*) from public.ingested_events group by 1`
+select width_bucket("timestamp", $1::timestamptz[]), count(*) from ingested_events group by 1`
 
 // addRows counts rows of a window; those outside of all windows are in buckets before the first or after the last.
 func addRows(a *ledger.Audit, bucket int, rows int64) {
@@ -196,7 +196,7 @@ func countDays(ctx context.Context, tx pgx.Tx, a *ledger.Audit) error {
 // Rows at infinity, which another program has put there, belong to no day.
 const countByDay = `
 select case when isfinite("timestamp") then date_trunc('day', "timestamp", 'UTC') end, width_bucket("timestamp", $1::timestamptz[]), count(*)
-from public.ingested_events group by 1, 2 order by 1, 2`
+from ingested_events group by 1, 2 order by 1, 2`
 
 func addDay(a *ledger.Audit, day time.Time, bucket int, rows int64) {
 	if n := len(a.Days); n == 0 || !a.Days[n-1].Day.Equal(day) {
@@ -264,15 +264,15 @@ const selectUnmet = `
 with witness as (
   select s.id as keeper, w.value, (w.value->>'ID')::uuid as id,
          timestamptz 'epoch' + (w.value->>'At')::bigint * interval '1 microsecond' as at
-  from public.ingestion_shards s, jsonb_each(s.witnesses) side, jsonb_array_elements(side.value) w
+  from ingestion_shards s, jsonb_each(s.witnesses) side, jsonb_array_elements(side.value) w
   where s.job_id = $1 and s.round = $2
 )
 select w.keeper, coalesce(o.id, 0), w.value::text
 from witness w
-join public.ingestion_jobs j on j.id = $1 and w.at >= j.span_start and w.at < j.span_end
-left join public.ingestion_shards o on o.job_id = $1 and o.round = $2 and w.at >= o.window_start and w.at < o.window_end
-where not exists (select from public.ingested_events e where e.id = w.id)
-  and not exists (select from public.dead_letters d where d.job_id = $1 and lower(d.event_id) = w.id::text)
+join ingestion_jobs j on j.id = $1 and w.at >= j.span_start and w.at < j.span_end
+left join ingestion_shards o on o.job_id = $1 and o.round = $2 and w.at >= o.window_start and w.at < o.window_end
+where not exists (select from ingested_events e where e.id = w.id)
+  and not exists (select from dead_letters d where d.job_id = $1 and lower(d.event_id) = w.id::text)
 order by w.id, w.keeper`
 
 // Adopt stores the witnesses of a round that are still unmet, and counts each with the shard of the round in whose window it lies, or
@@ -314,9 +314,9 @@ func (p *Postgres) Adopt(ctx context.Context, jobID int64, round int) (stored in
 	return stored, nil
 }
 
-const lockRound = `select from public.ingestion_shards where job_id = $1 and round = $2 order by id for update`
+const lockRound = `select from ingestion_shards where job_id = $1 and round = $2 order by id for update`
 
 const countAdopted = `
-update public.ingestion_shards
+update ingestion_shards
 set received = received + $2, events = events + $2, out_of_order = out_of_order + $2, updated_at = now()
 where id = $1`

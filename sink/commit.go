@@ -155,7 +155,7 @@ func (p *Postgres) advance(ctx context.Context, conn *pgxpool.Conn, g group) (tx
 // The window is part of the fence because of databases that go back in time: such a one may have forgotten a piece that a batch
 // is on its way to, and give its id, with seq 0 and the same run, to the piece of another split.
 const moveCheckpoint = `
-update public.ingestion_shards
+update ingestion_shards
 set seq = seq + 1, cursor = $4, cursor_expires_at = $5, resume_at = $6, resume_id = $7,
     end_proof = $8, state = case when $8::text is null then state else 'done' end,
     received = received + $9, events = events + $10, duplicates = duplicates + $11, out_of_window = out_of_window + $12,
@@ -187,7 +187,7 @@ func (p *Postgres) settle(ctx context.Context, tx pgx.Tx, c *commit) error {
 }
 
 const lockCheckpoint = `
-select seq, run_id is not distinct from $2::uuid and window_end = $3 from public.ingestion_shards where id = $1 for update`
+select seq, run_id is not distinct from $2::uuid and window_end = $3 from ingestion_shards where id = $1 for update`
 
 // outcome is what became of the events of a batch.
 type outcome struct {
@@ -218,7 +218,7 @@ func store(ctx context.Context, tx pgx.Tx, g group) error {
 	return nil
 }
 
-const copyEvents = `copy public.ingested_events (` + copyColumns + `) from stdin (format binary)`
+const copyEvents = `copy ingested_events (` + copyColumns + `) from stdin (format binary)`
 
 // copyRows runs as many COPYs as it is told, and compares the counts: a trigger that returns null skips rows without an error.
 func copyRows(ctx context.Context, tx pgx.Tx, sql string, staged bool, pieces int, batches ...*prepared) error {
@@ -270,13 +270,13 @@ func account(ctx context.Context, tx pgx.Tx, c *commit, found outcome) error {
 }
 
 const addLate = `
-update public.ingestion_shards
+update ingestion_shards
 set late_minute = late_minute + $2, late_ten_minutes = late_ten_minutes + $3, late_hour = late_hour + $4,
     late_older = late_older + $5, late_most = greatest(late_most, $6)
 where id = $1`
 
 const amendCounts = `
-update public.ingestion_shards
+update ingestion_shards
 set events = events + $2, duplicates = duplicates + $3, dead_letters = dead_letters + $4, dead_duplicates = dead_duplicates + $5
 where id = $1`
 
@@ -309,17 +309,17 @@ func split(ctx context.Context, tx pgx.Tx, b *shard.Batch) error {
 
 const lockNumbers = `
 select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('sluice shard numbers', job_id))
-from public.ingestion_shards where id = $1`
+from ingestion_shards where id = $1`
 
 const insertPieces = `
-insert into public.ingestion_shards (job_id, round, shard, parent_id, window_start, window_end, run_id)
-select p.job_id, p.round, w.n + (select max(o.shard) from public.ingestion_shards o where o.job_id = p.job_id and o.round = p.round),
+insert into ingestion_shards (job_id, round, shard, parent_id, window_start, window_end, run_id)
+select p.job_id, p.round, w.n + (select max(o.shard) from ingestion_shards o where o.job_id = p.job_id and o.round = p.round),
        p.id, w.s, w.e, p.run_id
-from public.ingestion_shards p, unnest($2::timestamptz[], $3::timestamptz[]) with ordinality as w(s, e, n)
+from ingestion_shards p, unnest($2::timestamptz[], $3::timestamptz[]) with ordinality as w(s, e, n)
 where p.id = $1`
 
 // The row has the batch's own window: its checkpoint was moved in the same transaction.
-const moveStart = `update public.ingestion_shards set window_start = $2 where id = $1`
+const moveStart = `update ingestion_shards set window_start = $2 where id = $1`
 
 // rollback ends tx if it is open, even if ctx has ended; if the connection is dead, closing it ends the transaction.
 func rollback(ctx context.Context, tx pgx.Tx) {

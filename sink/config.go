@@ -10,6 +10,7 @@ import (
 	"net"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -23,6 +24,7 @@ import (
 // Config selects a database, and the job and run on whose behalf it is written to. Zero values mean the defaults.
 type Config struct {
 	URL     string        // of PostgreSQL, password included
+	Schema  string        // that all tables are in; default "public". It is made if there is none
 	Job     string        // name of the job; default "default"
 	Run     uuid.UUID     // of this run of the program; default: a new one
 	Writers int           // concurrent commits; default 2: more are no faster on two cores
@@ -32,6 +34,7 @@ type Config struct {
 }
 
 func (c Config) withDefaults() Config {
+	c.Schema = cmp.Or(c.Schema, publicSchema)
 	c.Job = cmp.Or(c.Job, "default")
 	if c.Run == uuid.Nil {
 		c.Run = uuid.New()
@@ -47,6 +50,9 @@ func (c Config) validate() error {
 	if c.URL == "" {
 		faults = append(faults, errors.New("Config.URL is empty: it must lead to a PostgreSQL database"))
 	}
+	if err := CheckSchema(c.Schema); err != nil {
+		faults = append(faults, fmt.Errorf("Config.Schema: %w", err))
+	}
 	if c.Writers < 1 {
 		faults = append(faults, fmt.Errorf("Config.Writers is %d: at least 1", c.Writers))
 	}
@@ -55,6 +61,23 @@ func (c Config) validate() error {
 	}
 	return errors.Join(faults...)
 }
+
+const publicSchema = "public"
+
+// CheckSchema reports why no schema of ours can have that name.
+func CheckSchema(name string) error {
+	const longest = 63 // bytes: PostgreSQL cuts what is longer
+	switch {
+	case name == "", len(name) > longest, !utf8.ValidString(name), strings.ContainsRune(name, 0):
+		return fmt.Errorf("the name of a schema has from 1 to %d bytes of UTF-8", longest)
+	case strings.HasPrefix(name, "pg_"), name == "information_schema", name == "$user":
+		return fmt.Errorf("schema %s is PostgreSQL's own", name)
+	}
+	return nil
+}
+
+// QuoteName writes a name as SQL does.
+func QuoteName(name string) string { return pgx.Identifier{name}.Sanitize() }
 
 // spareConns are connections beside those of the writers: for ledger, quotas, status.
 const spareConns = 3
@@ -110,7 +133,7 @@ const statementTimeout = "30s"
 func (c Config) session() map[string]string {
 	return map[string]string{
 		"application_name":                    c.applicationName(),
-		"search_path":                         "public",
+		"search_path":                         QuoteName(c.Schema), // no statement names a schema
 		"client_encoding":                     "UTF8",
 		"timezone":                            "UTC",
 		"lock_timeout":                        "5s",
@@ -126,10 +149,19 @@ func (c Config) session() map[string]string {
 // applicationName is sluice/<job>/<run>, as pg_stat_activity shows it. PostgreSQL cuts it after 63 bytes and replaces other
 // characters than ASCII, so a long or non-ASCII job name is shortened, with a hash that keeps names apart; the run is shortened,
 // too.
-func (c Config) applicationName() string { return jobPrefix(c.Job) + c.Run.String()[:8] }
+func (c Config) applicationName() string { return c.jobPrefix() + c.Run.String()[:8] }
 
-func jobPrefix(job string) string {
+// scope names a job among those of all schemas: they share the server's locks and its list of sessions.
+func (c Config) scope(job string) string {
+	if c.Schema == publicSchema {
+		return job
+	}
+	return job + "\x00" + c.Schema
+}
+
+func (c Config) jobPrefix() string {
 	const longest = 40
+	job := c.scope(c.Job)
 	name := strings.Map(func(r rune) rune {
 		if r <= ' ' || r > '~' || r == '/' {
 			return '_'

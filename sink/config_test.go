@@ -41,7 +41,7 @@ func TestThePasswordIsInNoError(t *testing.T) {
 func TestSessionSettings(t *testing.T) {
 	b := newBench(t)
 	for name, want := range map[string]string{
-		"application_name": b.name(), "lock_timeout": "5s", "statement_timeout": "30s", "search_path": "public",
+		"application_name": b.name(), "lock_timeout": "5s", "statement_timeout": "30s", "search_path": `"public"`,
 		"idle_in_transaction_session_timeout": "15s", "tcp_keepalives_idle": "10", "tcp_user_timeout": "20s",
 	} {
 		var got string
@@ -57,11 +57,12 @@ func TestApplicationNamesStayApartAndShort(t *testing.T) {
 	seen := map[string]string{}
 	long := strings.Repeat("job", 30)
 	for _, job := range []string{"default", "a/b", "a_b", "день", "ночь", long, long + "x", "a b", strings.Repeat("я", 50)} {
-		name := Config{Job: job}.withDefaults().applicationName()
+		config := Config{Job: job}.withDefaults()
+		name := config.applicationName()
 		if len(name) > 63 {
 			t.Errorf("%q has %d bytes, PostgreSQL would cut it", name, len(name))
 		}
-		if prefix := jobPrefix(job); seen[prefix] != "" {
+		if prefix := config.jobPrefix(); seen[prefix] != "" {
 			t.Errorf("jobs %q and %q look the same", job, seen[prefix])
 		} else {
 			seen[prefix] = job

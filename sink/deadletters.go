@@ -45,9 +45,9 @@ func insertRejects(ctx context.Context, tx pgx.Tx, shardID int64, rejects []shar
 
 // A known one is skipped without an error: reading a page again must not abort the batch.
 const insertDeadLetters = `
-insert into public.dead_letters (job_id, shard_id, seq, sha256, raw, raw_bytes, event_id, reason, detail, endpoint)
+insert into dead_letters (job_id, shard_id, seq, sha256, raw, raw_bytes, event_id, reason, detail, endpoint)
 select s.job_id, s.id, s.seq, r.sha256, r.raw, r.raw_bytes, nullif(r.event_id, ''), r.reason, r.detail, r.endpoint
-from public.ingestion_shards s,
+from ingestion_shards s,
      unnest($2::bytea[], $3::bytea[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[])
      with ordinality as r(sha256, raw, raw_bytes, event_id, reason, detail, endpoint, n)
 where s.id = $1
@@ -142,7 +142,7 @@ func (p *Postgres) DeadLetters(ctx context.Context, q ledger.DeadLetterQuery) ([
 const selectDeadLetters = `
 select d.id, s.shard, d.seq, d.sha256, substring(d.raw for $2), d.raw_bytes, coalesce(d.event_id, ''), d.reason, d.detail,
        d.endpoint, d.received_at, coalesce(d.replayed_at, '0001-01-01 00:00:00+00')
-from public.dead_letters d join public.ingestion_shards s on s.id = d.shard_id
+from dead_letters d join ingestion_shards s on s.id = d.shard_id
 where d.job_id = $1 and ($3 = '' or d.reason = $3) and d.id > $4 and ($6::bigint[] is null or d.id = any($6))
   and ($7 or d.replayed_at is null)
 order by d.id limit $5`
@@ -170,4 +170,4 @@ func (p *Postgres) DeadLetterReasons(ctx context.Context, jobID int64) ([]Reason
 }
 
 const countReasons = `
-select reason, count(*) from public.dead_letters where job_id = $1 and replayed_at is null group by reason order by count(*) desc, reason`
+select reason, count(*) from dead_letters where job_id = $1 and replayed_at is null group by reason order by count(*) desc, reason`

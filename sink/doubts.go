@@ -23,13 +23,13 @@ func (p *Postgres) Raise(ctx context.Context, jobID int64, d ledger.Doubt) error
 
 const raiseDoubt = `
 with again as (
-  update public.ingestion_doubts
+  update ingestion_doubts
   set reason = $3, amount = $4, detail = $5, since = case when lifted_at is null then since else clock_timestamp() end,
       lifted_at = null, lifted_by = null
   where job_id = $1 and kind = $2 and (lifted_at is null or lifted_by = 'evidence')
   returning id
 )
-insert into public.ingestion_doubts (job_id, kind, reason, amount, detail)
+insert into ingestion_doubts (job_id, kind, reason, amount, detail)
 select $1, $2, $3, $4, $5 where not exists (select from again)
 on conflict (job_id, kind) where lifted_at is null do nothing`
 
@@ -44,7 +44,7 @@ func (p *Postgres) Lift(ctx context.Context, jobID int64, kind ledger.DoubtKind,
 }
 
 const liftDoubt = `
-update public.ingestion_doubts set lifted_at = clock_timestamp(), lifted_by = $3
+update ingestion_doubts set lifted_at = clock_timestamp(), lifted_by = $3
 where job_id = $1 and kind = $2 and lifted_at is null`
 
 // Doubts returns a job's doubts that are open or were lifted by a decision, the oldest first. A database of an older program has none.
@@ -61,7 +61,7 @@ func (p *Postgres) Doubts(ctx context.Context, jobID int64) ([]ledger.Doubt, err
 
 const selectDoubts = `
 select kind, reason, amount, detail, since, coalesce(lifted_at, '0001-01-01T00:00:00Z'), coalesce(lifted_by, '')
-from public.ingestion_doubts
+from ingestion_doubts
 where job_id = $1 and (lifted_at is null or lifted_by <> 'evidence')
 order by id`
 
@@ -82,7 +82,7 @@ select jsonb_build_object(
     'updated', pg_stat_get_tuples_updated(t.oid), 'deleted', pg_stat_get_tuples_deleted(t.oid),
     'reset', pg_stat_get_db_stat_reset_time((select d.oid from pg_catalog.pg_database d where d.datname = current_database())))::text,
   coalesce(j.table_state::text, '')
-from public.ingestion_jobs j, (select to_regclass('public.ingested_events')::oid as oid) t
+from ingestion_jobs j, (select to_regclass('ingested_events')::oid as oid) t
 where j.id = $1`
 
 // KeepTableState keeps a state that was read before the table was counted, and the rows of windows that were verified.
@@ -105,8 +105,8 @@ func (p *Postgres) KeepTableState(ctx context.Context, jobID int64, state string
 
 const (
 	updateVerifiedRows = `
-update public.ingestion_shards s set verified_rows = w.rows from unnest($1::bigint[], $2::bigint[]) w(id, rows) where s.id = w.id`
-	updateTableState = `update public.ingestion_jobs set table_state = $2::jsonb, updated_at = now() where id = $1`
+update ingestion_shards s set verified_rows = w.rows from unnest($1::bigint[], $2::bigint[]) w(id, rows) where s.id = w.id`
+	updateTableState = `update ingestion_jobs set table_state = $2::jsonb, updated_at = now() where id = $1`
 )
 
 // Known returns how many of some events the table has.
@@ -119,4 +119,4 @@ func (p *Postgres) Known(ctx context.Context, ids []uuid.UUID) (n int, err error
 	return n, nil
 }
 
-const countKnown = `select count(*) from public.ingested_events where id = any($1)`
+const countKnown = `select count(*) from ingested_events where id = any($1)`

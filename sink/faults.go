@@ -247,7 +247,7 @@ func backoff(try int) time.Duration {
 func (p *Postgres) terminateHolders(ctx context.Context, shardID int64) {
 	ctx, cancel := context.WithTimeout(ctx, longestWait)
 	defer cancel()
-	tag, err := p.pool.Exec(ctx, terminateHolders, shardID, jobPrefix(p.config.Job), p.name())
+	tag, err := p.pool.Exec(ctx, terminateHolders, shardID, p.config.jobPrefix(), p.name())
 	if err != nil && !hasCode(err, undefinedTable) {
 		p.log.Warn("cannot look for the session that holds a shard", "err", err)
 	}
@@ -261,5 +261,5 @@ const terminateHolders = `
 select pg_catalog.pg_terminate_backend(a.pid)
 from pg_catalog.pg_stat_activity a
 where a.datname = current_database() and a.pid <> pg_backend_pid() and starts_with(a.application_name, $2)
-  and (a.backend_xid = (select s.xmax from public.ingestion_shards s where s.id = $1)
+  and (a.backend_xid = (select s.xmax from ingestion_shards s where s.id = $1)
        or a.application_name <> $3 and a.backend_xid is not null)`

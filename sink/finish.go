@@ -52,7 +52,7 @@ const selectIdentity = `
    and i.indkey[0] = (select attnum from pg_catalog.pg_attribute where attrelid = c.oid and attname = 'id')),
   (select sum(pg_catalog.hashtextextended(concat_ws(' ', attnum, attname, atttypid, atttypmod, attnotnull, atthasdef, attgenerated, attidentity), 0))
    from pg_catalog.pg_attribute where attrelid = c.oid and attnum > 0 and not attisdropped))
-from pg_catalog.pg_class c where c.oid = pg_catalog.to_regclass('public.ingested_events'))`
+from pg_catalog.pg_class c where c.oid = pg_catalog.to_regclass('ingested_events'))`
 
 // changedMark begins the server's error about a table that is not the known one.
 const changedMark = "ingested_events is not as it was: "

@@ -34,11 +34,11 @@ func (p *Postgres) Job(ctx context.Context, name string) (job *ledger.Job, found
 
 // The API's total is the one at the start of the newest finished round, so that all of its events must be there.
 const jobColumns = `id, name, source, span_start, span_end, shards, capabilities,
-       coalesce((select r.api_total from public.ingestion_rounds r where r.job_id = id and r.finished_at is not null
+       coalesce((select r.api_total from ingestion_rounds r where r.job_id = id and r.finished_at is not null
                  order by r.round desc limit 1), api_total, 0),
        rows_before, round, watermark, oldest, verified_at, coalesce(verdict, ''), created_at`
 
-const selectJob = `select ` + jobColumns + ` from public.ingestion_jobs where name = $1`
+const selectJob = `select ` + jobColumns + ` from ingestion_jobs where name = $1`
 
 func scanJob(row pgx.Row) (*ledger.Job, error) {
 	var j ledger.Job
@@ -78,8 +78,8 @@ func (p *Postgres) CreateJob(ctx context.Context, j ledger.Job, windows []shard.
 const liftTimeout = `set local statement_timeout = 0`
 
 const insertJob = `
-insert into public.ingestion_jobs (name, source, span_start, span_end, shards, capabilities, api_total, oldest, rows_before)
-values ($1, $2, $3, $4, $5, $6, $7, $8, (select count(*) from public.ingested_events))
+insert into ingestion_jobs (name, source, span_start, span_end, shards, capabilities, api_total, oldest, rows_before)
+values ($1, $2, $3, $4, $5, $6, $7, $8, (select count(*) from ingested_events))
 returning ` + jobColumns
 
 func orEmpty(raw json.RawMessage) json.RawMessage {
@@ -94,7 +94,7 @@ func (p *Postgres) SetCapabilities(ctx context.Context, jobID int64, capabilitie
 	return p.setJob(ctx, "capabilities", updateCapabilities, jobID, orEmpty(capabilities))
 }
 
-const updateCapabilities = `update public.ingestion_jobs set capabilities = $2, updated_at = now() where id = $1`
+const updateCapabilities = `update ingestion_jobs set capabilities = $2, updated_at = now() where id = $1`
 
 // SetVerdict records the result of a check. The time of the verification is set if verified, and cleared otherwise. The first
 // verification of a job finishes round 1 and sets the watermark.
@@ -104,11 +104,11 @@ func (p *Postgres) SetVerdict(ctx context.Context, jobID int64, verdict string, 
 
 const updateVerdict = `
 with first as (
-  update public.ingestion_rounds set finished_at = coalesce(finished_at, clock_timestamp())
+  update ingestion_rounds set finished_at = coalesce(finished_at, clock_timestamp())
   where job_id = $1 and round = 1 and $3
   returning candidate
 )
-update public.ingestion_jobs
+update ingestion_jobs
 set verdict = $2, verified_at = case when $3 then clock_timestamp() end, updated_at = now(),
     watermark = coalesce(watermark, (select candidate from first))
 where id = $1`
@@ -118,7 +118,7 @@ func (p *Postgres) SetSource(ctx context.Context, jobID int64, source string) er
 	return p.setJob(ctx, "source", updateSource, jobID, source)
 }
 
-const updateSource = `update public.ingestion_jobs set source = $2, updated_at = now() where id = $1`
+const updateSource = `update ingestion_jobs set source = $2, updated_at = now() where id = $1`
 
 func (p *Postgres) setJob(ctx context.Context, what, sql string, args ...any) error {
 	ctx, cancel := p.bounded(ctx)

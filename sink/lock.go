@@ -94,7 +94,7 @@ func (l *jobLock) ping(ctx context.Context) error {
 	if paused {
 		statement = tryLock
 	}
-	_, err := l.conn.Exec(ctx, statement, pauseKey(l.p.config.Job))
+	_, err := l.conn.Exec(ctx, statement, l.p.config.pauseKey(l.p.config.Job))
 	if err == nil {
 		l.paused = paused
 	}
@@ -125,7 +125,7 @@ func (l *jobLock) take(ctx context.Context) error {
 		return fmt.Errorf("connect for the lock of job %s: %w", job, err)
 	}
 	var got bool
-	if err = conn.QueryRow(ctx, tryLock, lockKey(job)).Scan(&got); err == nil && got {
+	if err = conn.QueryRow(ctx, tryLock, l.p.config.lockKey(job)).Scan(&got); err == nil && got {
 		l.conn, l.paused = conn, false
 		return l.claim(ctx)
 	}
@@ -133,7 +133,7 @@ func (l *jobLock) take(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("lock job %s: %w", job, err)
 	}
-	holder, err := holderOf(ctx, conn, job)
+	holder, err := holderOf(ctx, conn, l.p.config.lockKey(job), job)
 	if err != nil {
 		return l.p.ledgerError(err, "take job %s", job)
 	}
@@ -179,15 +179,14 @@ func (l *jobLock) claimAll(ctx context.Context) error {
 }
 
 const claimShards = `
-update public.ingestion_shards s set run_id = $2
-from public.ingestion_jobs j
+update ingestion_shards s set run_id = $2
+from ingestion_jobs j
 where j.name = $1 and s.job_id = j.id and s.state <> 'done' and s.run_id is distinct from $2`
 
 // holderOf returns the session that holds a job; its PID is 0 if there is none.
 func holderOf(ctx context.Context, db interface {
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
-}, job string) (*ledger.LockedError, error) {
-	key := lockKey(job)
+}, key int64, job string) (*ledger.LockedError, error) {
 	holder := &ledger.LockedError{Job: job}
 	err := db.QueryRow(ctx, selectHolder, uint32(key>>32), uint32(key)).Scan(&holder.PID, &holder.Application, &holder.Since)
 	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
@@ -204,7 +203,7 @@ where l.locktype = 'advisory' and l.granted and l.objsubid = 1 and l.classid = $
 
 // paused reports whether the operator has paused the run whose session that is.
 func (p *Postgres) paused(ctx context.Context, holder *ledger.LockedError) (paused bool, err error) {
-	key := pauseKey(holder.Job)
+	key := p.config.pauseKey(holder.Job)
 	err = p.pool.QueryRow(ctx, selectPaused, uint32(key>>32), uint32(key), holder.PID).Scan(&paused)
 	return paused, p.ledgerError(err, "look whether job %s is paused", holder.Job)
 }
@@ -213,8 +212,8 @@ const selectPaused = `
 select exists (select from pg_catalog.pg_locks
   where locktype = 'advisory' and granted and objsubid = 1 and classid = $1 and objid = $2 and pid = $3)`
 
-func lockKey(job string) int64  { return advisoryKey("sluice job " + job) }
-func pauseKey(job string) int64 { return advisoryKey("sluice pause " + job) }
+func (c Config) lockKey(job string) int64  { return advisoryKey("sluice job " + c.scope(job)) }
+func (c Config) pauseKey(job string) int64 { return advisoryKey("sluice pause " + c.scope(job)) }
 
 // advisoryKey returns the number of the advisory lock of that name.
 func advisoryKey(name string) int64 {

@@ -1,6 +1,7 @@
 package sink
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -64,9 +65,15 @@ func Open(ctx context.Context, config Config) (*Postgres, error) {
 func (p *Postgres) verifySession(ctx context.Context) error {
 	ctx, cancel := p.bounded(ctx)
 	defer cancel()
-	err := p.pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error { return doctor.VerifySession(ctx, conn.Conn()) })
-	if err == nil || errors.Is(err, doctor.ErrPooler) {
+	err := p.pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error {
+		return cmp.Or(doctor.VerifySession(ctx, conn.Conn()), migrations.CheckSchema(ctx, conn.Conn()))
+	})
+	var schema *migrations.SchemaError
+	switch {
+	case err == nil, errors.Is(err, doctor.ErrPooler):
 		return err
+	case errors.As(err, &schema):
+		return &ConnectError{Why: schema.Error(), Hint: schema.Hint(), Err: err}
 	}
 	if hasCode(err, protocolViolation) { // a pooler that rejects our session settings
 		return fmt.Errorf("%w (%w)", doctor.ErrPooler, err)
@@ -114,7 +121,7 @@ func (p *Postgres) Migrate(ctx context.Context) error {
 	var misfit *migrations.IncompatibleError
 	var missing *migrations.MissingError
 	var newer *migrations.NewerError
-	if errors.As(err, &misfit) || errors.As(err, &missing) || errors.As(err, &newer) {
+	if errors.As(err, &misfit) || errors.As(err, &missing) || errors.As(err, &newer) || errors.As(err, new(*migrations.ForeignError)) {
 		return &ledger.UnfitError{Err: err}
 	}
 	return err

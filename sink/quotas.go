@@ -51,7 +51,7 @@ func settleQuotas(ctx context.Context, conn *pgx.Conn, source string, endpoints 
 }
 
 const updateQuota = `
-update public.api_quotas
+update api_quotas
 set limit_n = $3, window_ms = $4, not_before = $5, sent = coalesce($6::timestamptz[], '{}'), runs = coalesce($7::jsonb, '{}'),
     updated_at = clock_timestamp()
 where source = $1 and endpoint = $2`
@@ -70,7 +70,7 @@ func lockQuotas(ctx context.Context, conn *pgx.Conn, source string, endpoints []
 }
 
 const insertQuotas = `
-insert into public.api_quotas (source, endpoint, limit_n, window_ms)
+insert into api_quotas (source, endpoint, limit_n, window_ms)
 select $1, e, 0, 0 from unnest($2::text[]) e order by e
 on conflict (source, endpoint) do nothing`
 
@@ -89,7 +89,7 @@ const quotaColumns = `endpoint, case when updated_at > now() - interval '1 day' 
 // The clock is read once the rows are locked.
 const selectQuotasLocked = `
 with locked as materialized (
-  select * from public.api_quotas where source = $1 and endpoint = any($2::text[]) order by endpoint for update
+  select * from api_quotas where source = $1 and endpoint = any($2::text[]) order by endpoint for update
 )
 select ` + quotaColumns + ` from locked order by array_position($2::text[], endpoint::text)`
 
@@ -105,7 +105,7 @@ func (p *Postgres) LoadQuotas(ctx context.Context, source string) ([]ledger.Quot
 	return quotas, p.ledgerError(err, "load the quotas of %s", source)
 }
 
-const selectQuotas = `select ` + quotaColumns + ` from public.api_quotas where source = $1 order by endpoint`
+const selectQuotas = `select ` + quotaColumns + ` from api_quotas where source = $1 order by endpoint`
 
 // scanQuota reads quotaColumns.
 func scanQuota(row pgx.CollectableRow, q *ledger.Quota) (now time.Time, err error) {

@@ -102,13 +102,13 @@ func (r *replay) lock(ctx context.Context, jobID int64, retries []ledger.Retry) 
 }
 
 const lockLetters = `
-select id, shard_id from public.dead_letters
+select id, shard_id from dead_letters
 where job_id = $1 and id = any($2) and replayed_at is null
 order by id for update`
 
 const lockShards = `
-select id, window_start, window_end from public.ingestion_shards
-where id in (select shard_id from public.dead_letters where id = any($1))
+select id, window_start, window_end from ingestion_shards
+where id in (select shard_id from dead_letters where id = any($1))
 order by id for update`
 
 // one stores the event of a dead letter, if it can, and counts the outcome.
@@ -164,14 +164,14 @@ func (r *replay) compare(ctx context.Context, id uuid.UUID, args []any) (ledger.
 }
 
 const insertEvent = `
-insert into public.ingested_events (` + copyColumns + `)
+insert into ingested_events (` + copyColumns + `)
 values ($1, $2, $3, $4::text, $5::text, $6::text::jsonb, $7, $8::text, $9::text)
 on conflict (id) do nothing`
 
 const compareEvent = `
 select (session_id, user_id, type collate "C", name collate "C", properties, "timestamp", device_type collate "C", browser collate "C")
   is not distinct from ($2::uuid, $3::uuid, $4::text, $5::text, $6::text::jsonb, $7::timestamptz, $8::text, $9::text)
-from public.ingested_events where id = $1`
+from ingested_events where id = $1`
 
 // close marks dead letters as replayed, with the events that were stored, and counts them as what they have become: the sum of the counts stays the same.
 func (r *replay) close(ctx context.Context, done []int64, as []*uuid.UUID) error {
@@ -186,11 +186,11 @@ func (r *replay) close(ctx context.Context, done []int64, as []*uuid.UUID) error
 }
 
 const moveLetters = `
-update public.ingestion_shards
+update ingestion_shards
 set dead_letters = dead_letters - $2 - $3 - $4, events = events + $2, duplicates = duplicates + $3,
     out_of_window = out_of_window + $4, out_of_order = out_of_order + $5, updated_at = now()
 where id = $1`
 
 const markReplayed = `
-update public.dead_letters d set replayed_at = clock_timestamp(), replayed_as = r.event
+update dead_letters d set replayed_at = clock_timestamp(), replayed_as = r.event
 from unnest($1::bigint[], $2::uuid[]) r(id, event) where d.id = r.id`

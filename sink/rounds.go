@@ -32,8 +32,8 @@ func (p *Postgres) BeginRound(ctx context.Context, jobID int64, r ledger.Round, 
 }
 
 const advanceRound = `
-update public.ingestion_jobs j
-set round = (select max(r.round) + 1 from public.ingestion_rounds r where r.job_id = j.id), updated_at = now()
+update ingestion_jobs j
+set round = (select max(r.round) + 1 from ingestion_rounds r where r.job_id = j.id), updated_at = now()
 where j.id = $1
 returning j.round`
 
@@ -51,16 +51,16 @@ func insertRound(ctx context.Context, tx pgx.Tx, jobID int64, r *ledger.Round, w
 }
 
 const insertRoundRow = `
-insert into public.ingestion_rounds (job_id, round, span_start, span_end, shards, late_before, lookback, candidate, newest, api_total, rows_before)
+insert into ingestion_rounds (job_id, round, span_start, span_end, shards, late_before, lookback, candidate, newest, api_total, rows_before)
 select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, ` + rowsByLedger
 
 // rowsByLedger counts the rows of ingested_events without reading it: those from before the first job, and the events of all jobs.
 const rowsByLedger = `
-  (select coalesce((select rows_before from public.ingestion_jobs order by id limit 1), 0)
-    + (select coalesce(sum(events), 0)::bigint from public.ingestion_shards))`
+  (select coalesce((select rows_before from ingestion_jobs order by id limit 1), 0)
+    + (select coalesce(sum(events), 0)::bigint from ingestion_shards))`
 
 const insertShards = `
-insert into public.ingestion_shards (job_id, round, shard, window_start, window_end)
+insert into ingestion_shards (job_id, round, shard, window_start, window_end)
 select $1, $2, n, w.s, w.e from unnest($3::timestamptz[], $4::timestamptz[]) with ordinality as w(s, e, n)`
 
 func edges(windows []shard.Window) (starts, ends []pgtype.Timestamptz) {
@@ -75,7 +75,7 @@ func (p *Postgres) Focus(ctx context.Context, jobID int64, round int) error {
 	return p.setJob(ctx, "round", updateRound, jobID, round)
 }
 
-const updateRound = `update public.ingestion_jobs set round = $2, updated_at = now() where id = $1`
+const updateRound = `update ingestion_jobs set round = $2, updated_at = now() where id = $1`
 
 // LastRound returns the newest round of a job, with the counts of its shards so far.
 func (p *Postgres) LastRound(ctx context.Context, jobID int64) (*ledger.Round, error) {
@@ -91,14 +91,14 @@ select r.round, r.span_start, r.span_end, r.late_before, r.lookback, r.candidate
   coalesce(r.rows_before, 0), r.requests, r.started_at, r.finished_at,
   n.received, n.events, n.duplicates, n.out_of_window, n.dead_letters, n.out_of_order,
   n.late_minute, n.late_ten_minutes, n.late_hour, n.late_older, n.late_most
-from public.ingestion_rounds r, lateral (
+from ingestion_rounds r, lateral (
   select coalesce(sum(received), 0)::bigint as received, coalesce(sum(events), 0)::bigint as events,
     coalesce(sum(duplicates), 0)::bigint as duplicates, coalesce(sum(out_of_window), 0)::bigint as out_of_window,
     coalesce(sum(dead_letters), 0)::bigint as dead_letters, coalesce(sum(out_of_order), 0)::bigint as out_of_order,
     coalesce(sum(late_minute), 0)::bigint as late_minute, coalesce(sum(late_ten_minutes), 0)::bigint as late_ten_minutes,
     coalesce(sum(late_hour), 0)::bigint as late_hour, coalesce(sum(late_older), 0)::bigint as late_older,
     coalesce(max(late_most), '0') as late_most
-  from public.ingestion_shards s where s.job_id = r.job_id and s.round = r.round) n
+  from ingestion_shards s where s.job_id = r.job_id and s.round = r.round) n
 where r.job_id = $1
 order by r.round desc limit $2`
 
@@ -151,12 +151,12 @@ func (p *Postgres) FinishRound(ctx context.Context, jobID int64, r *ledger.Round
 // The watermark never goes back: a page from a cache of the API may have been older than that of the round before.
 const finishRound = `
 with finished as (
-  update public.ingestion_rounds r set finished_at = clock_timestamp(), missing = $3
+  update ingestion_rounds r set finished_at = clock_timestamp(), missing = $3
   where r.job_id = $1 and r.round = $2 and not exists (
-    select from public.ingestion_shards s where s.job_id = r.job_id and s.round = r.round and s.state <> 'done')
+    select from ingestion_shards s where s.job_id = r.job_id and s.round = r.round and s.state <> 'done')
   returning r.job_id, r.candidate
 )
-update public.ingestion_jobs j set watermark = greatest(j.watermark, f.candidate), updated_at = now()
+update ingestion_jobs j set watermark = greatest(j.watermark, f.candidate), updated_at = now()
 from finished f where j.id = f.job_id`
 
 // Accounted returns how many of the source's events the ledger accounts for, at most: the rows of the table, dead letters, and how
@@ -171,13 +171,13 @@ func (p *Postgres) Accounted(ctx context.Context, jobID int64) (n int64, err err
 
 const selectAccounted = `
 select rows - greatest(0, rows - coalesce(r.rows_before, rows - n.events) - n.events - n.duplicates) + dead + lost
-from public.ingestion_rounds r, lateral ` + rowsByLedger + ` t (rows), lateral (
+from ingestion_rounds r, lateral ` + rowsByLedger + ` t (rows), lateral (
   select coalesce(sum(events), 0)::bigint as events, coalesce(sum(duplicates), 0)::bigint as duplicates
-  from public.ingestion_shards s where s.job_id = r.job_id and s.round = r.round) n, lateral (
+  from ingestion_shards s where s.job_id = r.job_id and s.round = r.round) n, lateral (
   select coalesce(sum(dead_letters + dead_duplicates), 0)::bigint as dead
-  from public.ingestion_shards s where s.job_id = r.job_id) d, lateral (
+  from ingestion_shards s where s.job_id = r.job_id) d, lateral (
   select coalesce(sum(amount), 0)::bigint as lost
-  from public.ingestion_doubts a where a.job_id = r.job_id and a.lifted_by = '` + ledger.AcceptLost + `') l
+  from ingestion_doubts a where a.job_id = r.job_id and a.lifted_by = '` + ledger.AcceptLost + `') l
 where r.job_id = $1 order by r.round desc limit 1`
 
 // Earlier returns the counts of all rounds of a job but the current one.
@@ -191,7 +191,7 @@ func (p *Postgres) Earlier(ctx context.Context, jobID int64) (n shard.Counts, er
 const selectEarlier = `
 select coalesce(sum(s.received), 0)::bigint, coalesce(sum(s.events), 0)::bigint, coalesce(sum(s.duplicates), 0)::bigint,
   coalesce(sum(s.out_of_window), 0)::bigint, coalesce(sum(s.dead_letters), 0)::bigint, coalesce(sum(s.out_of_order), 0)::bigint
-from public.ingestion_jobs j join public.ingestion_shards s on s.job_id = j.id and s.round <> j.round
+from ingestion_jobs j join ingestion_shards s on s.job_id = j.id and s.round <> j.round
 where j.id = $1`
 
 // maxRounds is how many of the last rounds are shown.
@@ -214,7 +214,7 @@ func (p *Postgres) NoteRequests(ctx context.Context, jobID int64, round int, req
 	return p.ledgerError(err, "record the requests of round %d of job %d", round, jobID)
 }
 
-const noteRequests = `update public.ingestion_rounds set requests = requests + $3 where job_id = $1 and round = $2`
+const noteRequests = `update ingestion_rounds set requests = requests + $3 where job_id = $1 and round = $2`
 
 // keptRounds is how many rounds before the newest finished one keep a row for each of their windows: an hour of a follow that
 // finds new events every 30 s.
@@ -240,23 +240,23 @@ func prune(ctx context.Context, tx pgx.Tx, jobID int64, newest int) error {
 // oldShards are the rows to sum up, each with the row of its group that stays.
 const oldShards = `
   select s.*, min(s.id) over (partition by w.shard) as into_id
-  from public.ingestion_shards s left join public.ingestion_shards w
+  from ingestion_shards s left join ingestion_shards w
     on w.job_id = s.job_id and w.round = 1 and s.window_start >= w.window_start and s.window_end <= w.window_end
   where s.job_id = $1 and s.round > 1 and s.round <= $2 and s.state = 'done'`
 
 const lockOldLetters = `
-select from public.dead_letters d
+select from dead_letters d
 where d.shard_id in (select o.id from (` + oldShards + `) o where o.id <> o.into_id) order by d.id for update`
 
 const lockOldShards = `
-select from public.ingestion_shards r where r.id in (select o.id from (` + oldShards + `) o) order by r.id for update`
+select from ingestion_shards r where r.id in (select o.id from (` + oldShards + `) o) order by r.id for update`
 
 const mergeOldShards = `
 with old as (` + oldShards + `
 ), moved as (
-  update public.dead_letters d set shard_id = o.into_id from old o where d.shard_id = o.id and o.id <> o.into_id
+  update dead_letters d set shard_id = o.into_id from old o where d.shard_id = o.id and o.id <> o.into_id
 ), gone as (
-  delete from public.ingestion_shards s using old o where s.id = o.id and o.id <> o.into_id
+  delete from ingestion_shards s using old o where s.id = o.id and o.id <> o.into_id
 ), sums as (
   select into_id, count(*) as windows, min(window_start) as window_start, max(window_end) as window_end, sum(received) as received,
     sum(events) as events, sum(duplicates) as duplicates, sum(out_of_window) as out_of_window, sum(dead_letters) as dead_letters,
@@ -264,7 +264,7 @@ with old as (` + oldShards + `
     sum(late_ten_minutes) as late_ten_minutes, sum(late_hour) as late_hour, sum(late_older) as late_older, max(late_most) as late_most
   from old group by into_id
 )
-update public.ingestion_shards s
+update ingestion_shards s
 set parent_id = null, window_start = n.window_start, window_end = n.window_end, received = n.received, events = n.events,
     duplicates = n.duplicates, out_of_window = n.out_of_window, dead_letters = n.dead_letters, out_of_order = n.out_of_order,
     dead_duplicates = n.dead_duplicates, late_minute = n.late_minute, late_ten_minutes = n.late_ten_minutes, late_hour = n.late_hour,

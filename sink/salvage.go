@@ -121,7 +121,7 @@ func (r *rescue) insert(ctx context.Context, first, last int) (stored int64, err
 // Stored rows leave the staging table: of those with the same id the first one, in the API's order.
 const insertStaged = `
 with stored as (
-  insert into public.ingested_events (` + copyColumns + `)
+  insert into ingested_events (` + copyColumns + `)
   select id, session_id, user_id, type, name, properties::jsonb, "timestamp", device_type, browser
   from pg_temp.staging where ord between $1 and $2
   order by ord
@@ -191,7 +191,7 @@ select s.ord, e.id is not null,
   (e.session_id, e.user_id, e.type collate "C", e.name collate "C", e.properties, e."timestamp", e.device_type collate "C", e.browser collate "C")
   is not distinct from
   (s.session_id, s.user_id, s.type, s.name, s.properties::jsonb, s."timestamp", s.device_type, s.browser)
-from pg_temp.staging s left join public.ingested_events e using (id)
+from pg_temp.staging s left join ingested_events e using (id)
 order by s.ord`
 
 func (r *rescue) event(ord int) *shard.Event { return r.rows.order[ord] }

@@ -32,7 +32,7 @@ const shardColumns = `s.id, s.shard, coalesce(s.parent_id, 0), s.window_start, s
 
 const selectShards = `
 select ` + shardColumns + `
-from public.ingestion_shards s join public.ingestion_jobs j on j.id = s.job_id and j.round = s.round
+from ingestion_shards s join ingestion_jobs j on j.id = s.job_id and j.round = s.round
 where s.job_id = $1
 order by s.window_start`
 
@@ -92,7 +92,7 @@ func (p *Postgres) whyNot(ctx context.Context, id int64) error {
 	return ErrGone
 }
 
-const selectShard = `select exists (select from public.ingestion_shards where id = $1)`
+const selectShard = `select exists (select from ingestion_shards where id = $1)`
 
 func (p *Postgres) begin(ctx context.Context, id int64) (shard.Checkpoint, error) {
 	ctx, cancel := p.bounded(ctx)
@@ -102,7 +102,7 @@ func (p *Postgres) begin(ctx context.Context, id int64) (shard.Checkpoint, error
 }
 
 const beginShard = `
-update public.ingestion_shards s
+update ingestion_shards s
 set state = 'running', attempts = attempts + 1, run_id = $2, started_at = coalesce(started_at, now()), updated_at = now()
 where s.id = $1 and s.state <> 'done'
   and (s.run_id is null or s.run_id = $2)
@@ -118,7 +118,7 @@ func (p *Postgres) Fail(ctx context.Context, id int64, state shard.State, msg st
 }
 
 const failShard = `
-update public.ingestion_shards
+update ingestion_shards
 set state = $3, last_error = nullif($4, ''), updated_at = now()
 where id = $1 and run_id = $2 and state <> 'done'`
 
@@ -145,8 +145,8 @@ func (p *Postgres) Reopen(ctx context.Context, jobID int64, choose func(ledger.A
 }
 
 const (
-	lockRevived   = `select from public.dead_letters d where ` + revived + ` order by id for update`
-	lockJobShards = `select from public.ingestion_shards where job_id = $1 order by id for update`
+	lockRevived   = `select from dead_letters d where ` + revived + ` order by id for update`
+	lockJobShards = `select from ingestion_shards where job_id = $1 order by id for update`
 )
 
 func (p *Postgres) reopen(ctx context.Context, tx pgx.Tx, jobID int64, r ledger.Reopening) error {
@@ -174,27 +174,27 @@ func (p *Postgres) reopen(ctx context.Context, tx pgx.Tx, jobID int64, r ledger.
 }
 
 const (
-	setRowsBefore = `update public.ingestion_jobs set rows_before = $2 where id = $1`
+	setRowsBefore = `update ingestion_jobs set rows_before = $2 where id = $1`
 	recountShard  = `
-update public.ingestion_shards
+update ingestion_shards
 set received = received + $2 - events + $4, events = $2, dead_letters = dead_letters + $4, expected = coalesce($3, expected),
     updated_at = now()
 where id = $1`
 	forgetVanished = `
-update public.ingestion_shards set expected = null, verified_rows = null
+update ingestion_shards set expected = null, verified_rows = null
 where job_id = $1 and (expected is not null or verified_rows is not null)`
 	// forgetVerified: the window in which a dead letter was a row is not known.
-	forgetVerified = `update public.ingestion_shards set verified_rows = null where job_id = $1`
-	reviveLetters  = `update public.dead_letters d set replayed_at = null, replayed_as = null where ` + revived + ` and d.shard_id = $2`
+	forgetVerified = `update ingestion_shards set verified_rows = null where job_id = $1`
+	reviveLetters  = `update dead_letters d set replayed_at = null, replayed_as = null where ` + revived + ` and d.shard_id = $2`
 	// The seq moves, so that a commit from before, which may still be under way, is stale.
 	reopenShard = `
-update public.ingestion_shards
+update ingestion_shards
 set state = 'suspect', run_id = $2, seq = seq + 1, reopened = reopened + 1, cursor = null, cursor_expires_at = null, resume_at = null, resume_id = null, end_proof = null
 where id = $1`
 	insertFilled = `
-insert into public.ingestion_shards (job_id, round, shard, window_start, window_end, received, events, expected, state, end_proof, run_id, reopened)
+insert into ingestion_shards (job_id, round, shard, window_start, window_end, received, events, expected, state, end_proof, run_id, reopened)
 select $1, $2, coalesce(max(shard), 0) + 1, $3, $4, $5, $5, $6, case when $7 then 'done' else 'suspect' end, case when $7 then 'confirmed' end, $8, 1
-from public.ingestion_shards where job_id = $1 and round = $2`
+from ingestion_shards where job_id = $1 and round = $2`
 )
 
 // round is one round of a job: a Sink, and its checkpoints.

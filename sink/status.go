@@ -53,7 +53,7 @@ func (p *Postgres) Status(ctx context.Context, name string) (*Status, error) {
 
 // Holder returns the session that holds the job of that name; nil if none does.
 func (p *Postgres) Holder(ctx context.Context, name string) (*ledger.LockedError, error) {
-	holder, err := holderOf(ctx, p.pool, name)
+	holder, err := holderOf(ctx, p.pool, p.config.lockKey(name), name)
 	if err != nil || holder.PID == 0 {
 		return nil, p.ledgerError(err, "look at the lock")
 	}
@@ -70,7 +70,7 @@ func (p *Postgres) Jobs(ctx context.Context) ([]string, error) {
 	return names, p.ledgerError(err, "list the jobs")
 }
 
-const selectJobs = `select name from public.ingestion_jobs order by id`
+const selectJobs = `select name from ingestion_jobs order by id`
 
 // Arrived is the number of rows that a job's span had received by an instant.
 type Arrived struct {
@@ -88,7 +88,7 @@ func (p *Postgres) OverTime(ctx context.Context, job *ledger.Job) ([]Arrived, er
 
 const selectOverTime = `
 with stored as (
-  select ingested_at, count(*) as rows from public.ingested_events
+  select ingested_at, count(*) as rows from ingested_events
   where "timestamp" >= $1 and "timestamp" < $2 and ingested_at >= $3 group by ingested_at
 ), ends as (
   select min(ingested_at) as first, greatest(max(ingested_at) - min(ingested_at), interval '2 seconds') / 200 as step from stored
@@ -142,15 +142,15 @@ func (p *Postgres) readTableUse(ctx context.Context, use *TableUse) error {
 }
 
 const selectTables = `
-select to_regclass('public.ingested_events') is not null, to_regclass('public.ingestion_shards') is not null`
+select to_regclass('ingested_events') is not null, to_regclass('ingestion_shards') is not null`
 
-const selectAnyRow = `select exists (select from public.ingested_events)`
+const selectAnyRow = `select exists (select from ingested_events)`
 
 const selectJobUse = `
 select j.name, j.source, sum(s.events)::bigint
-from public.ingestion_jobs j join public.ingestion_shards s on s.job_id = j.id
+from ingestion_jobs j join ingestion_shards s on s.job_id = j.id
 group by j.id having sum(s.events) > 0
 order by j.id`
 
 const selectForeign = `
-select coalesce((select rows_before > 0 from public.ingestion_jobs order by id limit 1), false)`
+select coalesce((select rows_before > 0 from ingestion_jobs order by id limit 1), false)`

@@ -82,7 +82,7 @@ func splitURL(s string) (withoutPassword string, err error) {
 	if _, parameters, ok := strings.Cut(tail, "?"); ok {
 		for parameter := range strings.SplitSeq(parameters, "&") {
 			if name, _, _ := strings.Cut(parameter, "="); strings.EqualFold(name, "schema") || name == "currentSchema" {
-				return "", fmt.Errorf("%s is no parameter of PostgreSQL's; the tables are in schema public", name)
+				return "", fmt.Errorf("%s is no parameter of PostgreSQL's; --schema says where the tables are", name)
 			}
 			if !namedValue.MatchString(parameter) {
 				return "", errors.New("a parameter after the ? is not of the form name=value; in a value & is written %26 and ? is written %3F")

@@ -2,7 +2,7 @@
 
 -- One row per event, exactly once: the key is what makes reading twice harmless. Not partitioned, because a partitioned
 -- table could not keep id alone unique.
-create table if not exists public.ingested_events (
+create table if not exists ingested_events (
   id          uuid         primary key,
   session_id  uuid         not null,
   user_id     uuid         not null,
@@ -16,7 +16,7 @@ create table if not exists public.ingested_events (
 );
 
 -- A job is one source and one span.
-create table public.ingestion_jobs (
+create table ingestion_jobs (
   id           bigint      generated always as identity primary key,
   name         text        not null unique,
   source       text        not null,
@@ -37,12 +37,12 @@ create table public.ingestion_jobs (
 );
 
 -- A shard is one window and its progress. Its row is written in the transaction of the rows it counts.
-create table public.ingestion_shards (
+create table ingestion_shards (
   id                bigint      generated always as identity primary key,
-  job_id            bigint      not null references public.ingestion_jobs,
+  job_id            bigint      not null references ingestion_jobs,
   round             integer     not null,
   shard             integer     not null,      -- 1 is the oldest window of the round
-  parent_id         bigint      references public.ingestion_shards,
+  parent_id         bigint      references ingestion_shards,
   window_start      timestamptz not null,
   window_end        timestamptz not null,
   seq               bigint      not null default 0,
@@ -74,10 +74,10 @@ create table public.ingestion_shards (
 ) with (fillfactor = 50); -- room for the next version of a row beside it: a commit touches no index of this table
 
 -- A record that could not become a row, byte for byte.
-create table public.dead_letters (
+create table dead_letters (
   id          bigint      generated always as identity primary key,
   job_id      bigint      not null,            -- that of the shard; no key of its own, so that no commit locks the job
-  shard_id    bigint      not null references public.ingestion_shards,
+  shard_id    bigint      not null references ingestion_shards,
   seq         bigint      not null,
   sha256      bytea       not null,
   raw         bytea       not null,
@@ -90,10 +90,10 @@ create table public.dead_letters (
   replayed_at timestamptz,
   unique (job_id, sha256)
 );
-create index dead_letters_shard_id_idx on public.dead_letters (shard_id);
+create index dead_letters_shard_id_idx on dead_letters (shard_id);
 
 -- What was learned of each endpoint's limit, and the requests of its last window: all runs spend one quota.
-create table public.api_quotas (
+create table api_quotas (
   source     text          not null,
   endpoint   text          not null,
   limit_n    integer       not null,

@@ -2,8 +2,8 @@
 
 -- A round is one pass over the end of a job's span: the first load is round 1. Its candidate is written at its start, with its
 -- windows, and becomes the job's watermark when all of them are done.
-create table public.ingestion_rounds (
-  job_id      bigint      not null references public.ingestion_jobs,
+create table ingestion_rounds (
+  job_id      bigint      not null references ingestion_jobs,
   round       integer     not null,
   span_start  timestamptz not null,
   span_end    timestamptz not null,
@@ -21,11 +21,11 @@ create table public.ingestion_rounds (
   check (shards > 0)
 );
 
-insert into public.ingestion_rounds (job_id, round, span_start, span_end, shards, api_total, started_at, finished_at)
-select id, 1, span_start, span_end, shards, api_total, created_at, verified_at from public.ingestion_jobs;
+insert into ingestion_rounds (job_id, round, span_start, span_end, shards, api_total, started_at, finished_at)
+select id, 1, span_start, span_end, shards, api_total, created_at, verified_at from ingestion_jobs;
 
 -- Of the events that a shard stored, those that came after a round had passed them, by how far they lay behind the watermark.
-alter table public.ingestion_shards
+alter table ingestion_shards
   add column late_minute      bigint not null default 0, -- up to a minute
   add column late_ten_minutes bigint not null default 0, -- up to ten
   add column late_hour        bigint not null default 0, -- up to an hour

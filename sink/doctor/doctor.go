@@ -17,6 +17,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"sluice/migrations"
 )
 
 // Level is how bad a finding is.
@@ -45,6 +47,7 @@ func Diagnose(ctx context.Context, conn *pgx.Conn, conns int) []Finding {
 		{"version", probeVersion},
 		{"writable", probeWritable},
 		{"schema", probeSchema},
+		{"names", probeNames},
 		{"privileges", probePrivileges},
 	}, vital, []probe{
 		{"connections", probeConnections(conns)},
@@ -59,6 +62,8 @@ func Diagnose(ctx context.Context, conn *pgx.Conn, conns int) []Finding {
 		switch {
 		case errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil:
 			f = fail(fmt.Sprintf("no answer within %v", patience), "look at wait_event in pg_stat_activity: a lock, a disk, or SyncRep, a synchronous standby that is away")
+		case errors.As(err, new(*migrations.ForeignError)):
+			f = warn("not looked at: the tables are not ours", "see names")
 		case hasCode(err, notPermitted):
 			f = warn("not permitted: "+err.Error(), "see privileges")
 		case err != nil:

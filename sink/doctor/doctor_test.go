@@ -62,7 +62,10 @@ func equal[T comparable](t *testing.T, what string, got, want T) {
 func diagnose(t *testing.T, url string) map[string]Finding {
 	t.Helper()
 	byName := map[string]Finding{}
-	conn, err := pgx.Connect(t.Context(), url)
+	config, err := pgx.ParseConfig(url)
+	must(t, err)
+	config.RuntimeParams["search_path"] = "public" // as in each session of a run
+	conn, err := pgx.ConnectConfig(t.Context(), config)
 	must(t, err)
 	defer conn.Close(context.WithoutCancel(t.Context()))
 	for _, f := range Diagnose(t.Context(), conn, 6) {
@@ -81,7 +84,7 @@ func TestDoctorOnASoundDatabase(t *testing.T) {
 	for name, url := range map[string]string{"empty": pgtest.Database(t), "migrated": migrated(t, pgtest.Database(t)).url} {
 		t.Run(name, func(t *testing.T) {
 			found := diagnose(t, url)
-			equal(t, "findings", len(found), 19)
+			equal(t, "findings", len(found), 20)
 			for _, f := range found {
 				if f.Level == Fail {
 					t.Errorf("%s: %s", f.Name, f.Detail)
@@ -102,6 +105,10 @@ func TestDoctorFinds(t *testing.T) {
 		{"rules", `create rule mine as on insert to ingested_events do also notify arrived`, Fail},
 		{"tables", `drop table api_quotas`, Fail},
 		{"schema", `insert into sluice_migrations (version_id, is_applied) values (9999, true)`, Fail},
+		{"tables", `alter table ingestion_shards drop column cursor`, Fail},
+		{"tables", `alter table dead_letters rename to ours; create table dead_letters (id bigint, letter text)`, Fail},
+		{"names", `drop table sluice_migrations; create table sluice_migrations (id bigint)`, Fail},
+		{"names", `drop table sluice_migrations`, Fail},
 		{"events table", `alter table ingested_events drop column browser`, Fail},
 		{"row security", `alter table ingested_events enable row level security, force row level security`, Fail},
 		{"writable", `do $$ begin execute format('alter database %I set default_transaction_read_only = on', current_database()); end $$`, Fail},
@@ -127,7 +134,11 @@ func TestDoctorFindsMissingPrivileges(t *testing.T) {
 		d.exec(t, `revoke `+privilege+` from public`)
 		f := diagnose(t, url)["privileges"]
 		equal(t, privilege+" revoked", f.Level, Fail)
-		if !strings.Contains(f.Hint, "grant "+strings.Replace(privilege, "database ", `database "`, 1)) {
+		want := strings.Replace(privilege, "database ", `database "`, 1)
+		if !strings.Contains(want, "schema") && !strings.Contains(want, "database") {
+			want = strings.Replace(want, " on ", " on public.", 1)
+		}
+		if !strings.Contains(f.Hint, "grant "+want) {
 			t.Errorf("%q is not granted by %q", privilege, f.Hint)
 		}
 		for _, grant := range strings.SplitAfter(f.Hint[strings.Index(f.Hint, "grant "):], ";") {

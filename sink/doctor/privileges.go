@@ -13,16 +13,24 @@ import (
 // probePrivileges names each privilege that a run needs and the role lacks. docs/least-privilege.md grants exactly these.
 func probePrivileges(ctx context.Context, conn *pgx.Conn) (Finding, error) {
 	var role string
-	var usage, create, temp bool
-	if err := conn.QueryRow(ctx, selectRole).Scan(&role, &usage, &create, &temp); err != nil {
+	var temp, makes bool
+	if err := conn.QueryRow(ctx, selectRole).Scan(&role, &temp, &makes); err != nil {
+		return Finding{}, err
+	}
+	schema, err := migrations.FindSchema(ctx, conn)
+	if err != nil {
 		return Finding{}, err
 	}
 	grantee, database := pgx.Identifier{role}.Sanitize(), pgx.Identifier{conn.Config().Database}.Sanitize()
 	switch {
-	case !usage:
-		return fail(role+" may not use schema public", "grant usage on schema public to "+grantee+";"), nil
+	case !schema.Exists && !makes:
+		return fail(role+" may not make schema "+schema.Name, "as the database's owner: create schema "+schema.Name+" authorization "+grantee+";"), nil
+	case schema.Exists && !schema.Usage:
+		return fail(role+" may not use schema "+schema.Name, "grant usage on schema "+schema.Name+" to "+grantee+";"), nil
 	case !temp:
 		return fail(role+" may not make temporary tables, which salvage needs", "grant temporary on database "+database+" to "+grantee+";"), nil
+	case !schema.Exists:
+		return ok(role + " may make schema " + schema.Name), nil
 	}
 	missing, err := column[string](ctx, conn, selectMissingPrivileges, neededPrivileges())
 	switch {
@@ -30,21 +38,29 @@ func probePrivileges(ctx context.Context, conn *pgx.Conn) (Finding, error) {
 		return Finding{}, err
 	case len(missing) > 0:
 		return fail(role+" may not "+strings.Join(missing, ", "),
-			"as the tables' owner: grant "+strings.Join(missing, " to "+grantee+"; grant ")+" to "+grantee+";"), nil
-	case create:
+			"as the tables' owner: "+strings.Join(grants(missing, schema.Name, grantee), " ")), nil
+	case schema.Create:
 		return ok(role + " may do all that a run needs"), nil
 	}
 	version, err := migrations.Version(ctx, conn)
 	if err == nil && version < migrations.Newest() { // only a role that migrates must be allowed to make tables
-		return fail(role+" may not create tables in schema public",
-			"run `sluice db migrate` as a role that may, or: grant create on schema public to "+grantee+";"), nil
+		return fail(role+" may not create tables in schema "+schema.Name,
+			"run `sluice db migrate` as a role that may, or: grant create on schema "+schema.Name+" to "+grantee+";"), nil
 	}
 	return ok(role + " may do all that a run needs, and make no tables"), err
 }
 
+// grants returns the statements that grant privileges such as "select on ingested_events".
+func grants(privileges []string, schema, grantee string) (statements []string) {
+	for _, p := range privileges {
+		what, table, _ := strings.Cut(p, " on ")
+		statements = append(statements, fmt.Sprintf("grant %s on %s.%s to %s;", what, schema, table, grantee))
+	}
+	return statements
+}
+
 const selectRole = `
-select current_user::text, has_schema_privilege('public', 'usage'), has_schema_privilege('public', 'create'),
-       has_database_privilege(current_database(), 'temporary')`
+select current_user::text, has_database_privilege(current_database(), 'temporary'), has_database_privilege(current_database(), 'create')`
 
 // neededPrivileges lists the privileges of a run, as "select on ingested_events". Update and delete of events are not among
 // them: stored events never change.
@@ -60,6 +76,6 @@ func neededPrivileges() []string {
 
 const selectMissingPrivileges = `
 select g.what from unnest($1::text[]) with ordinality g(what, n)
-join pg_catalog.pg_class c on c.relnamespace = 'public'::regnamespace and c.relname = split_part(g.what, ' on ', 2)
+join pg_catalog.pg_class c on c.oid = to_regclass(split_part(g.what, ' on ', 2))
 where not has_table_privilege(c.oid, split_part(g.what, ' on ', 1))
 order by g.n`

@@ -180,6 +180,6 @@ select inet_server_addr() is not distinct from inet_client_addr(),
   array(select distinct d from unnest(array[
     (select setting from pg_catalog.pg_settings where name = 'data_directory'),
     (select pg_catalog.pg_tablespace_location(coalesce(nullif(c.reltablespace, 0), b.dattablespace)) from pg_catalog.pg_database b
-     left join pg_catalog.pg_class c on c.oid = to_regclass('public.ingested_events') where b.datname = current_database())]) t(d)
+     left join pg_catalog.pg_class c on c.oid = to_regclass('ingested_events') where b.datname = current_database())]) t(d)
      where d <> ''),
   pg_catalog.pg_database_size(current_database())`

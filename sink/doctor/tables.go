@@ -33,6 +33,16 @@ func probeEvents(ctx context.Context, conn *pgx.Conn) (Finding, error) {
 	return ok("fits, or is not there yet"), err
 }
 
+// probeNames looks for what is in the way of our tables. A run refuses that when it migrates.
+func probeNames(ctx context.Context, conn *pgx.Conn) (Finding, error) {
+	var fault *migrations.ForeignError
+	err := migrations.CompareNames(ctx, conn)
+	if errors.As(err, &fault) {
+		return fail(fault.What(), fault.Hint()), nil
+	}
+	return ok("ours, or free"), err
+}
+
 // probeMissing looks for dropped tables: migrations that have run are not run again.
 func probeMissing(ctx context.Context, conn *pgx.Conn) (Finding, error) {
 	var fault *migrations.MissingError
@@ -47,14 +57,18 @@ func probeLogged(ctx context.Context, conn *pgx.Conn) (Finding, error) {
 	names, err := column[string](ctx, conn, selectUnlogged, migrations.Tables)
 	if len(names) > 0 {
 		return fail("not logged: "+strings.Join(names, ", "),
-			fmt.Sprintf("a crash of the server empties them: alter table public.%s set logged;", names[0])), nil
+			fmt.Sprintf("a crash of the server empties them: alter table %s set logged;", names[0])), nil
 	}
 	return ok("a crash empties none of them"), err
 }
 
+// ourTables are those of a list that are there, with their schema.
+const ourTables = `
+unnest($1::text[]) o(name) join pg_catalog.pg_class c on c.oid = to_regclass(o.name) join pg_catalog.pg_namespace n on n.oid = c.relnamespace`
+
 const selectUnlogged = `
-select relname::text from pg_catalog.pg_class
-where relnamespace = 'public'::regnamespace and relkind = 'r' and relpersistence <> 'p' and relname = any($1)
+select format('%I.%I', n.nspname, c.relname) from ` + ourTables + `
+where c.relkind = 'r' and c.relpersistence <> 'p'
 order by 1`
 
 func probeTriggers(ctx context.Context, conn *pgx.Conn) (Finding, error) {
@@ -66,24 +80,25 @@ func probeTriggers(ctx context.Context, conn *pgx.Conn) (Finding, error) {
 }
 
 const selectTriggers = `
-select t.tgname || ' on ' || c.relname from pg_catalog.pg_trigger t join pg_catalog.pg_class c on c.oid = t.tgrelid
-where c.relnamespace = 'public'::regnamespace and c.relname = any($1) and not t.tgisinternal and t.tgenabled <> 'D'
+select t.tgname || ' on ' || c.relname from ` + ourTables + ` join pg_catalog.pg_trigger t on t.tgrelid = c.oid
+where not t.tgisinternal and t.tgenabled <> 'D'
 order by 1`
 
 // probeRules: a COPY bypasses rules, and the staging table's insert is impossible on a table that has some.
 func probeRules(ctx context.Context, conn *pgx.Conn) (Finding, error) {
 	names, err := column[[]string](ctx, conn, selectRules, migrations.Tables)
 	if len(names) > 0 {
-		rule, on := names[0][0], names[0][1]
+		rule, on, table := names[0][0], names[0][1], names[0][2]
 		return fail(fmt.Sprintf("rule %s on %s", rule, on),
-			fmt.Sprintf("rows that are read again could not be stored: drop rule %s on public.%s;", pgx.Identifier{rule}.Sanitize(), on)), nil
+			fmt.Sprintf("rows that are read again could not be stored: drop rule %s on %s;", pgx.Identifier{rule}.Sanitize(), table)), nil
 	}
 	return ok("none on our tables"), err
 }
 
 const selectRules = `
-select array[r.rulename, c.relname]::text[] from pg_catalog.pg_rewrite r join pg_catalog.pg_class c on c.oid = r.ev_class
-where c.relnamespace = 'public'::regnamespace and c.relname = any($1) and r.ev_type <> '1' and r.ev_enabled <> 'D'
+select array[r.rulename::text, c.relname::text, format('%I.%I', n.nspname, c.relname)]
+from ` + ourTables + ` join pg_catalog.pg_rewrite r on r.ev_class = c.oid
+where r.ev_type <> '1' and r.ev_enabled <> 'D'
 order by 1`
 
 func probeRowSecurity(ctx context.Context, conn *pgx.Conn) (Finding, error) {
@@ -97,7 +112,7 @@ func probeRowSecurity(ctx context.Context, conn *pgx.Conn) (Finding, error) {
 
 const selectRowSecurity = `
 select coalesce(bool_or(row_security_active(oid)), false) from pg_catalog.pg_class
-where oid = to_regclass('public.ingested_events')`
+where oid = to_regclass('ingested_events')`
 
 // column returns the only column of a query.
 func column[T any](ctx context.Context, conn *pgx.Conn, sql string, args ...any) ([]T, error) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -93,13 +94,23 @@ func (p *Program) databaseName(server *embedpg.Server) string {
 	return cmp.Or(server.Remembered(), databaseDemo)
 }
 
+// publicSchema is where the tables are unless --schema says otherwise.
+const publicSchema = "public"
+
 // emptyHint is the command that empties the database in use.
 func (i *ingest) emptyHint() string {
 	psql := `psql "$DATABASE_URL"`
 	if i.database.private != nil {
 		psql = "sluice db psql"
 	}
-	return "use another database, or empty this one: " + psql + " -c 'truncate ingested_events, dead_letters, ingestion_doubts, ingestion_shards, ingestion_rounds, ingestion_jobs'"
+	var tables []string
+	for _, table := range []string{"ingested_events", "dead_letters", "ingestion_doubts", "ingestion_shards", "ingestion_rounds", "ingestion_jobs"} {
+		if i.schema != publicSchema {
+			table = sink.QuoteName(i.schema) + "." + table
+		}
+		tables = append(tables, table)
+	}
+	return "use another database, or empty this one: " + psql + " -c " + shellWord("truncate "+strings.Join(tables, ", "))
 }
 
 // reader is an open ledger, for the commands that look and do not run.
@@ -129,7 +140,7 @@ func (p *Program) openLedger(ctx context.Context, c *common) (*reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	db, err := sink.Open(ctx, sink.Config{URL: where.url, Job: c.job, Writers: 1, Log: c.log})
+	db, err := sink.Open(ctx, sink.Config{URL: where.url, Schema: c.schema, Job: c.job, Writers: 1, Log: c.log})
 	if err != nil {
 		return nil, asStart(ctx, err)
 	}
@@ -141,7 +152,7 @@ func (p *Program) openLedger(ctx context.Context, c *common) (*reader, error) {
 	if err != nil {
 		return nil, fail(ExitUnreachable, "", err)
 	}
-	return nil, fail(ExitUsage, "`sluice run` makes it; --job names another", p.noJob(ctx, db, c.job))
+	return nil, fail(ExitUsage, "`sluice run` makes it; --job names another", p.noJob(ctx, db, c.job, c.schema))
 }
 
 // view reads where the job stands.
@@ -164,13 +175,17 @@ func unreachable(err error) error {
 	return fail(ExitUnreachable, "`sluice doctor` looks at the database", err)
 }
 
-func (p *Program) noJob(ctx context.Context, db *sink.Postgres, name string) error {
+func (p *Program) noJob(ctx context.Context, db *sink.Postgres, name, schema string) error {
+	where := "this database"
+	if schema != publicSchema {
+		where = fmt.Sprintf("schema %q of this database", schema)
+	}
 	names, err := db.Jobs(ctx)
 	if err != nil || len(names) == 0 {
-		return fmt.Errorf("there is no job %q in this database, nor any other", name)
+		return fmt.Errorf("there is no job %q in %s, nor any other", name, where)
 	}
 	if slices.Contains(names, name) {
 		return fmt.Errorf("job %q is in tables of an older Sluice: `sluice db migrate` brings them up to date", name)
 	}
-	return fmt.Errorf("there is no job %q in this database; there are %q", name, names)
+	return fmt.Errorf("there is no job %q in %s; there are %q", name, where, names)
 }

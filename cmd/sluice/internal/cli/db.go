@@ -21,15 +21,18 @@ func (p *Program) dbCommand() *cobra.Command {
 		Example: "  sluice db psql\n  sluice db psql -c 'select count(*) from ingested_events'\n  sluice db stop",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+	var schema string
+	migrate := &cobra.Command{Use: "migrate", Short: "Make the tables, or bring them up to date", Args: noArgs,
+		Long: "Makes the tables in DATABASE_URL, or brings them up to date. `sluice run` does this itself where its role may;\n" +
+			"docs/least-privilege.md has one role for each.",
+		RunE: func(cmd *cobra.Command, _ []string) error { return p.dbMigrate(cmd.Context(), schema) }}
+	bindSchema(migrate.Flags(), &schema)
 	cmd.AddCommand(
 		&cobra.Command{Use: "start", Short: "Start it, and make it if there is none", Args: noArgs,
 			RunE: func(cmd *cobra.Command, _ []string) error { return p.dbStart(cmd.Context()) }},
 		&cobra.Command{Use: "stop", Short: "Stop it; its data stay", Args: noArgs,
 			RunE: func(cmd *cobra.Command, _ []string) error { return p.dbStop(cmd.Context()) }},
-		&cobra.Command{Use: "migrate", Short: "Make the tables, or bring them up to date", Args: noArgs,
-			Long: "Makes the tables in DATABASE_URL, or brings them up to date. `sluice run` does this itself where its role may;\n" +
-				"docs/least-privilege.md has one role for each.",
-			RunE: func(cmd *cobra.Command, _ []string) error { return p.dbMigrate(cmd.Context()) }},
+		migrate,
 		&cobra.Command{Use: "psql [argument]...", Short: "Look into it with psql", DisableFlagParsing: true,
 			Long: "Opens psql on the database of the last run. Arguments are handed on:\n\n" +
 				"  sluice db psql -c 'select count(*) from ingested_events'",
@@ -56,7 +59,10 @@ func (p *Program) dbStart(ctx context.Context) error {
 	return out.Err()
 }
 
-func (p *Program) dbMigrate(ctx context.Context) error {
+func (p *Program) dbMigrate(ctx context.Context, schema string) error {
+	if err := sink.CheckSchema(schema); err != nil {
+		return usage("--schema: %w", err)
+	}
 	where, err := p.existingDatabase(ctx)
 	if err != nil {
 		return err
@@ -65,7 +71,7 @@ func (p *Program) dbMigrate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	db, err := sink.Open(ctx, sink.Config{URL: where.url, Writers: 1, Log: log})
+	db, err := sink.Open(ctx, sink.Config{URL: where.url, Schema: schema, Writers: 1, Log: log})
 	if err != nil {
 		return asStart(ctx, err)
 	}
@@ -101,6 +107,10 @@ func (p *Program) dbPSQL(ctx context.Context, args []string) error {
 	}
 	psql := server.PSQL(p.databaseName(server))
 	psql.Args = append(psql.Args, args...)
+	if schema := p.env(EnvName("schema")); schema != "" {
+		path := strings.NewReplacer(`\`, `\\`, " ", `\ `).Replace(sink.QuoteName(schema))
+		psql.Env = append(psql.Env, "PGOPTIONS=-c search_path="+path)
+	}
 	psql.Stdin, psql.Stdout, psql.Stderr = os.Stdin, p.Stdout, p.Stderr
 	var ended *exec.ExitError
 	if err := psql.Run(); errors.As(err, &ended) {
@@ -111,7 +121,6 @@ func (p *Program) dbPSQL(ctx context.Context, args []string) error {
 	return nil
 }
 
-// findServer finds the private server, and says what to do where there is none.
 // ignorePG removes libpq's variables from the environment, from where they would reach each session: they are meant for another server
 // than our own.
 func ignorePG() {
@@ -122,6 +131,7 @@ func ignorePG() {
 	}
 }
 
+// findServer finds the private server, and says what to do where there is none.
 func findServer() (*embedpg.Server, error) {
 	ignorePG()
 	server, err := embedpg.Find(embedpg.Config{})

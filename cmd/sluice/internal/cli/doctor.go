@@ -27,13 +27,16 @@ func (p *Program) doctorCommand() *cobra.Command {
 		RunE:    p.stoppably(&s, func(ctx context.Context, s *settings) error { return p.doctor(ctx, s, noAPI) }),
 	}
 	s.bind(cmd.Flags())
-	show(cmd.Flags(), "job", "source", "list-limit", "stream-limit", "page-size", "writers", "require-tls", "json", "log-level")
+	show(cmd.Flags(), "job", "schema", "source", "list-limit", "stream-limit", "page-size", "writers", "require-tls", "json", "log-level")
 	cmd.Flags().BoolVar(&noAPI, "no-api", false, "ask the API nothing")
 	return cmd
 }
 
 func (p *Program) doctor(ctx context.Context, s *settings, noAPI bool) error {
 	findings := p.examineDatabase(ctx, s)
+	for i := range findings {
+		findings[i].Hint = p.inSchema(findings[i].Hint)
+	}
 	if noAPI {
 		findings = append(findings, doctor.Finding{Name: "api", Level: doctor.Warn, Detail: "not asked (--no-api)"})
 	} else {
@@ -55,7 +58,7 @@ func (p *Program) examineDatabase(ctx context.Context, s *settings) []doctor.Fin
 	if err != nil {
 		return []doctor.Finding{{Name: "database", Level: doctor.Warn, Detail: err.Error(), Hint: "`sluice run` makes a private PostgreSQL, or set DATABASE_URL"}}
 	}
-	return sink.Diagnose(ctx, sink.Config{URL: where.url, Job: s.job, Writers: s.writers})
+	return sink.Diagnose(ctx, sink.Config{URL: where.url, Schema: s.schema, Job: s.job, Writers: s.writers})
 }
 
 // examineAPI asks the API what a run would ask first.
@@ -71,7 +74,7 @@ func (p *Program) examineAPI(ctx context.Context, s *settings) []doctor.Finding 
 		return failed(err, "correct API_BASE_URL")
 	}
 	defer src.close()
-	defer p.shareIfAny(ctx, src, s.log)()
+	defer p.shareIfAny(ctx, src, s.schema, s.log)()
 	began := time.Now()
 	found, err := src.client.Survey(ctx, s.span().Start)
 	if err != nil {

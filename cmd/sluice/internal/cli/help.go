@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,7 +27,7 @@ type flagGroup struct {
 
 // flagGroups are the groups of the help, in their order. A flag of none of them comes first: it is the command's own.
 var flagGroups = []flagGroup{
-	{"What is ingested", []string{"from", "to", "job", "source", "source-moved"}},
+	{"What is ingested", []string{"from", "to", "job", "schema", "source", "source-moved"}},
 	{"Rounds", []string{"every", "lookback", "safety-lag", "again"}},
 	{"The API", []string{"list-limit", "stream-limit", "page-size", "max-wait", "made-cursors", "ignore-total", "require-tls"}},
 	{"Speed and memory", []string{"shards", "fetchers", "writers", "batch-rows", "queue-pages", "memory"}},
@@ -213,7 +214,11 @@ func (p *Program) completeFrom(ask func(context.Context, *cobra.Command, *sink.P
 	return func(cmd *cobra.Command, _ []string, _ string) (values []cobra.Completion, _ cobra.ShellCompDirective) {
 		ctx, cancel := context.WithTimeout(cmd.Context(), completeFor)
 		defer cancel()
-		if db := p.runningDatabase(ctx, slog.New(slog.DiscardHandler)); db != nil {
+		schema := cmp.Or(p.env(EnvName("schema")), publicSchema)
+		if given := cmd.Flag("schema"); given != nil && given.Changed {
+			schema = given.Value.String()
+		}
+		if db := p.runningDatabase(ctx, schema, slog.New(slog.DiscardHandler)); db != nil {
 			defer db.Close()
 			values, _ = ask(ctx, cmd, db)
 		}

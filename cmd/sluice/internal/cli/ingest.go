@@ -74,7 +74,7 @@ func (i *ingest) open(ctx context.Context) (err error) {
 	}
 	run := uuid.New()
 	i.db, err = sink.Open(ctx, sink.Config{
-		URL: i.database.url, Job: i.settings.job, Run: run, Writers: i.writers, Pause: i.pause, Log: i.log,
+		URL: i.database.url, Schema: i.schema, Job: i.settings.job, Run: run, Writers: i.writers, Pause: i.pause, Log: i.log,
 	})
 	if err != nil {
 		return asStart(ctx, err)

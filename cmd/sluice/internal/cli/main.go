@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"runtime/debug"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -54,7 +55,8 @@ type Program struct {
 	// LimitHeap sets what the heap may have before the collector works harder. Nil means that it is left as it is.
 	LimitHeap func(bytes int64)
 
-	jsonLines bool // stderr is for a script
+	jsonLines   bool   // stderr is for a script
+	givenSchema string // on the command line: commands of hints need it too
 }
 
 // Main runs the command line and returns the exit code. The last line says which, and what to do next.
@@ -82,6 +84,23 @@ func (p *Program) report(err error) int {
 	}
 	p.sayEnd(coded.code, err, cmp.Or(coded.hint, exits[coded.code].advice))
 	return coded.code
+}
+
+// aCommand is a command that a hint names.
+var aCommand = regexp.MustCompile("`sluice ((?:dead-letters |db )?[a-z-]+)")
+
+// inSchema adds the schema to the commands that a hint names, if the command line gave one.
+func (p *Program) inSchema(hint string) string {
+	if p.givenSchema == "" {
+		return hint
+	}
+	return aCommand.ReplaceAllStringFunc(hint, func(command string) string {
+		cmd, _, err := p.Root().Find(strings.Fields(command)[1:])
+		if err != nil || cmd.Flag("schema") == nil {
+			return command
+		}
+		return command + " --schema=" + shellWord(p.givenSchema)
+	})
 }
 
 // exits is what an exit code means, and what to do if an error has no better hint.
@@ -119,6 +138,9 @@ func (p *Program) Root() *cobra.Command {
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			if schema := cmd.Flag("schema"); schema != nil && schema.Changed {
+				p.givenSchema = schema.Value.String()
+			}
 			if err := p.applyEnvironment(cmd.Flags()); err != nil {
 				return err
 			}

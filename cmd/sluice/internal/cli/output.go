@@ -30,11 +30,12 @@ func (p *Program) lines(level slog.Level, text string, attrs ...any) {
 
 // sayEnd prints an error, what its code means and what to do about it.
 func (p *Program) sayEnd(code int, err error, hint string) {
+	text, hint := p.inSchema(err.Error()), p.inSchema(hint)
 	if p.jsonLines {
-		p.lines(slog.LevelError, err.Error(), "exit_code", code, "meaning", exits[code].meaning, "hint", hint)
+		p.lines(slog.LevelError, text, "exit_code", code, "meaning", exits[code].meaning, "hint", hint)
 		return
 	}
-	p.say("%v", err)
+	p.say("%s", text)
 	p.say("exit code %d (%s): %s", code, exits[code].meaning, hint)
 }
 

@@ -26,7 +26,7 @@ func (p *Program) planCommand() *cobra.Command {
 		RunE: p.stoppably(&s, p.plan),
 	}
 	s.bind(cmd.Flags())
-	show(cmd.Flags(), "from", "to", "shards", "source", "list-limit", "stream-limit", "page-size", "max-wait", "require-tls", "json", "log-level",
+	show(cmd.Flags(), "from", "to", "shards", "schema", "source", "list-limit", "stream-limit", "page-size", "max-wait", "require-tls", "json", "log-level",
 		"demo-profile", "demo-events", "demo-seed")
 	return cmd
 }
@@ -59,7 +59,7 @@ func (p *Program) plan(ctx context.Context, s *settings) error {
 	}
 	defer src.close()
 	if !s.isDemo() {
-		defer p.shareIfAny(ctx, src, s.log)()
+		defer p.shareIfAny(ctx, src, s.schema, s.log)()
 	}
 	found, err := job.Plan(ctx, src.client, s.span(), s.shards)
 	if err != nil {

@@ -21,6 +21,7 @@ func (p *Program) reportCommand() *cobra.Command {
 		RunE:    p.reading(&c, p.writeReport),
 	}
 	cmd.Flags().StringVar(&c.job, "job", "default", "name of the job: one source and one span")
+	bindSchema(cmd.Flags(), &c.schema)
 	c.bindLog(cmd.Flags())
 	return cmd
 }

@@ -83,7 +83,7 @@ func resultOf(v *view.View, end ending) *Result {
 func (i *ingest) notStarted(err error) *Result {
 	end := endingOf(job.Verdict{Text: err.Error()}, err)
 	if is[*exitError](err) {
-		end.hint = cmp.Or(end.hint, exits[end.code].advice)
+		end.hint = i.inSchema(cmp.Or(end.hint, exits[end.code].advice))
 	}
 	v := i.ended(end, nil)
 	i.publishEnd(v)
@@ -94,6 +94,7 @@ func (i *ingest) notStarted(err error) *Result {
 func (i *ingest) conclude(verdict job.Verdict) error {
 	err := verdictError(verdict)
 	end := endingOf(verdict, err)
+	end.hint = i.inSchema(end.hint)
 	v := i.ended(end, verdict.Figures)
 	i.publishTables(context.Background())
 	i.publishEnd(v)

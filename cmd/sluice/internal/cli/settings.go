@@ -59,6 +59,7 @@ func (p *Program) env(name string) string {
 // common are the settings that most commands have.
 type common struct {
 	job      string
+	schema   string
 	json     bool
 	logLevel string
 	log      *slog.Logger
@@ -66,16 +67,25 @@ type common struct {
 
 func (c *common) bind(flags *pflag.FlagSet) {
 	flags.StringVar(&c.job, "job", "default", "name of the job: one source and one span")
+	bindSchema(flags, &c.schema)
 	flags.BoolVar(&c.json, "json", false, "print the result as JSON, for scripts")
 	c.bindLog(flags)
+}
+
+// bindSchema binds the setting of all commands that look into the database.
+func bindSchema(flags *pflag.FlagSet, schema *string) {
+	flags.StringVar(schema, "schema", publicSchema, "schema of the database that all tables are in; it is made if there is none")
 }
 
 func (c *common) bindLog(flags *pflag.FlagSet) {
 	flags.StringVar(&c.logLevel, "log-level", "info", "what is logged to stderr: debug, info, warn or error")
 }
 
-// openLog makes the log that the settings ask for.
+// openLog makes the log that the settings ask for, and checks what a database may be asked for.
 func (c *common) openLog(p *Program) (err error) {
+	if err := sink.CheckSchema(c.schema); err != nil {
+		return usage("--schema: %w", err)
+	}
 	c.log, err = p.logger(c.logLevel)
 	return err
 }

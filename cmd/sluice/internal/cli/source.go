@@ -215,8 +215,8 @@ func (i *ingest) explainForeign(err error) error {
 
 // shareIfAny lets a command that only looks at the API spend the quotas that runs know of, and tell them what it spent, if there is
 // a database that answers; none is made or started. The returned function writes the quotas back.
-func (p *Program) shareIfAny(ctx context.Context, src *source, log *slog.Logger) (save func()) {
-	db := p.runningDatabase(ctx, log)
+func (p *Program) shareIfAny(ctx context.Context, src *source, schema string, log *slog.Logger) (save func()) {
+	db := p.runningDatabase(ctx, schema, log)
 	if db == nil {
 		return func() {}
 	}
@@ -232,7 +232,7 @@ func (p *Program) shareIfAny(ctx context.Context, src *source, log *slog.Logger)
 }
 
 // runningDatabase opens the database that is given, or the private one if it runs; nil if there is none that answers.
-func (p *Program) runningDatabase(ctx context.Context, log *slog.Logger) *sink.Postgres {
+func (p *Program) runningDatabase(ctx context.Context, schema string, log *slog.Logger) *sink.Postgres {
 	url := p.env(EnvDatabase)
 	if url == "" {
 		server, err := findServer()
@@ -241,7 +241,7 @@ func (p *Program) runningDatabase(ctx context.Context, log *slog.Logger) *sink.P
 		}
 		url = server.URL(p.databaseName(server))
 	}
-	db, err := sink.Open(ctx, sink.Config{URL: url, Writers: 1, Log: log})
+	db, err := sink.Open(ctx, sink.Config{URL: url, Schema: schema, Writers: 1, Log: log})
 	if err != nil {
 		return nil
 	}

@@ -32,7 +32,7 @@ func (p *Program) verifyCommand() *cobra.Command {
 		RunE:    p.stoppably(&s, func(ctx context.Context, s *settings) error { return p.verify(ctx, s, how) }),
 	}
 	s.bind(cmd.Flags())
-	show(cmd.Flags(), "job", "source", "list-limit", "stream-limit", "ignore-total", "require-tls", "json", "log-level")
+	show(cmd.Flags(), "job", "schema", "source", "list-limit", "stream-limit", "ignore-total", "require-tls", "json", "log-level")
 	cmd.Flags().BoolVar(&how.Repair, "repair", false, "reopen incomplete shards for the next run")
 	cmd.Flags().BoolVar(&how.AcceptForeign, "accept-foreign", false, "accept the rows that no job has stored; the decision is recorded")
 	cmd.Flags().BoolVar(&how.AcceptLost, "accept-lost", false, "accept that events which are gone from the table are gone for good; the decision is recorded")
@@ -145,7 +145,7 @@ func (p *Program) printVerified(s *verified, asJSON bool) error {
 		out.Say(terminal.Bad("found:"), "%s", f)
 	}
 	if s.Reopened > 0 {
-		out.Line("%d shards are reopened: `sluice run` fetches them again", s.Reopened)
+		out.Line("%d shards are reopened: %s", s.Reopened, p.inSchema("`sluice run` fetches them again"))
 	}
 	if s.OK {
 		out.Say(terminal.Good("verified:"), "%s", s.Summary)
