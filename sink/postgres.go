@@ -93,6 +93,19 @@ func (p *Postgres) Examine(ctx context.Context) (findings []ledger.Finding, err 
 	return findings, p.ledgerError(err, "examine the tables")
 }
 
+// Usable reports why rows could not be stored now: the database is away, or only its operator can make it fit again.
+func (p *Postgres) Usable(ctx context.Context) error {
+	var broken *doctor.Finding
+	err := p.pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) (err error) {
+		broken, err = doctor.Broken(ctx, conn.Conn())
+		return err
+	})
+	if broken != nil {
+		return fmt.Errorf("%s: %s: %s", broken.Name, broken.Detail, broken.Hint)
+	}
+	return p.ledgerError(err, "look whether rows can be stored")
+}
+
 // connect opens a session outside of the pool.
 func (p *Postgres) connect(ctx context.Context) (*pgx.Conn, error) {
 	config := p.pool.Config().ConnConfig

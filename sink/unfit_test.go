@@ -52,6 +52,7 @@ func asRole(t *testing.T) (*bench, *Postgres) {
 	_, err := b.pool.Exec(t.Context(), `
 create role alice login password 'one';
 grant select, insert, update on all tables in schema public to alice;
+grant delete on ingestion_shards to alice;
 grant usage on all sequences in schema public to alice`)
 	must(t, err)
 	_, host, _ := strings.Cut(b.url, "@")
@@ -106,5 +107,27 @@ func TestAChangedPasswordIsTriedAFewTimes(t *testing.T) {
 	var stop *shard.StopError
 	if !errors.As(err, &stop) || stop.Reason != shard.Refused || !strings.Contains(err.Error(), "password authentication failed") {
 		t.Errorf("got %v, want a StopError with the cause", err)
+	}
+}
+
+// A follow that has nothing to store finds out that it could not.
+func TestUsable(t *testing.T) {
+	t.Parallel()
+	b, p := asRole(t)
+	must(t, p.Usable(t.Context()))
+	for _, change := range []struct{ breaks, words, mends string }{
+		{`revoke insert on ingested_events from alice`, "alice may not insert on ingested_events", `grant insert on ingested_events to alice`},
+		{`alter table ingestion_rounds rename to gone`, "table ingestion_rounds", `alter table gone rename to ingestion_rounds`},
+		{`alter table ingested_events alter column browser type int using 1`, "column browser is int4", `alter table ingested_events alter column browser type text`},
+		{`revoke usage on schema public from public, alice`, "alice may not use schema public", `grant usage on schema public to public`},
+	} {
+		_, err := b.pool.Exec(t.Context(), change.breaks)
+		must(t, err)
+		if err := p.Usable(t.Context()); err == nil || !strings.Contains(err.Error(), change.words) {
+			t.Errorf("%s: got %v", change.breaks, err)
+		}
+		_, err = b.pool.Exec(t.Context(), change.mends)
+		must(t, err)
+		must(t, p.Usable(t.Context()))
 	}
 }

@@ -89,6 +89,20 @@ func Vital(ctx context.Context, conn *pgx.Conn) (findings []Finding, err error) 
 	return findings, nil
 }
 
+// Broken returns the first finding with which a run stores nothing: a table, a column or a privilege is gone.
+func Broken(ctx context.Context, conn *pgx.Conn) (*Finding, error) {
+	for _, probe := range append([]probe{{"privileges", probePrivileges}}, vital...) {
+		f, err := probe.run(ctx, conn)
+		if err != nil {
+			return nil, err
+		}
+		if f.Name = probe.name; f.Level == Fail {
+			return &f, nil
+		}
+	}
+	return nil, nil
+}
+
 var vital = []probe{
 	{"encoding", probeEncoding},
 	{"durability", probeDurability},

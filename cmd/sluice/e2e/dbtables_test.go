@@ -23,7 +23,7 @@ func TestTablesChangedInTheMiddle(t *testing.T) {
 		"instants become numbers":  {`alter table ingested_events alter column "timestamp" type bigint using extract(epoch from "timestamp")*1e6`, cli.ExitDoubt, "column timestamp is int8, not timestamptz", cli.ExitUsage},
 		"the key is dropped":       {`alter table ingested_events drop constraint ingested_events_pkey`, cli.ExitDoubt, "id is not unique", cli.ExitUsage},
 		"the table is not logged":  {`alter table ingested_events set unlogged`, cli.ExitDoubt, "not logged", cli.ExitUsage},
-		"the table is dropped":     {`drop table ingested_events`, cli.ExitLeft, `relation "public.ingested_events" does not exist`, cli.ExitUsage},
+		"the table is dropped":     {`drop table ingested_events`, cli.ExitLeft, `relation "ingested_events" does not exist`, cli.ExitUsage},
 		"the ledger is emptied":    {`truncate ingestion_shards cascade`, cli.ExitLeft, "is gone", cli.ExitDoubt},
 		"the whole job is deleted": {`begin; lock table ingestion_shards; truncate ingestion_jobs cascade; commit`, cli.ExitLeft, "is gone", cli.ExitUsage},
 		"the database is dropped":  {"", cli.ExitLeft, "does not exist", cli.ExitUnreachable},

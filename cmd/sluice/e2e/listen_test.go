@@ -185,11 +185,30 @@ func TestARunThatCannotBeginIsSeen(t *testing.T) {
 	if !strings.Contains(page, "127.0.0.1:1") {
 		t.Errorf("the page does not say what could not be reached:\n%s", page)
 	}
-	if got := get(t, url+"readyz", ""); !strings.HasPrefix(got, "503") {
+	if got := get(t, url+"readyz", ""); !strings.HasPrefix(got, "503") || !strings.Contains(got, "127.0.0.1:1") {
 		t.Errorf("readyz: %s", got)
 	}
 	b.stop()
 	if code := <-b.over; code != cli.ExitUnreachable {
 		t.Errorf("exit code %d", code)
 	}
+}
+
+// TestAFollowThatCouldNotStoreIsNotReady: rounds with nothing new would not find out, and /readyz says it all the same.
+func TestAFollowThatCouldNotStoreIsNotReady(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 2_000, nil)
+	w.mustRun(cli.ExitOK, "run")
+	b := w.begin("follow", "--every=1h", "--listen=127.0.0.1:0", "--linger=5m")
+	ready := b.address(t) + "readyz"
+	eventually(t, ready, "200 OK")
+	w.exec(`alter table ingested_events alter column properties drop default, alter column properties type text`)
+	if got := eventually(t, ready, "column properties is text"); !strings.HasPrefix(got, "503") {
+		t.Errorf("readyz: %s", got)
+	}
+	if got := metric(t, get(t, b.address(t)+"metrics", ""), "sluice_database_up"); got != 0 {
+		t.Errorf("sluice_database_up is %v", got)
+	}
+	w.exec(`alter table ingested_events alter column properties type jsonb using properties::jsonb`)
+	eventually(t, ready, "200 OK")
 }

@@ -28,6 +28,8 @@ type ingest struct {
 	board    *view.Board
 	listener *listener
 	last     view.View // at the end of the last walk
+	looked   time.Time // when a follow that waits last looked whether rows could be stored
+	unusable error     // what it found
 }
 
 // ingest opens the job, lets do work on it, and reports how it went.

@@ -81,6 +81,10 @@ func (l *listener) ready(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, "paused by you: "+v.GoOn+" resumes", http.StatusServiceUnavailable)
 	case v.Away != "":
 		http.Error(w, "the database takes no commits: "+v.Away, http.StatusServiceUnavailable)
+	case v.Phase == view.Ended:
+		http.Error(w, "ended: "+v.Verdict, http.StatusServiceUnavailable)
+	case v.Phase == view.Waiting && v.Limit != "":
+		http.Error(w, "waiting for what is away: "+v.Limit, http.StatusServiceUnavailable)
 	case v.Phase != view.Ingesting && v.Phase != view.Checking && v.Phase != view.Waiting:
 		http.Error(w, string(v.Phase), http.StatusServiceUnavailable)
 	case v.Doubt != "":

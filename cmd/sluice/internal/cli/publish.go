@@ -96,8 +96,21 @@ func (i *ingest) publishTables(ctx context.Context) {
 // publishRest publishes that a follow waits for its next round, after one that ended with the verdict.
 func (i *ingest) publishRest(after job.Verdict) {
 	if i.published() {
+		i.look()
 		i.board.Publish(i.waiting(after))
 	}
+}
+
+// lookEvery is how often a follow that waits looks whether rows could be stored: the rounds with nothing new store none.
+const lookEvery = 2 * time.Second
+
+func (i *ingest) look() {
+	if time.Since(i.looked) < lookEvery {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	i.looked, i.unusable = time.Now(), i.db.Usable(ctx)
 }
 
 // publishEnd publishes the end of a run, and writes the file for the textfile collector.
@@ -146,7 +159,11 @@ func (i *ingest) waiting(after job.Verdict) view.View {
 	if v.Before = before; i.last.At.IsZero() {
 		v.Stored = before
 	}
-	if after.Status == job.Unreachable {
+	switch {
+	case i.unusable != nil:
+		v.Away = i.unusable.Error()
+		v.Limit = "the database: " + v.Away
+	case after.Status != job.Complete && after.Status != job.Doubt:
 		v.Limit = after.Text
 	}
 	return v
