@@ -172,16 +172,24 @@ func (j *Job) weigh(ctx context.Context, figures *ledger.Audit, atEnd int64) (au
 		return alone, nil
 	}
 	judged := audit.Judge(*figures, j.job.APITotal, atEnd)
+	if !alone.OK {
+		return judged, nil
+	}
+	if judged.Missing > 0 || judged.Excess > 0 {
+		forgotten, err := j.forgotten(ctx, figures, &judged, atEnd)
+		if err != nil {
+			return judged, err
+		}
+		if forgotten {
+			j.config.Log.Warn("the source has forgotten events", "at_the_start", j.job.APITotal, "now", atEnd, "never_shown", judged.Missing,
+				"stored_and_gone", judged.Excess)
+			return alone, j.lift(ctx, ledger.DoubtMissing, ledger.ByEvidence)
+		}
+	}
 	_, reading := j.rereadings()
 	switch {
-	case !alone.OK:
-		return judged, nil
 	case judged.Excess > 0:
 		return alone, j.distrust(ctx, "it counts %d events, %d fewer than are stored", atEnd, judged.Excess)
-	case judged.Missing > 0 && atEnd > 0 && j.job.APITotal-judged.Missing >= atEnd:
-		j.config.Log.Warn("the source has forgotten events before they were read", "at_the_start", j.job.APITotal, "now", atEnd,
-			"never_shown", judged.Missing)
-		return alone, j.lift(ctx, ledger.DoubtMissing, ledger.ByEvidence)
 	case !judged.Counted:
 		return judged, nil
 	case judged.Missing == 0:

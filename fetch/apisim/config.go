@@ -28,7 +28,7 @@ type Config struct {
 	Events int64     // 3,000,000 by default; None for an empty API
 	Oldest time.Time // of the oldest event, to the millisecond; default 2025-12-28T18:33:13Z
 	Newest time.Time // of the newest event, to the millisecond; default 2026-01-27T19:20:12.369Z
-	Live   Live      // what comes after the newest event, as the clock goes on; Oldest is then 30 days before Newest by default
+	Live   Live      // what comes after the newest event and what is deleted, as the clock goes on; Oldest is then 30 days before Newest by default
 
 	SkewShare      float64   // share of the events inside one hour, 0 to 1; default: no skew
 	SkewStart      time.Time // when that hour begins; default: in the middle of the span
@@ -117,7 +117,7 @@ func (c Config) Source() string {
 	if c.MalformedShare > 0 {
 		add("malformed=%s", decimal(c.MalformedShare))
 	}
-	if c.Live.Rate > 0 {
+	if c.Live.Rate > 0 || c.Live.Forget > 0 {
 		add("%s", c.Live.source())
 	}
 	if len(c.Records) > 0 {
@@ -226,7 +226,7 @@ const (
 func (c Config) withDefaults() Config {
 	c.Events = cmp.Or(c.Events, realEvents)
 	c.Newest = orTime(c.Newest, time.UnixMilli(realNewest))
-	if c.Live.Rate > 0 {
+	if c.Live != (Live{}) {
 		c.Oldest = orTime(c.Oldest, c.Newest.Add((realOldest-realNewest)*time.Millisecond))
 	}
 	c.Oldest = orTime(c.Oldest, time.UnixMilli(realOldest))

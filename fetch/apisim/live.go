@@ -9,13 +9,14 @@ import (
 )
 
 // Live is how a data set grows: after Config.Newest events go on at a steady rate, and some of them arrive late, that is,
-// they are served only some time after their timestamp. Everything before Newest is there from the beginning. The zero
-// value is a data set that does not grow.
+// they are served only some time after their timestamp. Everything before Newest is there from the beginning, and may be
+// deleted, the oldest first. The zero value is a data set that stays as it is.
 type Live struct {
 	Rate      float64       // events a second; 0 means none
 	LateShare float64       // share of them that arrive late
 	LateBy    time.Duration // by how much on average; how much is distributed exponentially
 	LateMost  time.Duration // by how much at most; default: five times LateBy
+	Forget    float64       // events a second that are deleted, the oldest first, from Newest on; 0 means none
 }
 
 // Bounds of what grows, so that a page costs about what a page costs: all late events that may still come are looked for.
@@ -37,6 +38,8 @@ func (l *Live) check() error {
 	switch {
 	case !(l.Rate >= 0 && l.Rate <= maxRate):
 		bad("Live.Rate: %v events a second are not 0 to %d", l.Rate, maxRate)
+	case !(l.Forget >= 0 && l.Forget <= maxRate):
+		bad("Live.Forget: %v events a second are not 0 to %d", l.Forget, maxRate)
 	case l.Rate == 0 && late:
 		bad("Live: late events need a Live.Rate")
 	case late && (l.LateShare == 0 || l.LateBy <= 0):
@@ -52,6 +55,9 @@ func (l *Live) check() error {
 // source names what l adds to the data set.
 func (l *Live) source() string {
 	name := "live=" + decimal(l.Rate)
+	if l.Forget > 0 {
+		name += ",forget=" + decimal(l.Forget)
+	}
 	if l.LateShare > 0 {
 		name += fmt.Sprintf(",late=%s@%s<%s", decimal(l.LateShare), l.LateBy, l.LateMost)
 	}

@@ -47,7 +47,7 @@ func (e *expiredError) Error() string { return "cursor expired at " + e.at.Strin
 // selects reads the parameters of a query. Unknown parameters, and since and until where they do not work, are ignored.
 func (s *Server) selects(query url.Values, endpoint Endpoint, now time.Time) (selection, error) {
 	view := s.data.At(now)
-	sel := selection{view: view, below: view.end, session: anySession}
+	sel := selection{view: view, floor: view.first, below: view.end, session: anySession}
 	if err := s.selectCursor(&sel, query.Get("cursor"), now); err != nil {
 		return sel, err
 	}
@@ -87,7 +87,7 @@ func (s *Server) selectWindow(sel *selection, query url.Values) {
 		if s.config.SinceExclusive {
 			ms++
 		}
-		sel.floor = s.data.timeline.before(ms)
+		sel.floor = max(sel.floor, s.data.timeline.before(ms))
 	}
 	if ms, ok := millis(query.Get("until")); ok {
 		if !s.config.UntilExclusive {

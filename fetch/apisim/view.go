@@ -14,17 +14,18 @@ import (
 )
 
 // A View is the part of a data set that is visible at an instant: all of it, if it does not grow. It is a handful of
-// numbers; an event that has been seen stays in every later view.
+// numbers; an event that has been seen stays in every later view until it is deleted.
 type View struct {
 	data    *Data
 	asOf    int64 // epoch milliseconds: what arrives later is not seen
+	first   int64 // the events of all positions below are deleted
 	settled int64 // the events of all positions below have arrived
 	end     int64 // the events from here on are still to come
 }
 
 // At returns the view at an instant, to the millisecond.
 func (d *Data) At(t time.Time) View {
-	if d.config.Live.Rate == 0 {
+	if d.config.Live == (Live{}) {
 		return View{data: d, asOf: math.MaxInt64, settled: d.history, end: d.history}
 	}
 	v := View{data: d, asOf: t.UnixMilli()}
@@ -33,11 +34,29 @@ func (d *Data) At(t time.Time) View {
 	if d.config.Live.LateShare > 0 {
 		v.settled = max(d.history, d.timeline.before(v.asOf+1-d.config.Live.LateMost.Milliseconds()))
 	}
+	v.first = d.forgotten(v.asOf, v.end)
+	v.settled = max(v.settled, v.first)
 	return v
 }
 
-// sees reports whether an event has arrived. Its serial must be below the view's end.
+// forgotten returns how many of the oldest events are deleted at an instant: all of a millisecond, or none.
+func (d *Data) forgotten(asOf, end int64) int64 {
+	n := min(end, int64(d.config.Live.Forget*float64(asOf-d.config.Newest.UnixMilli())/1000))
+	if n <= 0 || n == end {
+		return max(0, n)
+	}
+	n, _ = d.timeline.group(n)
+	return n
+}
+
+// Serials returns the serials [first, end) of the events that are not deleted, of which some may not have arrived.
+func (v View) Serials() (first, end int64) { return v.first, v.end }
+
+// sees reports whether an event has arrived and is not deleted. Its serial must be below the view's end.
 func (v *View) sees(serial int64) bool {
+	if serial < v.first {
+		return false
+	}
 	if serial < v.settled {
 		return true
 	}
@@ -47,7 +66,7 @@ func (v *View) sees(serial int64) bool {
 
 // Events returns how many events are visible, malformed ones included.
 func (v View) Events() int64 {
-	seen := v.settled
+	seen := v.settled - v.first
 	for serial := v.settled; serial < v.end; serial++ {
 		if v.sees(serial) {
 			seen++
@@ -76,7 +95,7 @@ func (v View) serials(start, end int64) iter.Seq[int64] {
 
 // positions returns the positions [first, end) of a window [start, end) in microseconds since 1970.
 func (v *View) positions(start, end int64) (first, last int64) {
-	first = min(v.end, v.data.timeline.before(ceilMilli(start)))
+	first = max(v.first, min(v.end, v.data.timeline.before(ceilMilli(start))))
 	return first, max(first, min(v.end, v.data.timeline.before(ceilMilli(end))))
 }
 
@@ -110,7 +129,7 @@ func (d *Data) Truth(start, end int64) Sum { return d.At(time.Now()).Truth(start
 // Truth returns the count and the hash of all rows that a correct reader makes of the events in a window [start, end), in
 // microseconds since 1970 or Past and Future. Timestamps are taken as served; malformed records make no row.
 func (v View) Truth(start, end int64) Sum {
-	first, last := int64(0), v.end
+	first, last := v.first, v.end
 	if v.data.config.WrongShare == 0 {
 		first, last = v.positions(start, end)
 	}

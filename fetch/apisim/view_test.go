@@ -88,9 +88,31 @@ func TestGrowingNeedsNoMemory(t *testing.T) {
 	}
 }
 
+// The oldest events of a source with a retention are gone, for every way to look at it.
+func TestForgetting(t *testing.T) {
+	d, err := NewData(Config{Events: 100, Newest: synced, Ties: []Tie{{Events: 10, At: synced.AddDate(0, 0, -29)}}, Live: Live{Rate: 1, Forget: 2}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for after, want := range map[time.Duration]int64{-time.Hour: 0, 0: 0, 10 * time.Second: 20, time.Hour: 3700} {
+		v := d.At(synced.Add(after))
+		first, end := v.Serials()
+		if first > want || first < want-10 || first > 0 && first < end && d.Event(first-1).OrderMS == d.Event(first).OrderMS {
+			t.Errorf("after %s the first of %d is %d, want about %d", after, end, first, want)
+		}
+		if n := v.Truth(Past, Future).Rows; n != end-first || v.Events() != n {
+			t.Errorf("after %s: %d rows of %d events, want %d", after, n, v.Events(), end-first)
+		}
+		if _, found := v.Find(d.Event(0).ID); found != (first == 0) {
+			t.Errorf("after %s the oldest is found: %v", after, found)
+		}
+	}
+}
+
 func TestGrowingSettings(t *testing.T) {
 	for want, l := range map[string]Live{
 		"Live.Rate: -1 events":                  {Rate: -1},
+		"Live.Forget: -1 events":                {Forget: -1},
 		"Live.Rate: 1e+06 events":               {Rate: 1e6},
 		"late events need a Live.Rate":          {LateShare: 0.1, LateBy: time.Minute},
 		"need both LateShare and a positive":    {Rate: 1, LateShare: 0.1},

@@ -115,6 +115,7 @@ func (s *simulateSettings) bindLive(flags *pflag.FlagSet) {
 	l := &s.config.Live
 	flags.Float64Var(&l.Rate, "live-rate", 0, "events a second that go on after --events of them")
 	s.liveStart.bind(flags, "live-start", "time", "where --events end, 30 days after the first, and those of --live-rate begin (default: now)", readInstant)
+	flags.Float64Var(&l.Forget, "forget-rate", 0, "events a second that are deleted from --live-start on, the oldest first")
 	flags.Float64Var(&l.LateShare, "late-share", 0, "share of the new events that are served some time after their timestamp")
 	flags.DurationVar(&l.LateBy, "late-by", 0, "how long after it on average, exponentially distributed")
 	flags.DurationVar(&l.LateMost, "late-most", 0, "how long after it at most (default: five times --late-by)")
@@ -123,8 +124,8 @@ func (s *simulateSettings) bindLive(flags *pflag.FlagSet) {
 // checkLive refuses what would be ignored without a word.
 func (s *simulateSettings) checkLive() error {
 	switch {
-	case s.liveStart.set && s.config.Live.Rate == 0:
-		return usage("--live-start: nothing goes on from there without --live-rate")
+	case s.liveStart.set && s.config.Live == (apisim.Live{}):
+		return usage("--live-start: nothing goes on from there without --live-rate or --forget-rate")
 	case s.at.set && !s.truth:
 		return usage("--at: only --truth looks at another time than now")
 	}
@@ -136,7 +137,7 @@ func (s *simulateSettings) began() time.Time {
 	switch {
 	case s.liveStart.set:
 		return s.liveStart.value.Time()
-	case s.config.Live.Rate > 0:
+	case s.config.Live.Rate > 0, s.config.Live.Forget > 0:
 		return time.Now()
 	}
 	return time.Time{}
