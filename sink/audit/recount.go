@@ -129,27 +129,30 @@ func (c *recount) anywhere(gone int64) {
 	c.forgotten = min(gone, c.RowsBefore)
 }
 
-// expect notes what the windows of a group had, if they count less from now on: in sum, because it is not known which of them has lost a row.
+// expect notes what the windows of a group had, if they count less from now on: in sum, because it is not known which of them has lost a
+// row. What rounds have stored there may be the same events, which were gone and came again: they are owed once.
 func (c *recount) expect(g group) {
 	if g.gap() && !c.fill {
 		return
 	}
-	var now, before, moved int64
+	var now, before, rounds, moved int64
+	known := false
 	for _, w := range g.windows {
 		now, before = now+c.of(&w.Checkpoint), before+w.Counts.Events-c.Revived[w.ID]
+		known = known || w.Expected != nil
 	}
 	for _, l := range g.later {
-		moved += l.Counts.Events - c.of(l) - c.Revived[l.ID]
+		rounds, moved = rounds+c.of(l), moved+l.Counts.Events-c.of(l)-c.Revived[l.ID]
 	}
-	owed := before + max(0, g.lost()) + moved
-	if now >= before+moved {
+	owed := max(now, before+max(0, g.lost()))
+	if now >= before+moved || owed == now && !known {
 		return
 	}
 	for _, w := range g.windows {
 		n := c.of(&w.Checkpoint)
 		c.expected[w.ID] = &n
 	}
-	*c.expected[g.windows[0].ID] += owed - now
+	*c.expected[g.windows[0].ID] += owed - now + rounds
 }
 
 func (c *recount) result() ledger.Reopening {
@@ -161,7 +164,7 @@ func (c *recount) result() ledger.Reopening {
 			}
 			return
 		}
-		if _, changed := c.events[s.ID]; changed || c.walk[s.ID] || c.Revived[s.ID] > 0 {
+		if _, changed := c.events[s.ID]; changed || c.walk[s.ID] || c.Revived[s.ID] > 0 || c.expected[s.ID] != nil {
 			r.Shards = append(r.Shards, ledger.Reopened{
 				ID: s.ID, Events: c.of(s), Expected: c.expected[s.ID], Revived: c.Revived[s.ID], Walk: c.walk[s.ID],
 			})
@@ -194,8 +197,8 @@ func groupsOf(a *ledger.Audit) (all []group) {
 	return all
 }
 
-// lost returns how many events the group had when it was opened again that neither its shards have stored again nor, as far as the
-// number of rows shows it, anybody else.
+// lost returns how many events the group had when it was opened again that neither its shards have stored again, nor rounds, nor, as far
+// as the number of rows shows it, anybody else.
 func (g *group) lost() (events int64) {
 	more := -g.missing()
 	for _, w := range g.windows {
@@ -208,6 +211,7 @@ func (g *group) lost() (events int64) {
 		more -= strays(&w.Checkpoint)
 	}
 	for _, l := range g.later {
+		events -= l.Counts.Events
 		more -= strays(l)
 	}
 	return events - max(0, more)

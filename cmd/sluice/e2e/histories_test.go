@@ -25,6 +25,7 @@ import (
 var (
 	historyTime  = flag.Duration("histories", 40*time.Second, "for how long TestHistories draws histories, if -history-count is 0")
 	historyCount = flag.Uint64("history-count", 0, "how many histories TestHistories draws: make histories N=5000")
+	historyLong  = flag.Bool("history-long", false, "a history that fails tells all that its commands printed")
 	historyFrom  = flag.Uint64("history-from", 1, "the first seed of TestHistories")
 )
 
@@ -174,6 +175,9 @@ func (h *story) command(args []string, meanwhile func(*process)) ran {
 	code := p.ProcessState.ExitCode()
 	h.note("%s: %d", strings.Join(args, " "), code)
 	h.judge(args, began, code, p.out.String())
+	if *historyLong {
+		h.note("%s", p.out.String())
+	}
 	return ran{code: code, stdout: p.out.String()}
 }
 
