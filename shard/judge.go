@@ -70,9 +70,9 @@ func (w *walk) judge(p *Page) (Batch, error) {
 		b.Proof = ProofOlder
 	case p.ends() && !p.Cached && w.claimed && !w.news:
 		switch {
-		case w.agrees():
+		case w.agrees() && !w.stale:
 			b.Proof = ProofConfirmed
-		case !w.seek.IsZero():
+		case !w.seek.IsZero() && !w.agrees():
 			return b, errLost
 		default:
 			w.chooseAgain(&o, p, before)
@@ -81,6 +81,9 @@ func (w *walk) judge(p *Page) (Batch, error) {
 		return b, errLost // not met twice, whatever came instead
 	case p.ends():
 		w.chooseAgain(&o, p, before)
+	}
+	if p.ends() {
+		w.stale = p.Cached && (w.stale || !w.claimed || w.news)
 	}
 	next := w.continuation(b.Proof, p)
 	w.pos.Cursor, w.pos.CursorExpires = next.cursor, next.expires
@@ -100,6 +103,9 @@ func (w *walk) judge(p *Page) (Batch, error) {
 func (w *walk) agrees() bool {
 	if !w.seek.IsZero() && w.outside {
 		return false
+	}
+	if _, known := w.known[w.last.ID]; w.skip && !w.last.IsZero() && !known {
+		return false // both ended before they came to the position, but not in the same place
 	}
 	return w.met > 0 || w.bare && w.seek.IsZero()
 }
@@ -242,16 +248,15 @@ func (w *walk) note(p *Page) error {
 		}
 	}
 	if !w.inside {
-		w.here, w.got, w.ids, w.prior = w.next, 0, w.ids[:0], w.last
+		w.here, w.got, w.events, w.prior = w.next, 0, 0, w.last
+		w.ids = slices.Delete(w.ids, 0, max(0, len(w.ids)-settled)) // many of one instant may be read again with the last response
 	}
-	w.got += p.Received
+	w.got, w.events = w.got+p.Received, w.events+len(p.Events)
+	for i := range p.Events {
+		w.ids = append(w.ids, p.Events[i].ID)
+	}
 	if p.More {
 		w.size = max(w.size, w.got)
-	}
-	if p.Rest > 0 || p.ends() {
-		for i := range p.Events {
-			w.ids = append(w.ids, p.Events[i].ID)
-		}
 	}
 	if w.inside = p.Rest > 0; !w.inside {
 		w.next = link{p.Cursor, p.CursorExpires}
@@ -308,8 +313,11 @@ func (w *walk) trimFront(p *Page, b *Batch) ([]Event, error) {
 			return nil, errBeginning
 		}
 		for i := range events[:drop] {
-			if _, known := w.known[events[i].ID]; known {
+			if ofLast, known := w.known[events[i].ID]; ofLast {
 				w.met++
+				w.atEnd = true
+			} else if !known && w.atEnd {
+				w.news = true // beyond that end
 			}
 		}
 		seen.OutOfWindow += int64(outside)
@@ -323,6 +331,9 @@ func (w *walk) trimFront(p *Page, b *Batch) ([]Event, error) {
 	}
 	if !w.seek.IsZero() {
 		if i := indexOf(events, w.seek.ID); i >= 0 {
+			if len(w.tail) > 0 {
+				w.tail = []Key{w.seek} // what the pass has seen so far stands before it
+			}
 			w.seek, w.beyond = Key{}, i
 			events = append(events[:i:i], events[i+1:]...)
 		}
@@ -336,12 +347,15 @@ func (w *walk) trimFront(p *Page, b *Batch) ([]Event, error) {
 func (w *walk) dropKnown(events []Event) (fresh []Event) {
 	for i := range events {
 		e := &events[i]
-		if _, known := w.known[e.ID]; !known {
+		ofLast, known := w.known[e.ID]
+		if !known {
 			fresh = append(fresh, *e)
 			w.news = w.news || w.seek.IsZero() || e.At != w.seek.At
 			continue
 		}
-		w.met++
+		if ofLast {
+			w.met++
+		}
 		if e.ID == w.seek.ID {
 			w.seek = Key{}
 		}
@@ -389,7 +403,7 @@ func (w *walk) trimBack(o *order, p *Page, b *Batch) []Event {
 		plain = w.older + o.index(w.plain) - (len(o.events) - n)
 	}
 	switch older := o.events[len(o.events)-n:]; {
-	case w.older+n > 0 && w.ended(w.older+n, plain):
+	case w.older+n > 0 && w.ended(w.older+n, plain) && !w.mayMeet(older):
 		w.proven = true
 		seen.Received += int64(len(w.held))
 		seen.OutOfWindow += int64(len(w.held) + n)
@@ -414,6 +428,15 @@ func (w *walk) trimBack(o *order, p *Page, b *Batch) []Event {
 		return rest
 	}
 	return append(stored, rest...)
+}
+
+// mayMeet reports whether the record to resume after may still come after these, because it is one of many of the same instant.
+func (w *walk) mayMeet(older []Event) bool {
+	oldest := w.oldest
+	if n := len(older); n > 0 {
+		oldest = older[n-1].At
+	}
+	return !w.seek.IsZero() && oldest >= w.seek.At
 }
 
 // chooseAgain chooses the records at which the end may be read again: the first of them so that one page, shorter than the others,

@@ -39,22 +39,23 @@ type walk struct {
 	point    Key                   // the resume point; reading an end again begins elsewhere
 	asked    Key                   // the record after which the pass under way began
 	begun    Key                   // the resume point at which the pass under way began
+	starts   []Key                 // resume points of its instant at which passes began
 	strikes  int                   // passes that began there and brought nothing
 	replays  int                   // passes that began there with a page from the API's cache
 	defied   bool                  // one of them brought a page that did not lie where it should
 	rewinds  int                   // how often the window was read again from its end
 	rejected map[[32]byte]struct{} // SHA-256 of every reject seen
 	size     int                   // records in the largest page
-	ids      []uuid.UUID           // of the response under way, if it may be the last
 
 	// An end of the data that the API claimed in the pass before. It is believed when another request confirms it.
 	claimed  bool
-	outside  bool                   // that pass ended before it came to the position, or met the resume point
-	known    map[uuid.UUID]struct{} // the last response before the end
-	agains   []Key                  // the records at which it may be read again
-	bare     bool                   // that response had no event
-	endedAt  Key                    // the resume point there
-	confirms int                    // reads of that end so far
+	outside  bool               // that pass ended before it came to the position, or met the resume point
+	known    map[uuid.UUID]bool // events that reads of that end have shown; true if the last response did
+	agains   []Key              // the records at which it may be read again
+	stale    bool               // the API answered that from its cache: it may be an old lie, and the next may be another
+	bare     bool               // that response had no event
+	endedAt  Key                // the resume point there
+	confirms int                // reads of that end so far
 
 	pass
 }
@@ -62,35 +63,38 @@ type walk struct {
 // pass is what one pass over the pages has seen so far.
 type pass struct {
 	pages   int
-	by      Start   // how the first page was requested
-	cached  bool    // the first page came from the API's cache
-	skip    bool    // records that stand before the position may still come
-	seek    Key     // the resume point until it is met, then zero
-	news    bool    // when an end is read again: a record came that the last response had not
-	met     int     // and records that it had
-	tail    []Key   // the last solid keys
-	later   Key     // the last resume point, if it needs the next page to be believed
-	stride  Instant // time from the first to the last record of the last page
-	widest  Instant // jump so far
-	far     int     // records in order since the first jump that too few of them confirm
-	latest  Key     // the last record in order
-	plain   int     // records in order of the page before the first jump
-	beyond  int     // events of the page up to the record to resume after, which was met there
-	jumped  bool    // there was a jump; since then:
-	agree   int     // records in order
-	strays  int     // records of pages that do not follow what was read
-	older   int     // records that look older than the window, and do not prove it yet
-	oldest  Instant // of them
-	held    []Event // of them, those that are not stored
-	anchor  link    // led to the page on which held begins
-	proven  bool    // the end, by records older than the window
-	empty   int     // empty pages in a row
-	last    Key     // the last record so far
-	prior   Key     // the last record before the response under way
-	got     int     // records of the response under way
-	here    link    // led to the response under way
-	next    link    // leads on from it
-	inside  bool    // more pieces of the response follow
+	by      Start       // how the first page was requested
+	cached  bool        // the first page came from the API's cache
+	skip    bool        // records that stand before the position may still come
+	seek    Key         // the resume point until it is met, then zero
+	news    bool        // when an end is read again: a record came that the last response had not
+	met     int         // and records that it had
+	atEnd   bool        // one of these stood before the position
+	tail    []Key       // the last solid keys
+	later   Key         // the last resume point, if it needs the next page to be believed
+	stride  Instant     // time from the first to the last record of the last page
+	widest  Instant     // jump so far
+	far     int         // records in order since the first jump that too few of them confirm
+	latest  Key         // the last record in order
+	plain   int         // records in order of the page before the first jump
+	beyond  int         // events of the page up to the record to resume after, which was met there
+	jumped  bool        // there was a jump; since then:
+	agree   int         // records in order
+	strays  int         // records of pages that do not follow what was read
+	older   int         // records that look older than the window, and do not prove it yet
+	oldest  Instant     // of them
+	held    []Event     // of them, those that are not stored
+	anchor  link        // led to the page on which held begins
+	proven  bool        // the end, by records older than the window
+	empty   int         // empty pages in a row
+	last    Key         // the last record so far
+	prior   Key         // the last record before the response under way
+	got     int         // records of the response under way
+	events  int         // of them
+	ids     []uuid.UUID // of these events, and of some before them
+	here    link        // led to the response under way
+	next    link        // leads on from it
+	inside  bool        // more pieces of the response follow
 	visited map[[16]byte]struct{}
 }
 
@@ -131,7 +135,7 @@ func (w *walk) onePass(ctx, alive context.Context) (Proof, error) {
 	if next.cursor == "" {
 		next = link{w.pos.Previous, w.pos.PreviousExpires}
 	}
-	w.pass = pass{visited: map[[16]byte]struct{}{}, next: next}
+	w.pass = pass{visited: map[[16]byte]struct{}{}, next: next, jumped: w.claimed && w.jumped}
 	grant, err := w.reserve(ctx)
 	if err != nil {
 		return "", err
@@ -190,7 +194,7 @@ func (w *walk) emit(alive context.Context, b Batch) error {
 func (w *walk) restart(why error) error {
 	led := w.pos.Cursor != "" || w.pos.Previous != ""
 	switch {
-	case w.begun != w.point:
+	case w.advanced():
 		w.strikes, w.replays, w.defied = 0, 0, false
 	case w.cached && w.replays < maxReplays:
 		w.replays++ // an old answer, whose cursor may be long dead, says nothing about the position
@@ -214,6 +218,19 @@ func (w *walk) restart(why error) error {
 	return nil
 }
 
+// advanced reports whether the pass has moved the resume point, and not to one of the same instant at which a pass has begun before:
+// among many of one instant, in pages that follow no cursor, they would take turns for ever.
+func (w *walk) advanced() bool {
+	if w.point.At != w.begun.At {
+		w.starts = nil
+	}
+	if w.begun == w.point || slices.Contains(w.starts, w.point) {
+		return false
+	}
+	w.starts = append(w.starts, w.point)
+	return true
+}
+
 // at returns the instant of the position, for messages.
 func (w *walk) at() Instant {
 	if w.pos.Resume.IsZero() {
@@ -221,6 +238,9 @@ func (w *walk) at() Instant {
 	}
 	return w.pos.Resume.At
 }
+
+// maxKnown bounds what is remembered of an end. A walk that goes on far beyond it has been told a lie.
+const maxKnown = 100_000
 
 // confirmNext prepares a pass that reads the end again, because the API has been seen to say "no more" too early. Its request
 // must differ from the one before, because the API caches its answers.
@@ -236,15 +256,21 @@ func (w *walk) confirmNext() error {
 	if w.confirms > maxConfirms {
 		return &StuckError{Err: fmt.Errorf("the end at %s was not confirmed in %d reads", w.at(), maxConfirms), Limit: 3}
 	}
+	again := w.claimed
 	w.claimed, w.outside = true, w.skip || !w.seek.IsZero()
-	w.bare = len(w.ids) == 0
-	w.known = make(map[uuid.UUID]struct{}, len(w.ids))
-	for _, id := range w.ids {
-		w.known[id] = struct{}{}
+	w.bare = w.events == 0
+	if !again || len(w.known) > maxKnown {
+		w.known = make(map[uuid.UUID]bool, len(w.ids))
+	}
+	for id := range w.known {
+		w.known[id] = false
+	}
+	for i, id := range w.ids {
+		w.known[id] = i >= len(w.ids)-w.events
 	}
 	for _, key := range slices.Concat(w.tail, w.agains) {
 		if !key.IsZero() && key != w.From.Resume { // another life may have read that
-			w.known[key.ID] = struct{}{}
+			w.known[key.ID] = true
 		}
 	}
 	w.pos.Resume, w.agains = w.agains[0], w.agains[1:]

@@ -561,3 +561,121 @@ func TestRunStuckInACircleOfRejects(t *testing.T) {
 		checkStuck(t, b, b.Run(t.Context(), t.Context()), 1)
 	})
 }
+
+// Below a window of one instant, the end of the data was a few records after a jump, many of them of one instant. Reading that end
+// again began among these: four of them passed for a proof that the resume point had been missed, and all was read anew, without end.
+func TestRegressAnEndOfManyOfOneInstantIsReadAgain(t *testing.T) {
+	for limit := range 6 {
+		for older := 4; older < 2*sceptical; older++ {
+			synctest.Test(t, func(t *testing.T) {
+				records := make([]record, 30+older)
+				for i := range records {
+					at := epoch
+					if i >= 30 {
+						at = epoch.Add(-time.Hour - time.Duration(min(i-30, 4))*time.Minute)
+					}
+					records[i] = record{Key: Key{At: at, ID: idOf(i)}, Shown: at}
+				}
+				b := newBench(sorted(records), 1+limit)
+				b.api.TTL = 150 * time.Millisecond // longer than a request takes, shorter than two
+				b.walk(t, Window{epoch, Future})
+				if pages := len(records)/(1+limit) + 1; b.Asked > 2*pages+2 {
+					t.Errorf("pages of %d, %d older: %d requests for %d pages", 1+limit, older, b.Asked, pages)
+				}
+			})
+		}
+	}
+}
+
+// Pages of one record: the end was read again from further up, and what it showed before its last record was no known end.
+func TestRegressAnEndInPagesOfOneRecord(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		records := make([]record, 12)
+		for i := range records {
+			records[i] = record{Key: Key{At: epoch, ID: idOf(i)}, Shown: epoch}
+		}
+		records = sorted(records)
+		records[4].Shown = epoch.Add(-time.Hour)
+		b := newBench(records, 1)
+		b.walk(t, open)
+		if b.Asked > 2*len(records) {
+			t.Errorf("%d requests for %d records", b.Asked, len(records))
+		}
+	})
+}
+
+// Two records of one instant were the resume point by turns, for ever, if the cursor after their page was always dead.
+func TestRegressManyOfOneInstantWithoutACursor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		records := seconds(9)
+		for i := range 4 {
+			records[i].At, records[i].Shown = epoch, epoch
+		}
+		b := newBench(sorted(records), 2)
+		b.api.Pieces, b.api.Until, b.api.Faults = 2, untilMillis, apiFaults{CursorDies: 1}
+		var stuck *StuckError
+		if err := b.Run(t.Context(), t.Context()); !errors.As(err, &stuck) || b.Asked > 50 {
+			t.Errorf("ended with %v after %d requests", err, b.Asked)
+		}
+	})
+}
+
+// The API answered from its cache that there is no more, as it had said to an attempt before, and then said so again: two old lies, and
+// no two reads of the end.
+func TestRegressAnEndFromTheCacheIsNoClaim(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(seconds(60), 10)
+		b.api.Step = func() {
+			b.api.Faults = apiFaults{LieTwice: true}
+			if b.Asked == 3 || b.Asked == 4 {
+				b.api.Faults.EarlyEnd = 1
+			}
+		}
+		b.Source = edited{b.api, func(p *Page) { p.Cached = b.Asked == 3 }}
+		b.walk(t, open)
+	})
+}
+
+// Read from the top, two passes ended before they came to the window, the second further on than the first: the same end, it seemed,
+// and nothing of the window was read.
+func TestRegressTwoEndsBeforeTheWindow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(seconds(60), 2)
+		b.api.Until = untilRefused
+		b.api.Step = func() {
+			b.api.Faults = apiFaults{LieTwice: true}
+			if b.Asked == 3 || b.Asked == 8 {
+				b.api.Faults.EarlyEnd = 1
+			}
+		}
+		b.walk(t, Window{b.Records[50].At, b.Records[30].At})
+	})
+}
+
+// A pass met the record to resume after on its second page, because the API had led it back to the top: the first page, which lay beyond
+// unread records, became the resume point.
+func TestRegressThePageBeforeTheResumePointIsNone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(skewed(40, -20*time.Second, 0), 1) // it is to resume after the first record, which looks as old as the 21st
+		first := b.Records[0].event()
+		b.From.Resume = first.Key()
+		b.rows[first.ID] = first.At
+		b.api.Step = func() {
+			b.api.Faults = apiFaults{}
+			switch b.Asked {
+			case 2:
+				b.api.Faults.Ignore = 1
+			case 3:
+				b.api.Faults.Transient = 1
+			}
+		}
+		var transient *TransientError
+		b.shards[1].Resume = b.From.Resume
+		if err := b.Run(t.Context(), t.Context()); !errors.As(err, &transient) {
+			t.Fatalf("ended with %v", err)
+		}
+		if row := b.Load(1); row.Resume != b.From.Resume {
+			t.Errorf("it resumes after %s at %s", row.Resume.ID, row.Resume.At)
+		}
+	})
+}

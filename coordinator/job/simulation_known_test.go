@@ -31,10 +31,8 @@ type kind string
 
 const (
 	lateBeyond  kind = "late beyond the lookback"
-	damage      kind = "damage by hand"  // rows that vanish or are inserted, in any order with what reads the table meanwhile
-	tinyPages   kind = "tiny pages"      // of one or two records: a walk through many of one instant may not end
-	unconfirmed kind = "unconfirmed end" // rare: two reads of an end differ eight times in a row, and the shard fails; no row is lost
-	wrongTotals kind = "wrong totals"    // beside other faults; alone, each is a scenario that must pass
+	damage      kind = "damage by hand" // rows that vanish or are inserted, in any order with what reads the table meanwhile
+	wrongTotals kind = "wrong totals"   // beside other faults; alone, each is a scenario that must pass
 )
 
 type kinds []string

@@ -6,7 +6,6 @@ import (
 	"os"
 	"runtime"
 	"strconv"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -66,9 +65,7 @@ func TestSimulation(t *testing.T) {
 				for seed := from + w; seed < from+n; seed += workers {
 					s := play(t, swarm(uint64(seed)))
 					sum.add(s)
-					if s.wrong != nil && strings.Contains(s.wrong.Error(), "was not confirmed in") && !known.draws(unconfirmed) {
-						t.Logf("seed %d: known: %v", seed, s.wrong)
-					} else if s.wrong != nil {
+					if s.wrong != nil {
 						t.Errorf("go test ./coordinator/job -run 'TestSimulation$' -v -seed=%d   # %v", seed, s.wrong)
 					}
 				}

@@ -123,9 +123,6 @@ func drawAPI(seed uint64, dice *rand.Rand) apisim.Config {
 	if dice.IntN(2) == 0 {
 		c.MalformedShare = 0.2 * dice.Float64()
 	}
-	if !known.draws(tinyPages) {
-		c.PageCap = max(c.PageCap, 3)
-	}
 	if dice.IntN(2) == 0 && c.PageCap > 1 { // an end cannot be read twice in different ways if a page has one record
 		c.CacheLife = between(dice, time.Second, 30*time.Second)
 	}
