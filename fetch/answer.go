@@ -9,6 +9,7 @@ import (
 	"math"
 	"mime"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"sync"
@@ -65,11 +66,20 @@ func (a *Answer) Fault(q *Question, said error) error {
 		a.Status >= 500, a.Status < 300:
 		return &shard.TransientError{Err: said}
 	case a.Status < 400:
-		said = fmt.Errorf("redirects are refused, they could carry the key away: %w", said)
+		said = fmt.Errorf("redirects are refused, they could carry the key away%s: %w", a.leads(), said)
 	case q.Cursor != "" && a.Status != http.StatusUnauthorized && a.Status != http.StatusForbidden:
 		return fmt.Errorf("%w: %w", shard.ErrCursorDead, said)
 	}
 	return &shard.StuckError{Err: said, Limit: PoisonLimit}
+}
+
+// leads says where a redirect leads: to an origin, without the rest of the address, which may be private.
+func (a *Answer) leads() string {
+	to, err := url.Parse(a.Header.Get("Location"))
+	if err != nil || to.Host == "" || to.Scheme != "https" && to.Scheme != "http" {
+		return ""
+	}
+	return "; this one leads to " + a.Plain(errors.New(to.Scheme+"://"+to.Host)).Error() + ": if that is the API, give it as API_BASE_URL"
 }
 
 // Refused returns the error that ends a run because the API refused its key.

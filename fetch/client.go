@@ -55,6 +55,9 @@ func (c Config) validate() error {
 	if c.Fetchers < 1 || c.Fetchers > 1024 {
 		faults = append(faults, fmt.Errorf("fetchers %d: there must be from 1 to 1024", c.Fetchers))
 	}
+	if c.Transport == nil && !Loopback(c.Host) {
+		faults = append(faults, checkProxies())
+	}
 	if c.Pacer == nil {
 		faults = append(faults, errors.New("a pacer is needed"))
 	}

@@ -3,12 +3,17 @@ package fetch
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptrace"
 	"net/netip"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -41,6 +46,26 @@ func NewTransport(c Config) *http.Transport {
 		IdleConnTimeout:        45 * time.Second, // before the balancer's 60 s: one that it closes while we write costs a request
 		ReadBufferSize:         64 << 10,
 	}
+}
+
+// checkProxies refuses an address of a proxy that cannot be read: net/http would go around that proxy without a word. Its text is not
+// repeated, it may hold a password.
+func checkProxies() error {
+	var faults []error
+	for _, name := range []string{"HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"} {
+		if value := os.Getenv(name); value != "" && !isProxy(value) {
+			faults = append(faults, fmt.Errorf("%s is not the address of a proxy, such as http://host:3128 (its text is not shown, it may hold a secret)", name))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+func isProxy(address string) bool {
+	if !strings.Contains(address, "://") {
+		address = "http://" + address
+	}
+	u, err := url.Parse(address)
+	return err == nil && u.Hostname() != "" && strings.Trim(u.Path, "/") == "" && slices.Contains([]string{"http", "https", "socks5", "socks5h"}, u.Scheme)
 }
 
 // unrepeatable is the body of a request that must go out once: it is empty, but net/http cannot know how to read it again.

@@ -386,3 +386,27 @@ func TestRebindingIsRefused(t *testing.T) {
 		}
 	}
 }
+
+// A proxy whose address cannot be read would be bypassed in silence.
+func TestAMalformedProxyIsRefused(t *testing.T) {
+	for address, fits := range map[string]bool{
+		"http://proxy:3128": true, "proxy:3128": true, "proxy": true, "socks5://proxy:1080": true, "https://u:p@proxy": true,
+		"http//CANARY@proxy:3128": false, "http://u:CANARY%@proxy": false, "http://:3128": false, "htp://proxy:3128": false, "://proxy": false, "proxy:port": false,
+	} {
+		for _, name := range []string{"HTTPS_PROXY", "http_proxy"} {
+			t.Setenv(name, address)
+			pacer, err := quota.NewPacer(quota.Config{Quotas: []quota.Spec{{Name: "all"}}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := fetch.New(fetch.Config{Host: "127.0.0.1", Pacer: pacer}, nil); err != nil {
+				t.Errorf("for this machine, %q: %v", address, err)
+			}
+			_, err = fetch.New(fetch.Config{Host: "api.example", Pacer: pacer}, nil)
+			if (err == nil) != fits || err != nil && (!strings.Contains(err.Error(), name) || strings.Contains(err.Error(), "CANARY")) {
+				t.Errorf("%s=%q: %v", name, address, err)
+			}
+			t.Setenv(name, "")
+		}
+	}
+}

@@ -28,6 +28,13 @@ func (e *ConnectError) Error() string { return "reach the database: " + e.Why }
 
 func (e *ConnectError) Unwrap() error { return e.Err }
 
+// DatabaseError marks an error as the database's: an EOF or a timeout alone does not say who is at the other end.
+type DatabaseError struct{ Err error }
+
+func (e *DatabaseError) Error() string { return e.Err.Error() }
+
+func (e *DatabaseError) Unwrap() error { return e.Err }
+
 // SQLSTATEs with which a server refuses a session.
 const (
 	wrongPassword   = "28P01"

@@ -39,7 +39,10 @@ func (p *Postgres) Lock(ctx context.Context) (ledger.Lock, error) {
 			failpoint.Hit("lock.taken")
 			return l, nil
 		}
-		if !errors.Is(err, ledger.ErrLocked) || time.Now().After(deadline) {
+		switch {
+		case !errors.Is(err, ledger.ErrLocked):
+			return nil, &DatabaseError{err}
+		case time.Now().After(deadline):
 			return nil, err
 		}
 		if err := shard.Sleep(ctx, lockRetry); err != nil {

@@ -137,7 +137,10 @@ func (p *Postgres) Migrate(ctx context.Context) error {
 	if errors.As(err, &misfit) || errors.As(err, &missing) || errors.As(err, &newer) || errors.As(err, new(*migrations.ForeignError)) {
 		return &ledger.UnfitError{Err: err}
 	}
-	return err
+	if err != nil {
+		return &DatabaseError{err}
+	}
+	return nil
 }
 
 // bounded gives a query of the ledger as much time as an attempt to commit. On a connection that silently died it would wait until
@@ -152,7 +155,7 @@ func (p *Postgres) ledgerError(err error, format string, args ...any) error {
 	if err == nil {
 		return nil
 	}
-	wrapped := fmt.Errorf(format+": %w", append(args, err)...)
+	wrapped := error(&DatabaseError{fmt.Errorf(format+": %w", append(args, err)...)})
 	if transient(err) {
 		return &shard.TransientError{Err: wrapped}
 	}

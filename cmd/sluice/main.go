@@ -8,6 +8,7 @@ import (
 	"log"
 	"os"
 	"runtime/debug"
+	"strings"
 
 	"sluice/cmd/sluice/internal/cli"
 	"sluice/cmd/sluice/internal/terminal"
@@ -19,11 +20,20 @@ var version = "dev"
 func main() {
 	log.SetOutput(io.Discard) // net/http logs there what an API sends unasked, 64 KiB of it
 	p := &cli.Program{
-		Stdout: os.Stdout, Stderr: terminal.NewConsole(os.Stderr), Environ: os.LookupEnv, Exit: os.Exit, Version: version,
+		Stdout: os.Stdout, Stderr: terminal.NewConsole(os.Stderr), Environ: os.LookupEnv, Names: environment, Exit: os.Exit, Version: version,
 	}
 	if os.Getenv("GOMEMLIMIT") == "" {
 		p.LimitHeap = func(bytes int64) { debug.SetMemoryLimit(bytes) }
 		p.LimitHeap(224 << 20)
 	}
 	os.Exit(p.Main(context.Background(), os.Args[1:]))
+}
+
+// environment returns the names of all variables.
+func environment() (names []string) {
+	for _, variable := range os.Environ() {
+		name, _, _ := strings.Cut(variable, "=")
+		names = append(names, name)
+	}
+	return names
 }

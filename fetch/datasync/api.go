@@ -264,6 +264,8 @@ func (c api) refusal(q *fetch.Question, a *fetch.Answer) error {
 		return fault
 	case !errors.As(fault, &stuck):
 		return fault
+	default:
+		err = stuck.Err // says more of a redirect
 	}
 	c.refused.note(a.Door, ofKey, err)
 	switch {

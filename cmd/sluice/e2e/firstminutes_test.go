@@ -37,6 +37,8 @@ func TestTheFirstTenMinutes(t *testing.T) {
 	silent.Config.ErrorLog = log.New(io.Discard, "", 0) // it complains of us
 	silent.StartTLS()
 	t.Cleanup(silent.Close)
+	moved := httptest.NewServer(http.RedirectHandler("https://api.example/secret", http.StatusMovedPermanently))
+	t.Cleanup(moved.Close)
 	plain := strings.TrimPrefix(w.env[cli.EnvAPI], "http://")
 	page := read(t, "../../../docs/operations.md")
 	for name, m := range map[string]mishap{
@@ -49,6 +51,7 @@ func TestTheFirstTenMinutes(t *testing.T) {
 		"no such host":                   {map[string]string{cli.EnvAPI: "http://nosuch.invalid"}, "plan", cli.ExitUnreachable, "the host of API_BASE_URL is not known here: correct its name, or look after this machine's DNS"},
 		"no API":                         {map[string]string{cli.EnvAPI: "http://127.0.0.1:1"}, "plan", cli.ExitUnreachable, "nothing listens at API_BASE_URL: correct host and port, or start the API"},
 		"no certificate":                 {map[string]string{cli.EnvAPI: silent.URL}, "plan", cli.ExitUnreachable, "the API's certificate is not to be trusted: correct API_BASE_URL, or install the certificate's authority on this machine"},
+		"a redirect":                     {map[string]string{cli.EnvAPI: moved.URL}, "plan", cli.ExitUnreachable, "this one leads to https://api.example: if that is the API, give it as API_BASE_URL"},
 		"plain http":                     {map[string]string{cli.EnvAPI: "http://api.example.com"}, "plan --require-tls", cli.ExitUsage, "API_BASE_URL is plain http and --require-tls is set: the key would travel in the clear"},
 		"no database":                    {map[string]string{cli.EnvDatabase: "postgres://u:p@127.0.0.1:1/x"}, "run", cli.ExitUnreachable, "start PostgreSQL there, or correct host and port in DATABASE_URL; without it, a private PostgreSQL is used"},
 		"a wrong password":               {map[string]string{cli.EnvDatabase: asUser(t, good, "nobody", canary)}, "run", cli.ExitUnreachable, "correct user and password in DATABASE_URL"},

@@ -40,14 +40,14 @@ func (p *Program) findDatabase(ctx context.Context, s *settings) (database, erro
 	ignorePG()
 	server, err := embedpg.Start(ctx, embedpg.Config{Say: func(line string) { p.say("%s", line) }})
 	if err != nil {
-		return database{}, fail(ExitUnreachable, privateHint(err), err)
+		return database{}, p.stopped(ctx, fail(ExitUnreachable, privateHint(err), err))
 	}
 	name := databaseReal
 	if s.isDemo() {
 		name = databaseDemo
 	}
 	if err := server.EnsureDatabase(ctx, name); err != nil {
-		return database{}, err
+		return database{}, p.stopped(ctx, err)
 	}
 	if err := server.Remember(name); err != nil {
 		return database{}, err
@@ -55,6 +55,14 @@ func (p *Program) findDatabase(ctx context.Context, s *settings) (database, erro
 	status := server.Status(ctx)
 	p.say("database: private PostgreSQL on 127.0.0.1:%d, database %s, data in %s", status.Port, name, status.Dir)
 	return database{url: server.URL(name), private: server, name: name}, nil
+}
+
+// stopped returns err, or that a signal has ended the start of the private server.
+func (p *Program) stopped(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return fail(ExitLeft, resumeHint, fmt.Errorf("%w while the private PostgreSQL was starting", context.Cause(ctx)))
+	}
+	return err
 }
 
 // privateHint is what to do where no private server could be had.
@@ -78,7 +86,7 @@ func (p *Program) existingDatabase(ctx context.Context) (database, error) {
 		err = server.Start(ctx)
 	}
 	if err != nil {
-		return database{}, fail(ExitUnreachable, "set DATABASE_URL, or run `sluice run` first", err)
+		return database{}, p.stopped(ctx, fail(ExitUnreachable, "set DATABASE_URL, or run `sluice run` first", err))
 	}
 	name := p.databaseName(server)
 	p.say("database: private PostgreSQL, database %s", name)

@@ -131,3 +131,31 @@ func TestManualHasEverything(t *testing.T) {
 		}
 	}
 }
+
+// TestAMistypedVariable is refused as a mistyped flag is, by every command that has settings; one that is no setting is mentioned.
+func TestAMistypedVariable(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name, command, says string
+		code                int
+	}{
+		{"SLUICE_SHRADS", "status", "SLUICE_SHRADS is no setting: did you mean SLUICE_SHARDS?", ExitUsage},
+		{"SLUICE_LOOK_BACK", "run", "SLUICE_LOOK_BACK is no setting: did you mean SLUICE_LOOKBACK?", ExitUsage},
+		{"SLUICE_CONCURRENCY", "dead-letters list", "in the environment and no setting: SLUICE_CONCURRENCY", ExitUsage},
+		{"SLUICE_LOOKBACK", "status", "", ExitUsage}, // of another command
+		{"SLUICE_PG_PORT", "status", "", ExitUsage},  // of the start script
+		{"SLUICE_SHRADS", "version", "", ExitOK},
+	} {
+		var stderr bytes.Buffer
+		p := &Program{
+			Stdout: io.Discard, Stderr: terminal.NewConsole(&stderr), Names: func() []string { return []string{"HOME", c.name} },
+			Environ: func(name string) (string, bool) {
+				return map[string]string{EnvAPI: "x", EnvDatabase: "x"}[name], true // is refused next
+			},
+		}
+		if code := p.Main(t.Context(), strings.Fields(c.command)); code != c.code || !strings.Contains(stderr.String(), c.says) ||
+			strings.Contains(stderr.String(), "no setting") != (c.says != "") {
+			t.Errorf("%s: sluice %s: exit code %d:\n%s", c.name, c.command, code, stderr.String())
+		}
+	}
+}

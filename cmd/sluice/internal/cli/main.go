@@ -50,8 +50,9 @@ type Program struct {
 	Stdout  io.Writer
 	Stderr  *terminal.Console
 	Environ func(name string) (value string, found bool)
-	Exit    func(code int) // ends the process at once: a second signal, or a panic in a goroutine
-	Version string         // default "dev"
+	Names   func() []string // of the variables of the environment; nil: those that are no setting are not noticed
+	Exit    func(code int)  // ends the process at once: a second signal, or a panic in a goroutine
+	Version string          // default "dev"
 	// LimitHeap sets what the heap may have before the collector works harder. Nil means that it is left as it is.
 	LimitHeap func(bytes int64)
 
@@ -146,7 +147,7 @@ func (p *Program) Root() *cobra.Command {
 			}
 			asked, err := cmd.Flags().GetBool("json")
 			p.jsonLines = err == nil && asked && cmd.Annotations[asLines] != ""
-			return nil
+			return p.checkEnvironment(cmd)
 		},
 	}
 	root.SetFlagErrorFunc(mistypedFlag)

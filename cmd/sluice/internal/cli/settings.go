@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"sluice/coordinator"
@@ -49,6 +51,56 @@ func (p *Program) applyEnvironment(flags *pflag.FlagSet) error {
 		return usage("%w", errors.Join(faults...))
 	}
 	return nil
+}
+
+// aroundUs are variables of the start script, of docker-compose.yml and of tests.
+var aroundUs = []string{"SLUICE_DATABASE", "SLUICE_FAILPOINTS", "SLUICE_GRAFANA_PORT", "SLUICE_PAGE_PORT", "SLUICE_PG_PORT", "SLUICE_PICTURES",
+	"SLUICE_PROMETHEUS_PORT", "SLUICE_VERSION"}
+
+// checkEnvironment refuses a variable that is nearly a setting, as a mistyped flag is, and mentions others that are none.
+func (p *Program) checkEnvironment(cmd *cobra.Command) error {
+	if p.Names == nil || cmd.Flag("log-level") == nil && cmd.Flag("schema") == nil { // it takes no settings
+		return nil
+	}
+	known := map[string]bool{}
+	all := &cobra.Command{SuggestionsMinimumDistance: cmd.Root().SuggestionsMinimumDistance}
+	addSettings(cmd.Root(), all, known)
+	for _, name := range aroundUs {
+		known[name] = true
+	}
+	var faults []error
+	var unknown []string
+	for _, name := range p.Names() {
+		near := ""
+		if strings.HasPrefix(name, "SLUICE_") && !known[name] {
+			unknown = append(unknown, name)
+			near = meant(all, name)
+		}
+		if near != "" {
+			faults = append(faults, fmt.Errorf("%s is no setting%s", name, near))
+		}
+	}
+	if len(faults) > 0 {
+		return usage("%w", errors.Join(faults...))
+	}
+	if len(unknown) > 0 {
+		slices.Sort(unknown)
+		p.say("in the environment and no setting: %s", strings.Join(unknown, ", "))
+	}
+	return nil
+}
+
+// addSettings adds the variables of a command, and of those below it, to what a mistyped one may have meant.
+func addSettings(cmd, all *cobra.Command, known map[string]bool) {
+	cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
+		if name := EnvName(f.Name); !known[name] {
+			known[name] = true
+			all.AddCommand(&cobra.Command{Use: name, Run: func(*cobra.Command, []string) {}})
+		}
+	})
+	for _, below := range cmd.Commands() {
+		addSettings(below, all, known)
+	}
 }
 
 func (p *Program) env(name string) string {

@@ -130,9 +130,14 @@ func startHint(err error) string {
 		return database.Hint
 	}
 	waited, _ := errors.AsType[net.Error](err)
+	op, _ := errors.AsType[*net.OpError](err)
 	switch {
+	case is[*sink.DatabaseError](err): // whatever follows is about the API
+		return "`sluice doctor` looks at the database"
 	case errors.Is(err, sink.ErrURL):
 		return "correct DATABASE_URL; nothing of it is shown here, because it may hold a password"
+	case op != nil && op.Op == "proxyconnect":
+		return "the proxy that HTTP_PROXY or HTTPS_PROXY names was not reached: correct it, or except the API by NO_PROXY"
 	case is[*net.DNSError](err):
 		return "the host of API_BASE_URL is not known here: correct its name, or look after this machine's DNS"
 	case errors.Is(err, syscall.ECONNREFUSED):
