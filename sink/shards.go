@@ -181,8 +181,8 @@ set received = received + $2 - events + $4, events = $2, dead_letters = dead_let
     updated_at = now()
 where id = $1`
 	forgetVanished = `
-update ingestion_shards set expected = null, verified_rows = null
-where job_id = $1 and (expected is not null or verified_rows is not null)`
+update ingestion_shards set expected = null, verified_rows = null, witnesses = null
+where job_id = $1 and (expected is not null or verified_rows is not null or witnesses is not null)`
 	// forgetVerified: the window in which a dead letter was a row is not known.
 	forgetVerified = `update ingestion_shards set verified_rows = null where job_id = $1`
 	reviveLetters  = `update dead_letters d set replayed_at = null, replayed_as = null where ` + revived + ` and d.shard_id = $2`

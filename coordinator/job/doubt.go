@@ -278,13 +278,21 @@ func (j *Job) weighTable(ctx context.Context, v audit.Verdict, known string) err
 
 // tableDoubts are the kinds of doubt about the rows of the table; those without a reason are lifted.
 func tableDoubts(v audit.Verdict) []ledger.Doubt {
-	all := []ledger.Doubt{{Kind: ledger.DoubtTable}, {Kind: ledger.DoubtForeign, Amount: v.Foreign}, {Kind: ledger.DoubtLost, Amount: v.Lost}}
-	for i, open := range []bool{v.Short, v.Foreign > 0, v.Lost > 0} {
+	all := []ledger.Doubt{
+		{Kind: ledger.DoubtTable}, {Kind: ledger.DoubtWitness, Amount: v.Unmet}, {Kind: ledger.DoubtForeign, Amount: v.Foreign},
+		{Kind: ledger.DoubtLost, Amount: v.Lost},
+	}
+	for i, open := range []bool{v.Short, v.Unmet > 0, v.Foreign > 0, v.Lost > 0} {
 		if open {
 			all[i].Reason = v.Summary()
 		}
 	}
 	return all
+}
+
+// newDoubts are the doubts about the rows of the table that a check has found.
+func newDoubts(v audit.Verdict) []ledger.Doubt {
+	return openDoubts(slices.DeleteFunc(tableDoubts(v), func(d ledger.Doubt) bool { return d.Reason == "" }))
 }
 
 // lookAtTable compares the table with what it was when it was verified, without reading it. If rows were changed or deleted since,

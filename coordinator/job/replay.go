@@ -157,7 +157,11 @@ func (p *replay) check(ctx context.Context, store ledger.Store, job *ledger.Job)
 	}
 	v := audit.Judge(figures, 0, 0) // the source's total is not news
 	p.Check = v.Summary()
-	verdict := doubted(judged(&figures, v), job, doubts)
+	verdict := judged(&figures, v)
+	if found := newDoubts(v); verdict.Status == Doubt && len(found) > 0 {
+		verdict.Err = &DoubtError{job.Name, job.Span, found}
+	}
+	verdict = doubted(verdict, job, doubts)
 	if verdict.Status != Complete {
 		verdict.Text = "after the replay: " + verdict.Text
 	}

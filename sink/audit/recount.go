@@ -232,12 +232,13 @@ func (g *group) isPiece(w *ledger.AuditWindow) bool {
 
 // judgeLost holds the windows that were opened again because rows were gone, and are walked since, against what they had.
 func (v *Verdict) judgeLost(a *ledger.Audit) {
+	var owed int64
 	for _, g := range groupsOf(a) {
 		if lost := g.lost(); lost > 0 && !slices.ContainsFunc(g.windows, func(w *ledger.AuditWindow) bool { return !proven(w) }) {
-			v.Lost += lost
+			owed += lost
 		}
 	}
-	if v.Lost > 0 {
+	if v.Lost = max(v.Lost, owed); v.Lost > 0 {
 		v.find("%d events that were stored are gone from the table, and the source does not show them any more", v.Lost)
 	}
 }

@@ -60,3 +60,18 @@ func TestDisorderOwesAllTheSame(t *testing.T) {
 		t.Errorf("lost %d, want 2: %+v", v.Lost, v)
 	}
 }
+
+// Rows were deleted, and the source had forgotten them when their window was walked again: they are lost, and no repair helps.
+func TestWhatTheSourceHasForgottenIsLost(t *testing.T) {
+	a := ledger.Audit{Span: ledger.Everything, Rows: 7, Windows: []ledger.AuditWindow{{Rows: 7, Verified: 10, Checkpoint: shard.Checkpoint{
+		ID: 1, Shard: 1, Window: ledger.Everything, State: shard.Done, Proof: shard.ProofOlder, Counts: shard.Counts{Received: 10, Events: 10},
+	}}}}
+	if v := Judge(a, 0, 0); !v.Short || v.Lost != 0 || len(v.Reopen) != 1 {
+		t.Errorf("before it is walked again: %+v", v)
+	}
+	s := Recount(&a, nil).Shards[0]
+	a.Windows[0].Counts.Events, a.Windows[0].Expected = s.Events, s.Expected
+	if v := Judge(a, 0, 0); v.Short || v.Lost != 3 || len(v.Reopen) != 0 || len(v.Findings) != 1 {
+		t.Errorf("after that: %+v", v)
+	}
+}

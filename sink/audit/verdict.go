@@ -23,6 +23,7 @@ type Verdict struct {
 	Reopen     []int64  // rows of the shards to walk once more: their windows may lack events
 	Short      bool     // rows are gone from the table, or shards from the ledger
 	Foreign    int64    // rows that no job has stored
+	Unmet      int64    // records next to a window that its neighbor should have stored
 	Lost       int64    // events that were stored, are gone, and did not come again when their windows were walked once more
 	Counted    bool     // the rows were compared with what the source counted at the start
 	Missing    int64    // events that the source counted at the start and that nothing accounts for
@@ -81,7 +82,7 @@ func (v *Verdict) skip(format string, args ...any) {
 // judgeWitnesses looks at the records that a shard left to its neighbour: each must have been stored. If one was not, the neighbour has
 // not read to its edge, or the shard has ended too early.
 func (v *Verdict) judgeWitnesses(a *ledger.Audit) {
-	if len(a.Unmet) == 0 {
+	if v.Unmet = int64(len(a.Unmet)); v.Unmet == 0 {
 		return
 	}
 	v.find("%d records next to a window were left to its neighbour, which has not stored them; the first is %s at %s", len(a.Unmet),

@@ -130,11 +130,16 @@ func (v *Verdict) judgePart(p *part) {
 	v.open(p.windows...)
 }
 
-// judgeVerified compares the rows of a part with those that it had when the job was verified. Other jobs may have stored them.
+// judgeVerified compares the rows of a part with those that it had when the job was verified. Other jobs may have stored them. If its
+// windows were walked again since rows were gone, the source does not show these any more.
 func (v *Verdict) judgeVerified(p *part) {
 	var gone int64
 	for _, w := range p.windows {
 		gone += w.Verified - w.Rows
+	}
+	if v.walkedAgain(p) {
+		v.Lost += max(0, gone)
+		return
 	}
 	if first, last := p.windows[0], p.windows[len(p.windows)-1]; gone > 0 && !slices.Contains(v.Reopen, first.ID) {
 		v.Short = true
@@ -147,6 +152,13 @@ func (v *Verdict) judgeVerified(p *part) {
 func (p *part) gap() bool {
 	return slices.ContainsFunc(p.windows, func(w *ledger.AuditWindow) bool { return w.ID < 0 }) ||
 		slices.ContainsFunc(p.later, func(c *shard.Checkpoint) bool { return c.ID < 0 })
+}
+
+// walkedAgain reports whether the windows of a part were opened because rows were gone, and are walked since.
+func (v *Verdict) walkedAgain(p *part) bool {
+	return !slices.ContainsFunc(p.windows, func(w *ledger.AuditWindow) bool {
+		return w.Expected == nil || !proven(w) || slices.Contains(v.Reopen, w.ID)
+	})
 }
 
 // partsOf divides an audit into its parts. A lost shard may have been split from either neighbor, or they from it.

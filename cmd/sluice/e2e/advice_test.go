@@ -29,9 +29,11 @@ func TestAdviceLeadsToTheEndInTwoSteps(t *testing.T) {
 		change func(*apisim.Config)
 		first  []string // default run
 		wrong  func(*world)
-		find   string // the command that finds it
-		code   int    // default that of a doubt
-		exact  bool   // the table is that of the API in the end
+		find   string       // the command that finds it
+		sane   func(*world) // what makes the world sane again
+		then   string       // what is advised without a whole command: it is given instead
+		code   int          // default that of a doubt
+		exact  bool         // the table is that of the API in the end
 	}{
 		"rows are gone": {wrong: (*world).deleteRows, find: "verify", exact: true},
 		"the windows of rows that are gone are open": {wrong: (*world).deleteRows, find: "verify --repair", exact: true},
@@ -47,6 +49,29 @@ func TestAdviceLeadsToTheEndInTwoSteps(t *testing.T) {
 		"all shards are gone from the ledger":         {wrong: func(w *world) { w.exec(`delete from ingestion_shards`) }, find: "verify", exact: true},
 		"the shards of a round that goes on are gone": {change: grows, wrong: func(w *world) { w.loseRound(false) }, find: "sync"},
 		"the shards of a finished round are gone":     {change: grows, wrong: func(w *world) { w.loseRound(true) }, find: "verify"},
+		"a row of another program in a span": {first: span, find: "verify --job=backfill-2026-01-05-2026-01-20", wrong: func(w *world) {
+			w.exec(`insert into ingested_events select gen_random_uuid(), session_id, user_id, type, name, properties, "timestamp", device_type, browser
+				from ingested_events limit 1`)
+		}},
+		"a witness is gone, and another program has written a row": {find: "verify", wrong: func(w *world) {
+			w.exec(`with gone as (delete from ingested_events where id = (select (w->>'ID')::uuid from ingestion_shards s, jsonb_array_elements(s.witnesses->'older') w limit 1) returning *)
+				insert into ingested_events select gen_random_uuid(), session_id, user_id, type, name, properties, "timestamp", device_type, browser from gone`)
+		}},
+		"the API is another one": {find: "sync", wrong: func(w *world) {
+			other, _ := apisim.New(apisim.Config{Seed: 99, Events: 6_000})
+			w.serves.Store(other)
+		}, sane: func(w *world) { w.serves.Store(w.sim) }, exact: true},
+		"rows are gone after a replay": {find: "dead-letters replay", wrong: func(w *world) {
+			w.unlearn(50)
+			w.deleteRows()
+		}, exact: true},
+		"too many dead letters": {change: func(c *apisim.Config) { c.MalformedShare = 0.1 }, first: []string{"db", "migrate"}, find: "run --max-dead-letters=3",
+			then: "run --max-dead-letters=1000"},
+		"the quota is spent for an hour": {first: []string{"db", "migrate"}, code: cli.ExitLeft, exact: true, find: "run --max-wait=1s", wrong: func(w *world) {
+			for _, e := range []apisim.Endpoint{apisim.List, apisim.Feed} {
+				w.sim.Script(e, append(apisim.Repeat(4, apisim.Behave()), apisim.Limited(time.Hour))...)
+			}
+		}, sane: func(w *world) { w.exec(`delete from api_quotas`) }},
 		"events are lost": {find: "verify", wrong: func(w *world) {
 			w.exec(`update ingestion_shards set expected = events + 5 where shard = 1`)
 		}},
@@ -77,7 +102,10 @@ func TestAdviceLeadsToTheEndInTwoSteps(t *testing.T) {
 				state.code = cli.ExitDoubt
 			}
 			found := w.mustRun(state.code, strings.Fields(state.find)...)
-			w.follow(found, state.find)
+			if state.sane != nil {
+				state.sane(w)
+			}
+			w.follow(found, state.find, strings.Fields(state.then)...)
 			if state.exact {
 				w.exact()
 			}
@@ -87,11 +115,16 @@ func TestAdviceLeadsToTheEndInTwoSteps(t *testing.T) {
 
 // follow does what the output of a command advises, and makes sure that the second step is the last. One that advises a single
 // command is repeated after that.
-func (w *world) follow(r ran, command string) {
+func (w *world) follow(r ran, command string, then ...string) {
 	w.t.Helper()
 	_, hint, _ := strings.Cut(r.stderr, "exit code ")
 	steps := advised(hint)
-	if len(steps) == 1 {
+	switch {
+	case len(then) > 0: // what is advised is no whole command
+		steps = [][]string{steps[0], then}
+	case len(steps) == 0 && contains(hint, "same command"):
+		steps = [][]string{strings.Fields(command), strings.Fields(command)}
+	case len(steps) == 1:
 		steps = append(steps, strings.Fields(command))
 	}
 	if len(steps) != 2 {

@@ -252,7 +252,7 @@ func (s *Store) Reopen(ctx context.Context, jobID int64, choose func(ledger.Audi
 		t.jobOf(jobID).RowsBefore = r.RowsBefore
 		for _, sh := range t.Shards {
 			if r.Accepted && sh.JobID == jobID {
-				sh.Expected, sh.Verified = nil, 0
+				sh.Expected, sh.Verified, sh.Newer, sh.Older = nil, 0, nil, nil
 			}
 		}
 		for _, change := range r.Shards {

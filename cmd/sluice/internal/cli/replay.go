@@ -14,6 +14,7 @@ import (
 
 	"sluice/cmd/sluice/internal/view"
 	"sluice/coordinator/job"
+	"sluice/coordinator/ledger"
 	"sluice/fetch/decode"
 
 	"github.com/spf13/cobra"
@@ -65,7 +66,11 @@ func (p *Program) replay(ctx context.Context, s *replaySettings) error {
 		IDs: s.ids, Reason: s.reason, Records: records, Dry: s.dry, Decode: decode.Record,
 	})
 	if all == nil {
-		return fail(ExitLeft, "the same command goes on with the rest; nothing is replayed twice", v.Err)
+		hint := "the same command goes on with the rest; nothing is replayed twice"
+		if is[*ledger.UnfitError](v.Err) {
+			hint = hintOf(v.Err)
+		}
+		return fail(ExitLeft, hint, v.Err)
 	}
 	if err := p.printReplayed(all, s.json); err != nil {
 		return err

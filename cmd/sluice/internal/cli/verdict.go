@@ -69,8 +69,6 @@ func hintOf(err error) string {
 	switch {
 	case errors.Is(err, coordinator.ErrTooManyDeadLetters):
 		return "look at `sluice dead-letters list`; `sluice dead-letters replay` tries them again, --max-dead-letters allows more; then " + resumeHint
-	case errors.Is(err, job.ErrCheck):
-		return "`sluice verify` shows the figures, `sluice verify --repair` reopens incomplete shards, and a run fetches them again"
 	case errors.Is(err, job.ErrUnfinished):
 		return "`sluice run` goes on with it"
 	case is[*ledger.UnfitError](err):
