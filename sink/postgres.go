@@ -27,6 +27,7 @@ type Postgres struct {
 	outage  outage
 	table   identity
 	logins  logins
+	landed  landed
 	disk    *fullDisk
 	log     *slog.Logger
 }
@@ -53,6 +54,7 @@ func Open(ctx context.Context, config Config) (*Postgres, error) {
 	p := &Postgres{config: config, pool: pool, writers: semaphore.NewWeighted(int64(config.Writers)), log: config.Log}
 	p.disk = newFullDisk(diskFullWait)
 	p.outage.log = config.Log
+	p.landed.log, p.landed.rows = config.Log, map[int64]place{}
 	p.logins.patience = loginPatience
 	if err := p.verifySession(ctx); err != nil {
 		pool.Close()

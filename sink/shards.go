@@ -15,7 +15,11 @@ import (
 
 // Load returns the checkpoints of a job's current round, oldest window first.
 func (p *Postgres) Load(ctx context.Context, jobID int64) ([]shard.Checkpoint, error) {
-	return loadShards(ctx, p, jobID, scanCheckpoint)
+	all, err := loadShards(ctx, p, jobID, scanCheckpoint)
+	for i := range all {
+		p.landed.see(&all[i])
+	}
+	return all, err
 }
 
 func loadShards[T any](ctx context.Context, p *Postgres, jobID int64, scan pgx.RowToFunc[T]) ([]T, error) {
@@ -70,6 +74,9 @@ func (p *Postgres) Begin(ctx context.Context, id int64) (shard.Checkpoint, error
 	}
 	if errors.Is(err, shard.ErrStale) {
 		return c, fmt.Errorf("begin shard row %d: %w", id, err)
+	}
+	if err == nil {
+		p.landed.see(&c)
 	}
 	return c, p.ledgerError(err, "begin shard row %d", id)
 }

@@ -44,8 +44,8 @@ type Verdict struct {
 
 // Figures sum up a job at the end of a run. They come from the ledger, not from what the process remembers.
 type Figures struct {
-	Counts      shard.Counts       // of all rounds
-	New         int64              // events stored by this run
+	Counts      shard.Counts       // of all rounds; unknown if Checkpoints is nil
+	New         int64              // events stored by this run; the same
 	Shards      int                // of the current round
 	Done        int                // of them
 	Checkpoints []shard.Checkpoint // of the current round; nil if the ledger could not be read
@@ -160,10 +160,14 @@ func (j *Job) conclude(ctx context.Context, v Verdict) Verdict {
 }
 
 func (j *Job) sumUp(ctx context.Context, f *Figures) (err error) {
+	earlier, err := j.store.Earlier(ctx, j.job.ID)
+	if err != nil {
+		return err
+	}
 	if f.Checkpoints, err = j.store.Load(ctx, j.job.ID); err != nil {
 		return err
 	}
-	f.Counts, err = j.store.Earlier(ctx, j.job.ID)
+	f.Counts = earlier
 	for i := range f.Checkpoints {
 		f.Counts = f.Counts.Add(f.Checkpoints[i].Counts)
 		if f.Checkpoints[i].State == shard.Done {
@@ -171,7 +175,7 @@ func (j *Job) sumUp(ctx context.Context, f *Figures) (err error) {
 		}
 	}
 	f.Shards, f.New = len(f.Checkpoints), f.Counts.Events-j.before
-	return err
+	return nil
 }
 
 // Snapshot is a job at one moment, for those who show it while a run is at work.

@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -66,4 +68,39 @@ func (w *world) dropDatabase() (make func()) {
 	server.env = map[string]string{cli.EnvDatabase: onDatabase(w.t, w.env[cli.EnvDatabase], "postgres")}
 	server.exec(`drop database "` + name + `" with (force)`)
 	return func() { server.exec(`create database "` + name + `"`) }
+}
+
+// TestWhatIsNotKnownIsNotZero: a database that is gone at the end has no figures, and nothing says that it holds no events.
+func TestWhatIsNotKnownIsNotZero(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 24_000, slow(50*time.Millisecond))
+	file := filepath.Join(t.TempDir(), "sluice.prom")
+	for _, output := range []string{"--json", "--json=false"} {
+		before := w.pages()
+		p := w.start("run", "--shards=4", "--give-up-after=5s", "--metrics-file="+file, output)
+		w.waitFor(p, before+40)
+		put := w.dropDatabase()
+		if code := p.code(t, time.Minute); code != cli.ExitLeft {
+			t.Errorf("exit code %d", code)
+		}
+		out := p.out.String()
+		if contains(out, "0 events stored") || contains(out, `"events":0`) || contains(out, "0 of 4 shards done") {
+			t.Errorf("figures out of nothing:\n%s", out)
+		}
+		if output != "--json" && !contains(out, "how much is stored is not known") {
+			t.Errorf("the summary does not say that it does not know:\n%s", out)
+		}
+		metrics, err := os.ReadFile(file)
+		if err != nil || metric(t, string(metrics), "sluice_job_events") == 0 {
+			t.Errorf("%v in\n%s", err, metrics)
+		}
+		put()
+	}
+	w.env[cli.EnvDatabase] = "postgres://nobody@127.0.0.1:1/nothing"
+	if r := w.mustRun(cli.ExitUnreachable, "run", "--json", "--metrics-file="+file); contains(r.stdout, `"events":`) {
+		t.Errorf("figures of a database that was not reached:\n%s", r.stdout)
+	}
+	if metrics, err := os.ReadFile(file); err != nil || contains(string(metrics), "\nsluice_job_events ") {
+		t.Errorf("%v in\n%s", err, metrics)
+	}
 }

@@ -132,6 +132,10 @@ func (i *ingest) publishEnd(v view.View) {
 func (i *ingest) snapshot(phase view.Phase) view.View {
 	v := view.View{Job: i.settings.job, Source: i.source.name, Version: i.version(), Phase: phase, Started: i.started, At: time.Now()}
 	i.setPause(&v)
+	v.Unread = i.run == nil || i.run.Snapshot().Job == nil
+	if i.db != nil {
+		v.WentBack = i.db.WentBack()
+	}
 	if i.source.client == nil {
 		return v
 	}
@@ -174,6 +178,7 @@ func (i *ingest) ended(end ending, figures *job.Figures) view.View {
 	v := i.snapshot(view.Ended)
 	v.ExitCode, v.Verdict = end.code, strings.Join(append([]string{end.text}, end.findings...), "\n")
 	v.SetLast(&i.last)
+	v.Unread = true
 	if figures != nil {
 		s := i.run.Snapshot()
 		v.SetFigures(&s, figures)

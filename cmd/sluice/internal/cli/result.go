@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"sluice/cmd/sluice/internal/terminal"
 	"sluice/cmd/sluice/internal/view"
 	"sluice/coordinator/job"
 	"sluice/coordinator/ledger"
@@ -20,20 +21,26 @@ import (
 
 // Result is what `sluice run --json` prints: the summary of a run. Its figures come from the ledger, not from what the process remembers.
 type Result struct {
-	Job      string   `json:"job"`
-	Source   string   `json:"source"`
-	ExitCode int      `json:"exit_code"`
-	Verdict  string   `json:"verdict"`
-	Findings []string `json:"findings,omitempty"`
-	Hint     string   `json:"hint,omitempty"`
-	shard.Counts
+	Job      string         `json:"job"`
+	Source   string         `json:"source"`
+	ExitCode int            `json:"exit_code"`
+	Verdict  string         `json:"verdict"`
+	Findings []string       `json:"findings,omitempty"`
+	Hint     string         `json:"hint,omitempty"`
+	*Stored                 // nil if the database could not be asked
 	Shards   int            `json:"shards"`
-	Done     int            `json:"shards_done"`
 	Seconds  float64        `json:"seconds"`
-	New      int64          `json:"events_this_run"`
-	Round    *round         `json:"round,omitempty"` // the last one after the first
+	WentBack int64          `json:"rows_went_back,omitempty"` // that this run had committed and the database lost; they were read again
+	Round    *round         `json:"round,omitempty"`          // the last one after the first
 	Requests *requests      `json:"requests,omitempty"`
 	Fetchers []view.Fetcher `json:"fetchers,omitempty"`
+}
+
+// Stored is what a job has, by the ledger.
+type Stored struct {
+	shard.Counts
+	Done int   `json:"shards_done"`
+	New  int64 `json:"events_this_run"`
 }
 
 // requests are those of this run, and the shares of the quotas that it used.
@@ -73,10 +80,14 @@ func endingOf(v job.Verdict, err error) ending {
 
 // resultOf sums up a run that has ended.
 func resultOf(v *view.View, end ending) *Result {
-	return &Result{
-		Job: v.Job, Source: v.Source, ExitCode: end.code, Verdict: end.text, Findings: end.findings, Hint: end.hint, Counts: v.Counts,
-		Shards: len(v.Shards), Done: v.Count("done"), Seconds: v.At.Sub(v.Started).Seconds(), New: max(0, v.Counts.Events-v.Before),
+	r := &Result{
+		Job: v.Job, Source: v.Source, ExitCode: end.code, Verdict: end.text, Findings: end.findings, Hint: end.hint,
+		Shards: len(v.Shards), Seconds: v.At.Sub(v.Started).Seconds(), WentBack: v.WentBack,
 	}
+	if !v.Unread {
+		r.Stored = &Stored{Counts: v.Counts, Done: v.Count("done"), New: max(0, v.Counts.Events-v.Before)}
+	}
+	return r
 }
 
 // notStarted publishes and returns the end of a run that ended before there was anything to sum up.
@@ -137,9 +148,7 @@ func (i *ingest) print(r *Result, v *view.View, f *job.Figures) error {
 	}
 	out := i.paper()
 	out.Line("job %s, source %s", r.Job, r.Source)
-	out.Line("%s events stored (%s in this run), %d of %d shards done", view.Number(r.Events), view.Number(r.New), r.Done, r.Shards)
-	out.Line("%s records received: %s duplicates, %s of other windows, %s dead letters, %s out of order",
-		view.Number(r.Received), view.Number(r.Duplicates), view.Number(r.OutOfWindow), view.Number(r.DeadLetters), view.Number(r.OutOfOrder))
+	i.printStored(out, r, v)
 	if q := r.Requests; q != nil {
 		out.Line("%s requests to the list (%d refused), %s to the stream (%d refused), %d repeated, %d answered from the API's cache",
 			view.Number(q.List), q.ListRefused, view.Number(q.Stream), q.StreamRefused, q.Retries, q.Cached)
@@ -166,6 +175,23 @@ func (i *ingest) print(r *Result, v *view.View, f *job.Figures) error {
 		out.Line("exit code 0: everything is stored and verified, nothing is left to do")
 	}
 	return out.Err()
+}
+
+// printStored writes what the job has. Not known is not zero.
+func (i *ingest) printStored(out *terminal.Paper, r *Result, v *view.View) {
+	switch {
+	case r.Stored != nil:
+		out.Line("%s events stored (%s in this run), %d of %d shards done", view.Number(r.Events), view.Number(r.New), r.Done, r.Shards)
+		out.Line("%s records received: %s duplicates, %s of other windows, %s dead letters, %s out of order",
+			view.Number(r.Received), view.Number(r.Duplicates), view.Number(r.OutOfWindow), view.Number(r.DeadLetters), view.Number(r.OutOfOrder))
+	case v.Stored > 0:
+		out.Line("how much is stored is not known, the database could not be asked; %s events were when it last took a commit", view.Number(v.Stored))
+	default:
+		out.Line("how much is stored is not known, the database could not be asked")
+	}
+	if r.WentBack > 0 {
+		out.Line("%s rows of this run were lost by the database, as in a failover to a standby that was behind, and were read again", view.Number(r.WentBack))
+	}
 }
 
 // quotasUsed returns the share of each quota that was used since its limit is known.

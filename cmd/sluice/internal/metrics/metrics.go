@@ -52,8 +52,14 @@ var all = []metric{
 			put(float64(v.Total))
 		}
 	}},
-	number(gauge, "job_events", "Rows that this run and earlier ones have committed.", func(v *view.View) int64 { return v.Stored }),
+	{gauge, "job_events", "Rows that this run and earlier ones have committed; absent while the database could not be asked.", "", func(v *view.View, put put) {
+		if !v.Unread || v.Stored > 0 {
+			put(float64(v.Stored))
+		}
+	}},
 	number(counter, "events_committed_total", "Rows that this run has committed.", func(v *view.View) int64 { return v.Stored - v.Before }),
+	number(counter, "went_back_rows_total", "Rows that this run had committed and the database lost, as in a failover to a standby that was behind; they are read again.",
+		func(v *view.View) int64 { return v.WentBack }),
 	{gauge, "last_commit_timestamp_seconds", "When a shard last committed; absent before the first commit of the run.", "", func(v *view.View, put put) {
 		if v.LastCommit != nil {
 			put(seconds(*v.LastCommit))
@@ -77,7 +83,10 @@ var all = []metric{
 		}
 	}},
 	number(counter, "records_rejected_total", "Records that this run rejected as dead letters.", func(v *view.View) int64 { return v.Rejected }),
-	{gauge, "shards", "Shards of the job by state.", "state", func(v *view.View, put put) {
+	{gauge, "shards", "Shards of the job by state; absent while the database could not be asked.", "state", func(v *view.View, put put) {
+		if v.Unread && len(v.Shards) == 0 {
+			return
+		}
 		for _, state := range view.States {
 			put(float64(v.Count(state)), state)
 		}

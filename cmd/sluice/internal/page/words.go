@@ -50,6 +50,9 @@ func put(v *view.View) *words {
 	}
 	slices.Reverse(w.Warnings)
 	w.progress(v)
+	if v.Unread && v.Stored == 0 {
+		w.Stored = "an unknown number of"
+	}
 	w.letters(v)
 	w.shards(v)
 	if v.Watermark != nil {

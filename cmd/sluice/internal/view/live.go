@@ -62,7 +62,7 @@ func (v *View) SetFigures(s *job.Snapshot, f *job.Figures) {
 	if f.Checkpoints == nil {
 		return
 	}
-	v.Counts, v.Stored = f.Counts, f.Counts.Events
+	v.Counts, v.Stored, v.Unread = f.Counts, f.Counts.Events, false
 	last := map[int]*Shard{}
 	for i := range v.Shards {
 		last[v.Shards[i].Number] = &v.Shards[i]

@@ -33,8 +33,10 @@ type View struct {
 	Paused     *time.Time `json:"paused,omitempty"` // by the operator, since then; the ledger does not know since when (zero)
 	GoOn       string     `json:"go_on,omitempty"`  // the command that ends the pause
 	LastCommit *time.Time `json:"last_commit,omitempty"`
-	Away       string     `json:"away,omitempty"`  // why the database takes no commits
-	Doubt      string     `json:"doubt,omitempty"` // why the data are in doubt
+	Away       string     `json:"away,omitempty"`      // why the database takes no commits
+	Doubt      string     `json:"doubt,omitempty"`     // why the data are in doubt
+	WentBack   int64      `json:"went_back,omitempty"` // rows of this run that a failover of the database lost; they are read again
+	Unread     bool       `json:"unread,omitempty"`    // the ledger was not read: what is stored is not known
 
 	// The ends of the time line on which the shards are drawn; zero while they are not known.
 	Oldest time.Time `json:"oldest,omitzero"`
