@@ -2,7 +2,6 @@ package sink
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"hash/fnv"
@@ -23,14 +22,15 @@ import (
 
 // Config selects a database, and the job and run on whose behalf it is written to. Zero values mean the defaults.
 type Config struct {
-	URL     string        // of PostgreSQL, password included
-	Schema  string        // that all tables are in; default "public". It is made if there is none
-	Job     string        // name of the job; default "default"
-	Run     uuid.UUID     // of this run of the program; default: a new one
-	Writers int           // concurrent commits; default 2: more are no faster on two cores
-	Timeout time.Duration // of one attempt to commit, and of a query of the ledger; default 60 s
-	Pause   *shard.Pause  // the operator holds the run while it is shut, which the lock of the job shows; default: never
-	Log     *slog.Logger  // default: slog.Default
+	URL             string        // of PostgreSQL, password included
+	PasswordCommand string        // of a shell: it prints the password, for each session anew; default: that of URL, or of its passfile
+	Schema          string        // that all tables are in; default "public". It is made if there is none
+	Job             string        // name of the job; default "default"
+	Run             uuid.UUID     // of this run of the program; default: a new one
+	Writers         int           // concurrent commits; default 2: more are no faster on two cores
+	Timeout         time.Duration // of one attempt to commit, and of a query of the ledger; default 60 s
+	Pause           *shard.Pause  // the operator holds the run while it is shut, which the lock of the job shows; default: never
+	Log             *slog.Logger  // default: slog.Default
 }
 
 func (c Config) withDefaults() Config {
@@ -114,16 +114,6 @@ func (c Config) pool() (*pgxpool.Config, error) {
 // libpqOnly are parameters of libpq that the driver would send to the server, which knows none of them. Keepalives are always on.
 var libpqOnly = []string{"keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count", "gssencmode", "sslcompression",
 	"requiressl", "sslcrl", "fallback_application_name"}
-
-// renew reads the password and the certificates again for each session: the passfile, or a certificate, may have been replaced.
-func (c Config) renew(_ context.Context, conn *pgx.ConnConfig) error {
-	now, err := parseURL(c.URL)
-	if err != nil {
-		return err
-	}
-	conn.Password, conn.TLSConfig, conn.Fallbacks = now.ConnConfig.Password, now.ConnConfig.TLSConfig, now.ConnConfig.Fallbacks
-	return nil
-}
 
 // statementTimeout is the server's bound on each of our statements.
 const statementTimeout = "30s"

@@ -44,6 +44,8 @@ const (
 	cannotConnect   = "57P03"
 )
 
+const passwordHint = "run DATABASE_PASSWORD_COMMAND by hand: it must print the password in its first line"
+
 var refusalHints = map[string]string{
 	wrongPassword:   "correct user and password in DATABASE_URL",
 	notAuthorized:   "correct the user in DATABASE_URL, or let it in by pg_hba.conf",
@@ -64,6 +66,8 @@ func connectError(to *pgx.ConnConfig, err error) *ConnectError {
 	var name x509.HostnameError
 	var invalid x509.CertificateInvalidError
 	switch {
+	case errors.Is(err, errPassword):
+		return why(passwordHint, "%v", err)
 	case errors.Is(err, pgconn.ErrReadOnlyConnection), errors.Is(err, pgconn.ErrStandbyConnection):
 		return why("give the address of the primary, or all of them: postgres://…@host1,host2/database", "%s takes no writes: it is a standby", at)
 	case hasCode(err, protocolViolation):
@@ -105,7 +109,10 @@ func Diagnose(ctx context.Context, config Config) []doctor.Finding {
 		return unreachable(err.Error(), "correct DATABASE_URL")
 	}
 	at, began := pool.ConnConfig, time.Now()
-	conn, err := pgx.ConnectConfig(ctx, at)
+	var conn *pgx.Conn
+	if err = config.renew(ctx, at); err == nil {
+		conn, err = pgx.ConnectConfig(ctx, at)
+	}
 	if err != nil {
 		why := connectError(at, err)
 		return unreachable(why.Why, why.Hint)

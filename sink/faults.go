@@ -55,6 +55,9 @@ func transient(err error) bool {
 	if errors.As(err, new(*shard.StopError)) {
 		return false
 	}
+	if errors.Is(err, errPassword) {
+		return true
+	}
 	if errors.As(err, &pg) {
 		return passing[pg.Code] || refusesLogin(err) || inClass(pg, "08") && pg.Code != protocolViolation || inClass(pg, "53")
 	}
@@ -69,7 +72,9 @@ func unfit(err error) bool {
 }
 
 // refusesLogin reports whether the server lets us open no session. That may pass: passwords are renewed, see Config.Password.
-func refusesLogin(err error) bool { return hasCode(err, wrongPassword, notAuthorized) }
+func refusesLogin(err error) bool {
+	return hasCode(err, wrongPassword, notAuthorized) || errors.Is(err, errPassword)
+}
 
 // loginPatience is how long refused logins are tried again.
 const loginPatience = 15 * time.Second
@@ -98,9 +103,12 @@ func (l *logins) refused(err error) error {
 	if time.Since(l.since) < l.patience {
 		return err
 	}
+	hint := passwordHint
 	var pg *pgconn.PgError
-	errors.As(err, &pg)
-	return &shard.StopError{Reason: shard.Refused, Hint: refusalHints[pg.Code],
+	if errors.As(err, &pg) {
+		hint = refusalHints[pg.Code]
+	}
+	return &shard.StopError{Reason: shard.Refused, Hint: hint,
 		Err: fmt.Errorf("the database refuses the login since %v: %w", time.Since(l.since).Round(time.Second), err)}
 }
 

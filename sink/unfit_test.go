@@ -2,11 +2,14 @@ package sink
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"sluice/coordinator/ledger"
 	"sluice/shard"
+	"sluice/sink/doctor"
 	"sluice/sink/pgtest"
 )
 
@@ -129,5 +132,57 @@ func TestUsable(t *testing.T) {
 		_, err = b.pool.Exec(t.Context(), change.mends)
 		must(t, err)
 		must(t, p.Usable(t.Context()))
+	}
+}
+
+// The password lives for minutes only: each new session, of the pool, of the lock, of a migration and of the doctor, reads it again.
+func TestAPasswordIsReadAgainForEachSession(t *testing.T) {
+	t.Parallel()
+	b, p := asRole(t)
+	_, host, _ := strings.Cut(p.config.URL, "@")
+	at, database, _ := strings.Cut(host, "/")
+	database, _, _ = strings.Cut(database, "?")
+	name, port, _ := strings.Cut(at, ":")
+	line := func(password string) string {
+		return strings.Join([]string{name, port, database, "alice", password}, ":")
+	}
+	for kind, with := range map[string]func(file string) Config{
+		"command": func(file string) Config {
+			return Config{URL: "postgres://alice:old@" + host, PasswordCommand: "cut -d: -f5 '" + file + "'"}
+		},
+		"passfile": func(file string) Config { return Config{URL: "postgres://alice@" + host + "&passfile=" + file} },
+	} {
+		file := filepath.Join(t.TempDir(), "pgpass")
+		change := func(password string) {
+			_, err := b.pool.Exec(t.Context(), `alter role alice password '`+password+`'`)
+			must(t, err)
+			must(t, os.WriteFile(file, []byte(line(password)+"\n"), 0o600))
+			b.count(t, endAlice)
+		}
+		change("first " + kind)
+		config := with(file)
+		config.Job, config.Run = "test", b.Run()
+		p, err := Open(t.Context(), config)
+		must(t, err)
+		change("second " + kind)
+		must(t, p.Migrate(t.Context()))
+		lock, err := p.Lock(t.Context())
+		must(t, err)
+		lock.Close(t.Context())
+		p.pool.Reset()
+		must(t, p.Usable(t.Context()))
+		if f := Diagnose(t.Context(), config)[0]; f.Level != doctor.OK {
+			t.Errorf("%s: the doctor says %+v", kind, f)
+		}
+		p.Close()
+	}
+	for command, words := range map[string]string{
+		"echo CANARY; exit 3": "exit status 3", "true": "printed no password", "echo CANARY": "password authentication failed",
+	} {
+		_, err := Open(t.Context(), Config{URL: p.config.URL, PasswordCommand: command})
+		var why *ConnectError
+		if !errors.As(err, &why) || !strings.Contains(why.Why, words) || strings.Contains(err.Error()+why.Hint, "CANARY") {
+			t.Errorf("%s: got %v", command, err)
+		}
 	}
 }

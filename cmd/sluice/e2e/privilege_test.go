@@ -103,3 +103,26 @@ func (w *world) mayNot(statements ...string) {
 		}
 	}
 }
+
+// TestPasswordCommand: every command asks it for the password; a private server is none of its business.
+func TestPasswordCommand(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 500, nil)
+	given, err := url.Parse(w.env[cli.EnvDatabase])
+	if err != nil {
+		t.Fatal(err)
+	}
+	password, _ := given.User.Password()
+	direct := w.env[cli.EnvDatabase]
+	w.env[cli.EnvDatabase] = asUser(t, direct, given.User.Username(), "of-yesterday")
+	w.mustRun(cli.ExitUnreachable, "run")
+	w.env[cli.EnvPasswordCommand] = "echo " + password
+	for _, line := range []string{"doctor", "run", "status", "sync", "verify", "report", "plan", "db migrate", "dead-letters list"} {
+		w.mustRun(cli.ExitOK, strings.Fields(line)...)
+	}
+	w.env[cli.EnvPasswordCommand] = "exit 1"
+	if r := w.mustRun(cli.ExitUnreachable, "run"); !contains(r.stderr, "run DATABASE_PASSWORD_COMMAND by hand") {
+		t.Errorf("the hint is another one:\n%s", r.stderr)
+	}
+	w.env[cli.EnvDatabase] = direct
+}

@@ -148,7 +148,7 @@ func (p *Program) openLedger(ctx context.Context, c *common) (*reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	db, err := sink.Open(ctx, sink.Config{URL: where.url, Schema: c.schema, Job: c.job, Writers: 1, Log: c.log})
+	db, err := sink.Open(ctx, sink.Config{URL: where.url, PasswordCommand: p.passwordCommand(), Schema: c.schema, Job: c.job, Writers: 1, Log: c.log})
 	if err != nil {
 		return nil, asStart(ctx, err)
 	}

@@ -71,7 +71,7 @@ func (p *Program) dbMigrate(ctx context.Context, schema string) error {
 	if err != nil {
 		return err
 	}
-	db, err := sink.Open(ctx, sink.Config{URL: where.url, Schema: schema, Writers: 1, Log: log})
+	db, err := sink.Open(ctx, sink.Config{URL: where.url, PasswordCommand: p.passwordCommand(), Schema: schema, Writers: 1, Log: log})
 	if err != nil {
 		return asStart(ctx, err)
 	}

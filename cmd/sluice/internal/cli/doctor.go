@@ -58,7 +58,7 @@ func (p *Program) examineDatabase(ctx context.Context, s *settings) []doctor.Fin
 	if err != nil {
 		return []doctor.Finding{{Name: "database", Level: doctor.Warn, Detail: err.Error(), Hint: "`sluice run` makes a private PostgreSQL, or set DATABASE_URL"}}
 	}
-	return sink.Diagnose(ctx, sink.Config{URL: where.url, Schema: s.schema, Job: s.job, Writers: s.writers})
+	return sink.Diagnose(ctx, sink.Config{URL: where.url, PasswordCommand: p.passwordCommand(), Schema: s.schema, Job: s.job, Writers: s.writers})
 }
 
 // examineAPI asks the API what a run would ask first.

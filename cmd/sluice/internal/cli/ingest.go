@@ -76,7 +76,7 @@ func (i *ingest) open(ctx context.Context) (err error) {
 	}
 	run := uuid.New()
 	i.db, err = sink.Open(ctx, sink.Config{
-		URL: i.database.url, Schema: i.schema, Job: i.settings.job, Run: run, Writers: i.writers, Pause: i.pause, Log: i.log,
+		URL: i.database.url, PasswordCommand: i.passwordCommand(), Schema: i.schema, Job: i.settings.job, Run: run, Writers: i.writers, Pause: i.pause, Log: i.log,
 	})
 	if err != nil {
 		return asStart(ctx, err)

@@ -30,6 +30,9 @@ const (
 	EnvDatabase = "DATABASE_URL"
 )
 
+// EnvPasswordCommand names a shell command that prints the password of DATABASE_URL.
+const EnvPasswordCommand = "DATABASE_PASSWORD_COMMAND"
+
 // EnvName returns the environment variable of a flag: --page-size is SLUICE_PAGE_SIZE.
 func EnvName(flag string) string {
 	return "SLUICE_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
@@ -106,6 +109,14 @@ func addSettings(cmd, all *cobra.Command, known map[string]bool) {
 func (p *Program) env(name string) string {
 	value, _ := p.Environ(name)
 	return strings.TrimSpace(value)
+}
+
+// passwordCommand prints the password of DATABASE_URL. The private server has one of its own.
+func (p *Program) passwordCommand() string {
+	if p.env(EnvDatabase) == "" {
+		return ""
+	}
+	return p.env(EnvPasswordCommand)
 }
 
 // common are the settings that most commands have.

@@ -241,7 +241,7 @@ func (p *Program) runningDatabase(ctx context.Context, schema string, log *slog.
 		}
 		url = server.URL(p.databaseName(server))
 	}
-	db, err := sink.Open(ctx, sink.Config{URL: url, Schema: schema, Writers: 1, Log: log})
+	db, err := sink.Open(ctx, sink.Config{URL: url, PasswordCommand: p.passwordCommand(), Schema: schema, Writers: 1, Log: log})
 	if err != nil {
 		return nil
 	}
