@@ -211,6 +211,11 @@ func (j *Job) lookAtNewest(ctx context.Context, latest *shard.Latest) (other boo
 			return false, err
 		}
 	}
-	other = r.other > 0 && r.same == 0
-	return other, j.recognize(ctx, r, other)
+	if r.other == 0 || r.same > 0 {
+		return false, nil
+	}
+	if err := j.lookAtTable(ctx); err != nil || ledger.OpenDoubt(j.doubts, ledger.DoubtTable) != nil {
+		return false, err // rows have gone meanwhile, which tells nothing about the source
+	}
+	return true, j.recognize(ctx, r, true)
 }

@@ -32,9 +32,32 @@ func (j *Job) loaded(ctx context.Context) Verdict {
 	if err := errors.Join(j.countBefore(ctx), j.recall(ctx), j.lookAtTable(ctx)); err != nil {
 		return unstarted(ctx, err)
 	}
-	return j.conclude(ctx, j.concede(ctx, Verdict{
-		Text: fmt.Sprintf("job %q was complete and verified on %s", j.job.Name, j.job.VerifiedAt.UTC().Format(time.RFC3339)),
-	}))
+	if ledger.OpenDoubt(j.doubts, ledger.DoubtSource) != nil {
+		if err := j.prepare(ctx); err != nil {
+			return unstarted(ctx, err)
+		}
+		return j.attend(ctx, j.lookAgain)
+	}
+	return j.conclude(ctx, j.concede(ctx, Verdict{Text: j.wasVerified()}))
+}
+
+func (j *Job) wasVerified() string {
+	return fmt.Sprintf("job %q was complete and verified on %s", j.job.Name, j.job.VerifiedAt.UTC().Format(time.RFC3339))
+}
+
+// lookAgain is the verdict on a first load that was verified before the source was another one, which may be over.
+func (j *Job) lookAgain(ctx context.Context) Verdict {
+	other, err := j.stranger(ctx)
+	if err == nil && !other {
+		err = j.reload(ctx)
+	}
+	switch {
+	case err != nil:
+		return failed(ctx, err)
+	case other || j.job.Verified():
+		return j.concede(ctx, Verdict{Text: j.wasVerified()})
+	}
+	return j.firstLoad(ctx)
 }
 
 // Backfill is Load; again reads the span once more if that is done.
@@ -70,9 +93,14 @@ func (j *Job) reopenAll(ctx context.Context) error {
 	return j.reload(ctx)
 }
 
-// reopen makes shards suspect, so that they are walked once more. which is given the figures of the same moment.
+// reopen makes shards of the current round suspect, so that they are walked once more. which is given the figures of the same moment.
 func (j *Job) reopen(ctx context.Context, which func(*ledger.Audit) []int64) error {
-	return j.store.Reopen(ctx, j.job.ID, func(a ledger.Audit) ledger.Reopening { return audit.Recount(&a, which(&a)) })
+	return j.store.Reopen(ctx, j.job.ID, func(a ledger.Audit) ledger.Reopening {
+		if j.job.Round > 1 {
+			return audit.Again(&a, which(&a))
+		}
+		return audit.Recount(&a, which(&a))
+	})
 }
 
 // firstLoad walks what is left of round 1, whatever rounds follow it, and checks the whole job.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"sluice/coordinator/ledger"
@@ -142,7 +143,8 @@ func (v *Verification) run(ctx context.Context, config Config, source Source, ho
 			return err
 		}
 	}
-	if how.Repair && len(v.Judged.Reopen) > 0 {
+	open := job.Verified() && slices.ContainsFunc(v.Audit.Windows, func(w ledger.AuditWindow) bool { return w.State != shard.Done })
+	if how.Repair && (len(v.Judged.Reopen) > 0 || open) {
 		if err := v.reopen(ctx, j); err != nil {
 			return err
 		}

@@ -32,6 +32,17 @@ func recountOf(a *ledger.Audit, ids []int64, fill bool) ledger.Reopening {
 	return c.result()
 }
 
+// Again opens shards of a later round, and leaves all counts as they are: round 1 stays closed while the job is verified.
+func Again(a *ledger.Audit, ids []int64) ledger.Reopening {
+	r := ledger.Reopening{RowsBefore: a.RowsBefore}
+	for i := range a.Later {
+		if c := &a.Later[i]; slices.Contains(ids, c.ID) {
+			r.Shards = append(r.Shards, ledger.Reopened{ID: c.ID, Events: c.Counts.Events, Walk: true})
+		}
+	}
+	return r
+}
+
 // Accept says what the shards of a job count if the table is right as it is, and how many events are gone for good by that. Nothing is
 // known of the parts of a job whose shards the ledger has lost: they stay as they are.
 func Accept(a *ledger.Audit) (r ledger.Reopening, lost int64) {

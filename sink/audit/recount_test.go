@@ -75,3 +75,13 @@ func TestWhatTheSourceHasForgottenIsLost(t *testing.T) {
 		t.Errorf("after that: %+v", v)
 	}
 }
+
+// Shards of a round are opened with the counts that they have, and no other.
+func TestAgainRecountsNothing(t *testing.T) {
+	later := shard.Checkpoint{ID: 2, State: shard.Done, Counts: shard.Counts{Events: 3}}
+	a := ledger.Audit{Span: ledger.Everything, RowsBefore: 1, Windows: []ledger.AuditWindow{{Checkpoint: shard.Checkpoint{ID: 1, Counts: shard.Counts{Events: 9}}}},
+		Later: []shard.Checkpoint{later}}
+	if r := Again(&a, []int64{1, 2}); len(r.Shards) != 1 || r.Shards[0] != (ledger.Reopened{ID: 2, Events: 3, Walk: true}) || r.RowsBefore != 1 {
+		t.Errorf("%+v", r)
+	}
+}

@@ -163,6 +163,9 @@ func (h *story) command(args []string, meanwhile func(*process)) ran {
 	if h.created.IsZero() && slices.Contains([]string{"run", "sync", "backfill"}, args[0]) {
 		h.created = began
 	}
+	if args[0] == "backfill" && !h.verified() {
+		began = h.created // what was left is finished, and nothing is read once more
+	}
 	p := h.start(args...)
 	if meanwhile != nil {
 		meanwhile(p)
@@ -365,6 +368,11 @@ func (h *story) try(sql string) {
 	if _, err := conn.Exec(context.Background(), sql); err != nil {
 		h.note("that failed: %v", err)
 	}
+}
+
+// verified reports whether the first load is.
+func (h *story) verified() bool {
+	return h.there() && h.number(`select count(*) from ingestion_jobs where verified_at is not null`) > 0
 }
 
 // there reports whether the tables are.
