@@ -30,10 +30,10 @@ simulate: build ## the simulated API on 127.0.0.1:8080
 db-stop: build ## stop the private PostgreSQL; its data stay
 	bin/sluice db stop
 
-test: fmt vet race swarm fuzz-short ## what a change must pass: gofmt, vet, all tests with the race detector, 2,000 simulations, each fuzzer for 4 s
+test: fmt vet race swarm fuzz-short ## what a change must pass: gofmt, vet, all tests with the race detector, 2,000 simulations, each fuzzer for 2 s
 
-swarm: ## the simulation of it all: 2,000 seeds and each single fault, without the race detector (a part of both is in race)
-	go test ./coordinator/job -run 'TestSimulation(SingleFault)?$$'
+swarm: ## the simulations, without the race detector (a part of them is in race): of it all, 2,000 seeds and each single fault, and of the quotas
+	go test ./coordinator/job ./fetch/quota -run 'TestSimulation(SingleFault|Repeats)?$$|TestPacer|TestTwoRuns'
 
 SEEDS ?= 200000
 FROM  ?= 1
@@ -73,7 +73,7 @@ layers: ## who may import whom
 	go test -run 'Rooms|Goroutines|Channel' ./cmd/sluice/e2e
 
 fuzz-short:
-	@$(MAKE) --no-print-directory fuzz FUZZTIME=4s
+	@$(MAKE) --no-print-directory fuzz FUZZTIME=2s
 
 fuzz: ## each fuzzer for 20 s (FUZZTIME=5m); what it finds is kept in testdata/fuzz
 	@grep -ro --include='*_test.go' '^func Fuzz[A-Za-z]*' . | sed 's|/[^/]*:func | |' | sort | while read -r dir fuzzer; do \

@@ -4,5 +4,6 @@ package job_test
 
 const (
 	seedsByDefault   = 2000
+	repeatsByDefault = 30
 	singleFaultBases = 3
 )

@@ -197,7 +197,7 @@ func sweep(t *testing.T, calm *simulation, kind trouble, at int) error {
 // The same seed is the same run, to the nanosecond: a failure that can't be repeated can't be fixed.
 func TestSimulationRepeats(t *testing.T) {
 	differ := 0
-	n := number("REPEATS", 30)
+	n := number("REPEATS", repeatsByDefault)
 	for seed := range uint64(n) {
 		a, b := play(t, swarm(seed+1)), play(t, swarm(seed+1))
 		if a.stage.text.String() != b.stage.text.String() {

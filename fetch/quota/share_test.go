@@ -13,7 +13,7 @@ import (
 
 // Two runs at once, the second of which starts at any moment: nothing is refused, nothing is wasted, and both get the same share.
 func TestTwoRunsSpendOneQuota(t *testing.T) {
-	for seed := range uint64(12) {
+	for seed := range seeds(12) {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				api, table := newSimAPI(seed), newSimTable()
@@ -231,7 +231,7 @@ func TestARefusalOfOneRunIsKnownToAll(t *testing.T) {
 
 // Two runs learn an unknown limit together, in one episode.
 func TestTwoRunsLearnAHiddenLimit(t *testing.T) {
-	for seed := range uint64(6) {
+	for seed := range seeds(6) {
 		synctest.Test(t, func(t *testing.T) {
 			api, table := newSimAPI(seed), newSimTable()
 			var runs sync.WaitGroup

@@ -178,7 +178,7 @@ func TestPacerUsesTheQuotaOfOtherServers(t *testing.T) {
 // A server with fixed windows, from any point inside one: a limit learned across an edge must not be tried again and again. There were
 // up to 58 refusals, and windows were taken to be 149 seconds long.
 func TestPacerInWindowsThatDoNotSlide(t *testing.T) {
-	for seed := range uint64(24) {
+	for seed := range seeds(24) {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				api := newSimAPI(seed)
@@ -233,7 +233,7 @@ func TestPacerLearnsTheLimitExactly(t *testing.T) {
 		{20, time.Minute}, {40, time.Minute}, {50, time.Minute}, {60, time.Minute}, {100, time.Minute}, {200, 5 * time.Minute},
 	} {
 		for _, fetchers := range []int{8, 64} {
-			for seed := range uint64(4) {
+			for seed := range seeds(4) {
 				t.Run(fmt.Sprintf("%s, %d fetchers, seed %d", limit, fetchers, seed), func(t *testing.T) {
 					synctest.Test(t, func(t *testing.T) {
 						api := newSimAPI(seed)

@@ -15,12 +15,14 @@ import (
 // TestMemoryBoundsTheProcess: pages of 35 MB, whose size no run knows before it has read one, from an API in another process. With
 // 8 shards it was 655 MiB, with 32 shards 1154: the first page of every shard was taken for an ordinary one.
 func TestMemoryBoundsTheProcess(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		shards int
 		gzip   bool // the length of a body is not known before its end
 	}{{8, false}, {32, true}} {
 		t.Run(fmt.Sprintf("%d shards", c.shards), func(t *testing.T) {
-			w := newWorld(t, 150_000, func(s *apisim.Config) { s.PageCap, s.Gzip = 100_000, c.gzip })
+			t.Parallel()
+			w := newWorld(t, 110_000, func(s *apisim.Config) { s.PageCap, s.Gzip = 100_000, c.gzip })
 			p := w.start("run", fmt.Sprintf("--shards=%d", c.shards), "--memory=64MiB")
 			peak, code := p.peak(t), p.code(t, time.Minute)
 			if code != cli.ExitOK {
