@@ -74,6 +74,13 @@ func TestWhatTheSourceHasForgottenIsLost(t *testing.T) {
 	if v := Judge(a, 0, 0); v.Short || v.Lost != 3 || len(v.Reopen) != 0 || len(v.Findings) != 1 {
 		t.Errorf("after that: %+v", v)
 	}
+	piece := a.Windows[0]
+	a.Windows[0].Window.Start, piece.Window.End = 0, 0
+	piece.ID, piece.Parent, piece.Rows, piece.Verified, piece.Expected, piece.Counts = 2, 1, 0, 0, nil, shard.Counts{}
+	a.Windows = []ledger.AuditWindow{piece, a.Windows[0]}
+	if v := Judge(a, 0, 0); v.Short || v.Lost != 3 {
+		t.Errorf("with a piece that was split from it: %+v", v)
+	}
 }
 
 // Shards of a round are opened with the counts that they have, and no other.

@@ -154,10 +154,11 @@ func (p *part) gap() bool {
 		slices.ContainsFunc(p.later, func(c *shard.Checkpoint) bool { return c.ID < 0 })
 }
 
-// walkedAgain reports whether the windows of a part were opened because rows were gone, and are walked since.
+// walkedAgain reports whether the windows of a part were opened because rows were gone, and are walked since; so are the pieces that were
+// split from them meanwhile.
 func (v *Verdict) walkedAgain(p *part) bool {
 	return !slices.ContainsFunc(p.windows, func(w *ledger.AuditWindow) bool {
-		return w.Expected == nil || !proven(w) || slices.Contains(v.Reopen, w.ID)
+		return w.Expected == nil && w.Parent == 0 || !proven(w) || slices.Contains(v.Reopen, w.ID)
 	})
 }
 

@@ -160,7 +160,7 @@ func (h *story) draw() []string {
 func (h *story) command(args []string, meanwhile func(*process)) ran {
 	h.t.Helper()
 	began := time.Now()
-	if h.created.IsZero() && slices.Contains([]string{"run", "sync", "backfill"}, args[0]) {
+	if h.created.IsZero() && slices.Contains([]string{"run", "sync", "backfill", "follow"}, args[0]) {
 		h.created = began
 	}
 	if args[0] == "backfill" && !h.verified() {
