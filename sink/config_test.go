@@ -3,6 +3,7 @@ package sink
 import (
 	"errors"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -81,8 +82,18 @@ func TestConfigTellsAllItsFaults(t *testing.T) {
 
 func TestAPoolerIsRefused(t *testing.T) {
 	proxy := pgtest.NewProxy(t, pgtest.Database(t))
-	proxy.PretendPID(4711)
-	if _, err := Open(t.Context(), Config{URL: proxy.URL()}); !errors.Is(err, doctor.ErrPooler) {
-		t.Errorf("got %v, want ErrPooler", err)
+	for _, like := range []func(){func() { proxy.PretendPID(4711) }, proxy.RejectSettings} {
+		like()
+		_, err := Open(t.Context(), Config{URL: proxy.URL()})
+		var why *ConnectError
+		if !errors.Is(err, doctor.ErrPooler) || !errors.As(err, &why) || !strings.Contains(why.Why, "PostgreSQL itself is at 127.0.0.1, port ") ||
+			why.Hint != doctor.PoolerHint {
+			t.Errorf("got %v, want ErrPooler, and where the server is", err)
+		}
+		if f := Diagnose(t.Context(), Config{URL: proxy.URL()}); !slices.ContainsFunc(f, func(f doctor.Finding) bool {
+			return f.Level == doctor.Fail && strings.Contains(f.Detail, "PostgreSQL itself is at") && f.Hint == doctor.PoolerHint
+		}) {
+			t.Errorf("the doctor says %+v", f)
+		}
 	}
 }

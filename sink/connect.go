@@ -54,6 +54,20 @@ var refusalHints = map[string]string{
 	cannotConnect:   "the server is starting up or shutting down: try again in a moment",
 }
 
+// connectError explains why there is no session. A pooler that rejects our session settings is asked where its server is.
+func (c Config) connectError(ctx context.Context, to *pgx.ConnConfig, err error) *ConnectError {
+	if !hasCode(err, protocolViolation) {
+		return connectError(to, err)
+	}
+	bare, pooler := to.Copy(), fmt.Errorf("%w", doctor.ErrPooler)
+	bare.RuntimeParams = nil
+	if conn, err := pgx.ConnectConfig(ctx, bare); err == nil {
+		pooler = doctor.Behind(ctx, conn)
+		_ = conn.Close(ctx)
+	}
+	return &ConnectError{Why: pooler.Error(), Hint: doctor.PoolerHint, Err: fmt.Errorf("%w (%w)", pooler, err)}
+}
+
 // connectError explains why there is no session at any of the hosts.
 func connectError(to *pgx.ConnConfig, err error) *ConnectError {
 	at := strings.Join(hostsOf(to), ", ")
@@ -70,8 +84,6 @@ func connectError(to *pgx.ConnConfig, err error) *ConnectError {
 		return why(passwordHint, "%v", err)
 	case errors.Is(err, pgconn.ErrReadOnlyConnection), errors.Is(err, pgconn.ErrStandbyConnection):
 		return why("give the address of the primary, or all of them: postgres://…@host1,host2/database", "%s takes no writes: it is a standby", at)
-	case hasCode(err, protocolViolation):
-		return why(doctor.PoolerHint, "%v (%v)", doctor.ErrPooler, err)
 	case errors.As(err, &refused):
 		return why(refusalHints[refused.Code], "%s says: %s (SQLSTATE %s)", at, refused.Message, refused.Code)
 	case errors.As(err, new(x509.UnknownAuthorityError)):
@@ -114,7 +126,7 @@ func Diagnose(ctx context.Context, config Config) []doctor.Finding {
 		conn, err = pgx.ConnectConfig(ctx, at)
 	}
 	if err != nil {
-		why := connectError(at, err)
+		why := config.connectError(ctx, at, err)
 		return unreachable(why.Why, why.Hint)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -75,35 +73,6 @@ func TestParametersOfOtherDrivers(t *testing.T) {
 	if err := CheckURL(url + "&schema=app"); err == nil || !strings.Contains(err.Error(), "schema") {
 		t.Errorf("got %v", err)
 	}
-}
-
-// A passfile that is replaced is read for the next session.
-func TestARenewedPasswordIsRead(t *testing.T) {
-	t.Parallel()
-	b, _ := asRole(t)
-	file := filepath.Join(t.TempDir(), "pass")
-	keep := func(password string) {
-		t.Helper()
-		must(t, os.WriteFile(file, []byte("*:*:*:alice:"+password+"\n"), 0o600))
-	}
-	keep("one")
-	_, host, _ := strings.Cut(b.url, "@")
-	p, err := Open(t.Context(), Config{URL: "postgres://alice@" + host + "&passfile=" + file, Job: "test", Run: b.Run()})
-	must(t, err)
-	t.Cleanup(p.Close)
-	p.logins.patience = 0
-	_, err = b.pool.Exec(t.Context(), `alter role alice password 'two'`)
-	must(t, err)
-	keep("two")
-	b.count(t, endAlice)
-	_, err = p.Load(t.Context(), b.job.ID)
-	if err != nil { // the pool may have handed out a session that had just been ended
-		_, err = p.Load(t.Context(), b.job.ID)
-	}
-	must(t, err)
-	lock, err := p.Lock(t.Context())
-	must(t, err)
-	lock.Close(t.Context())
 }
 
 // In a planned switchover the primary restarts as a standby before the other is promoted: for a while no server takes writes. That

@@ -72,15 +72,14 @@ func (p *Postgres) verifySession(ctx context.Context) error {
 	})
 	var schema *migrations.SchemaError
 	switch {
-	case err == nil, errors.Is(err, doctor.ErrPooler):
-		return err
+	case err == nil:
+		return nil
+	case errors.Is(err, doctor.ErrPooler):
+		return &ConnectError{Why: err.Error(), Hint: doctor.PoolerHint, Err: err}
 	case errors.As(err, &schema):
 		return &ConnectError{Why: schema.Error(), Hint: schema.Hint(), Err: err}
 	}
-	if hasCode(err, protocolViolation) { // a pooler that rejects our session settings
-		return fmt.Errorf("%w (%w)", doctor.ErrPooler, err)
-	}
-	return connectError(p.pool.Config().ConnConfig, err)
+	return p.config.connectError(ctx, p.pool.Config().ConnConfig, err)
 }
 
 // Examine checks again what would make a run lose or spoil its rows, see [doctor.Vital].

@@ -50,10 +50,11 @@ func verified(config *pgx.ConnConfig) bool {
 
 // ErrPooler reports a pooler between us and PostgreSQL that gives every transaction another session. Settings, advisory locks
 // and temporary tables belong to sessions.
-var ErrPooler = errors.New("DATABASE_URL leads to a connection pooler, such as PgBouncer: give the address of PostgreSQL itself")
+var ErrPooler = errors.New("DATABASE_URL leads to a connection pooler, such as PgBouncer")
 
 // PoolerHint says how to fix [ErrPooler].
-const PoolerHint = "give the address of PostgreSQL itself"
+const PoolerHint = "give the address of PostgreSQL itself: often the same host with port 5432 instead of 6432 or 6543, or the host's name without " +
+	"-pooler; your provider calls it the direct connection"
 
 // VerifySession returns [ErrPooler] unless the server process that the connection was announced is the one that answers: a
 // pooler makes the announced one up.
@@ -63,10 +64,21 @@ func VerifySession(ctx context.Context, conn *pgx.Conn) error {
 		return err
 	}
 	if pid != conn.PgConn().PID() {
-		return ErrPooler
+		return Behind(ctx, conn)
 	}
 	return nil
 }
+
+// Behind returns an [ErrPooler] that says where the server behind the pooler is, as that sees it.
+func Behind(ctx context.Context, conn *pgx.Conn) error {
+	var address string
+	if err := conn.QueryRow(ctx, selectAddress, pgx.QueryExecModeSimpleProtocol).Scan(&address); err != nil || address == "" {
+		return ErrPooler
+	}
+	return fmt.Errorf("%w; PostgreSQL itself is at %s", ErrPooler, address)
+}
+
+const selectAddress = `select coalesce(host(inet_server_addr()) || ', port ' || inet_server_port(), '')`
 
 const selectBackend = `select pg_catalog.pg_backend_pid()`
 

@@ -39,6 +39,7 @@ type Proxy struct {
 	swallow atomic.Bool
 	cuts    atomic.Int64
 	pid     atomic.Uint32 // announced instead of the server's; 0 means none
+	strict  atomic.Bool   // settings in the first message are rejected
 	release chan struct{}
 	ended   chan struct{}
 
@@ -133,6 +134,9 @@ func (p *Proxy) Heal() {
 
 // PretendPID makes the proxy announce another process id than the server's, as a pooler does.
 func (p *Proxy) PretendPID(pid uint32) { p.pid.Store(pid) }
+
+// RejectSettings makes the proxy reject settings in the first message of a connection, as PgBouncer does.
+func (p *Proxy) RejectSettings() { p.strict.Store(true) }
 
 func (p *Proxy) cutAll(down bool) {
 	p.mu.Lock()
@@ -256,11 +260,17 @@ func (c *proxyConn) startup() bool {
 				return false
 			}
 		default:
+			if c.proxy.strict.Load() && bytes.Contains(message, []byte("search_path\x00")) {
+				_, _ = c.client.Write(append([]byte{'E', 0, 0, 0, byte(4 + len(rejection))}, rejection...))
+				return false
+			}
 			_, err := c.server.Write(message)
 			return err == nil
 		}
 	}
 }
+
+const rejection = "SFATAL\x00C08P01\x00Munsupported startup parameter: search_path\x00\x00"
 
 // forward passes one message on, or breaks the connection at it.
 func (c *proxyConn) forward(kind byte, message []byte) bool {
