@@ -10,11 +10,11 @@ import (
 )
 
 // Raise opens a doubt of a job, or changes the open one of its kind. One that evidence has lifted is opened again: a doubt that comes
-// and goes takes one row.
+// and goes takes one row. With LiftedBy it is a decision, and is lifted in the same moment.
 func (p *Postgres) Raise(ctx context.Context, jobID int64, d ledger.Doubt) error {
 	ctx, cancel := p.bounded(ctx)
 	defer cancel()
-	_, err := p.pool.Exec(ctx, raiseDoubt, jobID, string(d.Kind), d.Reason, d.Amount, orEmpty(d.Detail))
+	_, err := p.pool.Exec(ctx, raiseDoubt, jobID, string(d.Kind), d.Reason, d.Amount, orEmpty(d.Detail), d.LiftedBy)
 	if err != nil {
 		return p.ledgerError(err, "raise a doubt of job %d", jobID)
 	}
@@ -25,12 +25,12 @@ const raiseDoubt = `
 with again as (
   update ingestion_doubts
   set reason = $3, amount = $4, detail = $5, since = case when lifted_at is null then since else clock_timestamp() end,
-      lifted_at = null, lifted_by = null
+      lifted_at = case when $6 <> '' then clock_timestamp() end, lifted_by = nullif($6, '')
   where job_id = $1 and kind = $2 and (lifted_at is null or lifted_by = 'evidence')
   returning id
 )
-insert into ingestion_doubts (job_id, kind, reason, amount, detail)
-select $1, $2, $3, $4, $5 where not exists (select from again)
+insert into ingestion_doubts (job_id, kind, reason, amount, detail, lifted_at, lifted_by)
+select $1, $2, $3, $4, $5, case when $6 <> '' then clock_timestamp() end, nullif($6, '') where not exists (select from again)
 on conflict (job_id, kind) where lifted_at is null do nothing`
 
 // Lift ends the open doubt of a kind, if there is one.

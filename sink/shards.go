@@ -193,10 +193,12 @@ where job_id = $1 and (expected is not null or verified_rows is not null or witn
 	// forgetVerified: the window in which a dead letter was a row is not known.
 	forgetVerified = `update ingestion_shards set verified_rows = null where job_id = $1`
 	reviveLetters  = `update dead_letters d set replayed_at = null, replayed_as = null where ` + revived + ` and d.shard_id = $2`
-	// The seq moves, so that a commit from before, which may still be under way, is stale.
+	// The seq moves, so that a commit from before, which may still be under way, is stale. What the window must have from now on is in its
+	// counts and expected: other rows that it had when it was verified, and that are gone, are no shard's.
 	reopenShard = `
 update ingestion_shards
-set state = 'suspect', run_id = $2, seq = seq + 1, reopened = reopened + 1, cursor = null, cursor_expires_at = null, resume_at = null, resume_id = null, end_proof = null
+set state = 'suspect', run_id = $2, seq = seq + 1, reopened = reopened + 1, cursor = null, cursor_expires_at = null, resume_at = null, resume_id = null, end_proof = null,
+    verified_rows = null
 where id = $1`
 	insertFilled = `
 insert into ingestion_shards (job_id, round, shard, window_start, window_end, received, events, expected, state, end_proof, run_id, reopened)

@@ -109,12 +109,9 @@ func (j *Job) lift(ctx context.Context, kind ledger.DoubtKind, by string) error 
 	return j.readDoubts(ctx)
 }
 
-// decide records a doubt that a decision ends in the same moment, so that every later check finds both.
+// decide records a doubt that a decision ends in the same moment: either of the two alone would stay for ever.
 func (j *Job) decide(ctx context.Context, kind ledger.DoubtKind, reason string, amount int64, by string) error {
-	if err := j.store.Raise(ctx, j.job.ID, ledger.Doubt{Kind: kind, Reason: reason, Amount: amount}); err != nil {
-		return err
-	}
-	return j.store.Lift(ctx, j.job.ID, kind, by)
+	return j.store.Raise(ctx, j.job.ID, ledger.Doubt{Kind: kind, Reason: reason, Amount: amount, LiftedBy: by})
 }
 
 // contradicted is the LiftedBy of a DoubtTotal.

@@ -108,10 +108,30 @@ func (j *Job) openRound(ctx context.Context) (*ledger.Round, error) {
 	if other, err := j.lookAtNewest(ctx, &latest); other || err != nil {
 		return nil, err
 	}
-	if missing, _ := j.rereadings(); missing == nil && idle(last, &latest) {
-		return nil, nil
+	if idle(last, &latest) {
+		told, err := j.tells(ctx, latest.Total)
+		if err != nil || told {
+			return nil, err
+		}
 	}
 	return j.beginRound(ctx, last, &latest)
+}
+
+// tells reports whether a total would show an event that comes late, and so is not on the newest page: it counts what the job reads, and
+// no fewer events than are stored.
+func (j *Job) tells(ctx context.Context, total int64) (bool, error) {
+	if missing, _ := j.rereadings(); missing != nil || !trustsTotal(&j.config, j.doubts) || j.job.Span != ledger.Everything {
+		return false, nil
+	}
+	checkpoints, err := j.store.Load(ctx, j.job.ID)
+	if err != nil {
+		return false, err
+	}
+	sum, err := j.store.Earlier(ctx, j.job.ID)
+	for i := range checkpoints {
+		sum = sum.Add(checkpoints[i].Counts)
+	}
+	return sum.Events+sum.DeadLetters <= total, err
 }
 
 // idle reports whether the newest page is that of the last round: as many events, and none newer. One on which no event can be read

@@ -30,9 +30,7 @@ import (
 type kind string
 
 const (
-	lateBeyond  kind = "late beyond the lookback"
-	damage      kind = "damage by hand" // rows that vanish or are inserted, in any order with what reads the table meanwhile
-	wrongTotals kind = "wrong totals"   // beside other faults; alone, each is a scenario that must pass
+	lateBeyond kind = "late beyond the lookback"
 )
 
 type kinds []string
@@ -91,6 +89,14 @@ func TestSimulationPlain(t *testing.T) {
 		"a foreign row": func(s *scenario) {
 			s.patience, s.windows = 2, thirds(s)
 			s.plot = []act{{do: load}, {do: byHand, name: "insert a row", after: 3 * time.Second, hand: foreignRow}}
+		},
+		// It is accepted, and gone when somebody truncates the table.
+		"a foreign row that is gone": func(s *scenario) {
+			s.patience, s.windows = 6, thirds(s)
+			s.plot = []act{
+				{do: load}, {do: byHand, name: "insert a row", hand: foreignRow}, {do: verify}, {do: foreign},
+				{do: byHand, name: "truncate", hand: truncate}, {do: repair}, {do: load}, {do: verify, once: true},
+			}
 		},
 		// A follow begins with that row, and goes on; what is decided beside it ends the doubt.
 		"a foreign row under a follow": func(s *scenario) {
@@ -163,6 +169,12 @@ func TestSimulationPlain(t *testing.T) {
 		"a low total":      func(s *scenario) { s.total = low },
 		"a filtered total": func(s *scenario) { s.total = filtered },
 		"no total":         func(s *scenario) { s.total = missing },
+		// It stays the same if one event more comes: late, and so not on the newest page.
+		"a capped total of a follow": func(s *scenario) {
+			s.total, s.every, s.lookback = capped, time.Minute, time.Hour
+			s.api.Live = apisim.Live{Rate: 0.005, LateShare: 0.5, LateBy: 5 * time.Minute, LateMost: 20 * time.Minute}
+			s.plot = []act{{do: follow, lasts: 5 * time.Hour}}
+		},
 		"a high total of syncs": func(s *scenario) {
 			s.total, s.api.Live = high, apisim.Live{Rate: 0.01}
 			s.plot = []act{{do: load}, pause(time.Hour), {do: syncOnce}, pause(time.Hour), {do: syncOnce, once: true}}
@@ -192,6 +204,20 @@ func TestSimulationAnotherSource(t *testing.T) {
 		}
 		if s := play(t, sc); s.wrong != nil {
 			t.Errorf("after %s: %v\n%s", after, s.wrong, tail(s))
+		}
+	}
+}
+
+// The source's total is wrong, and the process is killed at any moment: what was decided about the total is whole, or is decided again.
+func TestSimulationAWrongTotalAndAKill(t *testing.T) {
+	for _, total := range []totalOf{capped, high} {
+		for after := 5 * time.Second; after < 25*time.Second; after += 190 * time.Millisecond {
+			sc := plain()
+			sc.total, sc.sinkTook = total, 200*time.Millisecond
+			sc.plot = []act{{do: load}, {do: byHand, name: "kill", after: after, kills: true}}
+			if s := play(t, sc); s.wrong != nil {
+				t.Fatalf("after %s: %v\n%s", after, s.wrong, tail(s))
+			}
 		}
 	}
 }
@@ -248,7 +274,7 @@ func (s *simulation) forgive(hidden func(*record) bool) {
 	s.truth.grow()
 	for i := range s.truth.records {
 		if r := &s.truth.records[i]; hidden(r) {
-			s.gone[r.Key.ID] = true
+			s.gone[r.Key.ID] = time.Time{}
 		}
 	}
 }
@@ -385,7 +411,7 @@ func truncate(s *simulation, t *memstore.Tables) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	t.Delete(func(e *memstore.Event) bool {
-		s.gone[e.ID] = true
+		s.gone[e.ID] = time.Now()
 		return true
 	})
 }

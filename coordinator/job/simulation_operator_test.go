@@ -279,10 +279,10 @@ func loseRows(dice *rand.Rand, share float64) act {
 		defer s.mu.Unlock()
 		for _, id := range ids {
 			if dice.Float64() < share {
-				s.gone[id] = true
+				s.gone[id] = time.Now()
 			}
 		}
-		t.Delete(func(e *memstore.Event) bool { return s.gone[e.ID] })
+		t.Delete(func(e *memstore.Event) bool { return s.gone[e.ID].Equal(time.Now()) })
 	}}
 }
 
@@ -321,10 +321,7 @@ func drawPlot(dice *rand.Rand, s *scenario) []act {
 		a.after = between(dice, time.Second, 10*time.Minute)
 		return a
 	}
-	beside := []command{replay, repair}
-	if known.draws(damage) {
-		beside = append(beside, foreign)
-	}
+	beside := []command{replay, repair, foreign}
 	switch dice.IntN(8) {
 	case 0:
 		plot = append(plot, after(act{do: load})) // a second process of the same job
@@ -350,7 +347,7 @@ func drawPlot(dice *rand.Rand, s *scenario) []act {
 		case 4:
 			plot = append(plot, act{do: replay})
 		case 5:
-			if !known.draws(damage) || slices.ContainsFunc(plot, func(a act) bool { return a.job == jobB && a.after > 0 }) {
+			if slices.ContainsFunc(plot, func(a act) bool { return a.job == jobB && a.after > 0 }) {
 				break // a first load that goes on meanwhile may have read them as another job's
 			}
 			plot = append(plot, []act{

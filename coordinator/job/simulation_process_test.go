@@ -33,6 +33,7 @@ type process struct {
 	started time.Time
 	joined  time.Time // the quotas
 	looked  time.Time // at the newest page, the last time
+	counted time.Time // when it looked at the rows, the last time
 	savedAt time.Time // the quotas, the last time
 	found   bool      // it has found the database
 	vain    bool      // it did not
@@ -255,14 +256,14 @@ func (p *process) believe(text string) {
 		p.failLocked(fmt.Errorf("p%d says that all is complete, and the source is another", p.number))
 	}
 	p.mu.Unlock()
-	err := p.owed(p.job, shown, shard.Past)
+	err := p.owed(p.job, shown, shard.Past, p.counted)
 	switch {
 	case err != nil || first: // of a first load, later records are owed by no one
 	case p.do == again:
-		err = p.owed(p.job, p.since, shard.Past)
+		err = p.owed(p.job, p.since, shard.Past, p.counted)
 	case (p.do == syncOnce || p.do == follow) && p.idle && !strings.HasPrefix(text, "nothing is new"): // the first load once more
 	case p.do == syncOnce, p.do == follow:
-		err = p.owed(p.job, p.roundLooked(), shard.Past) // none comes later than the lookback
+		err = p.owed(p.job, p.roundLooked(), shard.Past, p.counted) // none comes later than the lookback
 	}
 	switch {
 	case err == nil:

@@ -33,15 +33,15 @@ type simulation struct {
 	truth  *truth
 	wrong  error
 
-	reached  map[int64]int         // the farthest that a shard's checkpoints ever were: records from there on are behind it
-	began    map[int64]time.Time   // when the walk of a shard began, the last time from the start
-	lies     map[int64]int         // that a shard was told, by row; those of 0 may have been told to any
-	liars    map[string]bool       // what the API has kept of answers to a question: a lie
-	gone     map[uuid.UUID]bool    // rows that were deleted by hand, and not stored again
-	planned  map[string]time.Time  // when the source was first looked at for a job
-	rounded  map[roundOf]time.Time // and for its rounds
-	foreign  bool                  // another data set is served
-	crippled map[string]bool       // jobs whose ledger was cut by hand
+	reached  map[int64]int           // the farthest that a shard's checkpoints ever were: records from there on are behind it
+	began    map[int64]time.Time     // when the walk of a shard began, the last time from the start
+	lies     map[int64]int           // that a shard was told, by row; those of 0 may have been told to any
+	liars    map[string]bool         // what the API has kept of answers to a question: a lie
+	gone     map[uuid.UUID]time.Time // rows that were deleted by hand, when, and not stored again; zero: the source hides them
+	planned  map[string]time.Time    // when the source was first looked at for a job
+	rounded  map[roundOf]time.Time   // and for its rounds
+	foreign  bool                    // another data set is served
+	crippled map[string]bool         // jobs whose ledger was cut by hand
 
 	moments    []memstore.Tables
 	mistakes   map[apisim.Endpoint]mistake
@@ -76,7 +76,7 @@ func newSimulation(sc *scenario) *simulation {
 		scenario: sc, stage: newStage(rand.New(rand.NewPCG(sc.seed, 2))),
 		weather:  &weather{dice: rand.New(&lockedSource{source: rand.NewPCG(sc.seed, 3)}), rate: sc.rate, single: sc.single, only: sc.only, at: sc.at},
 		db:       memstore.New(),
-		mistakes: map[apisim.Endpoint]mistake{}, reached: map[int64]int{}, began: map[int64]time.Time{}, lies: map[int64]int{}, liars: map[string]bool{}, gone: map[uuid.UUID]bool{},
+		mistakes: map[apisim.Endpoint]mistake{}, reached: map[int64]int{}, began: map[int64]time.Time{}, lies: map[int64]int{}, liars: map[string]bool{}, gone: map[uuid.UUID]time.Time{},
 		planned: map[string]time.Time{}, rounded: map[roundOf]time.Time{}, crippled: map[string]bool{}, did: map[command]int{}, ended: map[string]int{},
 	}
 	s.server = s.serve(sc.api)

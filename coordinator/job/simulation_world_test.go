@@ -79,7 +79,7 @@ func swarm(seed uint64) *scenario {
 		s.drawForms(dice.IntN)
 	}
 	s.plot = drawPlot(dice, s)
-	if dice.IntN(5) == 0 && known.draws(wrongTotals) {
+	if dice.IntN(5) == 0 {
 		s.total = []totalOf{capped, high, low, filtered, missing, flickering}[dice.IntN(6)]
 	}
 	if s.api.Flat || s.span != ledger.Everything || s.total != nil || s.beyondTheTotal() {

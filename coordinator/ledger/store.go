@@ -36,7 +36,7 @@ type Store interface {
 	// the first time has finished round 1, and has its watermark.
 	SetVerdict(ctx context.Context, jobID int64, verdict string, verified bool) error
 
-	// Raise opens a doubt; one of its kind that is open gets the new reason, amount and detail.
+	// Raise opens a doubt; one of its kind that is open gets the new reason, amount and detail. With LiftedBy it is lifted as well.
 	Raise(ctx context.Context, jobID int64, d Doubt) error
 	// Lift ends the open doubt of a kind, if there is one. By is ByEvidence or a decision.
 	Lift(ctx context.Context, jobID int64, kind DoubtKind, by string) error

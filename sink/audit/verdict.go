@@ -98,13 +98,7 @@ func (v *Verdict) judgeWitnesses(a *ledger.Audit) {
 
 // judgeSum compares the table with the ledger as a whole: strays, which lie in some other window, are in it too.
 func (v *Verdict) judgeSum(a *ledger.Audit) {
-	var stored int64
-	for i := range a.Windows {
-		stored += a.Windows[i].Counts.Events
-	}
-	for i := range a.Later {
-		stored += a.Later[i].Counts.Events
-	}
+	stored := storedBy(a)
 	alone := a.RowsBefore == 0 && a.ByOthers == 0
 	switch {
 	case a.Rows < a.RowsBefore+stored:
@@ -125,6 +119,17 @@ func (v *Verdict) judgeSum(a *ledger.Audit) {
 	}
 }
 
+// storedBy returns how many events the job's shards count.
+func storedBy(a *ledger.Audit) (n int64) {
+	for i := range a.Windows {
+		n += a.Windows[i].Counts.Events
+	}
+	for i := range a.Later {
+		n += a.Later[i].Counts.Events
+	}
+	return n
+}
+
 // where says in which windows there are more rows than were stored.
 func where(a *ledger.Audit) (text string) {
 	const most = 3
@@ -141,8 +146,9 @@ func where(a *ledger.Audit) (text string) {
 }
 
 func (v *Verdict) judgeTotals(a *ledger.Audit, atStart, atEnd int64) {
-	most := a.Rows - a.Foreign + a.Lost + a.DeadNamed + a.DeadBlind + a.DeadDuplicates + a.DeadConflicts
-	least := a.Rows - a.Foreign + a.DeadNamed
+	foreign := min(a.Foreign, max(0, a.Rows-a.RowsBefore-a.ByOthers-storedBy(a))) // those that are gone since they were accepted count no more
+	most := a.Rows - foreign + a.Lost + a.DeadNamed + a.DeadBlind + a.DeadDuplicates + a.DeadConflicts
+	least := a.Rows - foreign + a.DeadNamed
 	v.Counted = atStart > 0
 	switch {
 	case atStart <= 0:

@@ -51,6 +51,9 @@ func testDoubts(t *testing.T, r *run) {
 	}
 	lift(ledger.DoubtTable, "--accept-lost")
 	equal(t, "two decisions", r.doubts(), `missing 1 {} ;table 3 {"a": 1} --accept-lost;table 5 {} --accept-lost;`)
+	r.must(r.Raise(t.Context(), r.job.ID, ledger.Doubt{Kind: ledger.DoubtMissing, Reason: "why", Amount: 2, LiftedBy: "contradicted"}))
+	r.must(r.Raise(t.Context(), r.job.ID, ledger.Doubt{Kind: ledger.DoubtTotal, Reason: "why", LiftedBy: "contradicted"}))
+	equal(t, "decided at once", r.doubts(), `missing 2 {} contradicted;table 3 {"a": 1} --accept-lost;table 5 {} --accept-lost;total 0 {} contradicted;`)
 }
 
 // The state of the table is the same until rows are changed or deleted, or it is another table.

@@ -16,7 +16,10 @@ import (
 // Raise implements ledger.Store.
 func (s *Store) Raise(ctx context.Context, jobID int64, d ledger.Doubt) error {
 	return s.setJob(ctx, "doubt", jobID, func(j *Job) {
-		d.Since, d.LiftedAt, d.LiftedBy = s.db.Now(), time.Time{}, ""
+		d.Since, d.LiftedAt = s.db.Now(), time.Time{}
+		if d.LiftedBy != "" {
+			d.LiftedAt = d.Since
+		}
 		d.Detail = json.RawMessage(cmp.Or(string(d.Detail), "{}"))
 		for i := range j.doubts {
 			switch old := &j.doubts[i]; {

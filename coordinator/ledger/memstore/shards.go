@@ -298,6 +298,7 @@ func (s *Store) reopen(sh *Shard, r ledger.Reopened) {
 	if !r.Walk {
 		return
 	}
+	sh.Verified = 0
 	sh.State, sh.Run, sh.Proof = shard.Suspect, s.run, ""
 	sh.Seq++
 	sh.Reopened++
