@@ -48,6 +48,9 @@ func TestAdviceLeadsToTheEndInTwoSteps(t *testing.T) {
 		}, find: "verify", exact: true},
 		"all shards are gone from the ledger":         {wrong: func(w *world) { w.exec(`delete from ingestion_shards`) }, find: "verify", exact: true},
 		"the shards of a round that goes on are gone": {change: grows, wrong: func(w *world) { w.loseRound(false) }, find: "sync"},
+		"a shard is open in the ledger, and the job verified": {code: cli.ExitLeft, find: "verify", exact: true, wrong: func(w *world) {
+			w.exec(`update ingestion_shards set state = 'suspect', end_proof = null where shard = 2`)
+		}},
 		"a round begins when shards and rows are gone": {change: grows, find: "sync --safety-lag=0s", wrong: func(w *world) {
 			w.exec(`delete from ingestion_shards; truncate ingested_events`)
 		}},

@@ -13,6 +13,7 @@ import (
 	"sluice/cmd/sluice/internal/terminal"
 	"sluice/cmd/sluice/internal/view"
 	"sluice/coordinator/job"
+	"sluice/coordinator/ledger"
 	"sluice/sink/audit"
 )
 
@@ -99,8 +100,11 @@ func (p *Program) verify(ctx context.Context, s *settings, how job.Verifying) er
 	if err := p.printVerified(describeAudit(&v), s.json); err != nil {
 		return err
 	}
-	if v.Status == job.Doubt && v.Reopened > 0 {
+	switch {
+	case v.Status == job.Doubt && v.Reopened > 0:
 		v.Hint = runHint(v.Err)
+	case v.Status == job.Left && r.job.Verified() && !how.Repair: // a run would not look at its shards
+		v.Hint = doubtHint(&job.DoubtError{Job: r.job.Name, Span: r.job.Span, Doubts: []ledger.Doubt{{Kind: ledger.DoubtTable}}})
 	}
 	return verdictError(v.Verdict)
 }
