@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -134,4 +136,66 @@ func Diagnose(ctx context.Context, config Config) []doctor.Finding {
 		Detail: fmt.Sprintf("%s on %s, in %v", at.Database, conn.Config().Host, time.Since(began).Round(time.Millisecond))}
 	const lock = 1
 	return append([]doctor.Finding{connected}, doctor.Diagnose(ctx, conn, config.Writers+spareConns+lock)...)
+}
+
+// errPassword: the command that prints the password has failed. What it printed is not repeated.
+var errPassword = errors.New("DATABASE_PASSWORD_COMMAND printed no password")
+
+// passwordPatience is how long the command may take.
+const passwordPatience = 20 * time.Second
+
+// renew reads the password and the certificates again for each session: the passfile, or a certificate, may have been replaced, and
+// what the command prints may live for minutes only.
+func (c Config) renew(ctx context.Context, conn *pgx.ConnConfig) error {
+	now, err := parseURL(c.URL)
+	if err != nil {
+		return err
+	}
+	conn.Password, conn.TLSConfig, conn.Fallbacks = now.ConnConfig.Password, now.ConnConfig.TLSConfig, now.ConnConfig.Fallbacks
+	if c.PasswordCommand != "" {
+		conn.Password, err = printed(ctx, c.PasswordCommand)
+	}
+	return err
+}
+
+// printed returns the first line that a shell command prints.
+func printed(ctx context.Context, command string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, passwordPatience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", command)
+	cmd.WaitDelay = time.Second // what it has started may keep its output open
+	out, err := cmd.Output()
+	line, _, _ := strings.Cut(string(out), "\n")
+	switch line = strings.TrimSuffix(line, "\r"); {
+	case ctx.Err() != nil:
+		return "", fmt.Errorf("%w: %w", errPassword, context.Cause(ctx))
+	case err != nil:
+		return "", fmt.Errorf("%w: %w", errPassword, err)
+	case line == "":
+		return "", errPassword
+	}
+	return line, nil
+}
+
+// unanswered is how long data we sent may go unacknowledged by the server's machine. Keepalives do not notice that: they are only
+// sent on an idle connection.
+const unanswered = 20 * time.Second
+
+// tcpUserTimeout is TCP_USER_TIMEOUT of linux/tcp.h, which package syscall does not name.
+const tcpUserTimeout = 18
+
+// limitUnanswered makes Linux end a connection whose other end has fallen silent. On other systems only the timeouts of commits and
+// of the ledger apply.
+func limitUnanswered(network, _ string, conn syscall.RawConn) error {
+	if runtime.GOOS != "linux" || !strings.HasPrefix(network, "tcp") {
+		return nil
+	}
+	var err error
+	controlErr := conn.Control(func(fd uintptr) {
+		err = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, tcpUserTimeout, int(unanswered.Milliseconds()))
+	})
+	if controlErr != nil {
+		return controlErr
+	}
+	return err
 }

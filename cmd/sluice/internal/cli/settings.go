@@ -57,7 +57,7 @@ func (p *Program) applyEnvironment(flags *pflag.FlagSet) error {
 }
 
 // aroundUs are variables of the start script, of docker-compose.yml and of tests.
-var aroundUs = []string{"SLUICE_DATABASE", "SLUICE_FAILPOINTS", "SLUICE_GRAFANA_PORT", "SLUICE_PAGE_PORT", "SLUICE_PG_PORT", "SLUICE_PICTURES",
+var aroundUs = []string{"SLUICE_DATABASE", "SLUICE_GRAFANA_PORT", "SLUICE_PAGE_PORT", "SLUICE_PG_PORT", "SLUICE_PICTURES",
 	"SLUICE_PROMETHEUS_PORT", "SLUICE_VERSION"}
 
 // checkEnvironment refuses a variable that is nearly a setting, as a mistyped flag is, and mentions others that are none.
