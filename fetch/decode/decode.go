@@ -1,7 +1,7 @@
 // Package decode turns the JSON of an API's pages into events.
 //
 // Every record of a page becomes an event that every column of the table accepts, or a reject that keeps its bytes and says why: a
-// record is never dropped, never repaired, and never costs its neighbors. Decoder.Page has three ways to read, from fast to careful.
+// record is never dropped, never repaired, and never costs its neighbours. Decoder.Page has three ways to read, from fast to careful.
 // Records in the API's own form are read byte by byte (ordinary.go); all other sound JSON by a strict parser (record.go); a page that
 // is not sound JSON is first split into records, each of which is then read by itself (split.go).
 package decode

@@ -3,7 +3,7 @@ package hostile
 import "strings"
 
 // Rejected are the records that can't become a row, each with the reason. They are balanced: records whose
-// brackets or quotes are not cannot be told apart from their neighbors, and spoil their page.
+// brackets or quotes are not cannot be told apart from their neighbours, and spoil their page.
 var Rejected = []Case{
 	{"NUL in properties", "nul", value(`a\u0000b`)},
 	{"NUL in a key", "nul", properties(`{"pa\u0000ge":1}`)},
@@ -146,5 +146,5 @@ var Large = []Case{
 	{"event of 8 MB", "too-large", value(repeated(8_000_000, "y"))},
 }
 
-// Huge is larger than a page of the usual size may be, so that it can only be had with few neighbors.
+// Huge is larger than a page of the usual size may be, so that it can only be had with few neighbours.
 var Huge = Case{"event of 20 MB", "too-large", value(repeated(20_000_000, "z"))}

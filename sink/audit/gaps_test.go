@@ -8,7 +8,7 @@ import (
 	"sluice/shard"
 )
 
-// What the ledger has lost is counted as what the table has, and walked. Its neighbors may have stored a part of that before they were
+// What the ledger has lost is counted as what the table has, and walked. Its neighbours may have stored a part of that before they were
 // split from it, or it from them: they count what lies in their own windows.
 func TestRecountFillsGaps(t *testing.T) {
 	window := func(id int64, start, end shard.Instant, events, rows int64) ledger.AuditWindow {

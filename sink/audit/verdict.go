@@ -23,7 +23,7 @@ type Verdict struct {
 	Reopen     []int64  // rows of the shards to walk once more: their windows may lack events
 	Short      bool     // rows are gone from the table, or shards from the ledger
 	Foreign    int64    // rows that no job has stored
-	Unmet      int64    // records next to a window that its neighbor should have stored
+	Unmet      int64    // records next to a window that its neighbour should have stored
 	Lost       int64    // events that were stored, are gone, and did not come again when their windows were walked once more
 	Counted    bool     // the rows were compared with what the source counted at the start
 	Missing    int64    // events that the source counted at the start and that nothing accounts for

@@ -74,7 +74,7 @@ func (v *Verdict) judgeGap(a *ledger.Audit, id int64) {
 
 func proven(w *ledger.AuditWindow) bool { return w.State == shard.Done && w.Proof != "" }
 
-// part is what is judged, counted and opened as one: a planned window with all that was split from it, and its neighbors as far
+// part is what is judged, counted and opened as one: a planned window with all that was split from it, and its neighbours as far
 // as a window of a later round lies across their edges. A shard may have stored rows before it gave away the part of its window in
 // which they lie, and a round on either side of an edge; so the table shows only the sum.
 type part struct {
@@ -162,7 +162,7 @@ func (v *Verdict) walkedAgain(p *part) bool {
 	})
 }
 
-// partsOf divides an audit into its parts. A lost shard may have been split from either neighbor, or they from it.
+// partsOf divides an audit into its parts. A lost shard may have been split from either neighbour, or they from it.
 func partsOf(a *ledger.Audit) (all []*part) {
 	boss := make([]int, len(a.Windows)) // of each window: another one of its part, or itself
 	find := func(i int) int {
