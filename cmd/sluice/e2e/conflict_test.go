@@ -97,16 +97,29 @@ func TestConflictsAreKeptOnceEach(t *testing.T) {
 				}
 				r = plantRivals(t, c)
 			})
-			w.mustRun(cli.ExitOK, "run", "--shards=4", "--fetchers=4")
+			w.led("run", "--shards=4", "--fetchers=4")
 			events := w.sim.Data().Truth(apisim.Past, apisim.Future).Rows
 			r.check(w, events)
 			var open int
 			w.query(`with opened as (update ingestion_shards set state = 'suspect', seq = seq + 1, end_proof = null, cursor = null, resume_at = null,
 				resume_id = null returning 1), job as (update ingestion_jobs set verified_at = null) select count(*) from opened`, nil, &open)
-			w.mustRun(cli.ExitOK, "run", "--shards=4", "--fetchers=4")
+			w.led("run", "--shards=4", "--fetchers=4")
 			r.check(w, events)
 			w.mustRun(cli.ExitOK, "verify")
 		})
+	}
+}
+
+// led runs a command and, if it ends in doubt, does what is advised: a source that ends early may tell the same lie twice in a row, and
+// then its total says that events are missing.
+func (w *world) led(args ...string) {
+	w.t.Helper()
+	r := w.run(args...)
+	if r.code == cli.ExitDoubt && contains(r.stderr, "backfill --again") {
+		r = w.run("backfill", "--again")
+	}
+	if r.code != cli.ExitOK {
+		w.t.Errorf("%v: exit code %d:\n%s%s", args, r.code, r.stdout, r.stderr)
 	}
 }
 
