@@ -125,12 +125,17 @@ func trustsTotal(config *Config, all []ledger.Doubt) bool {
 	return !config.IgnoreTotal && !slices.ContainsFunc(all, func(d ledger.Doubt) bool { return d.Kind == ledger.DoubtTotal })
 }
 
-// recall reads the doubts at the beginning of a step. One that rests on a total that is ignored ends.
+// recall reads the doubts at the beginning of a step. One that rests on a total that is ignored ends, also if the run that found the total
+// contradicted was killed before it could lift it.
 func (j *Job) recall(ctx context.Context) error {
-	if err := j.readDoubts(ctx); err != nil || !j.config.IgnoreTotal {
+	err := j.readDoubts(ctx)
+	switch {
+	case err != nil, trustsTotal(&j.config, j.doubts):
 		return err
+	case j.config.IgnoreTotal:
+		return j.lift(ctx, ledger.DoubtMissing, byIgnoring)
 	}
-	return j.lift(ctx, ledger.DoubtMissing, byIgnoring)
+	return j.lift(ctx, ledger.DoubtMissing, contradicted)
 }
 
 // distrust records that the source's total was contradicted: it counts no more for this job.

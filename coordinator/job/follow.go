@@ -36,13 +36,17 @@ const (
 
 // pass is one step of a follow. While its first load is in doubt although all of it was read, rounds go on, and it is checked again
 // from time to time: what other commands do beside a follow may lift the doubt, and nothing that they do ends the follow.
+//
+// The job is read anew each time: a failover to a standby that is behind may have undone the first load.
 func (j *Job) pass(ctx context.Context) Verdict {
-	if time.Now().Before(j.recheck) {
-		if err := j.reload(ctx); err != nil {
-			v := failed(ctx, err)
-			v.between = true
-			return v
-		}
+	looksAgain := time.Now().Before(j.recheck)
+	between := looksAgain || j.job.Verified()
+	if err := j.reload(ctx); err != nil {
+		v := failed(ctx, err)
+		v.between = between
+		return v
+	}
+	if looksAgain {
 		return j.nextRound(ctx)
 	}
 	v := j.step(ctx)

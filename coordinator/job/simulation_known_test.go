@@ -120,6 +120,11 @@ func TestSimulationPlain(t *testing.T) {
 			s.api.Live = apisim.Live{Rate: 0.05}
 			s.plot = []act{{do: follow, lasts: 5 * time.Hour}, {do: load, after: time.Hour}}
 		},
+		// While a follow rests, the database fails over to a standby that is behind: the first load is not done any more.
+		"a failover under a follow": func(s *scenario) {
+			s.total, s.rate[badFailover] = missing, 1e-12 // so that moments are remembered
+			s.plot = []act{{do: follow, lasts: time.Hour}, {do: byHand, name: "fail over", after: 40 * time.Second, hand: failOver}}
+		},
 		// Late events lie before the lookback: no sync says that all is complete until everything was read once more.
 		"a shortage": func(s *scenario) {
 			s.api.Live = apisim.Live{Rate: 0.01, LateShare: 0.3, LateBy: 2 * time.Hour, LateMost: 6 * time.Hour}
@@ -213,6 +218,12 @@ func TestSimulationAWrongTotalAndAKill(t *testing.T) {
 	for _, total := range []totalOf{capped, high} {
 		for after := 5 * time.Second; after < 25*time.Second; after += 190 * time.Millisecond {
 			sc := plain()
+			sc.total, sc.sinkTook = total, 200*time.Millisecond
+			sc.plot = []act{{do: load, once: true}, {do: again}, {do: byHand, name: "kill", after: after, kills: true}, {do: load}}
+			if s := play(t, sc); s.wrong != nil {
+				t.Fatalf("after %s: %v\n%s", after, s.wrong, tail(s))
+			}
+			sc = plain()
 			sc.total, sc.sinkTook = total, 200*time.Millisecond
 			sc.plot = []act{{do: load}, {do: byHand, name: "kill", after: after, kills: true}}
 			if s := play(t, sc); s.wrong != nil {
@@ -414,6 +425,12 @@ func truncate(s *simulation, t *memstore.Tables) {
 		s.gone[e.ID] = time.Now()
 		return true
 	})
+}
+
+func failOver(s *simulation, t *memstore.Tables) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	*t = s.moments[0].Snapshot()
 }
 
 func foreignRow(s *simulation, t *memstore.Tables) {
