@@ -220,6 +220,7 @@ func (c *Coordinator) classify(a *attempts, err error) error {
 		if a.stuck++; a.stuck >= stuck.Limit {
 			return err
 		}
+		a.after = stuck.After
 		return nil
 	case errors.As(err, &transient):
 		a.after = transient.After

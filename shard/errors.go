@@ -26,6 +26,7 @@ func (e *TransientError) Unwrap() error { return e.Err }
 type StuckError struct {
 	Err   error
 	Limit int
+	After time.Duration // wait at least this long before the next attempt; zero if it makes no difference
 }
 
 func (e *StuckError) Error() string { return e.Err.Error() }

@@ -239,6 +239,9 @@ func (w *walk) at() Instant {
 	return w.pos.Resume.At
 }
 
+// cacheLife is longer than the API's cache shows a page.
+const cacheLife = 31 * time.Second
+
 // maxKnown bounds what is remembered of an end. A walk that goes on far beyond it has been told a lie.
 const maxKnown = 100_000
 
@@ -254,7 +257,11 @@ func (w *walk) confirmNext() error {
 	}
 	w.confirms++
 	if w.confirms > maxConfirms {
-		return &StuckError{Err: fmt.Errorf("the end at %s was not confirmed in %d reads", w.at(), maxConfirms), Limit: 3}
+		stuck := &StuckError{Err: fmt.Errorf("the end at %s was not confirmed in %d reads", w.at(), maxConfirms), Limit: 3}
+		if w.cached { // small pages allow few different requests, and the API remembers its answers to all of them
+			stuck.After = cacheLife
+		}
+		return stuck
 	}
 	again := w.claimed
 	w.claimed, w.outside = true, w.skip || !w.seek.IsZero()

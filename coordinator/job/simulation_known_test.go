@@ -64,6 +64,14 @@ func TestSimulationPlain(t *testing.T) {
 			s.api.Flat, s.windows, s.fetchers = true, []shard.Window{ledger.Everything}, 1
 			s.tamper.answer = thinFirst()
 		},
+		// In pages of two there are few ways to ask for the end again, and the API has answered all of them before.
+		"an end from the cache": func(s *scenario) {
+			s.api.Window, s.api.PageCap, s.api.CacheLife, s.caps.PageSize, s.caps.UntilStream = apisim.WindowNone, 2, 30*time.Second, 2, false
+			s.api.Latency = apisim.Latency{Page: 10 * time.Millisecond, Hit: time.Millisecond}
+			s.way, s.sinkTook, s.fetchers = time.Millisecond, time.Millisecond, 1
+			edge := shard.InstantOf(s.api.Oldest.Add(-time.Hour))
+			s.windows = []shard.Window{{Start: shard.Past, End: edge}, {Start: edge, End: shard.Future}}
+		},
 		"a repair": func(s *scenario) {
 			s.fetchers = 1
 			s.plot = []act{{do: load}, loseRows(rand.New(rand.NewPCG(1, 1)), 0.5), {do: repair}, {do: load}}

@@ -29,6 +29,7 @@ func recountOf(a *ledger.Audit, ids []int64, fill bool) ledger.Reopening {
 	for _, g := range groupsOf(a) {
 		c.expect(g)
 	}
+	c.expectGrowth()
 	return c.result()
 }
 
@@ -164,6 +165,21 @@ func (c *recount) expect(g group) {
 		c.expected[w.ID] = &n
 	}
 	*c.expected[g.windows[0].ID] += owed - now + rounds
+}
+
+// expectGrowth notes what the other windows have, if some had more. The walk may store what these lack out of order, as theirs: then it
+// counts as found. A window that is open to the future grows anyway.
+func (c *recount) expectGrowth() {
+	if len(c.expected) == 0 {
+		return
+	}
+	for i := range c.Windows {
+		w := &c.Windows[i]
+		if c.expected[w.ID] == nil && w.Expected == nil && w.ID > 0 && w.Window.End != shard.Future {
+			n := c.of(&w.Checkpoint)
+			c.expected[w.ID] = &n
+		}
+	}
 }
 
 func (c *recount) result() ledger.Reopening {

@@ -92,3 +92,25 @@ func TestAgainRecountsNothing(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 }
+
+// All rows are gone. A window in which none had been stored out-of-order records of the older one when all was walked again.
+func TestWhatAnotherWindowStoresAgainIsNotLost(t *testing.T) {
+	window := func(id int64, start, end shard.Instant, rows int64) ledger.AuditWindow {
+		return ledger.AuditWindow{Checkpoint: shard.Checkpoint{ID: id, Shard: int(id), Window: shard.Window{Start: start, End: end}, State: shard.Done,
+			Proof: shard.ProofOlder, Counts: shard.Counts{Received: rows, Events: rows}}}
+	}
+	a := ledger.Audit{Span: shard.Window{Start: 0, End: 20}, Windows: []ledger.AuditWindow{window(1, 0, 10, 127), window(2, 10, 20, 0)}}
+	for _, s := range Recount(&a, nil).Shards {
+		w := &a.Windows[s.ID-1]
+		w.Counts.Events, w.Expected = s.Events, s.Expected
+	}
+	a.Windows[0].Counts.Events, a.Windows[0].Rows, a.Rows = 125, 127, 127
+	a.Windows[1].Counts.Events, a.Windows[1].Counts.OutOfOrder = 2, 53
+	if v := Judge(a, 0, 0); !v.OK {
+		t.Errorf("everything is back: %+v", v)
+	}
+	a.Windows[0].Counts.Events, a.Windows[0].Rows, a.Rows = 124, 126, 126
+	if v := Judge(a, 0, 0); v.Lost != 1 {
+		t.Errorf("one is lost: %+v", v)
+	}
+}
