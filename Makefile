@@ -55,11 +55,13 @@ vet:
 # Tests wait a lot, for processes and for each other's servers: more of them at a time than there are processors.
 PARALLEL ?= 4
 
-# Everything the tests print goes through a file, and no key, token or password may be in it.
+# Everything the tests print goes through a file, and no key, token or password may be in it. What failed stands once more at the end, with
+# the last of what it said.
+FAILED = awk '/^=== /{t = $$3; next} /^ *--- FAIL: /{print; print said[$$3]; next} /^(FAIL|panic:|make)/{print} {said[t] = substr(said[t] "\n" $$0, length(said[t]) - 800)}'
 race:
 	@mkdir -p bin
 	@{ go test $(RACE) -timeout 25m -parallel $(PARALLEL) -v ./... 2>&1; echo $$? > bin/test.code; } | tee bin/test.log | grep -Ev '^ *(=== |--- PASS|PASS$$)'; \
-		test "$$(cat bin/test.code)" = 0
+		test "$$(cat bin/test.code)" = 0 || { echo; echo 'What failed:'; $(FAILED) bin/test.log; exit 1; }
 	@! grep -n CANARY bin/test.log || { echo 'a secret of the tests is in what they print (bin/test.log)'; exit 1; }
 
 lint: ## staticcheck
