@@ -126,7 +126,7 @@ func TestEdgeSplitsOnlyMidway(t *testing.T) {
 
 // judged has a walk in mid-window judge a page.
 func judged(e *Edge, p Page, so pass) {
-	so.pages, so.visited = 1, map[[16]byte]struct{}{}
+	so.pages, so.visited = 1, map[mark]struct{}{}
 	w := walk{
 		Attempt: &Attempt{Edge: e, From: Checkpoint{Window: Window{Start: e.start, End: Future}}},
 		pos:     Position{End: Future, Resume: Key{At: epoch.Add(time.Hour)}}, rejected: map[[32]byte]struct{}{}, pass: so,

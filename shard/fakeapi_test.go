@@ -18,10 +18,14 @@ import (
 type record struct {
 	Key
 	Shown Instant
-	Bad   bool // malformed: it arrives as a Reject
+	Bad   bool      // malformed: it arrives as a Reject
+	Rival uuid.UUID // the id that it shows, if that is another record's
 }
 
-func (r record) event() Event { return Event{ID: r.ID, At: r.Shown, Type: "click"} }
+// event returns what the API shows of a record. Its session is the id that no other record has.
+func (r record) event() Event {
+	return Event{ID: cmp.Or(r.Rival, r.ID), At: r.Shown, Type: "click", Session: r.ID}
+}
 
 func (r record) reject() Reject {
 	raw := []byte("malformed " + r.ID.String())

@@ -28,7 +28,7 @@ type table struct {
 	Check   func(*table, *Checkpoint) error // after each commit
 
 	mu     sync.Mutex
-	rows   map[uuid.UUID]Instant
+	rows   map[uuid.UUID]Instant // and dead letters, of records that show the id of another
 	dead   map[[32]byte]bool
 	shards map[int64]*Checkpoint
 	twice  int // records that were there already
@@ -114,7 +114,7 @@ func (t *table) judge(b *Batch, row *Checkpoint) {
 		t.fail(fmt.Errorf("shard %d: impossible counts %+v", row.ID, b.Seen))
 	}
 	for e := range b.Events() {
-		if r, ok := t.known[e.ID]; !ok || r.Bad || r.Shown != e.At || e.Type != "click" {
+		if r, ok := t.known[e.Session]; !ok || r.Bad || r.event() != *e {
 			t.fail(fmt.Errorf("shard %d: event %s at %s was never served like that", row.ID, e.ID, e.At))
 		}
 	}
@@ -124,12 +124,12 @@ func (t *table) judge(b *Batch, row *Checkpoint) {
 func (t *table) store(b *Batch) Counts {
 	counts := b.Seen
 	for e := range b.Events() {
-		if _, there := t.rows[e.ID]; there {
+		if _, there := t.rows[e.Session]; there {
 			counts.Duplicates++
 			t.twice++
 			continue
 		}
-		t.rows[e.ID] = e.At
+		t.rows[e.Session] = e.At
 		counts.Events++
 	}
 	for _, r := range b.Rejects {

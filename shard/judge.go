@@ -1,11 +1,11 @@
 package shard
 
 import (
+	"encoding/binary"
 	"fmt"
+	"hash/maphash"
 	"slices"
 	"time"
-
-	"github.com/google/uuid"
 )
 
 const (
@@ -104,7 +104,7 @@ func (w *walk) agrees() bool {
 	if !w.seek.IsZero() && w.outside {
 		return false
 	}
-	if _, known := w.known[w.last.ID]; w.skip && !w.last.IsZero() && !known {
+	if _, known := w.known[w.lastMark]; w.skip && !w.last.IsZero() && !known && !slices.Contains(w.landmarks, w.last) {
 		return false // both ended before they came to the position, but not in the same place
 	}
 	return w.met > 0 || w.bare && w.seek.IsZero()
@@ -222,7 +222,7 @@ func (w *walk) movePoint(o *order, held int) {
 // sender with a wrong clock. If a second request brings such a page as well, it is stored, and proves nothing.
 func (w *walk) torn(p *Page) error {
 	for i := range p.Events[:len(p.Events)-1] {
-		if _, again := w.visited[p.Events[i].ID]; again {
+		if _, again := w.visited[markOf(&p.Events[i])]; again {
 			return errLoop
 		}
 	}
@@ -249,11 +249,15 @@ func (w *walk) note(p *Page) error {
 	}
 	if !w.inside {
 		w.here, w.got, w.events, w.prior = w.next, 0, 0, w.last
-		w.ids = slices.Delete(w.ids, 0, max(0, len(w.ids)-settled)) // many of one instant may be read again with the last response
+		w.marks = slices.Delete(w.marks, 0, max(0, len(w.marks)-settled)) // many of one instant may be read again with the last response
 	}
 	w.got, w.events = w.got+p.Received, w.events+len(p.Events)
-	for i := range p.Events {
-		w.ids = append(w.ids, p.Events[i].ID)
+	last := p.Events
+	if p.More {
+		last = last[max(0, len(last)-settled):]
+	}
+	for i := range last {
+		w.marks = append(w.marks, markOf(&last[i]))
 	}
 	if p.More {
 		w.size = max(w.size, w.got)
@@ -267,7 +271,7 @@ func (w *walk) note(p *Page) error {
 		return &StuckError{Err: fmt.Errorf("%d empty pages in a row at %s, each promising more", w.empty, w.at()), Limit: 3}
 	}
 	if n := len(p.Events); n > 0 {
-		w.last = p.Events[n-1].Key()
+		w.last, w.lastMark = p.Events[n-1].Key(), w.marks[len(w.marks)-1]
 	}
 	for i := range p.Rejects {
 		sum := p.Rejects[i].SHA256
@@ -278,24 +282,23 @@ func (w *walk) note(p *Page) error {
 		}
 		w.rejected[sum] = struct{}{}
 	}
-	mark := markOf(p)
-	if _, again := w.visited[mark]; again && p.Received > 0 {
+	here := w.lastMark
+	if n := len(p.Rejects); len(p.Events) == 0 && n > 0 {
+		here = mark(binary.BigEndian.Uint64(p.Rejects[n-1].SHA256[:]))
+	}
+	if _, again := w.visited[here]; again && p.Received > 0 {
 		return errLoop
 	}
-	w.visited[mark] = struct{}{}
+	w.visited[here] = struct{}{}
 	return nil
 }
 
-// markOf identifies a page by its last event or, if all of its records are malformed, by the last of those.
-func markOf(p *Page) (mark [16]byte) {
-	switch {
-	case len(p.Events) > 0:
-		return p.Events[len(p.Events)-1].ID
-	case len(p.Rejects) > 0:
-		copy(mark[:], p.Rejects[len(p.Rejects)-1].SHA256[:])
-	}
-	return mark
-}
+// mark is a hash of all that an event holds: an id may come again with other content.
+type mark uint64
+
+var seed = maphash.MakeSeed()
+
+func markOf(e *Event) mark { return mark(maphash.Comparable(seed, *e)) }
 
 // trimFront drops what stands before the position: records that the request could not exclude, the record to resume after,
 // and, when an end is read again, what the last response before it had. Whatever that had not refutes the end.
@@ -313,7 +316,7 @@ func (w *walk) trimFront(p *Page, b *Batch) ([]Event, error) {
 			return nil, errBeginning
 		}
 		for i := range events[:drop] {
-			if ofLast, known := w.known[events[i].ID]; ofLast {
+			if ofLast, known := w.shown(&events[i]); ofLast {
 				w.met++
 				w.atEnd = true
 			} else if !known && w.atEnd {
@@ -330,7 +333,7 @@ func (w *walk) trimFront(p *Page, b *Batch) ([]Event, error) {
 		events = w.dropKnown(events)
 	}
 	if !w.seek.IsZero() {
-		if i := indexOf(events, w.seek.ID); i >= 0 {
+		if i := slices.IndexFunc(events, func(e Event) bool { return e.Key() == w.seek }); i >= 0 {
 			if len(w.tail) > 0 {
 				w.tail = []Key{w.seek} // what the pass has seen so far stands before it
 			}
@@ -347,20 +350,26 @@ func (w *walk) trimFront(p *Page, b *Batch) ([]Event, error) {
 func (w *walk) dropKnown(events []Event) (fresh []Event) {
 	for i := range events {
 		e := &events[i]
-		ofLast, known := w.known[e.ID]
-		if !known {
-			fresh = append(fresh, *e)
-			w.news = w.news || w.seek.IsZero() || e.At != w.seek.At
-			continue
-		}
+		ofLast, known := w.shown(e)
 		if ofLast {
 			w.met++
 		}
-		if e.ID == w.seek.ID {
+		if !known {
+			fresh = append(fresh, *e)
+			w.news = w.news || !ofLast && (w.seek.IsZero() || e.At != w.seek.At)
+			continue
+		}
+		if e.Key() == w.seek {
 			w.seek = Key{}
 		}
 	}
 	return fresh
+}
+
+// shown reports whether reads of the end have shown an event, known, and whether the last response did, or it is one of the landmarks.
+func (w *walk) shown(e *Event) (ofLast, known bool) {
+	ofLast, known = w.known[markOf(e)]
+	return ofLast || slices.Contains(w.landmarks, e.Key()), known
 }
 
 // looksFurther reports whether a window that is walked again, because events may be missing from it, should be read from
@@ -521,16 +530,6 @@ func trailing(events []Event, start Instant) int {
 		n++
 	}
 	return n
-}
-
-// indexOf returns where the event with that id stands, -1 if it is not there.
-func indexOf(events []Event, id uuid.UUID) int {
-	for i := range events {
-		if events[i].ID == id {
-			return i
-		}
-	}
-	return -1
 }
 
 // mostlyAfter reports whether more than half of the events are newer than an instant. A single one may have a wrong timestamp.

@@ -248,7 +248,7 @@ func (s *simulation) classify(err error, row Checkpoint, stuck *int) error {
 func (s *simulation) check(t *table, row *Checkpoint, a *api) error {
 	before := 0
 	if !row.Resume.IsZero() {
-		before = s.index(row.Resume.ID) + 1
+		before = s.index(row.Resume) + 1
 	}
 	if row.Cursor != "" {
 		before = max(before, parseCursor(row.Cursor).pos)
@@ -304,7 +304,7 @@ func drawFaults(t *rapid.T, s *settings) {
 func TestRunSwarm(t *testing.T) {
 	var runs, steps, stuck, blurred int
 	rapid.Check(t, func(rt *rapid.T) {
-		w := drawWorld(rt, worldOptions{Max: 150, Bad: 5, Skewed: 4, Finite: rapid.Bool().Draw(rt, "finite")})
+		w := drawWorld(rt, worldOptions{Max: 150, Bad: 5, Skewed: 4, Rivals: 5, Finite: rapid.Bool().Draw(rt, "finite")})
 		s := drawSettings(rt)
 		drawFaults(rt, &s)
 		o, err := simulate(t, w, s)
@@ -322,7 +322,7 @@ func TestRunSwarm(t *testing.T) {
 // Without faults the work is minimal: no more pages than the windows need, and nothing stored twice.
 func TestRunCalm(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		w := drawWorld(rt, worldOptions{Max: 150, Bad: 5})
+		w := drawWorld(rt, worldOptions{Max: 150, Bad: 5, Rivals: 5})
 		s := drawSettings(rt)
 		o, err := simulate(t, w, s)
 		if err != nil {
@@ -372,7 +372,7 @@ func exact(w world, s settings, o *outcome) error {
 func TestRunFooled(t *testing.T) {
 	runs, fooled := 0, 0
 	rapid.Check(t, func(rt *rapid.T) {
-		w := drawWorld(rt, worldOptions{Max: 100, Bad: 2, Skewed: 2})
+		w := drawWorld(rt, worldOptions{Max: 100, Bad: 2, Skewed: 2, Rivals: 5})
 		s := drawSettings(rt)
 		s.API = apiFaults{EarlyEnd: 0.3, LieTwice: true}
 		s.Kills, s.Calm = 0.02, 2000

@@ -9,8 +9,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/google/uuid"
-
 	"sluice/shard/failpoint"
 )
 
@@ -48,54 +46,56 @@ type walk struct {
 	size     int                   // records in the largest page
 
 	// An end of the data that the API claimed in the pass before. It is believed when another request confirms it.
-	claimed  bool
-	outside  bool               // that pass ended before it came to the position, or met the resume point
-	known    map[uuid.UUID]bool // events that reads of that end have shown; true if the last response did
-	agains   []Key              // the records at which it may be read again
-	stale    bool               // the API answered that from its cache: it may be an old lie, and the next may be another
-	bare     bool               // that response had no event
-	endedAt  Key                // the resume point there
-	confirms int                // reads of that end so far
+	claimed   bool
+	outside   bool          // that pass ended before it came to the position, or met the resume point
+	known     map[mark]bool // events that reads of that end have shown; true if the last response did
+	landmarks []Key         // events around that end that count as shown by the last response
+	agains    []Key         // the records at which it may be read again
+	stale     bool          // the API answered that from its cache: it may be an old lie, and the next may be another
+	bare      bool          // that response had no event
+	endedAt   Key           // the resume point there
+	confirms  int           // reads of that end so far
 
 	pass
 }
 
 // pass is what one pass over the pages has seen so far.
 type pass struct {
-	pages   int
-	by      Start       // how the first page was requested
-	cached  bool        // the first page came from the API's cache
-	skip    bool        // records that stand before the position may still come
-	seek    Key         // the resume point until it is met, then zero
-	news    bool        // when an end is read again: a record came that the last response had not
-	met     int         // and records that it had
-	atEnd   bool        // one of these stood before the position
-	tail    []Key       // the last solid keys
-	later   Key         // the last resume point, if it needs the next page to be believed
-	stride  Instant     // time from the first to the last record of the last page
-	widest  Instant     // jump so far
-	far     int         // records in order since the first jump that too few of them confirm
-	latest  Key         // the last record in order
-	plain   int         // records in order of the page before the first jump
-	beyond  int         // events of the page up to the record to resume after, which was met there
-	jumped  bool        // there was a jump; since then:
-	agree   int         // records in order
-	strays  int         // records of pages that do not follow what was read
-	older   int         // records that look older than the window, and do not prove it yet
-	oldest  Instant     // of them
-	held    []Event     // of them, those that are not stored
-	anchor  link        // led to the page on which held begins
-	proven  bool        // the end, by records older than the window
-	empty   int         // empty pages in a row
-	last    Key         // the last record so far
-	prior   Key         // the last record before the response under way
-	got     int         // records of the response under way
-	events  int         // of them
-	ids     []uuid.UUID // of these events, and of some before them
-	here    link        // led to the response under way
-	next    link        // leads on from it
-	inside  bool        // more pieces of the response follow
-	visited map[[16]byte]struct{}
+	pages    int
+	by       Start   // how the first page was requested
+	cached   bool    // the first page came from the API's cache
+	skip     bool    // records that stand before the position may still come
+	seek     Key     // the resume point until it is met, then zero
+	news     bool    // when an end is read again: a record came that the last response had not
+	met      int     // and records that it had
+	atEnd    bool    // one of these stood before the position
+	tail     []Key   // the last solid keys
+	later    Key     // the last resume point, if it needs the next page to be believed
+	stride   Instant // time from the first to the last record of the last page
+	widest   Instant // jump so far
+	far      int     // records in order since the first jump that too few of them confirm
+	latest   Key     // the last record in order
+	plain    int     // records in order of the page before the first jump
+	beyond   int     // events of the page up to the record to resume after, which was met there
+	jumped   bool    // there was a jump; since then:
+	agree    int     // records in order
+	strays   int     // records of pages that do not follow what was read
+	older    int     // records that look older than the window, and do not prove it yet
+	oldest   Instant // of them
+	held     []Event // of them, those that are not stored
+	anchor   link    // led to the page on which held begins
+	proven   bool    // the end, by records older than the window
+	empty    int     // empty pages in a row
+	last     Key     // the last record so far
+	lastMark mark    // of it
+	prior    Key     // the last record before the response under way
+	got      int     // records of the response under way
+	events   int     // of them
+	marks    []mark  // of these events, and of some before them
+	here     link    // led to the response under way
+	next     link    // leads on from it
+	inside   bool    // more pieces of the response follow
+	visited  map[mark]struct{}
 }
 
 // link is a cursor of the API, and when it expires.
@@ -135,7 +135,7 @@ func (w *walk) onePass(ctx, alive context.Context) (Proof, error) {
 	if next.cursor == "" {
 		next = link{w.pos.Previous, w.pos.PreviousExpires}
 	}
-	w.pass = pass{visited: map[[16]byte]struct{}{}, next: next, jumped: w.claimed && w.jumped}
+	w.pass = pass{visited: map[mark]struct{}{}, next: next, jumped: w.claimed && w.jumped}
 	grant, err := w.reserve(ctx)
 	if err != nil {
 		return "", err
@@ -267,19 +267,17 @@ func (w *walk) confirmNext() error {
 	w.claimed, w.outside = true, w.skip || !w.seek.IsZero()
 	w.bare = w.events == 0
 	if !again || len(w.known) > maxKnown {
-		w.known = make(map[uuid.UUID]bool, len(w.ids))
+		w.known = make(map[mark]bool, len(w.marks))
 	}
-	for id := range w.known {
-		w.known[id] = false
+	for m := range w.known {
+		w.known[m] = false
 	}
-	for i, id := range w.ids {
-		w.known[id] = i >= len(w.ids)-w.events
+	for i, m := range w.marks {
+		w.known[m] = i >= len(w.marks)-w.events
 	}
-	for _, key := range slices.Concat(w.tail, w.agains) {
-		if !key.IsZero() && key != w.From.Resume { // another life may have read that
-			w.known[key.ID] = true
-		}
-	}
+	w.landmarks = slices.DeleteFunc(slices.Concat(w.tail, w.agains), func(key Key) bool {
+		return key.IsZero() || key == w.From.Resume // another life may have read that
+	})
 	w.pos.Resume, w.agains = w.agains[0], w.agains[1:]
 	if w.cached { // as other shards may have left it that read the same end
 		w.pos.Slack += time.Duration(1+w.From.ID%16) * time.Millisecond

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/google/uuid"
 	"pgregory.net/rapid"
 )
 
@@ -41,9 +40,9 @@ func upTo(n int) []int {
 
 // worldOptions bound a world.
 type worldOptions struct {
-	Max         int // records
-	Bad, Skewed int // of a hundred
-	Finite      bool
+	Max                 int // records
+	Bad, Skewed, Rivals int // of a hundred
+	Finite              bool
 }
 
 func drawWorld(t *rapid.T, o worldOptions) world {
@@ -65,6 +64,11 @@ func drawWorld(t *rapid.T, o worldOptions) world {
 			r.Shown = 0 // wrong clocks are rare: one in eight records at most
 		}
 		r.Shown += at
+	}
+	for i := range records {
+		if len(records) > 1 && rapid.SampledFrom(percent).Draw(t, "rival") > 100-o.Rivals {
+			records[i].Rival = records[rapid.IntRange(0, len(records)-1).Draw(t, "of")].ID
+		}
 	}
 	w := world{Records: sorted(records)}
 	w.Windows = drawWindows(t, w.Records, o)
@@ -107,9 +111,9 @@ func (w *world) checkpoints() []Checkpoint {
 	return all
 }
 
-// index returns where in the API's order a record stands, -1 if it is unknown.
-func (w *world) index(id uuid.UUID) int {
-	return slices.IndexFunc(w.Records, func(r record) bool { return r.ID == id })
+// index returns where in the API's order the first record stands that shows a key, -1 if there is none.
+func (w *world) index(key Key) int {
+	return slices.IndexFunc(w.Records, func(r record) bool { e := r.event(); return !r.Bad && e.Key() == key })
 }
 
 // covered checks that everything of the window before a position in the API's order is stored. Records that show a time of
@@ -210,6 +214,9 @@ func (w *world) leastPages(s settings, window Window, cursor string) (all, again
 func (w *world) quiet(s settings, window Window) int {
 	at := window.Start
 	for _, r := range w.Records {
+		if r.Bad {
+			continue
+		}
 		if at != window.Start && at.Sub(r.At) > widestStep || r.At < window.Start && window.Start.Sub(r.At) > widestStep {
 			return 2*ceil(max(sceptical, s.Limit), s.Limit) + 1
 		}
