@@ -110,13 +110,15 @@ update ingestion_shards s set verified_rows = w.rows from unnest($1::bigint[], $
 )
 
 // Known returns how many of some events the table has.
-func (p *Postgres) Known(ctx context.Context, ids []uuid.UUID) (n int, err error) {
+func (p *Postgres) Known(ctx context.Context, ids []uuid.UUID) ([]uuid.UUID, error) {
 	ctx, cancel := p.bounded(ctx)
 	defer cancel()
-	if err = p.pool.QueryRow(ctx, countKnown, ids).Scan(&n); err != nil {
-		return 0, p.ledgerError(err, "look up %d events", len(ids))
+	rows, _ := p.pool.Query(ctx, selectKnown, ids)
+	known, err := pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
+	if err != nil {
+		return nil, p.ledgerError(err, "look up %d events", len(ids))
 	}
-	return n, nil
+	return known, nil
 }
 
-const countKnown = `select count(*) from ingested_events where id = any($1)`
+const selectKnown = `select id from ingested_events where id = any($1)`

@@ -152,7 +152,7 @@ func (j *Job) distrust(ctx context.Context, format string, args ...any) error {
 type rereading struct {
 	Times  int   `json:"times"`
 	Open   bool  `json:"open"`   // the last time is not judged yet
-	Events int64 `json:"events"` // when it began, in all windows that have an end
+	Events int64 `json:"events"` // rows and dead letters when it began, in all windows that have an end
 }
 
 // rereadings returns the open doubt about the number of events, and its detail; nil if there is none.
@@ -188,7 +188,7 @@ func (j *Job) weigh(ctx context.Context, figures *ledger.Audit, atEnd int64) (au
 			return alone, j.lift(ctx, ledger.DoubtMissing, ledger.ByEvidence)
 		}
 	}
-	_, reading := j.rereadings()
+	missing, reading := j.rereadings()
 	switch {
 	case judged.Excess > 0:
 		return alone, j.distrust(ctx, "it counts %d events, %d fewer than are stored", atEnd, judged.Excess)
@@ -196,7 +196,7 @@ func (j *Job) weigh(ctx context.Context, figures *ledger.Audit, atEnd int64) (au
 		return judged, nil
 	case judged.Missing == 0:
 		return judged, j.lift(ctx, ledger.DoubtMissing, ledger.ByEvidence)
-	case reading.Open && (closedEvents(windowsOf(figures)) <= reading.Events || reading.Times >= maxRereadings):
+	case reading.Open && (reading.Times >= maxRereadings || foundNothing(windowsOf(figures), judged.Missing, missing, reading)):
 		return alone, j.distrust(ctx, "it counts %d events more than a second reading of everything found", judged.Missing)
 	}
 	reading.Open = false
@@ -223,11 +223,17 @@ func windowsOf(a *ledger.Audit) []shard.Checkpoint {
 	return all
 }
 
-// closedEvents counts the events of the windows that have an end: a source that grows adds to the others.
-func closedEvents(all []shard.Checkpoint) (n int64) {
+// foundNothing reports whether reading everything once more brought nothing: as many are missing as before, and nothing is new in the
+// windows that have an end. A source that grows adds to the others.
+func foundNothing(all []shard.Checkpoint, stillMissing int64, missing *ledger.Doubt, r rereading) bool {
+	return stillMissing >= missing.Amount && closedRecords(all) <= r.Events
+}
+
+// closedRecords counts the rows and dead letters of the windows that have an end.
+func closedRecords(all []shard.Checkpoint) (n int64) {
 	for i := range all {
 		if all[i].Window.End != shard.Future {
-			n += all[i].Counts.Events
+			n += all[i].Counts.Events + all[i].Counts.DeadLetters
 		}
 	}
 	return n
@@ -260,7 +266,7 @@ func (j *Job) noteRereading(ctx context.Context) error {
 		return err
 	}
 	d := *missing
-	d.Detail, _ = json.Marshal(rereading{Times: reading.Times + 1, Open: true, Events: closedEvents(all)})
+	d.Detail, _ = json.Marshal(rereading{Times: reading.Times + 1, Open: true, Events: closedRecords(all)})
 	return j.raise(ctx, d)
 }
 

@@ -53,10 +53,10 @@ func (r *recognizer) compare(ctx context.Context, page []shard.Key, read func(sh
 	known, err := r.store.Known(ctx, ids)
 	switch {
 	case err != nil:
-	case 4*known >= len(ids):
+	case 4*len(known) >= len(ids):
 		r.same++
 	default:
-		r.other, r.known, r.asked = r.other+1, known, len(ids)
+		r.other, r.known, r.asked = r.other+1, len(known), len(ids)
 		r.strange.Ends = append(r.strange.Ends, newest.Add(time.Millisecond))
 	}
 	return err

@@ -48,8 +48,8 @@ func (j *Job) oldestIsGone(ctx context.Context, figures *ledger.Audit) (bool, er
 // mostUnread is how many of the newest pages may hold nothing but what came since they were read.
 const mostUnread = 20
 
-// showsNoMore reports whether the source has no more events now than are accounted for, but for those that came since its newest page
-// was read. Answer and total are of the same moment.
+// showsNoMore reports whether the source has no more events now than are accounted for, but for those that are newer than all that was
+// read. Answer and total are of the same moment. What is missing below them is not excused: the source shows it.
 func (j *Job) showsNoMore(ctx context.Context, accounted int64) (bool, error) {
 	unread, pages := 0, 0
 	for p, err := range j.source.Pages(ctx, shard.Position{End: shard.Future}) {
@@ -64,7 +64,11 @@ func (j *Job) showsNoMore(ctx context.Context, accounted int64) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		if unread += len(ids) - known; known > 0 {
+		first := slices.IndexFunc(ids, func(id uuid.UUID) bool { return slices.Contains(known, id) })
+		if first < 0 {
+			first = len(ids)
+		}
+		if unread += first; len(known) > 0 {
 			total, ok := j.source.Total()
 			return ok && accounted >= total-int64(unread), nil
 		}

@@ -151,6 +151,17 @@ func TestSimulationPlain(t *testing.T) {
 			}
 			s.tamper.answer = hideNewest
 		},
+		// Two of the newest events are not shown: both to the first reading of everything, one of them to the second.
+		"a second reading that finds the half": func(s *scenario) {
+			s.tamper.answer = hideTwo
+			s.plot = []act{{do: load, once: true}, {do: again, once: true}, {do: again}}
+		},
+		// The newest page lacks an event until all is read, and shows it when the totals are compared.
+		"an event that shows late": func(s *scenario) {
+			s.fetchers = 1
+			s.tamper.answer = hideAtFirst
+			s.plot = []act{{do: load, once: true}, {do: again}}
+		},
 		"a truncated table": func(s *scenario) {
 			s.plot = []act{{do: load}, {do: byHand, name: "truncate", hand: truncate}, {do: load, once: true}, {do: syncOnce, once: true}, {do: load}}
 		},
@@ -376,6 +387,31 @@ func hideNewest(s *simulation, p *process, _ *http.Request, a *answered) {
 	s.forgive(func(r *record) bool { return r.arrives.After(epoch) })
 	a.edit(func(_ body, records []json.RawMessage) []json.RawMessage {
 		return slices.DeleteFunc(records, func(r json.RawMessage) bool { return timeOf(r).After(epoch) && timeOf(r).Second()%2 == 0 })
+	})
+}
+
+// hideTwo keeps two events from the first process, and one of them from the second.
+func hideTwo(s *simulation, p *process, _ *http.Request, a *answered) { s.hide(a, max(0, 3-p.number)) }
+
+// hideAtFirst keeps an event from the first answers, as many as the first load asks for.
+func hideAtFirst(s *simulation, _ *process, _ *http.Request, a *answered) {
+	if time.Since(epoch) < 15*time.Second {
+		s.hide(a, 1)
+	}
+}
+
+// hide takes n of the newest events out of an answer.
+func (s *simulation) hide(a *answered, n int) {
+	s.mu.Lock()
+	hidden := s.truth.records[len(s.truth.records)-8:][:n]
+	s.mu.Unlock()
+	s.forgive(func(r *record) bool {
+		return slices.ContainsFunc(hidden, func(h record) bool { return h.Key == r.Key })
+	})
+	a.edit(func(_ body, records []json.RawMessage) []json.RawMessage {
+		return slices.DeleteFunc(records, func(raw json.RawMessage) bool {
+			return slices.ContainsFunc(hidden, func(h record) bool { return bytes.Contains(raw, []byte(h.Key.ID.String())) })
+		})
 	})
 }
 

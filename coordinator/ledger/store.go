@@ -47,8 +47,8 @@ type Store interface {
 	TableState(ctx context.Context, jobID int64) (now, kept string, err error)
 	// KeepTableState keeps a state that was read before the table was counted, and the rows of windows that were verified.
 	KeepTableState(ctx context.Context, jobID int64, state string, verified []AuditWindow) error
-	// Known returns how many of some events the table has, whoever stored them.
-	Known(ctx context.Context, ids []uuid.UUID) (int, error)
+	// Known returns which of some events the table has, whoever stored them, in any order.
+	Known(ctx context.Context, ids []uuid.UUID) ([]uuid.UUID, error)
 
 	// Load returns the checkpoints of the job's current round, oldest window first.
 	Load(ctx context.Context, jobID int64) ([]shard.Checkpoint, error)

@@ -2,6 +2,7 @@ package ledgertest
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -80,7 +81,8 @@ func testTableState(t *testing.T, r *run) {
 func testKnown(t *testing.T, r *run) {
 	r.create()
 	r.finish(2, events(0, 3))
-	n, err := r.Known(t.Context(), []uuid.UUID{event(1).ID, event(2).ID, event(3).ID})
+	known, err := r.Known(t.Context(), []uuid.UUID{event(1).ID, event(2).ID, event(3).ID})
 	r.must(err)
-	equal(t, "known", n, 2)
+	equal(t, "known", len(known), 2)
+	equal(t, "a new one is known", slices.Contains(known, event(3).ID), false)
 }

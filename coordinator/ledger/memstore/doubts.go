@@ -88,14 +88,14 @@ func (s *Store) KeepTableState(ctx context.Context, jobID int64, state string, v
 }
 
 // Known implements ledger.Store.
-func (s *Store) Known(ctx context.Context, ids []uuid.UUID) (n int, err error) {
+func (s *Store) Known(ctx context.Context, ids []uuid.UUID) (known []uuid.UUID, err error) {
 	err = s.do(ctx, "known", 0, func(t *Tables) error {
 		for _, id := range ids {
 			if t.Events[id] != nil {
-				n++
+				known = append(known, id)
 			}
 		}
 		return nil
 	})
-	return n, err
+	return known, err
 }
