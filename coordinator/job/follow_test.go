@@ -36,7 +36,7 @@ func followed(t *testing.T, after time.Duration, steps ...Verdict) (v Verdict, b
 }
 
 var (
-	good = Verdict{Text: "good"}
+	good = Verdict{Status: Complete, Text: "good"}
 	away = Verdict{Status: Unreachable, Text: "the API is away"}
 )
 

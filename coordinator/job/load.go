@@ -38,7 +38,7 @@ func (j *Job) loaded(ctx context.Context) Verdict {
 		}
 		return j.attend(ctx, j.lookAgain)
 	}
-	return j.conclude(ctx, j.concede(ctx, Verdict{Text: j.wasVerified()}))
+	return j.conclude(ctx, j.concede(ctx, Verdict{Status: Complete, Text: j.wasVerified()}))
 }
 
 func (j *Job) wasVerified() string {
@@ -55,7 +55,7 @@ func (j *Job) lookAgain(ctx context.Context) Verdict {
 	case err != nil:
 		return failed(ctx, err)
 	case other || j.job.Verified():
-		return j.concede(ctx, Verdict{Text: j.wasVerified()})
+		return j.concede(ctx, Verdict{Status: Complete, Text: j.wasVerified()})
 	}
 	return j.firstLoad(ctx)
 }
@@ -159,7 +159,7 @@ func (j *Job) ended(ctx context.Context, err error) Verdict {
 	if err != nil {
 		return failed(ctx, err)
 	}
-	return j.concede(ctx, Verdict{})
+	return j.concede(ctx, Verdict{Status: Complete})
 }
 
 // walkAndCheck walks the shards and checks the result; incomplete windows are walked once more.
@@ -353,7 +353,7 @@ func (j *Job) record(ctx context.Context, judged audit.Verdict, table string, ro
 	if err != nil {
 		return notChecked(ctx, err)
 	}
-	v := j.concede(ctx, Verdict{Text: judged.Summary()})
+	v := j.concede(ctx, Verdict{Status: Complete, Text: judged.Summary()})
 	if v.Status == Doubt && !judged.OK && !onlyMissing(judged) {
 		v.Text, v.Findings = "the check failed: "+judged.Summary(), judged.Findings
 	}

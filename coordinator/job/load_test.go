@@ -25,7 +25,7 @@ func TestHowAWalkEndsIsItsStatus(t *testing.T) {
 		over    bool
 		status  Status
 	}{
-		"all done":                 {coordinator.Outcome{Done: 8}, false, Complete},
+		"all done":                 {coordinator.Outcome{Done: 8}, false, 0},
 		"a shard failed":           {failed(errors.New("stuck")), true, Left},
 		"a shard panicked":         {failed(errors.New("stuck"), bug), true, Broken},
 		"stopped by the operator":  {coordinator.Outcome{Left: 1, Cause: errors.New("stopped by a signal")}, true, Left},

@@ -64,7 +64,7 @@ func (j *Job) nextRound(ctx context.Context) Verdict {
 	}
 	if r == nil {
 		j.noted = j.source.Requests() // those of a look that found nothing new are no round's
-		v := j.concede(ctx, Verdict{Text: "nothing is new: " + j.behind()})
+		v := j.concede(ctx, Verdict{Status: Complete, Text: "nothing is new: " + j.behind()})
 		v.between = true
 		return v
 	}
@@ -238,7 +238,7 @@ func (j *Job) closeRound(ctx context.Context) Verdict {
 	}
 	j.config.Log.Info("a round is done", "round", r.Number, "new", r.Counts.Events, "late", r.Late.Total(), "missing", r.Missing,
 		"watermark", j.job.Watermark)
-	return j.concede(ctx, Verdict{Text: fmt.Sprintf("round %d: %s new events, %s", r.Number, number(r.Counts.Events), j.behind())})
+	return j.concede(ctx, Verdict{Status: Complete, Text: fmt.Sprintf("round %d: %s new events, %s", r.Number, number(r.Counts.Events), j.behind())})
 }
 
 // number writes n with commas.

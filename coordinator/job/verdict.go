@@ -13,20 +13,20 @@ import (
 // Status is how a run ended, in one word.
 type Status int
 
-// The ways in which a run can end.
+// The ways in which a run can end. The zero Status is none of them: that nothing was found out is no success.
 const (
-	Complete    Status = iota // everything is stored and checked, nothing is left to do
-	Left                      // work was done, and more is left: the same call resumes
-	Doubt                     // the check failed, or there are too many dead letters
-	Locked                    // another run holds the job
-	Refused                   // the source refused the key: no retry helps
-	Unreachable               // source or store could not be reached
-	Misused                   // wrong configuration, or a store that its operator has to fix first
-	Broken                    // a panic: a bug
+	Complete    Status = iota + 1 // everything is stored and checked, nothing is left to do
+	Left                          // work was done, and more is left: the same call resumes
+	Doubt                         // the check failed, or there are too many dead letters
+	Locked                        // another run holds the job
+	Refused                       // the source refused the key: no retry helps
+	Unreachable                   // source or store could not be reached
+	Misused                       // wrong configuration, or a store that its operator has to fix first
+	Broken                        // a panic: a bug
 )
 
 func (s Status) String() string {
-	return [...]string{"complete", "left", "doubt", "locked", "refused", "unreachable", "misused", "broken"}[s]
+	return [...]string{"none", "complete", "left", "doubt", "locked", "refused", "unreachable", "misused", "broken"}[s]
 }
 
 // Verdict is how a run ended.

@@ -154,7 +154,10 @@ func (v *Verification) run(ctx context.Context, config Config, source Source, ho
 		v.Verdict = j.concede(ctx, found)
 		return nil
 	}
-	v.Verdict = j.concede(ctx, Verdict{})
+	v.Verdict = j.concede(ctx, Verdict{Status: Complete})
+	if v.Status == Complete {
+		v.Verdict = found // no doubt says it
+	}
 	if !onlyMissing(v.Judged) || v.Reopened > 0 {
 		v.Text, v.Findings = found.Text, found.Findings
 	}
@@ -256,7 +259,7 @@ func judged(a *ledger.Audit, v audit.Verdict) Verdict {
 	}
 	text += v.Summary()
 	if v.OK {
-		return Verdict{Text: v.Summary()}
+		return Verdict{Status: Complete, Text: v.Summary()}
 	}
 	return Verdict{Status: status, Text: text, Findings: v.Findings, Err: &explained{text, kind}}
 }

@@ -22,10 +22,14 @@ import (
 
 // exitCode is how a status is reported to the shell.
 func exitCode(s job.Status) int {
-	return map[job.Status]int{
+	code, known := map[job.Status]int{
 		job.Complete: ExitOK, job.Left: ExitLeft, job.Doubt: ExitDoubt, job.Locked: ExitLocked, job.Refused: ExitUnreachable,
-		job.Unreachable: ExitUnreachable, job.Misused: ExitUsage, job.Broken: ExitUnexpected,
+		job.Unreachable: ExitUnreachable, job.Misused: ExitUsage,
 	}[s]
+	if !known {
+		return ExitUnexpected
+	}
+	return code
 }
 
 // verdictError returns the error of a run that is not complete, with its exit code and what to do about it.
