@@ -5,7 +5,6 @@ import (
 	"compress/gzip"
 	"crypto/sha1"
 	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -80,20 +79,9 @@ type problem struct {
 	message, code string
 }
 
-func (p *problem) body() []byte {
-	return fmt.Appendf(nil, `{"error":%s,"message":%s,"code":%s}`,
-		jsonString(http.StatusText(p.status)), jsonString(p.message), jsonString(p.code))
+func (x *exchange) refuse(p problem) {
+	x.send(p.status, contentJSON, fmt.Appendf(nil, `{"error":%q,"message":%q,"code":%q}`, http.StatusText(p.status), p.message, p.code))
 }
-
-func jsonString(s string) []byte {
-	var b bytes.Buffer
-	encoder := json.NewEncoder(&b)
-	encoder.SetEscapeHTML(false)
-	_ = encoder.Encode(s) // a string is always encoded
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
-}
-
-func (x *exchange) refuse(p problem) { x.send(p.status, contentJSON, p.body()) }
 
 func (x *exchange) writeLimit(v verdict) {
 	x.set("X-RateLimit-Limit", strconv.Itoa(v.limit))

@@ -39,11 +39,8 @@ type Config struct {
 	// Records replace the records of some serials, byte for byte, whatever they hold. They are not part of the truth.
 	Records map[int64][]byte
 
-	List     Limit // of GET /api/v1/events and of an event by id
-	Feed     Limit // of the stream; make it Hidden, as the real one is
-	Sessions Limit
-	Metrics  Limit
-	Bulk     Limit
+	List Limit // of GET /api/v1/events
+	Feed Limit // of the stream; make it Hidden, as the real one is
 
 	FeedShared    bool       // the feed spends from the list's bucket
 	Algorithm     Algorithm  // how the limits count; default SlidingAll
@@ -76,8 +73,6 @@ type Config struct {
 	KeyLife         time.Duration // from a key's first request; default: no end
 	KeyRevokedAfter int64         // requests with a key, after which every key is refused; default: never
 	Gate            Gate          // what stream access requires of a caller; default GateBrowser
-	OpenStats       bool          // /internal/stats requires no key
-	BulkWorks       bool          // more than one id in a bulk request works, instead of 500
 
 	Latency Latency
 	Faults  Faults
@@ -156,14 +151,14 @@ func observed(faster time.Duration) Config {
 	feed.Hidden = true
 	return Config{
 		Seed: 1,
-		List: limit(10), Feed: feed, Sessions: limit(40), Metrics: limit(30), Bulk: limit(20),
+		List: limit(10), Feed: feed,
 		QueryLimit: 5,
 		CursorLife: 120 * time.Second,
 		TokenLife:  300 * time.Second,
 		CacheLife:  30 * time.Second / faster,
 		Latency: Latency{
 			Page: 3000 * time.Millisecond, Jitter: 475 * time.Millisecond, PerEvent: 45 * time.Microsecond,
-			Hit: 60 * time.Millisecond, Token: 210 * time.Millisecond, Other: 100 * time.Millisecond,
+			Hit: 60 * time.Millisecond, Token: 210 * time.Millisecond,
 			Ceiling: 5500, Scale: 1 / float64(faster),
 		},
 	}
@@ -325,9 +320,7 @@ func oneOf[W ~string](name string, word W, known ...W) error {
 
 func (c *Config) checkLimits() error {
 	var faults []error
-	for name, limit := range map[string]Limit{
-		"List": c.List, "Feed": c.Feed, "Sessions": c.Sessions, "Metrics": c.Metrics, "Bulk": c.Bulk,
-	} {
+	for name, limit := range map[string]Limit{"List": c.List, "Feed": c.Feed} {
 		if limit.Requests < 0 || limit.Requests > 0 && limit.Window <= 0 {
 			faults = append(faults, fmt.Errorf("%s: %d requests in %s are no limit", name, limit.Requests, limit.Window))
 		}

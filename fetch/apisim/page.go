@@ -119,7 +119,7 @@ func (s *selection) take(want int) (seen int, last, at int64, more bool) {
 	w := s.view.data.walk(s.below)
 	for w.left > s.floor {
 		serial, ms := w.next()
-		if !s.passes(serial) {
+		if !s.view.sees(serial) {
 			continue
 		}
 		if seen == want {
@@ -168,11 +168,7 @@ func (f *Fault) spoil(body []byte) []byte {
 
 // appendPage writes the body of a page.
 func (x *exchange) appendPage(b []byte, p *page) []byte {
-	return x.appendEnvelope(x.appendEvents(append(b, `{"data":[`...), p), p)
-}
-
-// appendEnvelope writes what follows the records.
-func (x *exchange) appendEnvelope(b []byte, p *page) []byte {
+	b = x.appendEvents(append(b, `{"data":[`...), p)
 	if x.config.Flat {
 		b = appendMore(append(b, `],`...), p)
 		return append(b, '}')
@@ -211,7 +207,7 @@ func (x *exchange) appendEvents(b []byte, p *page) []byte {
 	w := x.data.walk(p.below)
 	for place := 0; place < p.events; {
 		serial, at := w.next()
-		if p.filters() && !p.passes(serial) {
+		if !p.view.sees(serial) {
 			continue
 		}
 		for range times(place < 2*p.twice) {
