@@ -15,13 +15,14 @@
 //
 //	go run ./cmd/mutants             # all of them; takes minutes
 //	go run ./cmd/mutants -run trim   # mutants with a matching name
-//	go run ./cmd/mutants -list       # docs/mutants.md, without running anything
 //
-// A mutant that does not compile, or whose test only times out, is not killed.
+// The code on disk stays as it is: the broken files are laid over it with go's -overlay, by way of GOFLAGS so that tests that build the
+// program themselves get the mutant too. A mutant that does not compile, or whose test only times out, is not killed.
 package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -31,10 +32,13 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
+	"sync"
 	"syscall"
-	"text/tabwriter"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 func main() {
@@ -47,48 +51,68 @@ func main() {
 	}
 }
 
-// run lists the mutants, or runs them and fails if one survives.
+// run runs the mutants, after all of their tests against the sound code, and fails if one survives.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags := flag.NewFlagSet("mutants", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	names := flags.String("run", "", "only mutants whose name matches this regular expression")
-	list := flags.Bool("list", false, "print docs/mutants.md and exit")
 	jobs := flags.Int("jobs", 2, "mutants at a time")
 	limit := flags.Duration("limit", 2*time.Minute, "time limit of one test")
 	if err := flags.Parse(args); err != nil {
-		return err
-	}
-	matching, err := regexp.Compile(*names)
-	if err != nil {
 		return err
 	}
 	root, err := moduleRoot()
 	if err != nil {
 		return err
 	}
-	mutants, err := readMutants(root, matching)
+	mutants, err := readMutants(root, *names)
 	if err != nil {
 		return err
-	}
-	if *list {
-		return writeMarkdown(stdout, mutants)
 	}
 	t, err := readTree(root)
 	if err != nil {
 		return err
 	}
+	var tests, packages []string
 	for i := range mutants {
 		if err := t.place(&mutants[i]); err != nil {
 			return err
 		}
+		top, _, _ := strings.Cut(mutants[i].Test, "/")
+		tests, packages = append(tests, top), append(packages, mutants[i].pkg)
 	}
-	started := time.Now()
-	h := &hunt{root: root, jobs: max(1, *jobs), limit: *limit, log: func(format string, args ...any) { fmt.Fprintf(stderr, format+"\n", args...) }}
-	results, err := h.all(ctx, mutants)
-	if err != nil {
-		return err
+	if fate, output, err := goTest(ctx, root, nil, 5**limit, "("+strings.Join(tests, "|")+")", packages...); err != nil || fate != "SURVIVED" {
+		return fmt.Errorf("without a mutant the tests do not pass: %s %w\n%s", fate, err, output)
 	}
-	return writeResults(stdout, results, time.Since(started))
+	var mu sync.Mutex
+	killed := 0
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(max(1, *jobs))
+	for _, m := range mutants {
+		group.Go(func() error {
+			started := time.Now()
+			args := []string{m.pkg}
+			if m.rapid {
+				args = append(args, "-rapid.nofailfile") // a failure that was wanted is not kept
+			}
+			fate, output, err := goTest(ctx, root, m.overlay, *limit, strings.ReplaceAll(m.Test, "/", "$/^"), args...)
+			mu.Lock()
+			defer mu.Unlock()
+			fmt.Fprintf(stdout, "%-40s %-4s %5.1f s  %s by %s\n", m.Name, m.Promise, time.Since(started).Seconds(), fate, m.Test)
+			if fate == "killed" {
+				killed++
+			} else {
+				fmt.Fprintln(stderr, output)
+			}
+			return err
+		})
+	}
+	err = group.Wait()
+	fmt.Fprintf(stdout, "%d mutants, %d killed\n", len(mutants), killed)
+	if err == nil && killed < len(mutants) {
+		err = errors.New("mutants survived or are invalid: write a test that kills them")
+	}
+	return err
 }
 
 // moduleRoot returns the directory of go.mod.
@@ -97,43 +121,50 @@ func moduleRoot() (string, error) {
 	return filepath.Dir(strings.TrimSpace(string(file))), err
 }
 
-// writeResults prints a table of what became of each mutant, and fails if one was not killed.
-func writeResults(w io.Writer, results []result, took time.Duration) error {
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "mutant\tpromise\tkilled by\tseconds")
-	killed := 0
-	for i := range results {
-		r := &results[i]
-		fmt.Fprintf(table, "%s\t%s\t%s\t%.1f\n", r.Name, r.Promise, r.verdict(), r.took.Seconds())
-		if r.killedBy != "" {
-			killed++
+// goTest runs tests with some files replaced, and returns the fate of the mutant that they are, and the end of what was printed. An error
+// means that they could not be run at all.
+func goTest(ctx context.Context, root string, overlay map[string]string, limit time.Duration, test string, args ...string) (fate, output string, err error) {
+	dir, err := os.MkdirTemp("", "sluice-mutant-")
+	if err != nil {
+		return "", "", err
+	}
+	defer os.RemoveAll(dir)
+	replace := make(map[string]string)
+	for name, text := range overlay {
+		broken := filepath.Join(dir, strconv.Itoa(len(replace))+filepath.Ext(name))
+		if err := os.WriteFile(broken, []byte(text), 0o600); err != nil {
+			return "", "", err
 		}
+		replace[filepath.Join(root, name)] = broken
 	}
-	fmt.Fprintf(table, "%d mutants, %d killed, in %s\n", len(results), killed, took.Round(time.Second))
-	if err := table.Flush(); err != nil || killed == len(results) {
-		return err
+	list, _ := json.Marshal(map[string]any{"Replace": replace}) // strings are always encoded
+	if err := os.WriteFile(filepath.Join(dir, "overlay.json"), list, 0o600); err != nil {
+		return "", "", err
 	}
-	return errors.New("mutants survived or are invalid: write a test that kills them")
+	// Compiling is fast. A process that ignores its own limit is killed, together with the processes it started.
+	ctx, cancel := context.WithTimeout(ctx, limit+5*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "go", append([]string{"test", "-vet=off", "-count=1", "-timeout", limit.String(), "-run", "^" + test + "$"}, args...)...)
+	cmd.Dir = root
+	cmd.Env = append(os.Environ(), "GOFLAGS=-overlay="+filepath.Join(dir, "overlay.json")+" "+os.Getenv("GOFLAGS"))
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.WaitDelay = 10 * time.Second
+	out, failed := cmd.CombinedOutput()
+	text := string(out)
+	return fateOf(text, failed), text[max(0, len(text)-4000):], ctx.Err()
 }
 
-const markdownHead = `# Mutants
+// invalid are the marks, in what go test prints, of failures that prove nothing.
+var invalid = regexp.MustCompile(`\[(build|setup) failed\]|panic: test timed out|no tests to run`)
 
-Each row is one way in which Sluice was broken on purpose, and the test that notices. ` + "`make mutants`" + ` breaks the code in each of these
-ways, one at a time, and requires the test to fail; a mutant that does not compile or only hangs does not count. They are kept in
-` + "`cmd/mutants/mutants.txt`" + `; ` + "`go run ./cmd/mutants -list`" + ` writes this page, and a test keeps it up to date. The promises are those of
-[promises.md](promises.md).
-
-| mutant | what is broken | promise | test |
-|---|---|---|---|
-`
-
-// writeMarkdown prints docs/mutants.md.
-func writeMarkdown(w io.Writer, mutants []mutant) error {
-	var page strings.Builder
-	page.WriteString(markdownHead)
-	for _, m := range mutants {
-		fmt.Fprintf(&page, "| %s | %s | %s | %s |\n", m.Name, strings.ReplaceAll(m.Story, "|", `\|`), m.Promise, m.Test)
+// fateOf tells from what go test printed, and from how it ended, what became of a mutant.
+func fateOf(output string, failed error) string {
+	switch mark := invalid.FindString(output); {
+	case mark != "":
+		return "INVALID: " + mark
+	case failed != nil:
+		return "killed"
 	}
-	_, err := io.WriteString(w, page.String())
-	return err
+	return "SURVIVED"
 }

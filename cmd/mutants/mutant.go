@@ -34,13 +34,17 @@ type mutant struct {
 type edit struct{ Old, New string }
 
 // readMutants returns the mutants whose name matches, in the file's order.
-func readMutants(root string, names *regexp.Regexp) ([]mutant, error) {
+func readMutants(root, names string) ([]mutant, error) {
+	matching, err := regexp.Compile(names)
+	if err != nil {
+		return nil, err
+	}
 	text, err := os.ReadFile(filepath.Join(root, mutantsFile))
 	if err != nil {
 		return nil, err
 	}
 	all, err := parseMutants(string(text))
-	all = slices.DeleteFunc(all, func(m mutant) bool { return !names.MatchString(m.Name) })
+	all = slices.DeleteFunc(all, func(m mutant) bool { return !matching.MatchString(m.Name) })
 	if err == nil && len(all) == 0 {
 		err = errors.New("no mutant has such a name")
 	}

@@ -1,13 +1,12 @@
 package main
 
 import (
-	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 )
 
 func allMutants(t *testing.T) (root string, mutants []mutant) {
@@ -16,7 +15,7 @@ func allMutants(t *testing.T) (root string, mutants []mutant) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	mutants, err = readMutants(root, regexp.MustCompile(""))
+	mutants, err = readMutants(root, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,18 +53,6 @@ func TestEveryPromiseHasAMutant(t *testing.T) {
 		if !broken[match[1]] {
 			t.Errorf("no mutant breaks %s", match[1])
 		}
-	}
-}
-
-func TestDocsMutantsIsUpToDate(t *testing.T) {
-	root, mutants := allMutants(t)
-	var want bytes.Buffer
-	if err := writeMarkdown(&want, mutants); err != nil {
-		t.Fatal(err)
-	}
-	got, err := os.ReadFile(filepath.Join(root, "docs", "mutants.md"))
-	if err != nil || string(got) != want.String() {
-		t.Errorf("docs/mutants.md is out of date (%v): go run ./cmd/mutants -list > docs/mutants.md", err)
 	}
 }
 
@@ -120,45 +107,22 @@ func TestParseMutants(t *testing.T) {
 	}
 }
 
-// What go test -json prints, reduced to the parts that are read.
-const (
-	passes   = `{"Action":"run","Test":"TestA"}` + "\n" + `{"Action":"pass","Test":"TestA"}` + "\n"
-	fails    = `{"Action":"run","Test":"TestA"}` + "\n" + `{"Action":"fail","Test":"TestA"}` + "\n"
-	timesOut = `{"Action":"run","Test":"TestA"}` + "\n" + `{"Action":"output","Output":"panic: test timed out after 2m0s\n"}` + "\n" +
-		`{"Action":"fail","Test":"TestA"}` + "\n"
-	panics     = `{"Action":"run","Test":"TestA"}` + "\n" + `{"Action":"output","Output":"panic: oh\n"}` + "\n" + `{"Action":"fail"}` + "\n"
-	compilesNo = `{"Action":"build-output","Output":"undefined: x\n"}` + "\n" + `{"Action":"build-fail"}` + "\n" + `{"Action":"fail"}` + "\n"
-)
-
 func TestOnlyAFailingTestKills(t *testing.T) {
-	for _, c := range []struct{ what, out, failed, broken string }{
-		{"passes", passes, "", ""},
-		{"fails", fails, "TestA", ""},
-		{"panics in a goroutine of its own", panics, "TestA", ""},
-		{"does not compile", compilesNo, "", "it does not compile"},
-		{"times out", timesOut, "", "it timed out"},
-		{"has no test", "", "", "no test ran"},
-	} {
-		f := readFate([]byte(c.out))
-		if f.killedBy != c.failed || f.broken != c.broken {
-			t.Errorf("a test that %s: failed %q, broken %q", c.what, f.killedBy, f.broken)
-		}
-	}
-}
-
-func TestASurvivorFailsTheRun(t *testing.T) {
+	fails := errors.New("exit status 1")
 	for _, c := range []struct {
-		what string
-		r    result
-		good bool
+		what, output string
+		err          error
+		want         string
 	}{
-		{"killed", result{fate: fate{killedBy: "TestA"}}, true},
-		{"alive", result{}, false},
-		{"invalid", result{fate: fate{broken: "it does not compile"}}, false},
+		{"passes", "ok  \tsluice/shard\t0.1s\n", nil, "SURVIVED"},
+		{"fails", "--- FAIL: TestA (0.00s)\nFAIL\n", fails, "killed"},
+		{"panics in a goroutine of its own", "panic: oh\n\ngoroutine 7 [running]:\nFAIL\tsluice/shard\t0.1s\n", fails, "killed"},
+		{"does not compile", "FAIL\tsluice/shard [build failed]\n", fails, "INVALID: [build failed]"},
+		{"times out", "panic: test timed out after 2m0s\nFAIL\tsluice/shard\t120.0s\n", fails, "INVALID: panic: test timed out"},
+		{"has no test", "testing: warning: no tests to run\nok  \tsluice/shard\t0.1s [no tests to run]\n", nil, "INVALID: no tests to run"},
 	} {
-		var table strings.Builder
-		if err := writeResults(&table, []result{c.r}, time.Second); (err == nil) != c.good {
-			t.Errorf("%s: %v\n%s", c.what, err, table.String())
+		if got := fateOf(c.output, c.err); got != c.want {
+			t.Errorf("a test that %s: %s, want %s", c.what, got, c.want)
 		}
 	}
 }
