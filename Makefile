@@ -106,11 +106,11 @@ mutation: ## change every condition and sum of shard, sink/audit and fetch/quota
 		GOFLAGS='-vet=off -ldflags=-w' bin/gremlins unleash $$package --workers 2 --test-cpu 1 --timeout-coefficient 30 -S lt || exit 1; \
 	done
 
-bench: ## beside the machine, the quotas and the wait: table and plot in bench/results (15 min on a calm machine; BENCH=-help)
-	go run ./cmd/bench $(BENCH)
+bench: ## beside the machine, the quotas and the wait, as lines for benchstat (15 min on a calm machine; BENCH=-help)
+	@go run ./cmd/bench $(BENCH)
 
 bench-once: bench-go ## each benchmark once, and each section with a handful of events: does it still work?
-	go run ./cmd/bench -smoke -events 50000 -shards 1,8 -out ''
+	go run ./cmd/bench -smoke -events 50000 -shards 1,8
 
 bench-go:
 	go test -run '^$$' -bench . -benchtime 1x ./...

@@ -1,4 +1,5 @@
-// Bench measures Sluice and prints one table. `make bench` runs it on a machine with nothing else to do.
+// Bench measures Sluice, and prints each figure as a line of Go's benchmark format, which benchstat reads. `make bench` runs it on a
+// machine with nothing else to do.
 //
 // Seconds say little: the same code on the same machine is a quarter slower an hour later. So every speed stands beside a floor
 // that was measured in the same minutes, before and after it, and runs are compared by these ratios and by the CPU a row.
@@ -8,7 +9,7 @@
 // (world.go). Afterwards the table is compared with what the simulator knows it must hold, by count and hash: speed with wrong
 // rows is no speed.
 //
-// There are three questions and a section for each, and one more for how the answers grow:
+// There are three questions and a section for each, and one more for how the answers grow (sections.go):
 //
 //   - whole: where the machine is the limit, `sluice run` beside server-side COPY of the same rows into the same table;
 //   - latency: where the wait for a page is the limit, how many times as fast several shards are as one;
@@ -28,6 +29,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -48,42 +50,28 @@ func main() {
 	}
 }
 
-// run measures, prints the table, and keeps it as the last report if every section is in it.
+// run measures all sections, and all of them again, so that whatever slows the machine for some minutes is in one sample of each
+// figure only. A section that fails does not stop the others of its pass.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	o, err := parseFlags(args, stderr)
 	if err != nil {
 		return err
 	}
-	r, err := newRig(ctx, o, func(format string, args ...any) { fmt.Fprintf(stderr, "bench: "+format+"\n", args...) })
+	r, err := newRig(ctx, o, stdout, func(format string, args ...any) { fmt.Fprintf(stderr, "bench: "+format+"\n", args...) })
 	if err != nil {
 		return err
 	}
 	defer r.close(context.WithoutCancel(ctx))
-	report := Report{Machine: r.machine(ctx), Events: o.events, Repeat: o.repeat}
-	report.Figures, err = r.measure(ctx)
-	keep := err == nil && len(o.sections) == len(allSections())
-	return errors.Join(err, report.publish(o.out, keep, stdout))
-}
-
-// measure runs all sections, and all of them again, so that whatever slows the machine for some minutes is in one sample of each
-// figure only. A section that fails does not stop the others of its pass.
-func (r *rig) measure(ctx context.Context) ([]Figure, error) {
-	var all []Figure
-	var failed error
-	for r.pass = 0; r.pass < r.repeat && failed == nil; r.pass++ {
+	r.describe(ctx)
+	for r.pass = 0; r.pass < r.repeat && err == nil; r.pass++ {
 		r.log("pass %d of %d", r.pass+1, r.repeat)
 		for _, s := range r.sections {
-			figures, err := s.measure(ctx, r)
-			for i := range figures {
-				figures[i].Section = s.name
-			}
-			all = append(all, figures...)
-			if err != nil {
-				failed = errors.Join(failed, fmt.Errorf("measure %s: %w", s.name, err))
+			if failed := s.measure(ctx, r); failed != nil {
+				err = errors.Join(err, fmt.Errorf("measure %s: %w", s.name, failed))
 			}
 		}
 	}
-	return medians(all), failed
+	return err
 }
 
 // section is a group of figures that are measured together.
@@ -91,13 +79,13 @@ type section struct {
 	name    string
 	cost    string // how long a pass takes with the default options on two cores
 	what    string
-	measure func(context.Context, *rig) ([]Figure, error)
+	measure func(context.Context, *rig) error
 }
 
-// allSections returns the sections in the order of the table.
+// allSections returns the sections in the order in which they are measured.
 func allSections() []section {
 	return []section{
-		{"whole", "3 min", "start to exit beside the floor, CPU, allocations and memory, 1 to 64 shards", measureWhole},
+		{"whole", "3 min", "start to exit beside the floor, CPU and memory, 1 to 64 shards", measureWhole},
 		{"latency", "4 min", "pages of 200 ms and of 3.2 s, 1 to 32 shards", measureLatency},
 		{"quota", "6 min", "the true limits, known and hidden, 1 to 64 shards", measureQuota},
 		{"size", "1 min", "CPU a row, from small to large (-sizes 300000,3000000,30000000 adds 5 min)", measureSize},
@@ -115,7 +103,6 @@ type options struct {
 	shards   []int64 // of the section whole
 	sizes    []int64 // of the section size
 	sections []section
-	out      string
 	binary   string
 }
 
@@ -142,36 +129,34 @@ var (
 	}
 )
 
-func parseFlags(args []string, stderr io.Writer) (options, error) {
-	o := options{extent: full, sections: allSections()}
-	var small bool
-	help := "some of the sections, such as whole,latency; the table is compared with the last report but not kept"
+func parseFlags(args []string, stderr io.Writer) (o options, err error) {
+	o.extent, o.sections = full, allSections()
+	help := "some of the sections, such as whole,latency"
 	for _, s := range o.sections {
 		help += fmt.Sprintf("\n  %-10s %6s  %s", s.name, s.cost, s.what)
 	}
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.Int64Var(&o.events, "events", 3_000_000, "how many events are loaded")
-	flags.IntVar(&o.repeat, "repeat", 0, "how many times everything is measured: the table has the medians (default 1, with -binary 5)")
-	flags.Func("sections", help, func(names string) (err error) {
-		o.sections, err = chooseSections(names)
-		return err
-	})
+	flags.IntVar(&o.repeat, "repeat", 0, "how many times everything is measured (default 1, with -binary 5)")
+	names := flags.String("sections", "whole,latency,quota,size", help)
 	flags.Func("shards", "numbers of shards of the section whole (default 1,2,4,8,64, with -binary 8)", numbers(&o.shards))
 	flags.Func("sizes", "numbers of events of the section size (default -events / 10 and -events)", numbers(&o.sizes))
-	flags.BoolVar(&small, "smoke", false, "measure so little that only mistakes show; choose few -events too")
-	flags.StringVar(&o.out, "out", "bench/results", "directory of the last report, in the checkout; empty to keep and compare nothing")
+	small := flags.Bool("smoke", false, "measure so little that only mistakes show; choose few -events too")
 	flags.StringVar(&o.binary, "binary", "", "compare the checkout's program with this one by turns, instead of measuring the sections")
 	if err := flags.Parse(args); err != nil {
 		return o, flag.ErrHelp // the flag set has printed what is wrong
 	}
-	if small {
+	wanted := strings.Split(*names, ",")
+	o.sections = slices.DeleteFunc(o.sections, func(s section) bool { return !slices.Contains(wanted, s.name) })
+	if *small {
 		o.extent = smoke
 	}
 	usual, repeat := []int64{1, 2, 4, usualShards, 64}, 1
 	if o.binary != "" {
-		o.sections = []section{{name: "binaries", measure: compareBinaries}}
+		o.sections, wanted = []section{{name: "binaries", measure: compareBinaries}}, []string{"binaries"}
 		usual, repeat = []int64{usualShards}, 5
+		o.binary, err = filepath.Abs(o.binary)
 	}
 	if len(o.shards) == 0 {
 		o.shards = usual
@@ -182,25 +167,11 @@ func parseFlags(args []string, stderr io.Writer) (options, error) {
 	if o.repeat == 0 {
 		o.repeat = repeat
 	}
-	if o.events < 1 || o.repeat < 1 || flags.NArg() > 0 {
-		return o, fmt.Errorf("-events %d and -repeat %d must be positive, and no arguments may follow: %q", o.events, o.repeat, flags.Args())
-	}
-	var err error
-	if o.binary != "" {
-		o.binary, err = filepath.Abs(o.binary)
+	if o.events < 1 || o.repeat < 1 || flags.NArg() > 0 || len(o.sections) != len(wanted) {
+		return o, fmt.Errorf("-events %d and -repeat %d must be positive, -sections %q are not all known, or arguments follow: %q",
+			o.events, o.repeat, *names, flags.Args())
 	}
 	return o, err
-}
-
-// chooseSections finds the sections of a list of names, in the order of the table.
-func chooseSections(names string) ([]section, error) {
-	all, wanted := allSections(), strings.Split(names, ",")
-	for _, name := range wanted {
-		if !slices.ContainsFunc(all, func(s section) bool { return s.name == name }) {
-			return nil, fmt.Errorf("%q is not a section", name)
-		}
-	}
-	return slices.DeleteFunc(all, func(s section) bool { return !slices.Contains(wanted, s.name) }), nil
 }
 
 // numbers reads a list such as 300000,3000000 into a flag.
@@ -217,3 +188,46 @@ func numbers(into *[]int64) func(string) error {
 		return nil
 	}
 }
+
+// figure is a number that was measured, and its goal.
+type figure struct {
+	value       float64
+	unit        string  // in one word
+	least, most float64 // 0 means no bound
+}
+
+// print writes figures as a line of Go's benchmark format, and says which goals they miss.
+func (r *rig) print(name string, figures ...figure) {
+	line := fmt.Sprintf("Benchmark%s 1", name)
+	for _, f := range figures {
+		line += fmt.Sprintf(" %.4g %s", f.value, f.unit)
+		if f.value < f.least || f.most > 0 && f.value > f.most {
+			r.log("%s misses its goal: %.3g %s, not from %g to %g", name, f.value, f.unit, f.least, f.most)
+		}
+	}
+	fmt.Fprintln(r.out, line)
+}
+
+// describe prints on what is measured, in lines by which benchstat keeps machines and data apart, and of what.
+func (r *rig) describe(ctx context.Context) {
+	cpu := ""
+	text, _ := os.ReadFile("/proc/cpuinfo") // only Linux has one
+	for line := range strings.Lines(string(text)) {
+		if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
+			cpu = strings.TrimSpace(value)
+		}
+	}
+	revision, _ := r.tool(ctx, "git", "describe", "--tags", "--always", "--dirty").Output() // empty if the checkout is not under git
+	fmt.Fprintf(r.out, "Sluice %s, %s\n%s", strings.TrimSpace(string(revision)), time.Now().UTC().Format(time.DateOnly), units)
+	fmt.Fprintf(r.out, "goos: %s\ngoarch: %s\ncpu: %s\ncores: %d\npostgresql: %s\nevents: %d\n", runtime.GOOS, runtime.GOARCH, cpu, runtime.NumCPU(),
+		r.server.Status(ctx).Version, r.events)
+}
+
+// units says of which figures more is better. Of the others less is.
+const units = `Unit krows/s better=higher
+Unit ingested-krows/s better=higher
+Unit ×floor better=higher
+Unit ingested-×floor better=higher
+Unit ×one-shard better=higher
+Unit of-quotas better=higher
+`

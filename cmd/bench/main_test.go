@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -37,13 +39,6 @@ func TestDefaultsFollowTheOtherFlags(t *testing.T) {
 	}
 }
 
-func TestSectionsKeepTheirOrder(t *testing.T) {
-	chosen, err := chooseSections("size,whole")
-	if err != nil || len(chosen) != 2 || chosen[0].name != "whole" {
-		t.Errorf("%v, %v", chosen, err)
-	}
-}
-
 func TestHelpSaysWhatEachSectionCosts(t *testing.T) {
 	var help strings.Builder
 	if _, err := parseFlags([]string{"-help"}, &help); err == nil {
@@ -53,5 +48,25 @@ func TestHelpSaysWhatEachSectionCosts(t *testing.T) {
 		if !strings.Contains(help.String(), s.name) || !strings.Contains(help.String(), s.cost) {
 			t.Errorf("-help does not say that %s takes %s", s.name, s.cost)
 		}
+	}
+}
+
+// benchstat reads what the bench prints, and knows of which figures more is better.
+func TestFiguresAreOfGosBenchmarkFormat(t *testing.T) {
+	var out, log strings.Builder
+	r := &rig{out: &out, log: func(format string, args ...any) { fmt.Fprintf(&log, format+"\n", args...) }}
+	out.WriteString(units)
+	r.print("Whole/shards=8", figure{256.4, thousandRows, 0, 0}, figure{0.7, "×floor", 0.75, 0}, figure{300, "peak-MiB", 0, 256})
+	if want := "BenchmarkWhole/shards=8 1 256.4 krows/s 0.7 ×floor 300 peak-MiB\n"; !strings.HasSuffix(out.String(), want) {
+		t.Errorf("%s, want %s", out.String(), want)
+	}
+	if strings.Count(log.String(), "misses its goal") != 2 || !strings.Contains(log.String(), "0.7 ×floor, not from 0.75") {
+		t.Errorf("the goals: %s", log.String())
+	}
+	cmd := exec.CommandContext(t.Context(), "go", "tool", "benchstat", "-")
+	cmd.Stdin = strings.NewReader(strings.Repeat(out.String(), 2))
+	table, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(table), "krows/s") || !strings.Contains(string(table), "×floor") {
+		t.Errorf("benchstat: %v\n%s", err, table)
 	}
 }

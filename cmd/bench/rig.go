@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,6 +20,7 @@ import (
 // rig is what every section measures on: the program, a PostgreSQL server, and the data.
 type rig struct {
 	options
+	out     io.Writer // of the figures
 	log     func(format string, args ...any)
 	root    string // of the checkout
 	dir     string // .sluice/bench in it: everything that the bench makes and removes
@@ -32,18 +34,15 @@ type rig struct {
 
 // newRig builds the program and starts the server. Its directory is always the same, so that the next bench finds and removes
 // whatever a killed one has left.
-func newRig(ctx context.Context, o options, log func(string, ...any)) (_ *rig, err error) {
-	r := &rig{options: o, log: log}
-	out, err := exec.CommandContext(ctx, "go", "env", "GOMOD").Output()
-	mod := strings.TrimSpace(string(out))
+func newRig(ctx context.Context, o options, out io.Writer, log func(string, ...any)) (_ *rig, err error) {
+	r := &rig{options: o, out: out, log: log}
+	env, err := exec.CommandContext(ctx, "go", "env", "GOMOD").Output()
+	mod := strings.TrimSpace(string(env))
 	if err != nil || filepath.Base(mod) != "go.mod" {
 		return nil, fmt.Errorf("find the checkout: %w", errors.Join(err, errors.New("run the bench inside it")))
 	}
 	r.root = filepath.Dir(mod)
 	r.dir = filepath.Join(r.root, ".sluice", "bench")
-	if r.out != "" && !filepath.IsAbs(r.out) {
-		r.out = filepath.Join(r.root, r.out)
-	}
 	if r.data, err = newDataset(o.events, 0); err != nil {
 		return nil, err
 	}
@@ -95,12 +94,17 @@ func (r *rig) sweep(ctx context.Context) error {
 // build makes the program, so that an old one is never measured by mistake.
 func (r *rig) build(ctx context.Context) error {
 	r.program = filepath.Join(r.dir, "sluice")
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", r.program, "./cmd/sluice")
-	cmd.Dir = r.root
-	if out, err := cmd.CombinedOutput(); err != nil {
+	if out, err := r.tool(ctx, "go", "build", "-o", r.program, "./cmd/sluice").CombinedOutput(); err != nil {
 		return fmt.Errorf("build sluice: %w\n%s", err, out)
 	}
 	return nil
+}
+
+// tool prepares a call of a program in the checkout.
+func (r *rig) tool(ctx context.Context, name string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir = r.root
+	return cmd
 }
 
 func (r *rig) serve(ctx context.Context) (err error) {

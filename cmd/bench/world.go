@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/prometheus/procfs"
 	"golang.org/x/sync/errgroup"
 
 	"sluice/fetch/apisim"
@@ -140,20 +141,18 @@ func (w *world) drop(ctx context.Context) {
 
 // load is one way of the rows into the table, measured.
 type load struct {
-	rows                        int64
-	wall                        time.Duration // of the whole process
-	ingest                      time.Duration // from the first attempt of a shard to its last commit
-	client, simulator, postgres time.Duration // CPU
-	others                      float64       // CPU that other processes of the machine used, in cores
-	peak                        int64         // bytes of the client's resident memory
-	commits                     int64
-	requests                    requests
+	rows             int64
+	wall             time.Duration // of the whole process
+	ingest           time.Duration // from the first attempt of a shard to its last commit
+	client, postgres time.Duration // CPU
+	others           float64       // CPU that other processes of the machine used, the simulator's included, in cores
+	peak             int64         // bytes of the client's resident memory
+	commits          int64
+	requests         requests
 }
 
-func (l load) thousands() float64   { return float64(l.rows) / l.wall.Seconds() / 1000 }
-func (l load) ingested() float64    { return float64(l.rows) / l.ingest.Seconds() / 1000 }
-func (l load) mebibytes() float64   { return float64(l.peak) / (1 << 20) }
-func (l load) rowsACommit() float64 { return float64(l.rows) / float64(max(l.commits, 1)) }
+// thousands is how many rows were loaded in a second of that time.
+func (l load) thousands(in time.Duration) float64 { return float64(l.rows) / in.Seconds() / 1000 }
 
 // micros is CPU a row in µs, which is also CPU seconds per million rows.
 func (l load) micros(cpu time.Duration) float64 { return cpu.Seconds() * 1e6 / float64(l.rows) }
@@ -176,7 +175,7 @@ func (w *world) load(ctx context.Context) (load, error) {
 	cmd := w.command(ctx)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	watch := w.startWatch(w.sim.Process.Pid)
+	watch := w.startWatch()
 	if err := cmd.Run(); err != nil {
 		return load{}, fmt.Errorf("%s: %w\n%s", strings.Join(cmd.Args, " "), err, stderr.String())
 	}
@@ -193,6 +192,52 @@ func (w *world) load(ctx context.Context) (load, error) {
 	}
 	l.ingest = time.Duration(seconds * float64(time.Second))
 	return l, nil
+}
+
+// watch is the time, and the CPU that the server and the whole machine had used, when a load began.
+type watch struct {
+	rig             *rig
+	started         time.Time
+	server, machine time.Duration
+}
+
+func (r *rig) startWatch() watch {
+	return watch{r, time.Now(), familyCPU(r.server.PID()), machineCPU()}
+}
+
+// stop adds the time, and the CPU that was used meanwhile, to a load whose client's CPU is known.
+func (w watch) stop(l *load) {
+	l.wall = time.Since(w.started)
+	l.postgres = familyCPU(w.rig.server.PID()) - w.server
+	l.others = max(0, (machineCPU()-w.machine-l.postgres-l.client).Seconds()/l.wall.Seconds())
+}
+
+// familyCPU is what a process, its living children and those that it has reaped have used: with the postmaster's pid, all of
+// PostgreSQL. It is 0 where there is no /proc.
+func familyCPU(pid int) (sum time.Duration) {
+	const tick = time.Second / 100 // USER_HZ is 100 on every Linux
+	all, _ := procfs.AllProcs()
+	for _, one := range all {
+		switch p, err := one.Stat(); {
+		case err != nil: // it has ended; its parent counts it now
+		case p.PID == pid:
+			sum += time.Duration(int(p.UTime+p.STime)+p.CUTime+p.CSTime) * tick
+		case p.PPID == pid:
+			sum += time.Duration(p.UTime+p.STime) * tick
+		}
+	}
+	return sum
+}
+
+// machineCPU is what all processes have used, and what other virtual machines have taken (steal). It is 0 where there is no /proc.
+func machineCPU() time.Duration {
+	fs, err := procfs.NewDefaultFS()
+	if err != nil {
+		return 0
+	}
+	s, _ := fs.Stat()
+	c := s.CPUTotal
+	return time.Duration((c.User + c.Nice + c.System + c.IRQ + c.SoftIRQ + c.Steal) * float64(time.Second))
 }
 
 const selectWalk = `

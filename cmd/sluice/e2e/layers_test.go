@@ -57,7 +57,7 @@ var guests = map[string][]string{
 	"github.com/spf13":            {"cmd/sluice/internal/cli"},
 	"github.com/vbauerster/mpb":   {"cmd/sluice/internal/terminal"},
 	"github.com/pressly/goose":    {"sink", "migrations"},
-	"github.com/prometheus":       {"cmd/sluice/internal/metrics"},
+	"github.com/prometheus":       {"cmd/sluice/internal/metrics", "cmd/bench"},
 }
 
 // sourceFile is one file of the module, tests apart.
