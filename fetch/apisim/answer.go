@@ -54,15 +54,10 @@ func (x *exchange) write(status int, content string, body []byte) {
 	}
 	if x.fault.cut {
 		_, _ = x.w.Write(body[:int(x.fault.share*float64(len(body)))])
-		x.abort()
+		_ = http.NewResponseController(x.w).Flush()
+		panic(http.ErrAbortHandler) // closes the connection
 	}
 	_, _ = x.w.Write(body) // a client that has gone needs no answer
-}
-
-// abort sends what was written and closes the connection.
-func (x *exchange) abort() {
-	_ = http.NewResponseController(x.w).Flush()
-	panic(http.ErrAbortHandler)
 }
 
 func compress(body []byte) []byte {
@@ -81,12 +76,6 @@ type problem struct {
 
 func (x *exchange) refuse(p problem) {
 	x.send(p.status, contentJSON, fmt.Appendf(nil, `{"error":%q,"message":%q,"code":%q}`, http.StatusText(p.status), p.message, p.code))
-}
-
-func (x *exchange) writeLimit(v verdict) {
-	x.set("X-RateLimit-Limit", strconv.Itoa(v.limit))
-	x.set("X-RateLimit-Remaining", strconv.Itoa(v.remaining))
-	x.set("X-RateLimit-Reset", strconv.Itoa(seconds(v.reset)))
 }
 
 // refuseForNow answers 429. The seconds are whole and relative, never a point in time.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -236,8 +237,9 @@ func (c Config) withDefaults() Config {
 	c.CursorLife = cmp.Or(c.CursorLife, 120*time.Second)
 	c.TokenLife = cmp.Or(c.TokenLife, 300*time.Second)
 	c.Gate = cmp.Or(c.Gate, GateBrowser)
-	c.Live, c.Latency = c.Live.withDefaults(), c.Latency.withDefaults()
-	c.Faults = c.Faults.withDefaults()
+	c.Live.LateMost = cmp.Or(c.Live.LateMost, 5*c.Live.LateBy)
+	c.Latency.Scale = cmp.Or(c.Latency.Scale, 1)
+	c.Faults.SlowBy = cmp.Or(c.Faults.SlowBy, 5*time.Second)
 	return c
 }
 
@@ -264,13 +266,6 @@ func (c *Config) validate() error {
 	if c.PageCap < 1 || c.ListDefault < 1 || c.FeedDefault < 1 {
 		bad("PageCap, ListDefault, FeedDefault: %d, %d, %d are not all positive", c.PageCap, c.ListDefault, c.FeedDefault)
 	}
-	faults = append(faults, c.Live.check(), c.checkShares(), c.checkTies(), c.checkWords(), c.checkLimits())
-	return errors.Join(faults...)
-}
-
-// checkShares checks all shares.
-func (c *Config) checkShares() error {
-	var faults []error
 	shares := map[string]float64{"SkewShare": c.SkewShare, "WrongShare": c.WrongShare, "MalformedShare": c.MalformedShare,
 		"Live.LateShare": c.Live.LateShare}
 	for name, share := range c.Faults.shares() {
@@ -278,15 +273,9 @@ func (c *Config) checkShares() error {
 	}
 	for name, share := range shares {
 		if !(share >= 0 && share <= 1) {
-			faults = append(faults, fmt.Errorf("%s: %v is not 0 to 1", name, share))
+			bad("%s: %v is not 0 to 1", name, share)
 		}
 	}
-	return errors.Join(faults...)
-}
-
-func (c *Config) checkTies() error {
-	var faults []error
-	bad := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
 	total := int64(0)
 	for _, tie := range c.Ties {
 		if tie.Events < 1 || tie.At.Before(c.Oldest) || tie.At.After(c.Newest) {
@@ -297,35 +286,24 @@ func (c *Config) checkTies() error {
 	if len(c.Ties) > 0 && total > c.Events-2 {
 		bad("Ties: %d events, and only %d beside the oldest and the newest", total, c.Events-2)
 	}
-	return errors.Join(faults...)
-}
-
-func (c *Config) checkWords() error {
-	return errors.Join(
+	for name, limit := range map[string]Limit{"List": c.List, "Feed": c.Feed} {
+		if limit.Requests < 0 || limit.Requests > 0 && limit.Window <= 0 {
+			bad("%s: %d requests in %s are no limit", name, limit.Requests, limit.Window)
+		}
+	}
+	return errors.Join(append(faults, c.Live.check(),
 		oneOf("Algorithm", c.Algorithm, SlidingAll, SlidingAccepted, FixedWindow),
 		oneOf("RetryAfter", c.RetryAfter, RetryBoth, RetryHeader, RetryBody, RetryDate, RetryNone),
 		oneOf("Window", c.Window, WindowFeed, WindowBoth, WindowNone),
 		oneOf("CursorFault", c.CursorFault, BadCursor400, BadCursor502, BadCursorIgnore),
-		oneOf("Gate", c.Gate, GateBrowser, GateOrigin, GateCookie, GateShut))
+		oneOf("Gate", c.Gate, GateBrowser, GateOrigin, GateCookie, GateShut))...)
 }
 
 func oneOf[W ~string](name string, word W, known ...W) error {
-	for _, k := range known {
-		if word == k {
-			return nil
-		}
+	if slices.Contains(known, word) {
+		return nil
 	}
 	return fmt.Errorf("%s: %q is not one of %q", name, word, known)
-}
-
-func (c *Config) checkLimits() error {
-	var faults []error
-	for name, limit := range map[string]Limit{"List": c.List, "Feed": c.Feed} {
-		if limit.Requests < 0 || limit.Requests > 0 && limit.Window <= 0 {
-			faults = append(faults, fmt.Errorf("%s: %d requests in %s are no limit", name, limit.Requests, limit.Window))
-		}
-	}
-	return errors.Join(faults...)
 }
 
 // threshold turns a share into the bound below which a uniformly drawn 64-bit number falls with that share.

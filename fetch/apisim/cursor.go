@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/aes"
 	"crypto/cipher"
-	"crypto/rand"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
@@ -49,7 +48,7 @@ func newCursors(c *Config) (cursors, error) {
 	if err != nil {
 		return cs, err
 	}
-	cs.seal, err = cipher.NewGCM(block)
+	cs.seal, err = cipher.NewGCMWithRandomNonce(block)
 	return cs, err
 }
 
@@ -60,9 +59,7 @@ func (cs *cursors) encode(id uuid.UUID, ts int64, now time.Time) (text string, e
 	if cs.seal == nil {
 		return base64.StdEncoding.EncodeToString(plain), expires
 	}
-	nonce := make([]byte, cs.seal.NonceSize())
-	_, _ = rand.Read(nonce) // never fails
-	return base64.RawURLEncoding.EncodeToString(cs.seal.Seal(nonce, nonce, plain, nil)), expires
+	return base64.RawURLEncoding.EncodeToString(cs.seal.Seal(nil, nil, plain, nil)), expires
 }
 
 // decode reads a cursor, of both alphabets of base64 and with or without padding.
@@ -73,20 +70,11 @@ func (cs *cursors) decode(text string) (cursor, error) {
 		return cursor{}, errCursorFormat
 	}
 	if cs.seal != nil {
-		n := min(len(plain), cs.seal.NonceSize())
-		if plain, err = open(cs.seal, plain[:n], plain[n:]); err != nil {
+		if plain, err = cs.seal.Open(nil, nil, plain, nil); err != nil {
 			return cursor{}, errCursorFormat
 		}
 	}
 	return parseCursor(plain)
-}
-
-// open decrypts a cursor, and refuses one that is too short to hold a nonce.
-func open(seal cipher.AEAD, nonce, sealed []byte) ([]byte, error) {
-	if len(nonce) < seal.NonceSize() {
-		return nil, errCursorFormat
-	}
-	return seal.Open(nil, nonce, sealed, nil)
 }
 
 func parseCursor(plain []byte) (cursor, error) {

@@ -1,7 +1,6 @@
 package apisim
 
 import (
-	"cmp"
 	"fmt"
 	"net/http"
 	"slices"
@@ -117,19 +116,6 @@ func (f *Fault) whole() bool {
 	return f.drop || f.limited > 0 || f.status != 0 || f.expired
 }
 
-// ofText returns the part of the fault that concerns the text of a page, and stays in the cache.
-func (f *Fault) ofText() Fault {
-	return Fault{null: f.null, truncated: f.truncated, share: f.share}
-}
-
-// ofTransport returns the part of the fault that can also happen to an answer from the cache.
-func (f *Fault) ofTransport() Fault {
-	if f.cut || f.delay > 0 {
-		return *f
-	}
-	return Fault{}
-}
-
 // Faults are drawn for each request to the list and the feed; each field is the share of requests that it happens to. At most one of
 // them happens to a request. The draws follow from the seed and the request's number at its endpoint.
 type Faults struct {
@@ -143,11 +129,6 @@ type Faults struct {
 	RevokedToken  float64 // the stream's token ends too early
 	Slow          float64 // the answer comes SlowBy later
 	SlowBy        time.Duration
-}
-
-func (f Faults) withDefaults() Faults {
-	f.SlowBy = cmp.Or(f.SlowBy, 5*time.Second)
-	return f
 }
 
 // shares returns the shares by their names.
@@ -177,19 +158,16 @@ func (f *Faults) draw(r uint64, endpoint Endpoint, hasCursor bool) Fault {
 		{f.RevokedToken, RevokedToken()},
 		{f.Slow, Delay(f.SlowBy)},
 	} {
-		if place < c.share {
-			return c.fault.unless(c.fault.expired && !hasCursor || c.fault.revoked && endpoint != Feed)
+		if place >= c.share {
+			place -= c.share
+			continue
 		}
-		place -= c.share
+		if c.fault.expired && !hasCursor || c.fault.revoked && endpoint != Feed {
+			break
+		}
+		return c.fault
 	}
 	return Fault{}
-}
-
-func (f Fault) unless(impossible bool) Fault {
-	if impossible {
-		return Fault{}
-	}
-	return f
 }
 
 // script decides the fault of each request: a scripted one first, then the result of the control function, then a drawn one.

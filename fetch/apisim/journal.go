@@ -1,7 +1,6 @@
 package apisim
 
 import (
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -10,17 +9,14 @@ import (
 // Request is the record of one request.
 type Request struct {
 	Endpoint  Endpoint
-	Method    string
-	Path      string
 	Query     string // without the key
 	RequestID string
 	At        time.Time // of its arrival
-	Took      time.Duration
-	Status    int    // 0 if the connection was closed without an answer
-	Events    int    // in the answer
-	Bytes     int    // of the answer's body, as promised
-	Cache     string // HIT, MISS or empty
-	Fault     string // that was applied; empty if there was none
+	Status    int       // 0 if the connection was closed without an answer
+	Events    int       // in the answer
+	Bytes     int       // of the answer's body, as promised
+	Cache     string    // HIT, MISS or empty
+	Fault     string    // that was applied; empty if there was none
 }
 
 // Counts sums up all requests to one endpoint.
@@ -40,8 +36,7 @@ type Counts struct {
 type journal struct {
 	mu     sync.Mutex
 	counts map[Endpoint]*tallied
-	latest []Request // a ring
-	next   int
+	latest []Request // oldest first
 }
 
 type tallied struct {
@@ -101,19 +96,14 @@ func (j *journal) end(r Request) {
 		t.Hits++
 	}
 	t.Events, t.Bytes = t.Events+int64(r.Events), t.Bytes+int64(r.Bytes)
-	if len(j.latest) < maxRequests {
-		j.latest = append(j.latest, r)
-		return
-	}
-	j.latest[j.next] = r
-	j.next = (j.next + 1) % maxRequests
+	j.latest = append(j.latest[max(0, len(j.latest)-maxRequests+1):], r)
 }
 
 // Requests returns the latest requests, at most 16,384, in the order in which their answers ended.
 func (s *Server) Requests() []Request {
 	s.journal.mu.Lock()
 	defer s.journal.mu.Unlock()
-	return slices.Concat(s.journal.latest[s.journal.next:], s.journal.latest[:s.journal.next])
+	return slices.Clone(s.journal.latest)
 }
 
 // Counts returns the counts of an endpoint so far.
@@ -126,23 +116,11 @@ func (s *Server) Counts(e Endpoint) Counts {
 	return Counts{}
 }
 
-// AllCounts returns the counts of every endpoint that was called so far.
-func (s *Server) AllCounts() map[Endpoint]Counts {
-	s.journal.mu.Lock()
-	defer s.journal.mu.Unlock()
-	all := make(map[Endpoint]Counts)
-	for e := range maps.Keys(s.journal.counts) {
-		all[e] = s.journal.counts[e].Counts
-	}
-	return all
-}
-
 // finish writes the journal's entry.
 func (x *exchange) finish() {
 	query := x.r.URL.Query()
 	query.Del("api_key")
 	query.Del("apiKey")
-	x.log.Endpoint, x.log.Method, x.log.Path, x.log.Query = x.endpoint, x.r.Method, x.r.URL.Path, query.Encode()
-	x.log.At, x.log.Took, x.log.Fault = x.arrived, time.Since(x.arrived), x.fault.name
+	x.log.Endpoint, x.log.Query, x.log.At, x.log.Fault = x.endpoint, query.Encode(), x.arrived, x.fault.name
 	x.journal.end(x.log)
 }

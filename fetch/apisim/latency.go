@@ -1,7 +1,6 @@
 package apisim
 
 import (
-	"cmp"
 	"context"
 	"sync"
 	"time"
@@ -17,11 +16,6 @@ type Latency struct {
 	Token    time.Duration // of stream access
 	Ceiling  float64       // events a second that all pages together are served at; 0 means no ceiling
 	Scale    float64       // multiplies all durations, and divides Ceiling; default 1
-}
-
-func (l Latency) withDefaults() Latency {
-	l.Scale = cmp.Or(l.Scale, 1)
-	return l
 }
 
 func (l *Latency) scaled(d time.Duration) time.Duration { return time.Duration(float64(d) * l.Scale) }

@@ -1,6 +1,8 @@
 package apisim
 
 import (
+	"maps"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -60,11 +62,6 @@ func (b *bucket) takeFixed(limit int, now time.Time) verdict {
 	return verdict{allowed, limit, limit - len(b.log), b.opened.Add(b.window).Sub(now)}
 }
 
-// idle reports whether the bucket holds no request that still counts.
-func (b *bucket) idle(now time.Time) bool {
-	return len(b.log) == 0 || now.Sub(b.log[len(b.log)-1]) >= b.window
-}
-
 // buckets holds one bucket for every key and limit.
 type buckets struct {
 	mu        sync.Mutex
@@ -100,11 +97,9 @@ func (bs *buckets) sweep(now time.Time) {
 	if len(bs.of) < maxBuckets {
 		return
 	}
-	for name, b := range bs.of {
-		if b.idle(now) {
-			delete(bs.of, name)
-		}
-	}
+	maps.DeleteFunc(bs.of, func(_ bucketName, b *bucket) bool {
+		return len(b.log) == 0 || now.Sub(b.log[len(b.log)-1]) >= b.window
+	})
 }
 
 // seconds rounds up, as the API does.
@@ -155,7 +150,9 @@ func (x *exchange) limit() bool {
 	}
 	v := x.buckets.take(name, limit, x.arrived)
 	if !limit.Hidden {
-		x.writeLimit(v)
+		x.set("X-RateLimit-Limit", strconv.Itoa(v.limit))
+		x.set("X-RateLimit-Remaining", strconv.Itoa(v.remaining))
+		x.set("X-RateLimit-Reset", strconv.Itoa(seconds(v.reset)))
 	}
 	if !v.allowed {
 		x.refuseForNow(v.limit, seconds(v.reset))

@@ -1,8 +1,6 @@
 package apisim
 
 import (
-	"cmp"
-	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -25,31 +23,24 @@ const (
 	maxUnsettled = 1_000_000 // events within LateMost
 )
 
-func (l Live) withDefaults() Live {
-	l.LateMost = cmp.Or(l.LateMost, 5*l.LateBy)
-	return l
-}
-
-// check returns everything that is wrong with l, whose defaults are filled in.
+// check returns what is wrong with l, whose defaults are filled in.
 func (l *Live) check() error {
-	var faults []error
-	bad := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
 	late := l.LateShare > 0 || l.LateBy != 0 || l.LateMost != 0
 	switch {
 	case !(l.Rate >= 0 && l.Rate <= maxRate):
-		bad("Live.Rate: %v events a second are not 0 to %d", l.Rate, maxRate)
+		return fmt.Errorf("Live.Rate: %v events a second are not 0 to %d", l.Rate, maxRate)
 	case !(l.Forget >= 0 && l.Forget <= maxRate):
-		bad("Live.Forget: %v events a second are not 0 to %d", l.Forget, maxRate)
+		return fmt.Errorf("Live.Forget: %v events a second are not 0 to %d", l.Forget, maxRate)
 	case l.Rate == 0 && late:
-		bad("Live: late events need a Live.Rate")
+		return fmt.Errorf("Live: late events need a Live.Rate")
 	case late && (l.LateShare == 0 || l.LateBy <= 0):
-		bad("Live: late events need both LateShare and a positive LateBy, not %v and %s", l.LateShare, l.LateBy)
+		return fmt.Errorf("Live: late events need both LateShare and a positive LateBy, not %v and %s", l.LateShare, l.LateBy)
 	case l.LateMost < l.LateBy:
-		bad("Live.LateMost: %s is less than LateBy, %s", l.LateMost, l.LateBy)
+		return fmt.Errorf("Live.LateMost: %s is less than LateBy, %s", l.LateMost, l.LateBy)
 	case l.Rate*l.LateMost.Seconds() > maxUnsettled:
-		bad("Live: %v events a second, late by up to %s, are more than %d that may still come", l.Rate, l.LateMost, maxUnsettled)
+		return fmt.Errorf("Live: %v events a second, late by up to %s, are more than %d that may still come", l.Rate, l.LateMost, maxUnsettled)
 	}
-	return errors.Join(faults...)
+	return nil
 }
 
 // source names what l adds to the data set.

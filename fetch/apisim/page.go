@@ -23,7 +23,7 @@ type page struct {
 	expires   time.Time
 	expiresIn int // seconds, as reported when the page was made
 	requestID string
-	broken    Fault // the fault of its text
+	broken    Fault // whose part that concerns the text stays in the cache
 }
 
 // servePage answers for the list and for the feed.
@@ -44,7 +44,9 @@ func (x *exchange) servePage() {
 		return
 	}
 	if hit && !x.fault.scripted {
-		x.fault = x.fault.ofTransport()
+		if !x.fault.cut && x.fault.delay == 0 { // the others cannot happen to an answer from the cache
+			x.fault = Fault{}
+		}
 		if x.rest(x.config.Latency.scaled(x.config.Latency.Hit)) == nil {
 			x.sendPage(&p, "HIT")
 		}
@@ -68,13 +70,10 @@ func (x *exchange) serveFresh(query url.Values, name string) {
 	if x.rest(x.pageLatency(p.events)) != nil {
 		return
 	}
-	p.expiresIn = secondsLeft(p.expires)
+	p.expiresIn = max(0, int(time.Until(p.expires)/time.Second)) // rounded down, as the API does
 	x.cache.put(name, p, time.Now())
 	x.sendPage(&p, "MISS")
 }
-
-// secondsLeft rounds down, as the API does.
-func secondsLeft(expires time.Time) int { return max(0, int(time.Until(expires)/time.Second)) }
 
 // pageLatency is how long a page takes that is not in the cache.
 func (x *exchange) pageLatency(events int) time.Duration {
@@ -90,7 +89,7 @@ func (x *exchange) rest(d time.Duration) error { return sleep(x.r.Context(), d+x
 // some seconds later, leaves.
 func (x *exchange) plan(sel selection, limit int) page {
 	f := &x.fault
-	p := page{selection: sel, limit: limit, requestID: uuid.NewString(), broken: f.ofText()}
+	p := page{selection: sel, limit: limit, requestID: uuid.NewString(), broken: *f}
 	want := limit
 	if f.twice > 0 {
 		p.twice = min(f.twice, limit/2)
@@ -210,7 +209,11 @@ func (x *exchange) appendEvents(b []byte, p *page) []byte {
 		if !p.view.sees(serial) {
 			continue
 		}
-		for range times(place < 2*p.twice) {
+		copies := 1
+		if place < 2*p.twice {
+			copies = 2
+		}
+		for range copies {
 			if place > 0 {
 				b = append(b, ',')
 			}
@@ -223,13 +226,6 @@ func (x *exchange) appendEvents(b []byte, p *page) []byte {
 		}
 	}
 	return b
-}
-
-func times(twice bool) int {
-	if twice {
-		return 2
-	}
-	return 1
 }
 
 // cache repeats answers, bad ones too. It keeps how a page is made and not its text, so that its size does not matter.
