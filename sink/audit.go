@@ -17,10 +17,10 @@ import (
 
 // Audit counts the rows of every window, in one pass over the table and one snapshot with the ledger.
 func (p *Postgres) Audit(ctx context.Context, jobID int64) (ledger.Audit, error) {
-	return p.audit(ctx, jobID, countRows)
+	return p.audit(ctx, jobID, countByWindow)
 }
 
-func (p *Postgres) audit(ctx context.Context, jobID int64, count func(context.Context, pgx.Tx, *ledger.Audit) error) (a ledger.Audit, err error) {
+func (p *Postgres) audit(ctx context.Context, jobID int64, count string) (a ledger.Audit, err error) {
 	snapshot := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
 	err = pgx.BeginTxFunc(ctx, p.pool, snapshot, func(tx pgx.Tx) error {
 		a, err = examine(ctx, tx, jobID, count)
@@ -29,14 +29,14 @@ func (p *Postgres) audit(ctx context.Context, jobID int64, count func(context.Co
 	return a, p.ledgerError(err, "audit job %d", jobID)
 }
 
-func examine(ctx context.Context, tx pgx.Tx, jobID int64, count func(context.Context, pgx.Tx, *ledger.Audit) error) (a ledger.Audit, err error) {
+func examine(ctx context.Context, tx pgx.Tx, jobID int64, count string) (a ledger.Audit, err error) {
 	if _, err := tx.Exec(ctx, liftTimeout); err != nil {
 		return a, err
 	}
 	if err := readAudit(ctx, tx, &a, jobID); err != nil {
 		return a, err
 	}
-	return a, count(ctx, tx, &a)
+	return a, countRows(ctx, tx, &a, count)
 }
 
 func readAudit(ctx context.Context, tx pgx.Tx, a *ledger.Audit, jobID int64) error {
@@ -133,12 +133,27 @@ select j.span_start, j.span_end, j.rows_before,
    where d.job_id = j.id and d.replayed_at is null)
 from ingestion_jobs j where j.id = $1`
 
-func countRows(ctx context.Context, tx pgx.Tx, a *ledger.Audit) error {
-	rows, _ := tx.Query(ctx, countByWindow, bucketEdges(a))
+// countRows adds the rows of each window, and of each day if the statement names days.
+func countRows(ctx context.Context, tx pgx.Tx, a *ledger.Audit, count string) error {
+	rows, _ := tx.Query(ctx, count, bucketEdges(a))
+	var day *time.Time
 	var bucket int
 	var n int64
-	_, err := pgx.ForEachRow(rows, []any{&bucket, &n}, func() error {
-		addRows(a, bucket, n)
+	_, err := pgx.ForEachRow(rows, []any{&day, &bucket, &n}, func() error {
+		if day != nil && (len(a.Days) == 0 || !a.Days[len(a.Days)-1].Day.Equal(*day)) {
+			a.Days = append(a.Days, ledger.AuditDay{Day: day.UTC()})
+		}
+		inside := bucket >= 1 && bucket <= len(a.Windows) // of a window; those outside of all are in buckets before the first or after the last
+		if a.Rows += n; inside {
+			a.Windows[bucket-1].Rows += n
+		}
+		if day == nil {
+			return nil
+		}
+		last := &a.Days[len(a.Days)-1]
+		if last.Rows += n; inside {
+			last.Shards = append(last.Shards, ledger.DayOfShard{Shard: a.Windows[bucket-1].Shard, Rows: n})
+		}
 		return nil
 	})
 	if err != nil {
@@ -147,16 +162,14 @@ func countRows(ctx context.Context, tx pgx.Tx, a *ledger.Audit) error {
 	return nil
 }
 
-const countByWindow = `
-select width_bucket("timestamp", $1::timestamptz[]), count(*) from ingested_events group by 1`
-
-// addRows counts rows of a window; those outside of all windows are in buckets before the first or after the last.
-func addRows(a *ledger.Audit, bucket int, rows int64) {
-	a.Rows += rows
-	if bucket >= 1 && bucket <= len(a.Windows) {
-		a.Windows[bucket-1].Rows += rows
-	}
-}
+// Rows at infinity, which another program has put there, belong to no day.
+const (
+	countByWindow = `
+select null::timestamptz, width_bucket("timestamp", $1::timestamptz[]), count(*) from ingested_events group by 2`
+	countByDay = `
+select case when isfinite("timestamp") then date_trunc('day', "timestamp", 'UTC') end, width_bucket("timestamp", $1::timestamptz[]), count(*)
+from ingested_events group by 1, 2 order by 1, 2`
+)
 
 // bucketEdges are the starts of all windows and the end of the last: bucket n lies between edges n and n+1.
 func bucketEdges(a *ledger.Audit) []pgtype.Timestamptz {
@@ -172,41 +185,7 @@ func bucketEdges(a *ledger.Audit) []pgtype.Timestamptz {
 
 // AuditByDay is [Postgres.Audit] with the rows counted by day, too. It takes longer: a date is computed for every row.
 func (p *Postgres) AuditByDay(ctx context.Context, jobID int64) (ledger.Audit, error) {
-	return p.audit(ctx, jobID, countDays)
-}
-
-func countDays(ctx context.Context, tx pgx.Tx, a *ledger.Audit) error {
-	rows, _ := tx.Query(ctx, countByDay, bucketEdges(a))
-	var day *time.Time
-	var bucket int
-	var n int64
-	_, err := pgx.ForEachRow(rows, []any{&day, &bucket, &n}, func() error {
-		addRows(a, bucket, n)
-		if day != nil {
-			addDay(a, *day, bucket, n)
-		}
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("count the rows of ingested_events by day: %w", err)
-	}
-	return nil
-}
-
-// Rows at infinity, which another program has put there, belong to no day.
-const countByDay = `
-select case when isfinite("timestamp") then date_trunc('day', "timestamp", 'UTC') end, width_bucket("timestamp", $1::timestamptz[]), count(*)
-from ingested_events group by 1, 2 order by 1, 2`
-
-func addDay(a *ledger.Audit, day time.Time, bucket int, rows int64) {
-	if n := len(a.Days); n == 0 || !a.Days[n-1].Day.Equal(day) {
-		a.Days = append(a.Days, ledger.AuditDay{Day: day.UTC()})
-	}
-	last := &a.Days[len(a.Days)-1]
-	last.Rows += rows
-	if bucket >= 1 && bucket <= len(a.Windows) {
-		last.Shards = append(last.Shards, ledger.DayOfShard{Shard: a.Windows[bucket-1].Shard, Rows: rows})
-	}
+	return p.audit(ctx, jobID, countByDay)
 }
 
 // witnessesOf returns what a batch adds to the witnesses of its shard, as JSON; nil if that is nothing.

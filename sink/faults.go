@@ -104,8 +104,7 @@ func (l *logins) refused(err error) error {
 		return err
 	}
 	hint := passwordHint
-	var pg *pgconn.PgError
-	if errors.As(err, &pg) {
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
 		hint = refusalHints[pg.Code]
 	}
 	return &shard.StopError{Reason: shard.Refused, Hint: hint,

@@ -89,13 +89,6 @@ func orEmpty(raw json.RawMessage) json.RawMessage {
 	return raw
 }
 
-// SetCapabilities records what the API was found to be able to do, as JSON.
-func (p *Postgres) SetCapabilities(ctx context.Context, jobID int64, capabilities json.RawMessage) error {
-	return p.setJob(ctx, "capabilities", updateCapabilities, jobID, orEmpty(capabilities))
-}
-
-const updateCapabilities = `update ingestion_jobs set capabilities = $2, updated_at = now() where id = $1`
-
 // SetVerdict records the result of a check. The time of the verification is set if verified, and cleared otherwise. The first
 // verification of a job finishes round 1 and sets the watermark.
 func (p *Postgres) SetVerdict(ctx context.Context, jobID int64, verdict string, verified bool) error {

@@ -1,7 +1,6 @@
 package sink
 
 import (
-	"encoding/json"
 	"log/slog"
 	"testing"
 	"time"
@@ -46,7 +45,6 @@ func TestAnotherJobsSessionsAreLeftAlone(t *testing.T) {
 
 func TestAJobIsReadAsItWasWritten(t *testing.T) {
 	b := newBench(t, threeWindows...)
-	must(t, b.SetCapabilities(t.Context(), b.job.ID, json.RawMessage(`{"until": true}`)))
 	must(t, b.SetSource(t.Context(), b.job.ID, "moved"))
 	must(t, b.SetVerdict(t.Context(), b.job.ID, "all there", true))
 	job, found, err := b.Job(t.Context(), "test")
@@ -54,7 +52,7 @@ func TestAJobIsReadAsItWasWritten(t *testing.T) {
 	equal(t, "found", found, true)
 	equal(t, "span", job.Span, shard.Window{Start: shard.Past, End: shard.Future})
 	equal(t, "shards", job.Shards, 3)
-	equal(t, "capabilities", string(job.Capabilities), `{"until": true}`)
+	equal(t, "capabilities", string(job.Capabilities), `{}`)
 	equal(t, "source", job.Source, "moved")
 	equal(t, "verdict", job.Verdict, "all there")
 	equal(t, "verified", time.Since(job.VerifiedAt) < time.Hour, true)

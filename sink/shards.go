@@ -139,7 +139,7 @@ func (p *Postgres) Reopen(ctx context.Context, jobID int64, choose func(ledger.A
 				return err
 			}
 		}
-		a, err := examine(ctx, tx, jobID, countRows)
+		a, err := examine(ctx, tx, jobID, countByWindow)
 		if err != nil {
 			return err
 		}

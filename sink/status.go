@@ -108,10 +108,7 @@ type TableUse struct {
 }
 
 // JobUse is a job that has stored events.
-type JobUse struct {
-	Name, Source string
-	Events       int64
-}
+type JobUse struct{ Name, Source string }
 
 // TableUse looks at ingested_events without reading it: the ledger knows whose the rows are.
 func (p *Postgres) TableUse(ctx context.Context) (use TableUse, err error) {
@@ -147,7 +144,7 @@ select to_regclass('ingested_events') is not null, to_regclass('ingestion_shards
 const selectAnyRow = `select exists (select from ingested_events)`
 
 const selectJobUse = `
-select j.name, j.source, sum(s.events)::bigint
+select j.name, j.source
 from ingestion_jobs j join ingestion_shards s on s.job_id = j.id
 group by j.id having sum(s.events) > 0
 order by j.id`

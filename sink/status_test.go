@@ -38,7 +38,7 @@ func TestTableUse(t *testing.T) {
 	equal(t, "rows", u.Rows, true)
 	equal(t, "foreign", u.Foreign, false)
 	equal(t, "jobs", len(u.Jobs), 1)
-	equal(t, "job", u.Jobs[0], JobUse{Name: "test", Source: "simulator:seed=1", Events: 10})
+	equal(t, "job", u.Jobs[0], JobUse{Name: "test", Source: "simulator:seed=1"})
 	_, err = b.pool.Exec(t.Context(), `update ingestion_jobs set rows_before = 1`)
 	must(t, err)
 	equal(t, "foreign", use().Foreign, true)

@@ -26,8 +26,7 @@ func probeSchema(ctx context.Context, conn *pgx.Conn) (Finding, error) {
 
 func probeEvents(ctx context.Context, conn *pgx.Conn) (Finding, error) {
 	err := migrations.CompareEvents(ctx, conn)
-	var fault *migrations.IncompatibleError
-	if errors.As(err, &fault) {
+	if fault, ok := errors.AsType[*migrations.IncompatibleError](err); ok {
 		return fail(strings.Join(fault.Faults, "; "), strings.Join(fault.Alter, " ")), nil
 	}
 	return ok("fits, or is not there yet"), err

@@ -2,7 +2,6 @@ package embedpg
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
@@ -21,9 +20,6 @@ type address struct {
 	port     int
 	password string
 }
-
-// newAddress draws a password. The port comes later, when the server starts.
-func newAddress() address { return address{password: rand.Text()} }
 
 func (a address) url(database string) string {
 	u := url.URL{
@@ -106,16 +102,11 @@ func psqlProgram() string {
 		return "psql"
 	}
 	for _, p := range findPrograms(context.Background(), "/") {
-		if path := p.path("psql"); executable(path) {
+		if path, err := exec.LookPath(p.path("psql")); err == nil {
 			return path
 		}
 	}
 	return "psql"
-}
-
-func executable(path string) bool {
-	st, err := os.Stat(path)
-	return err == nil && st.Mode().IsRegular() && st.Mode()&0o111 != 0
 }
 
 // quote makes one word for a POSIX shell.

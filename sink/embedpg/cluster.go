@@ -2,6 +2,7 @@ package embedpg
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
@@ -17,7 +18,7 @@ import (
 // for a cluster. The password is written first: a cluster without it would be useless.
 func (s *Server) initialise(ctx context.Context, bin programs, run account) error {
 	s.config.Say(fmt.Sprintf("making a private PostgreSQL %d in %s", bin.major, s.home))
-	addr := newAddress()
+	addr := address{password: rand.Text()} // the port comes later, when the server starts
 	if err := s.home.writeAddress(addr); err != nil {
 		return err
 	}

@@ -55,12 +55,9 @@ func findPrograms(ctx context.Context, root string) []programs {
 		found, _ := filepath.Glob(filepath.Join(root, place))
 		dirs = append(dirs, found...)
 	}
-	return append(usable(ctx, dirs[:named]), newestFirst(usable(ctx, dirs[named:]))...)
-}
-
-func newestFirst(all []programs) []programs {
-	slices.SortStableFunc(all, func(a, b programs) int { return cmp.Compare(b.major, a.major) })
-	return all
+	rest := usable(ctx, dirs[named:])
+	slices.SortStableFunc(rest, func(a, b programs) int { return cmp.Compare(b.major, a.major) })
+	return append(usable(ctx, dirs[:named]), rest...)
 }
 
 // usable keeps the directories that hold a server of a supported version.

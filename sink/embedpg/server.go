@@ -204,10 +204,8 @@ func (s *Server) EnsureDatabase(ctx context.Context, name string) error {
 // Status describes a server, for people.
 type Status struct {
 	Running bool
-	PID     int
 	Port    int
 	Dir     string // its home
-	Log     string
 	Version string // of the running server; empty if it is stopped
 }
 
@@ -215,11 +213,11 @@ const showVersion = `show server_version`
 
 // Status returns what can be seen of the server.
 func (s *Server) Status(ctx context.Context) Status {
-	st := Status{Dir: string(s.home), Log: s.home.log(), Port: s.addr.Load().port}
+	st := Status{Dir: string(s.home), Port: s.addr.Load().port}
 	if !s.lives() || s.ping(ctx) != nil {
 		return st
 	}
-	st.Running, st.PID = true, s.PID()
+	st.Running = true
 	if conn, err := s.connect(ctx, "postgres"); err == nil {
 		defer conn.Close(ctx)
 		_ = conn.QueryRow(ctx, showVersion).Scan(&st.Version)

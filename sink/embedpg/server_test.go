@@ -161,7 +161,7 @@ func TestServerLife(t *testing.T) {
 		if err := found.Start(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if st := found.Status(t.Context()); !st.Running || st.Port == port || st.PID == 0 || st.Version == "" {
+		if st := found.Status(t.Context()); !st.Running || st.Port == port || st.Version == "" {
 			t.Errorf("status %+v, the taken port is %d", st, port)
 		}
 		kept(t, found)
