@@ -166,8 +166,8 @@ func (c *Coordinator) attempt(ctx, work context.Context, cp shard.Checkpoint, cl
 	log := c.config.Log.With("shard", at.Shard)
 	log.Debug("attempt", "window", at.Window, "seq", at.Seq, "attempt", at.Attempts)
 	stats, edge := c.shards.begin(&at, clock), shard.NewEdge(at.Window, c.config.Oldest)
-	c.sharing.enter(at.ID, walk{edge, stats})
-	defer c.sharing.leave(at.ID)
+	c.sharing.update(func(s *sharing) { s.walks[at.ID] = walk{edge, stats} })
+	defer c.sharing.update(func(s *sharing) { delete(s.walks, at.ID) })
 	attempt := shard.Attempt{
 		Source: shardSource{c.source, c.stop}, Sink: &shardSink{c, a}, From: at, Limits: c.config.Limits,
 		Budget: c.budget, Edge: edge, Stats: stats, Log: log, Guard: guard,
@@ -231,8 +231,7 @@ func (c *Coordinator) classify(a *attempts, err error) error {
 
 // fail records why a shard failed, in its row too.
 func (c *Coordinator) fail(ctx, work context.Context, cp shard.Checkpoint, err error) error {
-	var left *unfinishedError
-	if errors.As(err, &left) {
+	if left, ok := errors.AsType[*unfinishedError](err); ok {
 		return c.leave(work, cp, left.cause)
 	}
 	c.config.Log.Warn("shard failed; the others continue", "shard", cp.Shard, "window", cp.Window, "err", err)
@@ -261,9 +260,9 @@ type shardSink struct {
 // Commit commits, forgives the shard's faults so far, resets the watchdog, and stops the run if there are too many dead
 // letters. It starts the pieces that the batch splits off, and then idle fetchers may request more.
 func (s *shardSink) Commit(ctx context.Context, b shard.Batch) (counts shard.Counts, err error) {
-	s.sharing.promise(len(b.Split))
+	s.sharing.update(func(s *sharing) { s.promised += len(b.Split) })
 	defer s.sharing.requestSplits(s.config.Fetchers)
-	defer s.sharing.promise(-len(b.Split))
+	defer s.sharing.update(func(s *sharing) { s.promised -= len(b.Split) })
 	err = guard(func() (err error) {
 		counts, err = s.store.Commit(ctx, b)
 		return err
@@ -304,8 +303,7 @@ type shardSource struct {
 func (s shardSource) Pages(ctx context.Context, from shard.Position) iter.Seq2[shard.Page, error] {
 	return func(yield func(shard.Page, error) bool) {
 		for page, err := range s.Source.Pages(ctx, from) {
-			var stop *shard.StopError
-			if errors.As(err, &stop) {
+			if errors.As(err, new(*shard.StopError)) {
 				s.stop(err)
 			}
 			if !yield(page, err) {

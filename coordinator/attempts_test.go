@@ -420,8 +420,8 @@ func TestAShardThatTheLedgerHasAsDoneIsDone(t *testing.T) {
 		}
 		j.wantOutcome(o, 2, 0, 0)
 		j.wantRows(2 * perShard)
-		if s := c.Progress(); s.Done != 2 {
-			j.Errorf("the screen shows %d of 2 done", s.Done)
+		if n := inState(c.Progress(), shard.Done); n != 2 {
+			j.Errorf("the screen shows %d of 2 done", n)
 		}
 	})
 }
@@ -535,8 +535,8 @@ func TestAPanicFailsItsShardOnly(t *testing.T) {
 					j.Fatal(err)
 				}
 				j.wantPanic(o)
-				if s := c.Progress(); s.Failed != 1 || s.Done != 2 || s.Active != 0 {
-					j.Errorf("the screen shows %d failed, %d done, %d active", s.Failed, s.Done, s.Active)
+				if s := c.Progress(); inState(s, shard.Failed) != 1 || inState(s, shard.Done) != 2 || s.Active != 0 {
+					j.Errorf("the screen shows %d failed, %d done, %d active", inState(s, shard.Failed), inState(s, shard.Done), s.Active)
 				}
 			})
 		})

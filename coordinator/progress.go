@@ -13,8 +13,6 @@ import (
 
 // progress holds the live state of all shards, for display only: the truth is the ledger.
 type progress struct {
-	started time.Time
-
 	mu     sync.Mutex
 	shards map[int]*track // by number
 	order  []int          // numbers, oldest window first
@@ -41,7 +39,7 @@ const (
 )
 
 func newProgress(checkpoints []shard.Checkpoint) *progress {
-	p := &progress{started: time.Now(), shards: make(map[int]*track)}
+	p := &progress{shards: make(map[int]*track)}
 	p.arrange(checkpoints)
 	return p
 }
@@ -138,7 +136,6 @@ type ShardProgress struct {
 	State      shard.State
 	Before     shard.Counts // committed before this run
 	Events     int64        // committed by this run
-	Received   int64        // records, by this run
 	Rejected   int64        // dead letters committed by this run
 	Pages      int64        // read by this run
 	OldestSeen shard.Instant
@@ -148,15 +145,11 @@ type ShardProgress struct {
 
 // Snapshot is the state of all shards at one moment.
 type Snapshot struct {
-	Since  time.Time       // when the coordinator was made
 	Shards []ShardProgress // oldest window first
 	// Sums over all shards.
 	Before   int64 // events committed by earlier runs
 	Events   int64 // events committed by this run
-	Received int64
 	Rejected int64
-	Done     int
-	Failed   int
 	Active   int
 	Queueing int // active shards whose queue is full: they wait for the database or for memory
 }
@@ -166,26 +159,20 @@ func (c *Coordinator) Progress() Snapshot {
 	p := c.shards
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s := Snapshot{Since: p.started}
+	var s Snapshot
 	for _, number := range p.order {
 		t := p.shards[number]
 		one := ShardProgress{
 			Shard: number, Parent: t.parent, Window: t.window, State: t.state, Before: t.before,
-			Events: t.stats.Events.Load(), Received: t.stats.Received.Load(), Rejected: t.stats.Rejected.Load(),
+			Events: t.stats.Events.Load(), Rejected: t.stats.Rejected.Load(),
 			Pages: t.stats.Pages.Load(), OldestSeen: shard.Instant(t.stats.OldestSeen.Load()),
 			Phase: shard.Phase(t.stats.Phase.Load()), LastCommit: t.stats.LastCommit.Load(),
 		}
 		s.Shards = append(s.Shards, one)
 		s.Before += one.Before.Events
 		s.Events += one.Events
-		s.Received += one.Received
 		s.Rejected += one.Rejected
-		switch one.State {
-		case shard.Done:
-			s.Done++
-		case shard.Failed:
-			s.Failed++
-		case shard.Running:
+		if one.State == shard.Running {
 			s.Active++
 			if one.Phase == shard.Queueing {
 				s.Queueing++

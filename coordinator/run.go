@@ -83,7 +83,7 @@ func New(config Config, source shard.Source, store ledger.Shards, checkpoints []
 		config: config, source: source, store: store,
 		budget:   shard.NewBudget(config.Memory, config.PageBytes),
 		fetchers: newPool(config.Fetchers),
-		sharing:  newSharing(),
+		sharing:  &sharing{known: map[int64]bool{}, walks: map[int64]walk{}},
 		shards:   newProgress(checkpoints),
 		seed:     config.Seed,
 	}, nil
@@ -144,11 +144,13 @@ func (c *Coordinator) unfinished(ctx context.Context) []shard.Checkpoint {
 		return failed || cp.State == shard.Done
 	})
 	back := 0
-	for i := range left {
-		if c.sharing.knows(left[i].ID) {
-			back++
+	c.sharing.update(func(s *sharing) {
+		for i := range left {
+			if s.known[left[i].ID] {
+				back++
+			}
 		}
-	}
+	})
 	if back > 0 {
 		c.config.Log.Warn("shards that were done are unfinished in the ledger: the database went back in time", "shards", back)
 		c.outcome.Done = max(0, c.outcome.Done-back)
@@ -204,7 +206,7 @@ func (c *Coordinator) runAll(ctx, work context.Context, checkpoints []shard.Chec
 
 // ended adds to the outcome how a shard ended, and shares the work of others with its fetcher.
 func (c *Coordinator) ended(cp shard.Checkpoint, err error) {
-	c.sharing.finish()
+	c.sharing.update(func(s *sharing) { s.open-- }) // it needs no fetcher any more
 	c.sharing.requestSplits(c.config.Fetchers)
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -29,8 +29,6 @@ type walk struct {
 	stats *shard.Stats
 }
 
-func newSharing() *sharing { return &sharing{known: map[int64]bool{}, walks: map[int64]walk{}} }
-
 // begin takes the shards of a run.
 func (s *sharing) begin(checkpoints []shard.Checkpoint, launch func([]shard.Checkpoint)) {
 	s.mu.Lock()
@@ -53,35 +51,11 @@ func (s *sharing) take(id int64) bool {
 	return true
 }
 
-func (s *sharing) knows(id int64) bool {
+// update changes it.
+func (s *sharing) update(change func(*sharing)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.known[id]
-}
-
-// finish records that a shard needs no fetcher any more.
-func (s *sharing) finish() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.open--
-}
-
-func (s *sharing) promise(pieces int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.promised += pieces
-}
-
-func (s *sharing) enter(id int64, w walk) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.walks[id] = w
-}
-
-func (s *sharing) leave(id int64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.walks, id)
+	change(s)
 }
 
 // requestSplits requests a piece for each fetcher that is idle or nearly done, from the walks with the most left: a piece is cut

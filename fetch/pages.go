@@ -226,7 +226,7 @@ func (c *Client) read(q *Question, a *Answer, slot quota.Slot) ([]shard.Page, er
 		return nil, &answerError{err}
 	}
 	failpoint.Hit("page.decoded")
-	page.Start, page.Endpoint, page.Bytes, page.Took = q.Start, a.Door, len(a.Body()), a.Took
+	page.Start, page.Endpoint, page.Bytes = q.Start, a.Door, len(a.Body())
 	if q.Vary == 0 && page.More {
 		c.given.Store(int64(page.Received))
 	}

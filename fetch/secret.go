@@ -48,8 +48,7 @@ func (e *plainError) Unwrap() error { return e.err }
 // terminal.
 func plain(err error, secrets []string) error {
 	const longest = 512
-	var outer *url.Error
-	if errors.As(err, &outer) {
+	if outer, ok := errors.AsType[*url.Error](err); ok {
 		err = outer.Err
 	}
 	text := hide(err.Error(), secrets)

@@ -72,8 +72,7 @@ type Page struct {
 	Rest          int  // pieces of the same response that follow this one
 	Cached        bool // the API answered from its cache
 	Endpoint      Endpoint
-	Bytes         int           // of the whole response, decompressed
-	Took          time.Duration // from the request to the last byte
+	Bytes         int // of the whole response, decompressed
 }
 
 // ends reports whether the API promises no more after the page.

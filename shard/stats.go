@@ -30,7 +30,6 @@ func (p Phase) AtSource() bool {
 // may be read at any time.
 type Stats struct {
 	Pages      atomic.Int64
-	Received   atomic.Int64 // records
 	Events     atomic.Int64 // committed by this process
 	Rejected   atomic.Int64 // dead letters committed by this process
 	OldestSeen atomic.Int64 // Instant of the resume point; 0: nothing was read yet
@@ -44,11 +43,6 @@ func (s *Stats) enter(p Phase) {
 	s.Phase.Store(int32(p))
 	s.Since.Store(time.Now().UnixNano())
 	s.Clock.Enter(p)
-}
-
-func (s *Stats) read(p *Page) {
-	s.Pages.Add(1)
-	s.Received.Add(int64(p.Received))
 }
 
 func (s *Stats) committed(c Counts, b *Batch) {

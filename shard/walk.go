@@ -146,7 +146,7 @@ func (w *walk) onePass(ctx, alive context.Context) (Proof, error) {
 			return "", cmp.Or(context.Cause(ctx), err)
 		}
 		w.Budget.saw(int64(page.Bytes))
-		w.Stats.read(&page)
+		w.Stats.Pages.Add(1)
 		b, err := w.judge(&page)
 		if err != nil {
 			return "", err

@@ -59,7 +59,6 @@ func (j *Job) pass(ctx context.Context) Verdict {
 }
 
 func (j *Job) rest(after Verdict) {
-	j.note(func() { j.phase = Waiting })
 	if hook := j.config.Hooks.Rest; hook != nil {
 		hook(after)
 	}

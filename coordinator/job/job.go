@@ -187,8 +187,7 @@ type Job struct {
 	pause   time.Duration  // before it
 	doubts  []ledger.Doubt // as they were read or changed last
 
-	mu      sync.Mutex // for what follows: Snapshot may read it at any time
-	phase   Phase
+	mu      sync.Mutex               // for what follows: Snapshot may read it at any time
 	job     *ledger.Job              // nil until it is planned or read
 	round   *ledger.Round            // after the first, being worked on or the last
 	before  int64                    // events that earlier runs of the job stored
@@ -205,7 +204,7 @@ func Open(ctx context.Context, config Config) (*Job, error) {
 	if err := config.validate(); err != nil {
 		return nil, misuse("", err)
 	}
-	j := &Job{config: config, store: config.Store, phase: Starting}
+	j := &Job{config: config, store: config.Store}
 	if err := j.open(ctx); err != nil {
 		j.Close()
 		return nil, Classify(ctx, err)

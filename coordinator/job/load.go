@@ -203,13 +203,13 @@ func (j *Job) walk(ctx context.Context) (v Verdict, over bool) {
 	if err != nil {
 		return Verdict{Status: Misused, Text: err.Error(), Err: err, final: true}, true
 	}
-	j.note(func() { j.phase, j.walking = Walking, c })
+	j.note(func() { j.walking = c })
 	walked := func() {}
 	if hook := j.config.Hooks.Walk; hook != nil {
 		walked = hook(ctx)
 	}
 	outcome, err := c.Run(ctx)
-	j.note(func() { j.phase, j.spent = Checking, addSpent(j.spent, outcome.Fetchers) })
+	j.note(func() { j.spent = addSpent(j.spent, outcome.Fetchers) })
 	walked()
 	j.noteRequests(ctx)
 	if err != nil {
@@ -285,8 +285,7 @@ func judgeFailures(failures []coordinator.Failure) Verdict {
 			v.Status, v.final = Broken, true
 		}
 	}
-	var unfit *ledger.UnfitError
-	if errors.As(v.Err, &unfit) && v.Status == Left {
+	if unfit, ok := errors.AsType[*ledger.UnfitError](v.Err); ok && v.Status == Left {
 		v.final = true // no round would find it otherwise
 		if unfit.Changed {
 			v.Status, v.Text, v.Err = Doubt, unfit.Error(), &explained{unfit.Error(), ErrTables}

@@ -155,7 +155,6 @@ func (j *Job) conclude(ctx context.Context, v Verdict) Verdict {
 	if err := j.sumUp(ctx, v.Figures); err != nil {
 		j.config.Log.Warn("the summary is incomplete", "err", err)
 	}
-	j.note(func() { j.phase = Ended })
 	return v
 }
 
@@ -180,7 +179,6 @@ func (j *Job) sumUp(ctx context.Context, f *Figures) (err error) {
 
 // Snapshot is a job at one moment, for those who show it while a run is at work.
 type Snapshot struct {
-	Phase   Phase
 	Job     *ledger.Job   // nil until it is planned or read
 	Round   *ledger.Round // the one being worked on, or the last; nil in the first load
 	Before  int64         // events stored by earlier runs of the job
@@ -189,25 +187,12 @@ type Snapshot struct {
 	// Oldest and Newest are the ends of the source's events as the survey of this run found them; 0 if it made none.
 	Oldest, Newest shard.Instant
 	Shards         coordinator.Snapshot // of the walk under way, or of the last one
-	Fetchers       []shard.Spent        // in the walks that are over
 }
-
-// Phase is what a job does at one moment.
-type Phase string
-
-// The phases of a job.
-const (
-	Starting Phase = "starting"
-	Walking  Phase = "walking"
-	Checking Phase = "checking"
-	Waiting  Phase = "waiting" // a follow, for its next round
-	Ended    Phase = "ended"
-)
 
 // Snapshot returns where the job stands. It may be called by any goroutine at any time.
 func (j *Job) Snapshot() Snapshot {
 	j.mu.Lock()
-	s := Snapshot{Phase: j.phase, Before: j.before, Earlier: j.earlier, Oldest: j.survey.Oldest, Newest: j.survey.Newest, Fetchers: j.spent}
+	s := Snapshot{Before: j.before, Earlier: j.earlier, Oldest: j.survey.Oldest, Newest: j.survey.Newest}
 	walk := j.walking
 	if open := openDoubts(j.doubts); len(open) > 0 {
 		s.Doubt = open[0].Reason

@@ -84,8 +84,7 @@ func (v *Verification) ask(ctx context.Context, config Config) (source Source, l
 
 // refusal returns the error of a key that was refused.
 func refusal(err error) error {
-	var stop *shard.StopError
-	if errors.As(err, &stop) && stop.Reason == shard.Refused {
+	if stop, ok := errors.AsType[*shard.StopError](err); ok && stop.Reason == shard.Refused {
 		return err
 	}
 	return nil

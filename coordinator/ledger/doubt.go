@@ -40,16 +40,6 @@ const (
 	AcceptLost    = "--accept-lost"    // events that are gone
 )
 
-// Accepted returns how many of a kind an operator has accepted.
-func Accepted(all []Doubt, decision string) (n int64) {
-	for i := range all {
-		if all[i].LiftedBy == decision {
-			n += all[i].Amount
-		}
-	}
-	return n
-}
-
 // Open reports whether the doubt stands.
 func (d *Doubt) Open() bool { return d.LiftedAt.IsZero() }
 

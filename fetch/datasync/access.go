@@ -175,8 +175,7 @@ func (t *tokens) wait(d time.Duration) {
 
 // requestedPause returns how long the API asked to wait.
 func requestedPause(err error) time.Duration {
-	var transient *shard.TransientError
-	if errors.As(err, &transient) {
+	if transient, ok := errors.AsType[*shard.TransientError](err); ok {
 		return transient.After
 	}
 	return 0

@@ -180,14 +180,12 @@ func (s *survey) trial() shard.Instant {
 }
 
 func transient(err error) bool {
-	var t *shard.TransientError
-	return errors.As(err, &t)
+	return errors.As(err, new(*shard.TransientError))
 }
 
 // stops reports whether err ends the run. A wait that is too long, or a key that is refused, says nothing of what the API can do.
 func stops(err error) bool {
-	var s *shard.StopError
-	return errors.As(err, &s)
+	return errors.As(err, new(*shard.StopError))
 }
 
 // learn narrows the search by what was found at an instant.

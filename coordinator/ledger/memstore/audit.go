@@ -40,7 +40,7 @@ func (t *Tables) audit(jobID int64) (a ledger.Audit, err error) {
 	}
 	a = ledger.Audit{
 		Span: j.Span, RowsBefore: j.RowsBefore, Rows: int64(len(t.Events)),
-		Foreign: ledger.Accepted(j.doubts, ledger.AcceptForeign), Lost: ledger.Accepted(j.doubts, ledger.AcceptLost),
+		Foreign: accepted(j.doubts, ledger.AcceptForeign), Lost: accepted(j.doubts, ledger.AcceptLost),
 	}
 	for _, sh := range t.Round(jobID, 1) {
 		a.Windows = append(a.Windows, ledger.AuditWindow{Checkpoint: sh.Checkpoint, Expected: sh.Expected, Verified: sh.Verified})
@@ -149,4 +149,14 @@ func (t *Tables) countDays(a *ledger.Audit) {
 			day.Shards = append(day.Shards, ledger.DayOfShard{Shard: a.Windows[p.window].Shard, Rows: rows[p]})
 		}
 	}
+}
+
+// accepted returns how many of a kind an operator has accepted.
+func accepted(all []ledger.Doubt, decision string) (n int64) {
+	for i := range all {
+		if all[i].LiftedBy == decision {
+			n += all[i].Amount
+		}
+	}
+	return n
 }

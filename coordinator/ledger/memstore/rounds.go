@@ -130,7 +130,7 @@ func (s *Store) Accounted(ctx context.Context, jobID int64) (n int64, err error)
 				since, read = since-sh.Counts.Events, read+sh.Counts.Duplicates
 			}
 		}
-		n += ledger.Accepted(j.doubts, ledger.AcceptLost) - max(0, since-read)
+		n += accepted(j.doubts, ledger.AcceptLost) - max(0, since-read)
 		for _, sh := range t.Shards {
 			if sh.JobID == jobID {
 				n += sh.Counts.DeadLetters + sh.DeadDuplicates

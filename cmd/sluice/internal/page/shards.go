@@ -40,7 +40,7 @@ func (w *words) shards(v *view.View) {
 		} else {
 			part := ""
 			if s.Parent != 0 {
-				part = ", " + partOf(s)
+				part = ", " + s.Part()
 			}
 			w.Line = append(w.Line, piece{
 				ID: fmt.Sprintf("l%d", s.Number), State: s.State, From: s.From, To: s.To, Read: s.Read,
@@ -85,16 +85,6 @@ func ages(v *view.View) (names []string) {
 type row struct {
 	*view.Shard
 	at time.Time
-}
-
-// Part names the shard that this one was split from.
-func (r row) Part() string { return partOf(r.Shard) }
-
-func partOf(s *view.Shard) string {
-	if s.Parent == 0 {
-		return ""
-	}
-	return fmt.Sprintf("part of %d", s.Parent)
 }
 
 // Sign stands for the state if colours cannot be seen.

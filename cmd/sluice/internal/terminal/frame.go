@@ -110,21 +110,16 @@ func (s style) shard(one *view.Shard, v *view.View, width int) row {
 		tail = append(tail, span{fmt.Sprintf("  %-18s", doing), toneOf(one.State)})
 	}
 	if width >= widthOfStart {
-		column := 0
+		column, part := 0, one.Part()
 		for i := range v.Shards {
-			column = max(column, len(partOf(&v.Shards[i])))
+			column = max(column, len(v.Shards[i].Part()))
+		}
+		if column > 0 {
+			part = fmt.Sprintf("  %*s", -column, part)
 		}
 		begins := v.Beginning(one).UTC().Format("2006-01-02 15:04")
-		tail = append(tail, span{fmt.Sprintf(" %-16s%*s", begins, -column, partOf(one)), faint})
+		tail = append(tail, span{fmt.Sprintf(" %-16s%s", begins, part), faint})
 	}
 	cells := min(width-len(name)-tail.width(), 60)
 	return append(append(row{{name, faint}}, s.bar(one.Read, cells, toneOf(one.State))...), tail...)
-}
-
-// partOf names the shard that one was split from.
-func partOf(one *view.Shard) string {
-	if one.Parent == 0 {
-		return ""
-	}
-	return fmt.Sprintf("  part of %d", one.Parent)
 }

@@ -2,6 +2,7 @@ package view
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"time"
 
@@ -60,6 +61,14 @@ func (v *View) Share() float64 {
 		sum += v.Shards[i].Read
 	}
 	return sum / float64(max(1, len(v.Shards)))
+}
+
+// Part names the shard that this one was split from.
+func (s *Shard) Part() string {
+	if s.Parent == 0 {
+		return ""
+	}
+	return fmt.Sprintf("part of %d", s.Parent)
 }
 
 // Beginning returns where a shard's window begins on the time line: if it is open to the past, that is the line's oldest end.
