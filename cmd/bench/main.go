@@ -202,7 +202,7 @@ func (r *rig) print(name string, figures ...figure) {
 	for _, f := range figures {
 		line += fmt.Sprintf(" %.4g %s", f.value, f.unit)
 		if f.value < f.least || f.most > 0 && f.value > f.most {
-			r.log("%s misses its goal: %.3g %s, not from %g to %g", name, f.value, f.unit, f.least, f.most)
+			r.log("%s misses its goal: %.3g %s, not from %g to %g (0: no bound)", name, f.value, f.unit, f.least, f.most)
 		}
 	}
 	fmt.Fprintln(r.out, line)
