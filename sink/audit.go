@@ -209,10 +209,7 @@ func (p *Postgres) Unmet(ctx context.Context, jobID int64, round int) ([]ledger.
 	ctx, cancel := p.bounded(ctx)
 	defer cancel()
 	unmet, err := readUnmet(ctx, p.pool, jobID, round)
-	if err != nil {
-		return nil, p.ledgerError(err, "look for the witnesses of job %d", jobID)
-	}
-	return unmet, nil
+	return unmet, p.ledgerError(err, "look for the witnesses of job %d", jobID)
 }
 
 // querier is the pool, or a transaction.
@@ -287,10 +284,7 @@ func (p *Postgres) Adopt(ctx context.Context, jobID int64, round int) (stored in
 		}
 		return nil
 	})
-	if err != nil {
-		return 0, p.ledgerError(err, "store the witnesses of job %d", jobID)
-	}
-	return stored, nil
+	return stored, p.ledgerError(err, "store the witnesses of job %d", jobID)
 }
 
 const lockRound = `select from ingestion_shards where job_id = $1 and round = $2 order by id for update`

@@ -12,13 +12,8 @@ import (
 // Raise opens a doubt of a job, or changes the open one of its kind. One that evidence has lifted is opened again: a doubt that comes
 // and goes takes one row. With LiftedBy it is a decision, and is lifted in the same moment.
 func (p *Postgres) Raise(ctx context.Context, jobID int64, d ledger.Doubt) error {
-	ctx, cancel := p.bounded(ctx)
-	defer cancel()
-	_, err := p.pool.Exec(ctx, raiseDoubt, jobID, string(d.Kind), d.Reason, d.Amount, orEmpty(d.Detail), d.LiftedBy)
-	if err != nil {
-		return p.ledgerError(err, "raise a doubt of job %d", jobID)
-	}
-	return nil
+	_, err := p.exec(ctx, raiseDoubt, jobID, string(d.Kind), d.Reason, d.Amount, orEmpty(d.Detail), d.LiftedBy)
+	return p.ledgerError(err, "raise a doubt of job %d", jobID)
 }
 
 const raiseDoubt = `
@@ -35,12 +30,8 @@ on conflict (job_id, kind) where lifted_at is null do nothing`
 
 // Lift ends the open doubt of a kind, if there is one.
 func (p *Postgres) Lift(ctx context.Context, jobID int64, kind ledger.DoubtKind, by string) error {
-	ctx, cancel := p.bounded(ctx)
-	defer cancel()
-	if _, err := p.pool.Exec(ctx, liftDoubt, jobID, string(kind), by); err != nil {
-		return p.ledgerError(err, "lift a doubt of job %d", jobID)
-	}
-	return nil
+	_, err := p.exec(ctx, liftDoubt, jobID, string(kind), by)
+	return p.ledgerError(err, "lift a doubt of job %d", jobID)
 }
 
 const liftDoubt = `
@@ -49,10 +40,7 @@ where job_id = $1 and kind = $2 and lifted_at is null`
 
 // Doubts returns a job's doubts that are open or were lifted by a decision, the oldest first. A database of an older program has none.
 func (p *Postgres) Doubts(ctx context.Context, jobID int64) ([]ledger.Doubt, error) {
-	ctx, cancel := p.bounded(ctx)
-	defer cancel()
-	rows, _ := p.pool.Query(ctx, selectDoubts, jobID)
-	all, err := pgx.CollectRows(rows, pgx.RowToStructByPos[ledger.Doubt])
+	all, err := list(ctx, p, pgx.RowToStructByPos[ledger.Doubt], selectDoubts, jobID)
 	if err != nil && !hasCode(err, undefinedTable) {
 		return nil, p.ledgerError(err, "read the doubts of job %d", jobID)
 	}
@@ -68,12 +56,8 @@ order by id`
 // TableState returns the identity of ingested_events and its counters of changed and deleted rows, now and when they were kept. The
 // counters of another session lag behind its COMMIT by seconds.
 func (p *Postgres) TableState(ctx context.Context, jobID int64) (now, kept string, err error) {
-	ctx, cancel := p.bounded(ctx)
-	defer cancel()
-	if err := p.pool.QueryRow(ctx, selectTableState, jobID).Scan(&now, &kept); err != nil {
-		return "", "", p.ledgerError(err, "look at the table of job %d", jobID)
-	}
-	return now, kept, nil
+	state, err := one(ctx, p, pgx.RowToStructByPos[struct{ Now, Kept string }], selectTableState, jobID)
+	return state.Now, state.Kept, p.ledgerError(err, "look at the table of job %d", jobID)
 }
 
 const selectTableState = `
@@ -87,13 +71,11 @@ where j.id = $1`
 
 // KeepTableState keeps a state that was read before the table was counted, and the rows of windows that were verified.
 func (p *Postgres) KeepTableState(ctx context.Context, jobID int64, state string, verified []ledger.AuditWindow) error {
-	ctx, cancel := p.bounded(ctx)
-	defer cancel()
 	var ids, rows []int64
 	for i := range verified {
 		ids, rows = append(ids, verified[i].ID), append(rows, verified[i].Rows)
 	}
-	err := pgx.BeginFunc(ctx, p.pool, func(tx pgx.Tx) error {
+	err := p.change(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, updateVerifiedRows, ids, rows); err != nil {
 			return err
 		}
@@ -111,14 +93,8 @@ update ingestion_shards s set verified_rows = w.rows from unnest($1::bigint[], $
 
 // Known returns how many of some events the table has.
 func (p *Postgres) Known(ctx context.Context, ids []uuid.UUID) ([]uuid.UUID, error) {
-	ctx, cancel := p.bounded(ctx)
-	defer cancel()
-	rows, _ := p.pool.Query(ctx, selectKnown, ids)
-	known, err := pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
-	if err != nil {
-		return nil, p.ledgerError(err, "look up %d events", len(ids))
-	}
-	return known, nil
+	known, err := list(ctx, p, pgx.RowTo[uuid.UUID], selectKnown, ids)
+	return known, p.ledgerError(err, "look up %d events", len(ids))
 }
 
 const selectKnown = `select id from ingested_events where id = any($1)`

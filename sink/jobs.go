@@ -20,9 +20,7 @@ func (p *Postgres) JobName() string { return p.config.Job }
 
 // Job returns the job of that name; found is false if there is none.
 func (p *Postgres) Job(ctx context.Context, name string) (job *ledger.Job, found bool, err error) {
-	ctx, cancel := p.bounded(ctx)
-	defer cancel()
-	job, err = scanJob(p.pool.QueryRow(ctx, selectJob, name))
+	job, err = one(ctx, p, func(row pgx.CollectableRow) (*ledger.Job, error) { return scanJob(row) }, selectJob, name)
 	if errors.Is(err, pgx.ErrNoRows) || hasCode(err, undefinedTable) {
 		return nil, false, nil
 	}
@@ -114,10 +112,8 @@ func (p *Postgres) SetSource(ctx context.Context, jobID int64, source string) er
 const updateSource = `update ingestion_jobs set source = $2, updated_at = now() where id = $1`
 
 func (p *Postgres) setJob(ctx context.Context, what, sql string, args ...any) error {
-	ctx, cancel := p.bounded(ctx)
-	defer cancel()
-	tag, err := p.pool.Exec(ctx, sql, args...)
-	if err == nil && tag.RowsAffected() == 0 {
+	n, err := p.exec(ctx, sql, args...)
+	if err == nil && n == 0 {
 		err = pgx.ErrNoRows
 	}
 	if err != nil {

@@ -150,6 +150,37 @@ func (p *Postgres) bounded(ctx context.Context) (context.Context, context.Cancel
 	return context.WithTimeoutCause(ctx, p.config.Timeout, errTimeout)
 }
 
+// exec runs a statement of the ledger, and returns how many rows it changed.
+func (p *Postgres) exec(ctx context.Context, sql string, args ...any) (int64, error) {
+	ctx, cancel := p.bounded(ctx)
+	defer cancel()
+	tag, err := p.pool.Exec(ctx, sql, args...)
+	return tag.RowsAffected(), err
+}
+
+// change runs statements of the ledger in one transaction.
+func (p *Postgres) change(ctx context.Context, do func(context.Context, pgx.Tx) error) error {
+	ctx, cancel := p.bounded(ctx)
+	defer cancel()
+	return pgx.BeginFunc(ctx, p.pool, func(tx pgx.Tx) error { return do(ctx, tx) })
+}
+
+// one runs a query of the ledger that has one row; pgx.ErrNoRows if it has none.
+func one[T any](ctx context.Context, p *Postgres, scan pgx.RowToFunc[T], sql string, args ...any) (T, error) {
+	ctx, cancel := p.bounded(ctx)
+	defer cancel()
+	rows, _ := p.pool.Query(ctx, sql, args...)
+	return pgx.CollectExactlyOneRow(rows, scan)
+}
+
+// list runs a query of the ledger.
+func list[T any](ctx context.Context, p *Postgres, scan pgx.RowToFunc[T], sql string, args ...any) ([]T, error) {
+	ctx, cancel := p.bounded(ctx)
+	defer cancel()
+	rows, _ := p.pool.Query(ctx, sql, args...)
+	return pgx.CollectRows(rows, scan)
+}
+
 // ledgerError wraps an error of the ledger, if there is one; a transient one becomes a *shard.TransientError, see judge.
 func (p *Postgres) ledgerError(err error, format string, args ...any) error {
 	err = p.judge(err)

@@ -95,13 +95,10 @@ select ` + quotaColumns + ` from locked order by array_position($2::text[], endp
 
 // LoadQuotas returns the quotas of a source, ordered by endpoint.
 func (p *Postgres) LoadQuotas(ctx context.Context, source string) ([]ledger.Quota, error) {
-	ctx, cancel := p.bounded(ctx)
-	defer cancel()
-	rows, _ := p.pool.Query(ctx, selectQuotas, source)
-	quotas, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (q ledger.Quota, err error) {
+	quotas, err := list(ctx, p, func(row pgx.CollectableRow) (q ledger.Quota, err error) {
 		_, err = scanQuota(row, &q)
 		return q, err
-	})
+	}, selectQuotas, source)
 	return quotas, p.ledgerError(err, "load the quotas of %s", source)
 }
 

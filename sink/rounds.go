@@ -15,9 +15,7 @@ import (
 // BeginRound inserts the job's next round and its windows, oldest first, and makes it the current one, in one transaction. r needs
 // no number and no times. It fails if another run has begun a round meanwhile.
 func (p *Postgres) BeginRound(ctx context.Context, jobID int64, r ledger.Round, windows []shard.Window) (*ledger.Round, error) {
-	ctx, cancel := p.bounded(ctx)
-	defer cancel()
-	err := pgx.BeginFunc(ctx, p.pool, func(tx pgx.Tx) error {
+	err := p.change(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		if err := tx.QueryRow(ctx, advanceRound, jobID).Scan(&r.Number); err != nil {
 			return err
 		}
@@ -79,9 +77,7 @@ const updateRound = `update ingestion_jobs set round = $2, updated_at = now() wh
 
 // LastRound returns the newest round of a job, with the counts of its shards so far.
 func (p *Postgres) LastRound(ctx context.Context, jobID int64) (*ledger.Round, error) {
-	ctx, cancel := p.bounded(ctx)
-	defer cancel()
-	r, err := scanRound(p.pool.QueryRow(ctx, selectRounds, jobID, 1))
+	r, err := one(ctx, p, scanRound, selectRounds, jobID, 1)
 	return r, p.ledgerError(err, "read the last round of job %d", jobID)
 }
 
@@ -102,7 +98,7 @@ from ingestion_rounds r, lateral (
 where r.job_id = $1
 order by r.round desc limit $2`
 
-func scanRound(row pgx.Row) (*ledger.Round, error) {
+func scanRound(row pgx.CollectableRow) (*ledger.Round, error) {
 	var r ledger.Round
 	var start, end, before, candidate, newest pgtype.Timestamptz
 	var lookback, most pgtype.Interval
@@ -126,9 +122,7 @@ func duration(i pgtype.Interval) time.Duration {
 // FinishRound finishes a round whose windows are all done, and moves the job's watermark to its candidate: both or neither. The same
 // transaction sums up the rows of rounds that are long over.
 func (p *Postgres) FinishRound(ctx context.Context, jobID int64, r *ledger.Round, missing int64) error {
-	ctx, cancel := p.bounded(ctx)
-	defer cancel()
-	err := pgx.BeginFunc(ctx, p.pool, func(tx pgx.Tx) error {
+	err := p.change(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		tag, err := tx.Exec(ctx, finishRound, jobID, r.Number, missing)
 		if err == nil && tag.RowsAffected() == 0 {
 			err = ledger.ErrRoundOpen
@@ -163,9 +157,7 @@ from finished f where j.id = f.job_id`
 // often one without an id came again. Of the rows that other jobs stored since the last round began, only as many count as the round
 // has read: the others tell nothing of what it was shown. It reads no event.
 func (p *Postgres) Accounted(ctx context.Context, jobID int64) (n int64, err error) {
-	ctx, cancel := p.bounded(ctx)
-	defer cancel()
-	err = p.pool.QueryRow(ctx, selectAccounted, jobID).Scan(&n)
+	n, err = one(ctx, p, pgx.RowTo[int64], selectAccounted, jobID)
 	return n, p.ledgerError(err, "add up the ledger for job %d", jobID)
 }
 
@@ -182,9 +174,7 @@ where r.job_id = $1 order by r.round desc limit 1`
 
 // Earlier returns the counts of all rounds of a job but the current one.
 func (p *Postgres) Earlier(ctx context.Context, jobID int64) (n shard.Counts, err error) {
-	ctx, cancel := p.bounded(ctx)
-	defer cancel()
-	err = p.pool.QueryRow(ctx, selectEarlier, jobID).Scan(&n.Received, &n.Events, &n.Duplicates, &n.OutOfWindow, &n.DeadLetters, &n.OutOfOrder)
+	n, err = one(ctx, p, pgx.RowToStructByPos[shard.Counts], selectEarlier, jobID)
 	return n, p.ledgerError(err, "add up the other rounds of job %d", jobID)
 }
 
@@ -199,18 +189,13 @@ const maxRounds = 40
 
 // Rounds returns the last rounds of a job, the newest first.
 func (p *Postgres) Rounds(ctx context.Context, jobID int64) ([]*ledger.Round, error) {
-	ctx, cancel := p.bounded(ctx)
-	defer cancel()
-	rows, _ := p.pool.Query(ctx, selectRounds, jobID, maxRounds)
-	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (*ledger.Round, error) { return scanRound(row) })
+	all, err := list(ctx, p, scanRound, selectRounds, jobID, maxRounds)
 	return all, p.ledgerError(err, "read the rounds of job %d", jobID)
 }
 
 // NoteRequests adds to the requests of a round.
 func (p *Postgres) NoteRequests(ctx context.Context, jobID int64, round int, requests int64) error {
-	ctx, cancel := p.bounded(ctx)
-	defer cancel()
-	_, err := p.pool.Exec(ctx, noteRequests, jobID, round, requests)
+	_, err := p.exec(ctx, noteRequests, jobID, round, requests)
 	return p.ledgerError(err, "record the requests of round %d of job %d", round, jobID)
 }
 

@@ -23,10 +23,7 @@ func (p *Postgres) Load(ctx context.Context, jobID int64) ([]shard.Checkpoint, e
 }
 
 func loadShards[T any](ctx context.Context, p *Postgres, jobID int64, scan pgx.RowToFunc[T]) ([]T, error) {
-	ctx, cancel := p.bounded(ctx)
-	defer cancel()
-	rows, _ := p.pool.Query(ctx, selectShards, jobID)
-	all, err := pgx.CollectRows(rows, scan)
+	all, err := list(ctx, p, scan, selectShards, jobID)
 	return all, p.ledgerError(err, "read the shards of job %d", jobID)
 }
 
@@ -64,10 +61,10 @@ func scanShardAnd(row pgx.CollectableRow, more ...any) (s ShardStatus, err error
 // Begin starts an attempt of a shard and returns its checkpoint. A session of a dead run that still holds the row is ended. The
 // error is shard.ErrStale if the shard is done, or if a later run has claimed it.
 func (p *Postgres) Begin(ctx context.Context, id int64) (shard.Checkpoint, error) {
-	c, err := p.begin(ctx, id)
+	c, err := one(ctx, p, scanCheckpoint, beginShard, id, p.config.Run)
 	if hasCode(err, lockNotAvailable) {
 		p.terminateHolders(ctx, id)
-		c, err = p.begin(ctx, id)
+		c, err = one(ctx, p, scanCheckpoint, beginShard, id, p.config.Run)
 	}
 	if errors.Is(err, pgx.ErrNoRows) {
 		err = p.whyNot(ctx, id)
@@ -86,10 +83,7 @@ var ErrGone = errors.New("the row is gone from ingestion_shards: was the table e
 
 // whyNot distinguishes a shard that is done from one whose row is gone.
 func (p *Postgres) whyNot(ctx context.Context, id int64) error {
-	ctx, cancel := p.bounded(ctx)
-	defer cancel()
-	var there bool
-	err := p.pool.QueryRow(ctx, selectShard, id).Scan(&there)
+	there, err := one(ctx, p, pgx.RowTo[bool], selectShard, id)
 	switch {
 	case err != nil:
 		return err
@@ -101,13 +95,6 @@ func (p *Postgres) whyNot(ctx context.Context, id int64) error {
 
 const selectShard = `select exists (select from ingestion_shards where id = $1)`
 
-func (p *Postgres) begin(ctx context.Context, id int64) (shard.Checkpoint, error) {
-	ctx, cancel := p.bounded(ctx)
-	defer cancel()
-	rows, _ := p.pool.Query(ctx, beginShard, id, p.config.Run)
-	return pgx.CollectExactlyOneRow(rows, scanCheckpoint)
-}
-
 const beginShard = `
 update ingestion_shards s
 set state = 'running', attempts = attempts + 1, run_id = $2, started_at = coalesce(started_at, now()), updated_at = now()
@@ -118,9 +105,7 @@ returning ` + shardColumns
 // Fail records why an attempt ended: in state pending if the shard will be tried again, failed if a retry cannot help. A shard
 // that another run has taken, or that is done, is left alone.
 func (p *Postgres) Fail(ctx context.Context, id int64, state shard.State, msg string) error {
-	ctx, cancel := p.bounded(ctx)
-	defer cancel()
-	_, err := p.pool.Exec(ctx, failShard, id, p.config.Run, string(state), printable(msg))
+	_, err := p.exec(ctx, failShard, id, p.config.Run, string(state), printable(msg))
 	return p.ledgerError(err, "record the fault of shard row %d", id)
 }
 
@@ -145,10 +130,7 @@ func (p *Postgres) Reopen(ctx context.Context, jobID int64, choose func(ledger.A
 		}
 		return p.reopen(ctx, tx, jobID, choose(a))
 	})
-	if err != nil {
-		return p.ledgerError(err, "reopen shards of job %d", jobID)
-	}
-	return nil
+	return p.ledgerError(err, "reopen shards of job %d", jobID)
 }
 
 const (

@@ -34,22 +34,24 @@ func probeEvents(ctx context.Context, conn *pgx.Conn) (Finding, error) {
 
 // probeNames looks for what is in the way of our tables. A run refuses that when it migrates.
 func probeNames(ctx context.Context, conn *pgx.Conn) (Finding, error) {
-	var fault *migrations.ForeignError
-	err := migrations.CompareNames(ctx, conn)
-	if errors.As(err, &fault) {
-		return fail(fault.What(), fault.Hint()), nil
-	}
-	return ok("ours, or free"), err
+	return compared(migrations.CompareNames(ctx, conn), "ours, or free")
 }
 
 // probeMissing looks for dropped tables: migrations that have run are not run again.
 func probeMissing(ctx context.Context, conn *pgx.Conn) (Finding, error) {
-	var fault *migrations.MissingError
-	err := migrations.CompareTables(ctx, conn)
+	return compared(migrations.CompareTables(ctx, conn), "all there, or none yet")
+}
+
+// compared is what a comparison of package migrations has found.
+func compared(err error, fine string) (Finding, error) {
+	var fault interface {
+		What() string
+		Hint() string
+	}
 	if errors.As(err, &fault) {
 		return fail(fault.What(), fault.Hint()), nil
 	}
-	return ok("all there, or none yet"), err
+	return ok(fine), err
 }
 
 func probeLogged(ctx context.Context, conn *pgx.Conn) (Finding, error) {
