@@ -28,10 +28,14 @@ import (
 
 // archive is a source of one's own: events in memory, newest first, a hundred to a page.
 type archive struct {
-	job.Unshared
 	events []shard.Event
 	pages  atomic.Int64
 }
+
+// It has no quotas to share.
+func (a *archive) Join(context.Context, ledger.Quotas, string, string) error { return nil }
+func (a *archive) Share(context.Context) error                               { return nil }
+func (a *archive) Leave(context.Context) error                               { return nil }
 
 // newArchive returns n events, one a second, up to the newest.
 func newArchive(n int, newest time.Time) *archive {

@@ -101,25 +101,14 @@ type Source interface {
 	Learned() (json.RawMessage, error)
 	Recall(json.RawMessage) error
 
-	// Join begins to share the source's quotas with the other runs that use them, through the store: as run, of that source.
+	// Join begins to share the source's quotas with the other runs that use them, through the store: as run, of that source. A source
+	// without quotas does nothing in all three.
 	Join(ctx context.Context, store ledger.Quotas, source, run string) error
 	// Share tells the other runs what was spent, and learns what they spent.
 	Share(ctx context.Context) error
 	// Leave does so for the last time, for the runs to come.
 	Leave(ctx context.Context) error
 }
-
-// Unshared is for a Source that has no quotas to share: embedded there, it provides Join, Share and Leave.
-type Unshared struct{}
-
-// Join does nothing.
-func (Unshared) Join(context.Context, ledger.Quotas, string, string) error { return nil }
-
-// Share does nothing.
-func (Unshared) Share(context.Context) error { return nil }
-
-// Leave does nothing.
-func (Unshared) Leave(context.Context) error { return nil }
 
 func (c Config) withDefaults() Config {
 	c.Span = cmp.Or(c.Span, ledger.Everything)

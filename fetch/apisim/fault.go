@@ -3,7 +3,6 @@ package apisim
 import (
 	"fmt"
 	"net/http"
-	"slices"
 	"sync"
 	"time"
 )
@@ -74,15 +73,6 @@ func ExpiredCursor() Fault { return Fault{name: "expired cursor", expired: true}
 
 // RevokedToken ends the token that the request came with, and refuses it.
 func RevokedToken() Fault { return Fault{name: "revoked token", revoked: true} }
-
-// After returns f, later.
-func (f Fault) After(d time.Duration) Fault {
-	f.delay += d
-	return f
-}
-
-// Repeat returns a list of the fault, repeated, for Script.
-func Repeat(times int, f Fault) []Fault { return slices.Repeat([]Fault{f}, times) }
 
 // disturb decides the fault of a request, and answers with it if it is a whole answer. It reports whether the request is answered.
 func (x *exchange) disturb() bool {
@@ -200,13 +190,6 @@ func (s *Server) Control(e Endpoint, fault func(*http.Request) Fault) {
 		s.script.control = make(map[Endpoint]func(*http.Request) Fault)
 	}
 	s.script.control[e] = fault
-}
-
-// Scripted returns how many faults of an endpoint's script are left.
-func (s *Server) Scripted(e Endpoint) int {
-	s.script.mu.Lock()
-	defer s.script.mu.Unlock()
-	return len(s.script.queued[e])
 }
 
 func (s *script) next(x *exchange) Fault {

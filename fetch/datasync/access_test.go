@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -288,7 +289,7 @@ func TestFailedRenewalDoesNotSpin(t *testing.T) {
 		place := shard.Position{End: shard.InstantOf(w.sim.Config().Newest)} // only the stream can be asked for it
 		w.must(w.walk(place, 1))
 		time.Sleep(85 * time.Second)
-		w.sim.Script(apisim.Access, apisim.Repeat(3, apisim.Status(503))...)
+		w.sim.Script(apisim.Access, slices.Repeat([]apisim.Fault{apisim.Status(503)}, 3)...)
 		pages, err := w.walk(place, 1)
 		if err != nil || pages[0].Endpoint != Stream {
 			t.Fatalf("%d pages, %v", len(pages), err)

@@ -225,7 +225,7 @@ func (c api) Page(q *fetch.Question, a *fetch.Answer) (fetch.Page, error) {
 	if life, ok := b.CursorLife(); ok { // by as much less as the answer took: it is not known when on its way the API wrote it
 		page.CursorExpires = time.Now().Add(life - min(a.Took, time.Second))
 	} else if page.Cursor != "" {
-		c.ladder.own.add(page.Cursor)
+		c.ladder.addOwn(page.Cursor)
 	}
 	if made, ok := madeAt(page.Cursor); ok {
 		page.Seen = made

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -31,7 +32,7 @@ func TestStatusSaysWhatARetryWouldMend(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			play(t, scene{api: apisim.Config{Events: 500}, caps: listOnly}, func(w *world) {
-				w.sim.Script(apisim.List, apisim.Repeat(10, apisim.Status(c.status))...)
+				w.sim.Script(apisim.List, slices.Repeat([]apisim.Fault{apisim.Status(c.status)}, 10)...)
 				_, err := w.ask()
 				c.want(w.t, err)
 			})

@@ -53,12 +53,13 @@ func (c Capabilities) Step() string {
 type ladder struct {
 	made bool // the operator allows made cursors
 
-	own ownCursors
-
 	mu        sync.Mutex
 	caps      Capabilities
 	madeAgain time.Time              // no made cursor before: the API has refused one
 	ignored   map[shard.Endpoint]int // answers in a row that took no notice of the timestamp asked for
+	// own are cursors that the API gave this process without saying how long they live. One that another process was given may be long
+	// dead, and is not trusted.
+	own map[string]struct{}
 }
 
 func (l *ladder) get() Capabilities {
@@ -166,7 +167,7 @@ func (l *ladder) ask(from shard.Position) fetch.Question {
 	caps := l.get()
 	until, bounded := from.Until()
 	switch {
-	case fetch.Alive(from.Cursor, from.CursorExpires) && (!from.CursorExpires.IsZero() || l.own.has(from.Cursor)):
+	case fetch.Alive(from.Cursor, from.CursorExpires) && (!from.CursorExpires.IsZero() || l.owns(from.Cursor)):
 		q.Cursor, q.Expires = from.Cursor, from.CursorExpires
 	case bounded && caps.Windows():
 		q.Start, q.Until = shard.ByUntil, until
@@ -182,29 +183,22 @@ func (l *ladder) ask(from shard.Position) fetch.Question {
 	return q
 }
 
-// ownCursors are cursors that the API gave this process without saying how long they live. One that another process was given may be
-// long dead, and is not trusted.
-type ownCursors struct {
-	mu    sync.Mutex
-	given map[string]struct{}
-}
-
-// maxOwn is how many are remembered: many times as many as a run has pages under way.
+// maxOwn is how many of our own cursors are remembered: many times as many as a run has pages under way.
 const maxOwn = 4096
 
-func (o *ownCursors) add(cursor string) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if len(o.given) >= maxOwn || o.given == nil {
-		o.given = map[string]struct{}{}
+func (l *ladder) addOwn(cursor string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.own) >= maxOwn || l.own == nil {
+		l.own = map[string]struct{}{}
 	}
-	o.given[cursor] = struct{}{}
+	l.own[cursor] = struct{}{}
 }
 
-func (o *ownCursors) has(cursor string) bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	_, ok := o.given[cursor]
+func (l *ladder) owns(cursor string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, ok := l.own[cursor]
 	return ok
 }
 

@@ -181,7 +181,7 @@ func TestACursorOfUnknownLifeIsOfOneProcess(t *testing.T) {
 		if got := w.must(w.walk(own, 1))[0]; got.Start != shard.ByCursor {
 			w.t.Errorf("its own is asked for in another way: %v", got.Start)
 		}
-		w.ladder.own = ownCursors{}
+		w.ladder.own = nil
 		if got := w.must(w.walk(own, 1))[0]; got.Start != shard.ByUntil {
 			w.t.Errorf("that of another process is asked for by %v", got.Start)
 		}

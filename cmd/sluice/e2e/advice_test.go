@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -75,7 +76,7 @@ func TestAdviceLeadsToTheEndInTwoSteps(t *testing.T) {
 			then: "run --max-dead-letters=1000"},
 		"the quota is spent for an hour": {first: []string{"db", "migrate"}, code: cli.ExitLeft, exact: true, find: "run --max-wait=1s", wrong: func(w *world) {
 			for _, e := range []apisim.Endpoint{apisim.List, apisim.Feed} {
-				w.sim.Script(e, append(apisim.Repeat(4, apisim.Behave()), apisim.Limited(time.Hour))...)
+				w.sim.Script(e, append(slices.Repeat([]apisim.Fault{apisim.Behave()}, 4), apisim.Limited(time.Hour))...)
 			}
 		}, sane: func(w *world) { w.exec(`delete from api_quotas`) }},
 		"events are lost": {find: "verify", wrong: func(w *world) {
@@ -84,7 +85,7 @@ func TestAdviceLeadsToTheEndInTwoSteps(t *testing.T) {
 		"the API counts wrong": {change: func(c *apisim.Config) { c.TotalError = 3 }, first: []string{"db", "migrate"}, find: "run", exact: true},
 		"the job is not finished": {first: []string{"db", "migrate"}, code: cli.ExitLeft, exact: true, wrong: func(w *world) {
 			for _, e := range []apisim.Endpoint{apisim.List, apisim.Feed} {
-				w.sim.Script(e, append(apisim.Repeat(4, apisim.Behave()), apisim.Limited(time.Hour))...)
+				w.sim.Script(e, append(slices.Repeat([]apisim.Fault{apisim.Behave()}, 4), apisim.Limited(time.Hour))...)
 			}
 			w.run("run", "--shards=4", "--max-wait=1s")
 			w.exec(`delete from api_quotas`)

@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -131,7 +132,7 @@ func TestARoundThatIsCutShort(t *testing.T) {
 	g := newGrown(t, apisim.Live{Rate: 2})
 	mark := g.number(`select extract(epoch from watermark)::bigint from ingestion_jobs`)
 	for _, e := range []apisim.Endpoint{apisim.List, apisim.Feed} {
-		g.sim.Script(e, append(apisim.Repeat(4, apisim.Behave()), apisim.Repeat(50, apisim.Limited(time.Hour))...)...)
+		g.sim.Script(e, append(slices.Repeat([]apisim.Fault{apisim.Behave()}, 4), slices.Repeat([]apisim.Fault{apisim.Limited(time.Hour)}, 50)...)...)
 	}
 	g.mustRun(cli.ExitLeft, "sync", "--shards=4")
 	if now := g.number(`select extract(epoch from watermark)::bigint from ingestion_jobs`); now != mark {
