@@ -77,9 +77,6 @@ func (t *tokens) issue(now time.Time) string {
 	if len(t.expires) >= maxTokens {
 		maps.DeleteFunc(t.expires, func(_ string, expires time.Time) bool { return !now.Before(expires) })
 	}
-	if t.expires == nil {
-		t.expires = make(map[string]time.Time)
-	}
 	t.expires[token] = now.Add(t.life)
 	return token
 }

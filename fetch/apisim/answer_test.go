@@ -262,7 +262,7 @@ func TestGates(t *testing.T) {
 
 func TestTokensLiveOnBesideNewOnes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		tokens := tokens{life: 300 * time.Second}
+		tokens := tokens{life: 300 * time.Second, expires: map[string]time.Time{}}
 		first := tokens.issue(time.Now())
 		time.Sleep(200 * time.Second)
 		second := tokens.issue(time.Now())

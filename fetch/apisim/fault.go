@@ -175,9 +175,6 @@ type script struct {
 func (s *Server) Script(e Endpoint, faults ...Fault) {
 	s.script.mu.Lock()
 	defer s.script.mu.Unlock()
-	if s.script.queued == nil {
-		s.script.queued = make(map[Endpoint][]Fault)
-	}
 	s.script.queued[e] = append(s.script.queued[e], faults...)
 }
 
@@ -186,9 +183,6 @@ func (s *Server) Script(e Endpoint, faults ...Fault) {
 func (s *Server) Control(e Endpoint, fault func(*http.Request) Fault) {
 	s.script.mu.Lock()
 	defer s.script.mu.Unlock()
-	if s.script.control == nil {
-		s.script.control = make(map[Endpoint]func(*http.Request) Fault)
-	}
 	s.script.control[e] = fault
 }
 

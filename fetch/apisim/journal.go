@@ -71,9 +71,6 @@ func (j *journal) begin(e Endpoint, now time.Time, window time.Duration) int64 {
 }
 
 func (j *journal) tallied(e Endpoint) *tallied {
-	if j.counts == nil {
-		j.counts = make(map[Endpoint]*tallied)
-	}
 	if j.counts[e] == nil {
 		j.counts[e] = new(tallied)
 	}

@@ -91,9 +91,6 @@ func (bs *buckets) take(name bucketName, limit Limit, now time.Time) verdict {
 }
 
 func (bs *buckets) sweep(now time.Time) {
-	if bs.of == nil {
-		bs.of = make(map[bucketName]*bucket)
-	}
 	if len(bs.of) < maxBuckets {
 		return
 	}

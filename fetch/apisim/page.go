@@ -265,9 +265,6 @@ func (c *cache) put(name string, p page, now time.Time) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.pages == nil {
-		c.pages = make(map[string]cachedPage)
-	}
 	if _, known := c.pages[name]; !known {
 		c.names = append(c.names, name)
 	}

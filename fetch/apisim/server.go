@@ -51,11 +51,13 @@ func New(c Config) (*Server, error) {
 	}
 	return &Server{
 		config: c, data: data, cursors: cursors,
-		buckets:   buckets{algorithm: c.Algorithm},
-		keys:      keyring{only: c.Key, life: c.KeyLife, revokeAfter: c.KeyRevokedAfter},
-		tokens:    tokens{life: c.TokenLife},
-		cache:     cache{life: c.CacheLife},
-		script:    script{shares: c.Faults, key: keyOf(c.Seed, "faults")},
+		buckets: buckets{algorithm: c.Algorithm, of: map[bucketName]*bucket{}},
+		keys:    keyring{only: c.Key, life: c.KeyLife, revokeAfter: c.KeyRevokedAfter},
+		tokens:  tokens{life: c.TokenLife, expires: map[string]time.Time{}},
+		cache:   cache{life: c.CacheLife, pages: map[string]cachedPage{}},
+		script: script{shares: c.Faults, key: keyOf(c.Seed, "faults"),
+			queued: map[Endpoint][]Fault{}, control: map[Endpoint]func(*http.Request) Fault{}},
+		journal:   journal{counts: map[Endpoint]*tallied{}},
 		renderers: newRenderers(data),
 		bodies:    sync.Pool{New: func() any { return new([]byte) }},
 	}, nil

@@ -46,11 +46,6 @@ type series struct {
 	dots []dot
 }
 
-// charts returns those of a run: how fast it is, and how it uses the quotas.
-func charts(v *view.View) []chart {
-	return []chart{ratesOf(v.History, v.Phase == view.Ended), quotasOf(v)}
-}
-
 // draw draws lines over axes that begin at zero and reach the highest value, or least. One without a name has the area below it. It
 // reports whether there is anything to draw: a line has two dots at least.
 func (c *chart) draw(least float64, unit string, all ...series) bool {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"slices"
 	"strings"
 
 	"sluice/cmd/sluice/internal/view"
@@ -151,16 +152,8 @@ func changes(before, after []part) map[string]string {
 
 // sameItems reports whether two lists have the same items in the same order; an empty list has none.
 func sameItems(a, b []part) bool {
-	for i := range a {
-		if len(a) != len(b) || a[i].id != b[i].id {
-			return false
-		}
-	}
-	return len(a) > 0 && len(b) > 0
+	return len(a) > 0 && slices.EqualFunc(a, b, func(x, y part) bool { return x.id == y.id })
 }
-
-// whole returns the event that leads from anything to this frame.
-func (f *frame) whole() ([]byte, error) { return f.event(changes(nil, f.parts)) }
 
 func (f *frame) event(changed map[string]string) ([]byte, error) {
 	data, err := json.Marshal(struct {

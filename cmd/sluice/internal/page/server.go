@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -105,7 +106,7 @@ func (v *viewer) send(f *frame) error {
 	}
 	event, err := f.step, error(nil)
 	if v.seen == 0 || v.seen != f.number-1 { // it is new, or was too slow for the frame before
-		event, err = f.whole()
+		event, err = f.event(changes(nil, f.parts))
 	}
 	if err != nil {
 		return err
@@ -149,13 +150,6 @@ func known(host string, names []string) bool {
 		host = name
 	}
 	host = strings.TrimSuffix(strings.Trim(host, "[]"), ".")
-	if strings.EqualFold(host, "localhost") || net.ParseIP(host) != nil {
-		return true
-	}
-	for _, n := range names {
-		if n != "" && strings.EqualFold(host, n) {
-			return true
-		}
-	}
-	return false
+	return strings.EqualFold(host, "localhost") || net.ParseIP(host) != nil ||
+		slices.ContainsFunc(names, func(name string) bool { return name != "" && strings.EqualFold(host, name) })
 }

@@ -45,7 +45,7 @@ func put(v *view.View) *words {
 		Stored: view.Number(v.Stored), Limit: cmp.Or(v.Limit, "nothing"), Phase: phaseOf(v),
 		Requests: view.Number(v.Requests.List + v.Requests.Stream),
 		Refused:  fmt.Sprintf("%s refused, %s repeated", view.Number(v.Requests.Refused()), view.Number(v.Requests.Retries)),
-		Stamp:    "as of " + v.At.UTC().Format("2006-01-02 15:04:05 MST"), Charts: charts(v),
+		Stamp:    "as of " + v.At.UTC().Format("2006-01-02 15:04:05 MST"), Charts: []chart{ratesOf(v.History, v.Phase == view.Ended), quotasOf(v)},
 		Warnings: slices.Clone(v.Warnings),
 	}
 	slices.Reverse(w.Warnings)

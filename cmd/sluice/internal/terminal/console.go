@@ -106,12 +106,9 @@ type screen struct {
 	newest   atomic.Pointer[[]string]
 	frame    []string    // of the drawing under way
 	drawn    []int       // widths of the lines that were drawn last
-	detached atomic.Bool // nothing is drawn, and what was drawn is left alone
+	detached atomic.Bool // nothing is drawn, and what was drawn is left alone; drawing goes on below it
 	pending  string      // lines of the log meanwhile
 }
-
-// detach stops drawing and leaves alone what is drawn; after that, drawing goes on below it.
-func (s *screen) detach(detached bool) { s.detached.Store(detached) }
 
 func sizeOf(f *os.File) func() (width, height int) {
 	return func() (int, int) {

@@ -62,7 +62,7 @@ func bars(ctx context.Context, c *Console, s style, screen *screen, look func() 
 	if err != nil {
 		return // mpb fails only if the container has ended
 	}
-	c.show(container, screen.detach)
+	c.show(container, screen.detached.Store)
 	defer c.hide(func() {
 		bar.Abort(false)
 		container.Wait()
