@@ -132,10 +132,8 @@ func (p *Postgres) Migrate(ctx context.Context) error {
 	if err == nil {
 		err = migrations.Up(ctx, config, p.log)
 	}
-	var misfit *migrations.IncompatibleError
-	var missing *migrations.MissingError
-	var newer *migrations.NewerError
-	if errors.As(err, &misfit) || errors.As(err, &missing) || errors.As(err, &newer) || errors.As(err, new(*migrations.ForeignError)) {
+	if errors.As(err, new(*migrations.IncompatibleError)) || errors.As(err, new(*migrations.MissingError)) ||
+		errors.As(err, new(*migrations.NewerError)) || errors.As(err, new(*migrations.ForeignError)) {
 		return &ledger.UnfitError{Err: err}
 	}
 	if err != nil {

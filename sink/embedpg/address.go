@@ -89,9 +89,9 @@ func (s *Server) PSQL(database string) *exec.Cmd {
 
 // PSQLLine returns the shell command that opens a database of the server. It contains no secret.
 func (s *Server) PSQLLine(database string) string {
-	line := "PGPASSFILE=" + quote(s.home.pgpass())
+	line := "PGPASSFILE=" + ShellWord(s.home.pgpass())
 	for _, word := range s.PSQL(database).Args {
-		line += " " + quote(word)
+		line += " " + ShellWord(word)
 	}
 	return line
 }
@@ -109,8 +109,8 @@ func psqlProgram() string {
 	return "psql"
 }
 
-// quote makes one word for a POSIX shell.
-func quote(word string) string {
+// ShellWord makes one word for a POSIX shell.
+func ShellWord(word string) string {
 	plain := func(r rune) bool {
 		return strings.ContainsRune("-_./:=@%+,", r) || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'
 	}

@@ -118,7 +118,7 @@ func (i *ingest) emptyHint() string {
 		}
 		tables = append(tables, table)
 	}
-	return "use another database, or empty this one: " + psql + " -c " + shellWord("truncate "+strings.Join(tables, ", "))
+	return "use another database, or empty this one: " + psql + " -c " + embedpg.ShellWord("truncate "+strings.Join(tables, ", "))
 }
 
 // reader is an open ledger, for the commands that look and do not run.

@@ -97,10 +97,8 @@ func (l *listener) ready(w http.ResponseWriter, _ *http.Request) {
 // linger keeps serving the last view for a while, or until ctx ends, and then closes.
 func (l *listener) linger(ctx context.Context, d time.Duration) {
 	if d > 0 {
-		over := time.NewTimer(d)
-		defer over.Stop()
 		select {
-		case <-over.C:
+		case <-time.After(d):
 		case <-ctx.Done():
 		}
 	}

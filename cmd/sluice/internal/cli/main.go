@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"sluice/cmd/sluice/internal/terminal"
+	"sluice/sink/embedpg"
 )
 
 // The exit codes, part of the contract (docs/exit-codes.md).
@@ -100,7 +101,7 @@ func (p *Program) inSchema(hint string) string {
 		if err != nil || cmd.Flag("schema") == nil {
 			return command
 		}
-		return command + " --schema=" + shellWord(p.givenSchema)
+		return command + " --schema=" + embedpg.ShellWord(p.givenSchema)
 	})
 }
 

@@ -17,6 +17,7 @@ import (
 	"sluice/coordinator/ledger"
 	"sluice/fetch/datasync"
 	"sluice/shard"
+	"sluice/sink/embedpg"
 )
 
 // Result is what `sluice run --json` prints: the summary of a run. Its figures come from the ledger, not from what the process remembers.
@@ -168,7 +169,7 @@ func (i *ingest) print(r *Result, v *view.View, f *job.Figures) error {
 	out.Line("%s in %s", r.Verdict, view.Short(time.Duration(r.Seconds*float64(time.Second))))
 	if i.database.private != nil {
 		out.Line("query the rows with: %s", i.database.private.PSQLLine(i.database.name))
-		out.Line("PostgreSQL keeps running; stop it with: %s db stop", shellWord(os.Args[0]))
+		out.Line("PostgreSQL keeps running; stop it with: %s db stop", embedpg.ShellWord(os.Args[0]))
 	}
 	if r.ExitCode == ExitOK {
 		out.Line("ingestion complete")
@@ -221,24 +222,16 @@ func (r *round) String() string {
 	return text
 }
 
-// shellWord quotes a path for a shell if necessary.
-func shellWord(s string) string {
-	if strings.ContainsAny(s, " \t'\"$\\`*?[]()&;<>|#~") {
-		return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
-	}
-	return s
-}
-
 // writeLine writes a JSON object in one line.
 func writeLine(w io.Writer, v any) error {
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	return enc.Encode(v)
+	return encode(w, "", v)
 }
 
-func writeJSON(w io.Writer, v any) error {
+func writeJSON(w io.Writer, v any) error { return encode(w, "  ", v) }
+
+func encode(w io.Writer, indent string, v any) error {
 	enc := json.NewEncoder(w)
-	enc.SetIndent("", "  ")
+	enc.SetIndent("", indent)
 	enc.SetEscapeHTML(false)
 	return enc.Encode(v)
 }

@@ -60,33 +60,26 @@ func (p *Program) stoppably(s *settings, do func(context.Context, *settings) err
 // SignalError is the cause of a stop by the operator.
 type SignalError struct{ Signal os.Signal }
 
-func (e *SignalError) Error() string { return "stopped by " + signalName(e.Signal) }
+func (e *SignalError) Error() string { return "stopped by " + signalNames[e.Signal] }
 
-// signalName returns what people call a signal that stops a run.
-func signalName(s os.Signal) string {
-	switch s {
-	case syscall.SIGINT:
-		return "Ctrl-C"
-	case syscall.SIGTERM:
-		return "SIGTERM"
-	case syscall.SIGHUP:
-		return "SIGHUP"
-	}
-	return "a signal"
-}
+// signalNames are what people call the signals that stop a run.
+var signalNames = map[os.Signal]string{syscall.SIGINT: "Ctrl-C", syscall.SIGTERM: "SIGTERM", syscall.SIGHUP: "SIGHUP"}
 
 // stoppable returns a context that the first SIGINT, SIGTERM or SIGHUP ends; the second ends the process at once, with the
 // shell's code for that signal. Only a hangup never does: the terminal is gone, and nobody is there to be impatient.
 func (p *Program) stoppable(ctx context.Context) (context.Context, func()) {
 	ctx, stop := context.WithCancelCause(ctx)
 	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, stopSignals()...)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) { // a closed terminal stops, too, unless nohup has taken that away
+		signal.Notify(signals, syscall.SIGHUP)
+	}
 	go p.guarded(func() {
 		first, ok := <-signals
 		if !ok {
 			return
 		}
-		p.say("%s: finishing pages in flight; once more to exit at once", signalName(first))
+		p.say("%s: finishing pages in flight; once more to exit at once", signalNames[first])
 		stop(&SignalError{first})
 		if second, ok := patiently(signals); ok {
 			code := 128 + int(second.(syscall.Signal))
@@ -99,14 +92,6 @@ func (p *Program) stoppable(ctx context.Context) (context.Context, func()) {
 		close(signals)
 		stop(nil)
 	}
-}
-
-// stopSignals are those that stop: a closed terminal too, unless nohup has taken that away.
-func stopSignals() []os.Signal {
-	if signal.Ignored(syscall.SIGHUP) {
-		return []os.Signal{syscall.SIGINT, syscall.SIGTERM}
-	}
-	return []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP}
 }
 
 // OneSignal is the time in which a signal that comes again is the same one: timeout(1) sends it to the process, and then to

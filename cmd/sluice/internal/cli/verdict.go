@@ -18,6 +18,7 @@ import (
 	"sluice/coordinator/ledger"
 	"sluice/shard"
 	"sluice/sink"
+	"sluice/sink/embedpg"
 )
 
 // exitCode is how a status is reported to the shell.
@@ -88,7 +89,7 @@ func hintOf(err error) string {
 // commands returns the flags of commands about the job of a doubt: one that is there already, and one that may make it.
 func commands(e *job.DoubtError) (of, flags string) {
 	if e.Span != ledger.Everything || e.Job != "default" {
-		of = " --job=" + shellWord(e.Job)
+		of = " --job=" + embedpg.ShellWord(e.Job)
 	}
 	flags = of
 	if e.Span.Start != shard.Past {
