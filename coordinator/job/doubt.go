@@ -152,7 +152,9 @@ func (j *Job) distrust(ctx context.Context, format string, args ...any) error {
 type rereading struct {
 	Times  int   `json:"times"`
 	Open   bool  `json:"open"`   // the last time is not judged yet
-	Events int64 `json:"events"` // rows and dead letters when it began, in all windows that have an end
+	Events int64 `json:"events"` // rows and dead letters when it began, of all windows that have an end
+	Newest int64 `json:"newest"` // and of those that have none
+	Total  int64 `json:"total"`  // what the source counted before it
 }
 
 // rereadings returns the open doubt about the number of events, and its detail; nil if there is none.
@@ -188,7 +190,7 @@ func (j *Job) weigh(ctx context.Context, figures *ledger.Audit, atEnd int64) (au
 			return alone, j.lift(ctx, ledger.DoubtMissing, ledger.ByEvidence)
 		}
 	}
-	missing, reading := j.rereadings()
+	_, reading := j.rereadings()
 	switch {
 	case judged.Excess > 0:
 		return alone, j.distrust(ctx, "it counts %d events, %d fewer than are stored", atEnd, judged.Excess)
@@ -196,10 +198,10 @@ func (j *Job) weigh(ctx context.Context, figures *ledger.Audit, atEnd int64) (au
 		return judged, nil
 	case judged.Missing == 0:
 		return judged, j.lift(ctx, ledger.DoubtMissing, ledger.ByEvidence)
-	case reading.Open && (reading.Times >= maxRereadings || foundNothing(windowsOf(figures), judged.Missing, missing, reading)):
+	case reading.Open && (reading.Times >= maxRereadings || reading.foundNothing(windowsOf(figures), atEnd)):
 		return alone, j.distrust(ctx, "it counts %d events more than a second reading of everything found", judged.Missing)
 	}
-	reading.Open = false
+	reading.Open, reading.Total = false, atEnd
 	return judged, j.raise(ctx, j.shortage(judged.Missing, reading))
 }
 
@@ -223,20 +225,23 @@ func windowsOf(a *ledger.Audit) []shard.Checkpoint {
 	return all
 }
 
-// foundNothing reports whether reading everything once more brought nothing: as many are missing as before, and nothing is new in the
-// windows that have an end. A source that grows adds to the others.
-func foundNothing(all []shard.Checkpoint, stillMissing int64, missing *ledger.Doubt, r rereading) bool {
-	return stillMissing >= missing.Amount && closedRecords(all) <= r.Events
+// foundNothing reports whether reading everything once more brought nothing new. A source that grows adds to the windows that have no
+// end, whatever was missing there.
+func (r *rereading) foundNothing(all []shard.Checkpoint, total int64) bool {
+	events, newest := recordsOf(all)
+	return events <= r.Events && (newest <= r.Newest || total != r.Total)
 }
 
-// closedRecords counts the rows and dead letters of the windows that have an end.
-func closedRecords(all []shard.Checkpoint) (n int64) {
+// recordsOf counts the rows and dead letters of the windows that have an end, and of those that have none.
+func recordsOf(all []shard.Checkpoint) (events, newest int64) {
 	for i := range all {
-		if all[i].Window.End != shard.Future {
-			n += all[i].Counts.Events + all[i].Counts.DeadLetters
+		if n := all[i].Counts.Events + all[i].Counts.DeadLetters; all[i].Window.End == shard.Future {
+			newest += n
+		} else {
+			events += n
 		}
 	}
-	return n
+	return events, newest
 }
 
 // rereadForTotal opens everything once more if the number of events is in doubt, and the whole first load has been read: either the
@@ -266,7 +271,9 @@ func (j *Job) noteRereading(ctx context.Context) error {
 		return err
 	}
 	d := *missing
-	d.Detail, _ = json.Marshal(rereading{Times: reading.Times + 1, Open: true, Events: closedRecords(all)})
+	reading.Times, reading.Open = reading.Times+1, true
+	reading.Events, reading.Newest = recordsOf(all)
+	d.Detail, _ = json.Marshal(reading)
 	return j.raise(ctx, d)
 }
 
