@@ -304,7 +304,7 @@ func (s *simulation) forgive(hidden func(*record) bool) {
 	s.truth.grow()
 	for i := range s.truth.records {
 		if r := &s.truth.records[i]; hidden(r) {
-			s.gone[r.Key.ID] = time.Time{}
+			s.gone[r.served.ID] = time.Time{}
 		}
 	}
 }

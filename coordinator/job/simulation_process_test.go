@@ -214,11 +214,7 @@ func (p *process) decode(raw []byte) (shard.Event, *shard.Reject) {
 	if !ok || reject.SHA256[0]%2 == 0 {
 		return e, reject
 	}
-	r := &p.truth.records[i]
-	return shard.Event{
-		ID: r.Key.ID, Session: r.Session, User: r.User, At: r.at, Type: r.Type, Name: r.Name, Properties: `{"page":"/home"}`,
-		Device: r.Device, Browser: r.Browser,
-	}, nil
+	return p.truth.records[i].event(), nil
 }
 
 // step notes what is there before the next step: all of that is owed once the step is complete.
@@ -309,6 +305,10 @@ func (p *process) judge(v job.Verdict) {
 	case job.Doubt:
 		p.expect(!p.well || stopped, "p%d: a follow that was well has ended: %s %v", p.number, v.Text, v.Findings)
 		intact := p.exact(p.job) == nil && !p.truth.live && len(p.crippled) == 0 && p.total == nil && !p.foreign
+		var doubts *job.DoubtError
+		if errors.As(v.Err, &doubts) && doubts.Doubts[0].Kind == ledger.DoubtLost && len(p.api.Records) > 0 {
+			intact = false // read again, the row of an id may be the other one of two: its window is short of one
+		}
 		p.expect(!intact || stopped, "p%d: everything is there, and it says: %s %v", p.number, v.Text, v.Findings)
 	case job.Broken, job.Misused:
 		if errors.Is(v.Err, job.ErrNoJob) {

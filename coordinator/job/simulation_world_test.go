@@ -1,6 +1,7 @@
 package job_test
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"sluice/coordinator/ledger"
 	"sluice/fetch/apisim"
 	"sluice/fetch/datasync"
+	"sluice/fetch/hostile"
 	"sluice/fetch/quota"
 	"sluice/shard"
 )
@@ -85,7 +87,37 @@ func swarm(seed uint64) *scenario {
 	if s.api.Flat || s.span != ledger.Everything || s.total != nil || s.beyondTheTotal() {
 		s.rate[badEarlyEnd] = 0 // nothing tells the total, and two lies in a row would stay unnoticed
 	}
+	if dice.IntN(4) == 0 {
+		s.drawRivals(dice)
+	}
 	return s
+}
+
+// drawRivals lets some records show the ids of others, beside them or far away, if no other record has their time: a cursor that is made
+// of time and id leads to another place among the records of that time.
+func (s *scenario) drawRivals(dice *rand.Rand) {
+	data, err := apisim.NewData(s.api)
+	if err != nil {
+		panic(err)
+	}
+	s.api.Records = map[int64][]byte{}
+	for range 1 + dice.IntN(8) {
+		of, serial := dice.Int64N(s.api.Events), dice.Int64N(s.api.Events)
+		if dice.IntN(2) == 0 {
+			serial = min(of+1, s.api.Events-1)
+		}
+		alone := func(ms int64) bool {
+			for i := range s.api.Events {
+				if e := data.Event(i); i != serial && (e.OrderMS == ms || e.AtMS == ms) {
+					return false
+				}
+			}
+			return true
+		}
+		if e := data.Event(serial); alone(e.AtMS) && alone(e.OrderMS) && data.MalformedRecord(serial) == nil {
+			s.api.Records[serial] = hostile.Named(data.Event(of).ID.String(), fmt.Sprintf("rival_%d", serial), time.UnixMilli(e.AtMS))
+		}
+	}
 }
 
 // drawScenario draws everything but the faults and the operators: a job that is planned already, of a source that does not grow.
