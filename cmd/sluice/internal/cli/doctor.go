@@ -103,21 +103,17 @@ func describeAPI(src *source, found shard.Survey, took time.Duration) []doctor.F
 			Detail: fmt.Sprintf("%s (%s), %d requests in the window now", q.Limit, q.Known, q.Recent)})
 	}
 	if offset, ok := src.client.ClockOffset(); ok {
-		findings = append(findings, clockFinding(offset))
+		f := doctor.Finding{Name: "clock of the API", Level: doctor.OK, Detail: fmt.Sprintf("%s ahead of this machine's", offset.Round(time.Second))}
+		if offset.Abs() > maxOffset {
+			f.Level, f.Hint = doctor.Warn, "set this machine's clock by NTP; the lives of cursors are taken relatively, so a run works all the same"
+		}
+		findings = append(findings, f)
 	}
 	return findings
 }
 
 // maxOffset is how far this machine's clock may be from the API's before timestamps mislead.
 const maxOffset = 5 * time.Second
-
-func clockFinding(offset time.Duration) doctor.Finding {
-	f := doctor.Finding{Name: "clock of the API", Level: doctor.OK, Detail: fmt.Sprintf("%s ahead of this machine's", offset.Round(time.Second))}
-	if offset.Abs() > maxOffset {
-		f.Level, f.Hint = doctor.Warn, "set this machine's clock by NTP; the lives of cursors are taken relatively, so a run works all the same"
-	}
-	return f
-}
 
 func (p *Program) printFindings(findings []doctor.Finding, asJSON bool) error {
 	if asJSON {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"slices"
 	"strconv"
@@ -37,15 +36,7 @@ var flagGroups = []flagGroup{
 	{"Output", []string{"json", "log-level", "help"}},
 }
 
-// teach gives a command and those below it the help of this program: examples first, flags in groups. It is no template of cobra's,
-// whose functions are global.
-func teach(root *cobra.Command) {
-	root.SetUsageFunc(func(cmd *cobra.Command) error {
-		_, err := io.WriteString(cmd.OutOrStderr(), usageOf(cmd))
-		return err
-	})
-}
-
+// usageOf is the help of a command: examples first, flags in groups. It is no template of cobra's, whose functions are global.
 func usageOf(cmd *cobra.Command) string {
 	var b strings.Builder
 	b.WriteString("Usage:\n")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -64,7 +65,7 @@ func (p *Program) ingest(ctx context.Context, s *settings, do func(context.Conte
 
 // open finds the source and the database, and takes the job.
 func (i *ingest) open(ctx context.Context) (err error) {
-	if i.isDemo() && i.settings.database != "" && !i.namesDemo() {
+	if i.isDemo() && i.settings.database != "" && !slices.ContainsFunc([]string{"demo-profile", "demo-events", "demo-seed"}, i.given) {
 		return fail(ExitUsage, "set API_BASE_URL and TARGET_API_KEY; `--demo-profile=demo` puts the simulator's events there, without DATABASE_URL they get a database of their own",
 			errors.New("API_BASE_URL is not set and DATABASE_URL is: the simulator's invented events go into a given database only if asked for by name"))
 	}

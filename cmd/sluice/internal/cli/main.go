@@ -153,7 +153,10 @@ func (p *Program) Root() *cobra.Command {
 	}
 	root.SetFlagErrorFunc(mistypedFlag)
 	p.addCommands(root)
-	teach(root)
+	root.SetUsageFunc(func(cmd *cobra.Command) error {
+		_, err := io.WriteString(cmd.OutOrStderr(), usageOf(cmd))
+		return err
+	})
 	p.complete(root)
 	return root
 }

@@ -214,7 +214,9 @@ func (s *settings) bind(flags *pflag.FlagSet) {
 	flags.StringVar(&s.source, "source", "", "name of the source (default: the API's origin, or the simulator's data)")
 	flags.BoolVar(&s.sourceMoved, "source-moved", false, "the job's source has a new address: accept it under the same job")
 	s.safetyLag = job.DefaultSafetyLag
-	s.demo.bind(flags)
+	flags.StringVar(&s.demo.profile, "demo-profile", "demo", "without API_BASE_URL: demo, challenge or unlimited")
+	flags.Int64Var(&s.demo.events, "demo-events", 3_000_000, "without API_BASE_URL: how many events are simulated")
+	flags.Uint64Var(&s.demo.seed, "demo-seed", 1, "without API_BASE_URL: which events are simulated")
 }
 
 // bindWatch binds what lets others look at a run.
@@ -267,11 +269,6 @@ func (s *settings) load(p *Program) error {
 
 // isDemo reports whether no API is configured, so that the simulator is ingested.
 func (s *settings) isDemo() bool { return s.api == "" }
-
-// namesDemo reports whether a setting of the simulator was given: it is what is to be ingested.
-func (s *settings) namesDemo() bool {
-	return s.given("demo-profile") || s.given("demo-events") || s.given("demo-seed")
-}
 
 // span returns what --from and --to bound; their absence leaves it open.
 func (s *settings) span() shard.Window {

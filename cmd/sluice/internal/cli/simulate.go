@@ -119,17 +119,6 @@ func (s *simulateSettings) bindLive(flags *pflag.FlagSet) {
 	flags.DurationVar(&l.LateMost, "late-most", 0, "how long after it at most (default: five times --late-by)")
 }
 
-// checkLive refuses what would be ignored without a word.
-func (s *simulateSettings) checkLive() error {
-	switch {
-	case s.liveStart.set && s.config.Live == (apisim.Live{}):
-		return usage("--live-start: nothing goes on from there without --live-rate or --forget-rate")
-	case s.at.set && !s.truth:
-		return usage("--at: only --truth looks at another time than now")
-	}
-	return nil
-}
-
 // began returns when the growing of a live simulation begins; of one that stands still, no time.
 func (s *simulateSettings) began() time.Time {
 	switch {
@@ -179,7 +168,13 @@ func (s *simulateSettings) merge(flags *pflag.FlagSet) (apisim.Config, error) {
 		merged.SkewStart = s.skewAt.value.Time()
 	}
 	merged.Ties, merged.Newest = s.tie.value, s.began()
-	return merged, s.checkLive()
+	switch { // what would be ignored without a word
+	case s.liveStart.set && s.config.Live == (apisim.Live{}):
+		return merged, usage("--live-start: nothing goes on from there without --live-rate or --forget-rate")
+	case s.at.set && !s.truth:
+		return merged, usage("--at: only --truth looks at another time than now")
+	}
+	return merged, nil
 }
 
 // asLimit turns a limit of the client's kind into one of the simulator's.

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/spf13/pflag"
 
 	"sluice/cmd/sluice/internal/view"
 	"sluice/coordinator"
@@ -33,12 +32,6 @@ type demoSettings struct {
 	profile string
 	events  int64
 	seed    uint64
-}
-
-func (d *demoSettings) bind(flags *pflag.FlagSet) {
-	flags.StringVar(&d.profile, "demo-profile", "demo", "without API_BASE_URL: demo, challenge or unlimited")
-	flags.Int64Var(&d.events, "demo-events", 3_000_000, "without API_BASE_URL: how many events are simulated")
-	flags.Uint64Var(&d.seed, "demo-seed", 1, "without API_BASE_URL: which events are simulated")
 }
 
 // source is where the events come from.
