@@ -10,6 +10,7 @@ import (
 	"log/slog"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
@@ -66,7 +67,17 @@ func Up(ctx context.Context, cfg *pgx.ConnConfig, log *slog.Logger) error {
 // unhurried returns cfg without the statement timeout of ordinary sessions: building an index may take its time.
 func unhurried(cfg *pgx.ConnConfig) *pgx.ConnConfig {
 	cfg = cfg.Copy()
-	cfg.RuntimeParams["statement_timeout"] = "0"
+	if settle := cfg.AfterConnect; settle == nil {
+		cfg.RuntimeParams["statement_timeout"] = "0"
+	} else { // a pooler takes no settings with the first message
+		cfg.AfterConnect = func(ctx context.Context, conn *pgconn.PgConn) error {
+			if err := settle(ctx, conn); err != nil {
+				return err
+			}
+			_, err := conn.Exec(ctx, "set statement_timeout = 0").ReadAll()
+			return err
+		}
+	}
 	cfg.DialFunc = failpoint.Sent(cfg.DialFunc, "create ", "migration.step")
 	return cfg
 }

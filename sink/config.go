@@ -31,6 +31,8 @@ type Config struct {
 	Timeout         time.Duration // of one attempt to commit, and of a query of the ledger; default 60 s
 	Pause           *shard.Pause  // the operator holds the run while it is shut, which the lock of the job shows; default: never
 	Log             *slog.Logger  // default: slog.Default
+
+	pooled bool // sessions are those of a pooler
 }
 
 func (c Config) withDefaults() Config {
@@ -82,8 +84,8 @@ func QuoteName(name string) string { return pgx.Identifier{name}.Sanitize() }
 // spareConns are connections beside those of the writers: for ledger, quotas, status.
 const spareConns = 3
 
-// pool returns the settings of the connection pool. Those of the session are part of the startup packet, so that no connection is
-// ever without them.
+// pool returns the settings of the connection pool. Those of the session are part of the startup packet, or are made before a
+// connection is used, so that none is ever without them.
 func (c Config) pool() (*pgxpool.Config, error) {
 	pool, err := parseURL(c.URL)
 	if err != nil {
@@ -105,6 +107,10 @@ func (c Config) pool() (*pgxpool.Config, error) {
 	dial = failpoint.Sent(dial, "c\x00\x00\x00\x04", "copy.ended")      // the message CopyDone
 	conn.DialFunc = failpoint.Sent(dial, "; commit\x00", "commit.sent") // of batches alone, see finish
 	conn.OnNotice = c.onNotice
+	if c.pooled {
+		conn.AfterConnect = c.applySettings
+		return pool, nil
+	}
 	for name, value := range c.session() {
 		conn.RuntimeParams[name] = value
 	}

@@ -7,6 +7,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"sluice/coordinator/ledger"
 	"sluice/sink/doctor"
 	"sluice/sink/pgtest"
 )
@@ -80,20 +83,67 @@ func TestConfigTellsAllItsFaults(t *testing.T) {
 	}
 }
 
-func TestAPoolerIsRefused(t *testing.T) {
-	proxy := pgtest.NewProxy(t, pgtest.Database(t))
-	for _, like := range []func(){func() { proxy.PretendPID(4711) }, proxy.RejectSettings} {
-		like()
-		_, err := Open(t.Context(), Config{URL: proxy.URL()})
+// TestPoolers: one that gives every transaction another session is refused, and it is said where the server is. In session mode a run works
+// as without one: with its settings, alone on its job, and each COMMIT is watched in the session that makes it.
+func TestPoolers(t *testing.T) {
+	direct := pgtest.Database(t)
+	t.Run("transaction", func(t *testing.T) {
+		url := pgtest.Bouncer(t, direct, "transaction")
+		_, err := Open(t.Context(), Config{URL: url})
 		var why *ConnectError
 		if !errors.Is(err, doctor.ErrPooler) || !errors.As(err, &why) || !strings.Contains(why.Why, "PostgreSQL itself is at 127.0.0.1, port ") ||
 			why.Hint != doctor.PoolerHint {
 			t.Errorf("got %v, want ErrPooler, and where the server is", err)
 		}
-		if f := Diagnose(t.Context(), Config{URL: proxy.URL()}); !slices.ContainsFunc(f, func(f doctor.Finding) bool {
+		if f := Diagnose(t.Context(), Config{URL: url}); !slices.ContainsFunc(f, func(f doctor.Finding) bool {
 			return f.Level == doctor.Fail && strings.Contains(f.Detail, "PostgreSQL itself is at") && f.Hint == doctor.PoolerHint
 		}) {
 			t.Errorf("the doctor says %+v", f)
 		}
-	}
+	})
+	t.Run("session", func(t *testing.T) {
+		config := Config{URL: pgtest.Bouncer(t, direct, "session"), Schema: `a "schema" of 'ours'`}
+		p, err := Open(t.Context(), config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.Close()
+		if err := p.Migrate(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		lock, err := p.Lock(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer lock.Close(t.Context())
+		other, err := Open(t.Context(), config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer other.Close()
+		if err := (&jobLock{p: other}).take(t.Context()); !errors.Is(err, ledger.ErrLocked) {
+			t.Errorf("a second run got the lock: %v", err)
+		}
+		err = p.pool.AcquireFunc(t.Context(), func(conn *pgxpool.Conn) error {
+			for name, want := range p.config.session() {
+				var got string
+				if err := conn.QueryRow(t.Context(), "select current_setting($1)", name).Scan(&got); err != nil || got != want && !strings.HasPrefix(name, "tcp_") {
+					t.Errorf("%s is %q, want %q (%v)", name, got, want, err)
+				}
+			}
+			var pid uint32
+			if err := conn.QueryRow(t.Context(), "select pg_backend_pid()").Scan(&pid); err != nil || pid != serverPID(conn.Conn()) {
+				t.Errorf("the session is that of process %d, not %d (%v)", pid, serverPID(conn.Conn()), err)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		if f := Diagnose(t.Context(), config); !slices.ContainsFunc(f, func(f doctor.Finding) bool {
+			return f.Name == "pooler" && f.Level == doctor.OK && strings.Contains(f.Detail, "in session mode")
+		}) {
+			t.Errorf("the doctor says %+v", f)
+		}
+	})
 }

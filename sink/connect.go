@@ -5,10 +5,13 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -56,18 +59,74 @@ var refusalHints = map[string]string{
 	cannotConnect:   "the server is starting up or shutting down: try again in a moment",
 }
 
-// connectError explains why there is no session. A pooler that rejects our session settings is asked where its server is.
-func (c Config) connectError(ctx context.Context, to *pgx.ConnConfig, err error) *ConnectError {
-	if !hasCode(err, protocolViolation) {
-		return connectError(to, err)
+// reach opens a session, and notes whether it is one through a pooler. That gets its settings after the first message. No error is a
+// *ConnectError yet but that of a pooler which gives every transaction another session.
+func (c *Config) reach(ctx context.Context) (*pgx.Conn, error) {
+	conn, err := c.connect(ctx, nil)
+	pooled := hasCode(err, protocolViolation) // it rejects our settings
+	if err == nil {
+		pooled, err = doctor.Pooled(ctx, conn)
 	}
-	bare, pooler := to.Copy(), fmt.Errorf("%w", doctor.ErrPooler)
-	bare.RuntimeParams = nil
-	if conn, err := pgx.ConnectConfig(ctx, bare); err == nil {
-		pooler = doctor.Behind(ctx, conn)
-		_ = conn.Close(ctx)
+	if conn != nil && (pooled || err != nil) {
+		_ = conn.Close(context.WithoutCancel(ctx))
 	}
-	return &ConnectError{Why: pooler.Error(), Hint: doctor.PoolerHint, Err: fmt.Errorf("%w (%w)", pooler, err)}
+	switch {
+	case !pooled:
+		return conn, err
+	case c.verifySessions(ctx, &err):
+		c.pooled = true
+		return c.connect(ctx, nil)
+	}
+	return nil, err
+}
+
+// verifySessions reports whether a pooler is in session mode. The two sessions that it opens have no settings of ours: in transaction
+// mode they would be those of other clients as well.
+func (c *Config) verifySessions(ctx context.Context, why *error) bool {
+	var sessions []*pgx.Conn
+	for range 2 {
+		conn, err := c.connect(ctx, func(bare *pgx.ConnConfig) { bare.RuntimeParams, bare.AfterConnect = nil, nil })
+		if err != nil {
+			*why = err
+			return false
+		}
+		defer conn.Close(context.WithoutCancel(ctx))
+		sessions = append(sessions, conn)
+	}
+	*why = doctor.VerifySessions(ctx, sessions[0], sessions[1])
+	if errors.Is(*why, doctor.ErrPooler) {
+		*why = &ConnectError{Why: (*why).Error(), Hint: doctor.PoolerHint, Err: *why}
+	}
+	return *why == nil
+}
+
+// applySettings makes the settings of a session through a pooler, which takes none with its first message, and notes which process of
+// the server it has.
+func (c Config) applySettings(ctx context.Context, conn *pgconn.PgConn) error {
+	settings := c.session()
+	names := slices.Sorted(maps.Keys(settings))
+	var calls []string
+	for _, name := range names {
+		calls = append(calls, fmt.Sprintf("pg_catalog.set_config('%s', '%s', false)", name, strings.ReplaceAll(settings[name], "'", "''")))
+	}
+	results, err := conn.Exec(ctx, "select pg_catalog.pg_backend_pid(), "+strings.Join(calls, ", ")).ReadAll()
+	if err != nil {
+		return err
+	}
+	pid, err := strconv.ParseUint(string(results[0].Rows[0][0]), 10, 32)
+	conn.CustomData()[processID] = uint32(pid)
+	return err
+}
+
+// processID is where a connection through a pooler keeps its server's process.
+const processID = "process of the server"
+
+// serverPID returns the server's process of a session.
+func serverPID(conn *pgx.Conn) uint32 {
+	if pid, ok := conn.PgConn().CustomData()[processID].(uint32); ok {
+		return pid
+	}
+	return conn.PgConn().PID()
 }
 
 // connectError explains why there is no session at any of the hosts.
@@ -81,7 +140,10 @@ func connectError(to *pgx.ConnConfig, err error) *ConnectError {
 	var waited net.Error
 	var name x509.HostnameError
 	var invalid x509.CertificateInvalidError
+	var known *ConnectError
 	switch {
+	case errors.As(err, &known):
+		return known
 	case errors.Is(err, errPassword):
 		return why(passwordHint, "%v", err)
 	case errors.Is(err, pgconn.ErrReadOnlyConnection), errors.Is(err, pgconn.ErrStandbyConnection):
@@ -122,18 +184,15 @@ func Diagnose(ctx context.Context, config Config) []doctor.Finding {
 	if err != nil {
 		return unreachable(err.Error(), "correct DATABASE_URL")
 	}
-	at, began := pool.ConnConfig, time.Now()
-	var conn *pgx.Conn
-	if err = config.renew(ctx, at); err == nil {
-		conn, err = pgx.ConnectConfig(ctx, at)
-	}
+	began := time.Now()
+	conn, err := config.reach(ctx)
 	if err != nil {
-		why := config.connectError(ctx, at, err)
+		why := connectError(pool.ConnConfig, err)
 		return unreachable(why.Why, why.Hint)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
 	connected := doctor.Finding{Name: "connect", Level: doctor.OK,
-		Detail: fmt.Sprintf("%s on %s, in %v", at.Database, conn.Config().Host, time.Since(began).Round(time.Millisecond))}
+		Detail: fmt.Sprintf("%s on %s, in %v", conn.Config().Database, conn.Config().Host, time.Since(began).Round(time.Millisecond))}
 	const lock = 1
 	return append([]doctor.Finding{connected}, doctor.Diagnose(ctx, conn, config.Writers+spareConns+lock)...)
 }
@@ -156,6 +215,22 @@ func (c Config) renew(ctx context.Context, conn *pgx.ConnConfig) error {
 		conn.Password, err = printed(ctx, c.PasswordCommand)
 	}
 	return err
+}
+
+// connect opens a session outside of a pool, with settings that change changes.
+func (c *Config) connect(ctx context.Context, change func(*pgx.ConnConfig)) (*pgx.Conn, error) {
+	pool, err := c.pool()
+	if err != nil {
+		return nil, err
+	}
+	config := pool.ConnConfig
+	if err := c.renew(ctx, config); err != nil {
+		return nil, err
+	}
+	if change != nil {
+		change(config)
+	}
+	return pgx.ConnectConfig(ctx, config)
 }
 
 // printed returns the first line that a shell command prints.

@@ -47,7 +47,7 @@ func TestTheLedgerOnALineThatFellSilent(t *testing.T) {
 		"begin":  func(ctx context.Context) error { _, err := p.Begin(ctx, id); return err },
 		"fail":   func(ctx context.Context) error { return p.Fail(ctx, id, shard.Pending, "why") },
 		"quotas": func(ctx context.Context) error { return p.SettleQuotas(ctx, "source", []string{"list"}, unsettled) },
-		"verify": p.verifySession,
+		"verify": p.config.verify,
 		"job":    func(ctx context.Context) error { _, _, err := p.Job(ctx, "test"); return err },
 	} {
 		must(t, p.pool.Ping(t.Context())) // there is a connection

@@ -23,7 +23,7 @@ const checkDeferred = `set constraints all immediate`
 func (p *Postgres) finish(ctx context.Context, conn *pgx.Conn, look string) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	defer p.watchCommit(ctx, cancel, conn.PgConn().PID())()
+	defer p.watchCommit(ctx, cancel, serverPID(conn))()
 	results, err := conn.PgConn().Exec(ctx, strings.Join([]string{checkDeferred, look, "commit"}, "; ")).ReadAll()
 	if err != nil && context.Cause(ctx) == errTimeout {
 		return fmt.Errorf("%w: %w", errTimeout, context.DeadlineExceeded)

@@ -1,7 +1,6 @@
 package sink
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -43,6 +42,9 @@ func Open(ctx context.Context, config Config) (*Postgres, error) {
 	if err := config.validate(); err != nil {
 		return nil, err
 	}
+	if err := config.verify(ctx); err != nil {
+		return nil, err
+	}
 	settings, err := config.pool()
 	if err != nil {
 		return nil, err
@@ -56,30 +58,30 @@ func Open(ctx context.Context, config Config) (*Postgres, error) {
 	p.outage.log = config.Log
 	p.landed.log, p.landed.rows = config.Log, map[int64]place{}
 	p.logins.patience = loginPatience
-	if err := p.verifySession(ctx); err != nil {
-		pool.Close()
-		return nil, err
-	}
 	return p, nil
 }
 
-// verifySession makes sure that the server answers, and that no pooler stands between it and our sessions.
-func (p *Postgres) verifySession(ctx context.Context) error {
-	ctx, cancel := p.bounded(ctx)
+// verify makes sure that the server answers, that a pooler before it leaves us our sessions, and that the schema is ours to use.
+func (c *Config) verify(ctx context.Context) error {
+	pool, err := c.pool()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
-	err := p.pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error {
-		return cmp.Or(doctor.VerifySession(ctx, conn.Conn()), migrations.CheckSchema(ctx, conn.Conn()))
-	})
+	conn, err := c.reach(ctx)
+	if err == nil {
+		defer conn.Close(context.WithoutCancel(ctx))
+		err = migrations.CheckSchema(ctx, conn)
+	}
 	var schema *migrations.SchemaError
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, doctor.ErrPooler):
-		return &ConnectError{Why: err.Error(), Hint: doctor.PoolerHint, Err: err}
 	case errors.As(err, &schema):
 		return &ConnectError{Why: schema.Error(), Hint: schema.Hint(), Err: err}
 	}
-	return p.config.connectError(ctx, p.pool.Config().ConnConfig, err)
+	return connectError(pool.ConnConfig, err)
 }
 
 // Examine checks again what would make a run lose or spoil its rows, see [doctor.Vital].
@@ -109,11 +111,7 @@ func (p *Postgres) Usable(ctx context.Context) error {
 
 // connect opens a session outside of the pool.
 func (p *Postgres) connect(ctx context.Context) (*pgx.Conn, error) {
-	config := p.pool.Config().ConnConfig
-	if err := p.config.renew(ctx, config); err != nil {
-		return nil, err
-	}
-	return pgx.ConnectConfig(ctx, config)
+	return p.config.connect(ctx, nil)
 }
 
 // Close closes all connections. It waits for those in use.

@@ -50,27 +50,46 @@ func verified(config *pgx.ConnConfig) bool {
 
 // ErrPooler reports a pooler between us and PostgreSQL that gives every transaction another session. Settings, advisory locks
 // and temporary tables belong to sessions.
-var ErrPooler = errors.New("DATABASE_URL leads to a connection pooler, such as PgBouncer")
+var ErrPooler = errors.New("DATABASE_URL leads to a connection pooler, such as PgBouncer, in transaction mode")
 
 // PoolerHint says how to fix [ErrPooler].
-const PoolerHint = "give the address of PostgreSQL itself: often the same host with port 5432 instead of 6432 or 6543, or the host's name without " +
-	"-pooler; your provider calls it the direct connection"
+const PoolerHint = "give the address of PostgreSQL itself, or of a pooler in session mode: often the same host with port 5432 instead of 6432 or 6543, " +
+	"or the host's name without -pooler; your provider calls it the direct connection"
 
-// VerifySession returns [ErrPooler] unless the server process that the connection was announced is the one that answers: a
-// pooler makes the announced one up.
-func VerifySession(ctx context.Context, conn *pgx.Conn) error {
-	var pid uint32
-	if err := conn.QueryRow(ctx, selectBackend).Scan(&pid); err != nil {
-		return err
-	}
-	if pid != conn.PgConn().PID() {
-		return Behind(ctx, conn)
+// Pooled reports whether a pooler stands between us and the server: it makes up the process that a connection is announced.
+func Pooled(ctx context.Context, conn *pgx.Conn) (bool, error) {
+	pid, err := backend(ctx, conn)
+	return pid != conn.PgConn().PID(), err
+}
+
+func backend(ctx context.Context, conn *pgx.Conn) (pid uint32, err error) {
+	err = conn.QueryRow(ctx, selectBackend, pgx.QueryExecModeExec).Scan(&pid)
+	return pid, err
+}
+
+// VerifySessions returns [ErrPooler] unless each of two connections through a pooler has a session of its own. In transaction mode
+// they take turns with one, which is free between their transactions.
+func VerifySessions(ctx context.Context, a, b *pgx.Conn) error {
+	var first [2]uint32
+	for round := range 5 {
+		for i, conn := range []*pgx.Conn{a, b} {
+			pid, err := backend(ctx, conn)
+			if err != nil {
+				return err
+			}
+			if round == 0 {
+				first[i] = pid
+			}
+			if pid != first[i] || first[0] == first[1] {
+				return behind(ctx, conn)
+			}
+		}
 	}
 	return nil
 }
 
-// Behind returns an [ErrPooler] that says where the server behind the pooler is, as that sees it.
-func Behind(ctx context.Context, conn *pgx.Conn) error {
+// behind returns an [ErrPooler] that says where the server behind the pooler is, as that sees it.
+func behind(ctx context.Context, conn *pgx.Conn) error {
 	var address string
 	if err := conn.QueryRow(ctx, selectAddress, pgx.QueryExecModeSimpleProtocol).Scan(&address); err != nil || address == "" {
 		return ErrPooler
@@ -83,11 +102,11 @@ const selectAddress = `select coalesce(host(inet_server_addr()) || ', port ' || 
 const selectBackend = `select pg_catalog.pg_backend_pid()`
 
 func probePooler(ctx context.Context, conn *pgx.Conn) (Finding, error) {
-	err := VerifySession(ctx, conn)
-	if errors.Is(err, ErrPooler) {
-		return fail(err.Error(), PoolerHint), nil
+	pooled, err := Pooled(ctx, conn)
+	if pooled {
+		return ok("in session mode: each connection has a session of its own"), err
 	}
-	return ok("sessions are the server's own"), err
+	return ok("none: sessions are the server's own"), err
 }
 
 // probeConnections makes sure that there is room for the connections of a run.

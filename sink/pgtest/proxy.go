@@ -38,8 +38,6 @@ type Proxy struct {
 
 	swallow atomic.Bool
 	cuts    atomic.Int64
-	pid     atomic.Uint32 // announced instead of the server's; 0 means none
-	strict  atomic.Bool   // settings in the first message are rejected
 	release chan struct{}
 	ended   chan struct{}
 
@@ -132,12 +130,6 @@ func (p *Proxy) Heal() {
 	p.cutAll(false)
 }
 
-// PretendPID makes the proxy announce another process id than the server's, as a pooler does.
-func (p *Proxy) PretendPID(pid uint32) { p.pid.Store(pid) }
-
-// RejectSettings makes the proxy reject settings in the first message of a connection, as PgBouncer does.
-func (p *Proxy) RejectSettings() { p.strict.Store(true) }
-
 func (p *Proxy) cutAll(down bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -221,7 +213,6 @@ const (
 	syncing         = 'S'
 	copyData        = 'd'
 	commandComplete = 'C'
-	backendKeyData  = 'K'
 )
 
 // The first message of a connection has no type. These two ask for encryption and are answered with one byte.
@@ -260,17 +251,11 @@ func (c *proxyConn) startup() bool {
 				return false
 			}
 		default:
-			if c.proxy.strict.Load() && bytes.Contains(message, []byte("search_path\x00")) {
-				_, _ = c.client.Write(append([]byte{'E', 0, 0, 0, byte(4 + len(rejection))}, rejection...))
-				return false
-			}
 			_, err := c.server.Write(message)
 			return err == nil
 		}
 	}
 }
-
-const rejection = "SFATAL\x00C08P01\x00Munsupported startup parameter: search_path\x00\x00"
 
 // forward passes one message on, or breaks the connection at it.
 func (c *proxyConn) forward(kind byte, message []byte) bool {
@@ -325,9 +310,6 @@ func (c *proxyConn) downward() {
 		}
 		if c.proxy.swallow.Load() || c.mute.Load() {
 			continue
-		}
-		if pid := c.proxy.pid.Load(); pid != 0 && kind == backendKeyData {
-			binary.BigEndian.PutUint32(message[5:], pid)
 		}
 		if _, err := c.client.Write(message); err != nil {
 			return

@@ -135,3 +135,24 @@ func goBackInTime(w *world, p *process, server *pgtest.Server) {
 		w.t.Fatal("the shard is done, even so")
 	}
 }
+
+// TestAKilledRunThroughAPooler: in session mode, a run that was killed is finished by the next one.
+func TestAKilledRunThroughAPooler(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 12_000, slow(30*time.Millisecond))
+	direct := w.env[cli.EnvDatabase]
+	w.env[cli.EnvDatabase] = pgtest.Bouncer(t, direct, "session")
+	for range 2 {
+		p := w.start("run", "--shards=4")
+		w.waitFor(p, w.pages()+15)
+		_ = p.Process.Signal(syscall.SIGKILL)
+		<-p.exited
+	}
+	w.mustRun(cli.ExitOK, "run", "--shards=4")
+	w.exact()
+	w.mustRun(cli.ExitOK, "verify")
+	w.env[cli.EnvDatabase] = pgtest.Bouncer(t, direct, "transaction")
+	if r := w.mustRun(cli.ExitUnreachable, "verify"); !contains(r.stderr, "in transaction mode; PostgreSQL itself is at") {
+		t.Errorf("through a pooler in transaction mode: %s", r.stderr)
+	}
+}
