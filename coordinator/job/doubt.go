@@ -155,6 +155,8 @@ type rereading struct {
 	Events int64 `json:"events"` // rows and dead letters when it began, of all windows that have an end
 	Newest int64 `json:"newest"` // and of those that have none
 	Total  int64 `json:"total"`  // what the source counted before it
+
+	Oldest shard.Instant `json:"oldest"` // how far the reading before it had come
 }
 
 // rereadings returns the open doubt about the number of events, and its detail; nil if there is none.
@@ -201,7 +203,7 @@ func (j *Job) weigh(ctx context.Context, figures *ledger.Audit, atEnd int64) (au
 	case reading.Open && (reading.Times >= maxRereadings || reading.foundNothing(windowsOf(figures), atEnd)):
 		return alone, j.distrust(ctx, "it counts %d events more than a second reading of everything found", judged.Missing)
 	}
-	reading.Open, reading.Total = false, atEnd
+	reading.Open, reading.Total, reading.Oldest = false, atEnd, oldestRead(windowsOf(figures))
 	return judged, j.raise(ctx, j.shortage(judged.Missing, reading))
 }
 
@@ -225,11 +227,22 @@ func windowsOf(a *ledger.Audit) []shard.Checkpoint {
 	return all
 }
 
-// foundNothing reports whether reading everything once more brought nothing new. A source that grows adds to the windows that have no
-// end, whatever was missing there.
+// foundNothing reports whether reading everything once more brought nothing new, although it came as far as the reading before. A source
+// that grows adds to the windows that have no end, whatever was missing there.
 func (r *rereading) foundNothing(all []shard.Checkpoint, total int64) bool {
 	events, newest := recordsOf(all)
-	return events <= r.Events && (newest <= r.Newest || total != r.Total)
+	return events <= r.Events && (newest <= r.Newest || total != r.Total) && oldestRead(all) <= r.Oldest
+}
+
+// oldestRead returns the oldest event that the walks have come to.
+func oldestRead(all []shard.Checkpoint) shard.Instant {
+	oldest := shard.Future
+	for i := range all {
+		if at := all[i].Resume; !at.IsZero() {
+			oldest = min(oldest, at.At)
+		}
+	}
+	return oldest
 }
 
 // recordsOf counts the rows and dead letters of the windows that have an end, and of those that have none.

@@ -156,6 +156,11 @@ func TestSimulationPlain(t *testing.T) {
 			s.tamper.answer = hideTwo
 			s.plot = []act{{do: load, once: true}, {do: again, once: true}, {do: again}}
 		},
+		// One of the newest events is not shown to the first two readings, and the second is told twice that the data end in the middle.
+		"a second reading that ends early": func(s *scenario) {
+			s.tamper.answer = endEarly
+			s.plot = []act{{do: load, once: true}, {do: again, once: true}, {do: again}}
+		},
 		// The newest page lacks an event until all is read, and shows it when the totals are compared.
 		"an event that shows late": func(s *scenario) {
 			s.fetchers = 1
@@ -397,6 +402,25 @@ func hideTwo(s *simulation, p *process, _ *http.Request, a *answered) { s.hide(a
 func hideAtFirst(s *simulation, _ *process, _ *http.Request, a *answered) {
 	if time.Since(epoch) < 15*time.Second {
 		s.hide(a, 1)
+	}
+}
+
+func endEarly(s *simulation, p *process, _ *http.Request, a *answered) {
+	if p.number < 3 {
+		s.hide(a, 1)
+	}
+	if p.number != 2 {
+		return
+	}
+	middle := epoch.Add(-12 * time.Hour)
+	over := false
+	a.edit(func(_ body, records []json.RawMessage) []json.RawMessage {
+		kept := slices.DeleteFunc(slices.Clone(records), func(r json.RawMessage) bool { return timeOf(r).Before(middle) })
+		over = len(kept) < len(records)
+		return kept
+	})
+	if over {
+		a.rewrite(regexp.MustCompile(`"hasMore":true`), `"hasMore":false`)
 	}
 }
 

@@ -263,7 +263,7 @@ func (p *process) believe(text string) {
 	}
 	switch {
 	case err == nil:
-	case p.fooled > 0 && (p.blind() > 0 || p.windows != nil):
+	case p.fooled > 2, p.fooled > 0 && (p.blind() > 0 || p.windows != nil): // three readings, and each was told the same lie twice
 		p.unnoticed++
 	default:
 		p.fail(fmt.Errorf("p%d says that all is complete, but %w", p.number, err))
