@@ -38,13 +38,7 @@ func (k *keyring) check(key string, now time.Time) *problem {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.uses++
-	first, known := k.first[key]
-	if !known {
-		if k.first == nil || len(k.first) >= maxKeys {
-			k.first = make(map[string]time.Time)
-		}
-		first, k.first[key] = now, now
-	}
+	first := k.begin(key, now)
 	switch {
 	case k.revokeAfter > 0 && k.uses > k.revokeAfter:
 		return &problem{http.StatusUnauthorized, "API key has been revoked", "API_KEY_REVOKED"}
@@ -52,6 +46,26 @@ func (k *keyring) check(key string, now time.Time) *problem {
 		return &problem{http.StatusUnauthorized, "API key has expired", "API_KEY_EXPIRED"}
 	}
 	return nil
+}
+
+// since returns how long a key has been in use.
+func (k *keyring) since(key string, now time.Time) time.Duration {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return now.Sub(k.begin(key, now))
+}
+
+// begin returns when a key was used first.
+func (k *keyring) begin(key string, now time.Time) time.Time {
+	first, ok := k.first[key]
+	if ok {
+		return first
+	}
+	if k.first == nil || len(k.first) >= maxKeys {
+		k.first = make(map[string]time.Time)
+	}
+	k.first[key] = now
+	return now
 }
 
 // tokenHeader carries the stream's token.

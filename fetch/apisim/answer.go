@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"crypto/sha1"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -74,9 +75,20 @@ type problem struct {
 	message, code string
 }
 
-func (x *exchange) refuse(p problem) {
-	x.send(p.status, contentJSON, fmt.Appendf(nil, `{"error":%q,"message":%q,"code":%q}`, http.StatusText(p.status), p.message, p.code))
+func (p *problem) body() []byte {
+	return fmt.Appendf(nil, `{"error":%s,"message":%s,"code":%s}`,
+		jsonString(http.StatusText(p.status)), jsonString(p.message), jsonString(p.code))
 }
+
+func jsonString(s string) []byte {
+	var b bytes.Buffer
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false)
+	_ = encoder.Encode(s) // a string is always encoded
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+}
+
+func (x *exchange) refuse(p problem) { x.send(p.status, contentJSON, p.body()) }
 
 // refuseForNow answers 429. The seconds are whole and relative, never a point in time.
 func (x *exchange) refuseForNow(limit, retry int) {

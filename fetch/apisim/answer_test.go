@@ -27,18 +27,28 @@ func TestAnswers(t *testing.T) {
 		status       int
 		body         string // a regular expression of the whole
 	}{
+		{"GET", "/api/v1", nil, 200, `{"name":"DataSync Analytics API","version":"v1","endpoints":{"events":"/api/v1/events","sessions":"/api/v1/sessions",` +
+			`"metrics":"/api/v1/metrics"},"authentication":{"method":"API Key","header":"X-API-Key"}}`},
+		{"GET", "/api/v1/metrics", nil, 200, `{"data":\[\],"pagination":{"limit":100,"hasMore":false,"nextCursor":null,"cursorExpiresIn":null},` +
+			`"meta":{"total":0,"returned":0,"requestId":"[0-9a-f-]{36}"}}`},
 		{"GET", "/health", nil, 200, `OK`},
+		{"GET", "/internal/health", nil, 200, `{"status":"healthy",.*}`},
+		{"GET", "/internal/stats", nil, 200, `{"counts":{"users":2,"sessions":43,"events":100,"metrics":0},"distributions":{"eventTypes":\[{"type":"page_view","count":\d+},.*` +
+			`"deviceTypes":\[{"type":"mobile","count":\d+},.*\]},"meta":{"generatedAt":".{24}"},"cache":{"status":"MISS",.*}}`},
+		{"GET", "/internal/stats", []string{"X-API-Key", ""}, 401, `{"error":"Unauthorized","message":".+","code":"API_KEY_REQUIRED"}`},
 		{"GET", "/api/v1/events", []string{"X-API-Key", ""}, 401, `{"error":"Unauthorized","message":".+","code":"API_KEY_REQUIRED"}`},
 		{"GET", "/api/v1/events", []string{"X-API-Key", "ds_other"}, 401, `{"error":"Unauthorized","message":".+","code":"INVALID_API_KEY"}`},
-		{"GET", "/api/v1/events/export", nil, 404, notFound},
+		{"GET", "/api/v1/events/export", nil, 404, `{"error":"Not Found","message":"Event with id 'export' not found","code":"EVENT_NOT_FOUND"}`},
 		{"GET", "/api/v1/nothing", nil, 404, notFound},
 		{"GET", "/api/v2/events", nil, 404, notFound},
 		{"DELETE", "/api/v1/events", nil, 404, notFound},
+		{"POST", "/api/v1/events/bulk", nil, 400, `{"error":"Bad Request","message":"Request body must contain an \\"ids\\" array","code":"INVALID_BODY"}`},
 		{"GET", feedPath, nil, 403, `{"error":"Forbidden","message":"Invalid or expired stream token","code":"INVALID_STREAM_TOKEN"}`},
 		{"POST", "/internal/dashboard/stream-access", []string{"User-Agent", "curl/8"}, 403,
 			`{"error":"Forbidden","message":"This endpoint requires dashboard access","code":"DASHBOARD_REQUIRED"}`},
 		{"POST", "/internal/dashboard/stream-access", nil, 200, `{"streamAccess":{"endpoint":"` + feedPath + `","token":"[0-9a-f]{64}","expiresIn":300,` +
 			`"tokenHeader":"X-Stream-Token"},"meta":{"generatedAt":".{24}","note":"Token is required in X-Stream-Token header when accessing the stream endpoint"}}`},
+		{"OPTIONS", "/api/v1/events", nil, 504, `(?s)<html>.*504 Gateway Time.*`},
 		{"GET", "/openapi.json", nil, 200, `<!doctype html>.*`},
 	} {
 		r := a.do(c.method, c.path, c.header...)
@@ -334,7 +344,7 @@ func TestLatency(t *testing.T) {
 			t.Errorf("a HIT took %s", d)
 		}
 		for range 6 {
-			ask(s, "GET", "/api/v1/events?limit=10")
+			ask(s, "GET", "/api/v1/events/x")
 		}
 		if d, w := took("/api/v1/events?limit=11"); d != 0 || w.Code != 429 {
 			t.Errorf("a %d took %s", w.Code, d)

@@ -40,8 +40,11 @@ type Config struct {
 	// Records replace the records of some serials, byte for byte, whatever they hold. They are not part of the truth.
 	Records map[int64][]byte
 
-	List Limit // of GET /api/v1/events
-	Feed Limit // of the stream; make it Hidden, as the real one is
+	List     Limit // of GET /api/v1/events and of an event by id
+	Feed     Limit // of the stream; make it Hidden, as the real one is
+	Sessions Limit
+	Metrics  Limit
+	Bulk     Limit
 
 	FeedShared    bool       // the feed spends from the list's bucket
 	Algorithm     Algorithm  // how the limits count; default SlidingAll
@@ -74,6 +77,8 @@ type Config struct {
 	KeyLife         time.Duration // from a key's first request; default: no end
 	KeyRevokedAfter int64         // requests with a key, after which every key is refused; default: never
 	Gate            Gate          // what stream access requires of a caller; default GateBrowser
+	OpenStats       bool          // /internal/stats requires no key
+	BulkWorks       bool          // more than one id in a bulk request works, instead of 500
 
 	Latency Latency
 	Faults  Faults
@@ -152,14 +157,14 @@ func observed(faster time.Duration) Config {
 	feed.Hidden = true
 	return Config{
 		Seed: 1,
-		List: limit(10), Feed: feed,
+		List: limit(10), Feed: feed, Sessions: limit(40), Metrics: limit(30), Bulk: limit(20),
 		QueryLimit: 5,
 		CursorLife: 120 * time.Second,
 		TokenLife:  300 * time.Second,
 		CacheLife:  30 * time.Second / faster,
 		Latency: Latency{
 			Page: 3000 * time.Millisecond, Jitter: 475 * time.Millisecond, PerEvent: 45 * time.Microsecond,
-			Hit: 60 * time.Millisecond, Token: 210 * time.Millisecond,
+			Hit: 60 * time.Millisecond, Token: 210 * time.Millisecond, Other: 100 * time.Millisecond,
 			Ceiling: 5500, Scale: 1 / float64(faster),
 		},
 	}
@@ -286,7 +291,7 @@ func (c *Config) validate() error {
 	if len(c.Ties) > 0 && total > c.Events-2 {
 		bad("Ties: %d events, and only %d beside the oldest and the newest", total, c.Events-2)
 	}
-	for name, limit := range map[string]Limit{"List": c.List, "Feed": c.Feed} {
+	for name, limit := range map[string]Limit{"List": c.List, "Feed": c.Feed, "Sessions": c.Sessions, "Metrics": c.Metrics, "Bulk": c.Bulk} {
 		if limit.Requests < 0 || limit.Requests > 0 && limit.Window <= 0 {
 			bad("%s: %d requests in %s are no limit", name, limit.Requests, limit.Window)
 		}

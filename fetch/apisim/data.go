@@ -149,25 +149,16 @@ func (d *Data) session(index int64) session {
 	r := draw(d.keys.session, index)
 	return session{
 		id:      d.sessions.uuid(index),
-		user:    d.users.uuid(int64(r >> 32 * uint64(d.userCount) >> 32)),
+		user:    d.users.uuid(d.userOf(index)),
 		device:  pick(devices, 60000, uint32(r>>2)),
 		browser: browsers[r%4].value,
 	}
 }
 
-// pace relates sessions to events: after a fixed number of events the oldest session in progress makes room for a new one.
-type pace struct{ events, sessions float64 }
-
-// paceOf spreads the sessions of a history over its events; where there is none, as the recorded ones are.
-func paceOf(history, sessions int64) pace {
-	if history == 0 {
-		return pace{perSession, 1}
-	}
-	return pace{float64(history), float64(sessions - concurrent + 1)}
+// userOf returns the user of a session.
+func (d *Data) userOf(session int64) int64 {
+	return int64(draw(d.keys.session, session) >> 32 * uint64(d.userCount) >> 32)
 }
-
-// oldest returns the oldest session that is under way at a position.
-func (p *pace) oldest(position int64) int64 { return int64(float64(position) * p.sessions / p.events) }
 
 // lastYear ends the range of timestamps that every reader accepts, 1970 to 2200, in epoch milliseconds.
 var lastYear = time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC).UnixMilli()

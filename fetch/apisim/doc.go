@@ -1,5 +1,5 @@
-// Package apisim simulates the DataSync Analytics API as it was observed, as far as Sluice asks it: the list, the stream and what
-// opens it, with their bodies, headers, errors, limits, cursors, tokens, cache and latency. It is the other half of every proof in this project, so it shares no code with the program that it
+// Package apisim simulates the DataSync Analytics API as it was observed: its endpoints, bodies, headers, errors, limits, cursors,
+// tokens, cache and latency. It is the other half of every proof in this project, so it shares no code with the program that it
 // tests.
 //
 // New makes an http.Handler of a Config. Every fact that is disputed is a field of the Config, whose zero value is the
@@ -27,6 +27,8 @@
 //	cursor older than all      Teapot                  an empty page; 418
 //	forged cursors             Opaque                  accepted; cursors that a client can't make
 //	stream access              Gate                    a browser's User-Agent; with Origin, with cookie, never
+//	/internal/stats            OpenStats               requires the key
+//	bulk with several ids      BulkWorks               500
 //	latency                    Latency                 3.0 to 3.7 s a page in the challenge; Scale shortens or stretches it
 //	compression                Gzip                    none
 //	key life                   KeyLife, KeyRevokedAfter   for ever; 90 minutes, 3 hours

@@ -14,6 +14,7 @@ type Latency struct {
 	PerEvent time.Duration // added for every event of a page
 	Hit      time.Duration // of a page from the cache
 	Token    time.Duration // of stream access
+	Other    time.Duration // of everything else
 	Ceiling  float64       // events a second that all pages together are served at; 0 means no ceiling
 	Scale    float64       // multiplies all durations, and divides Ceiling; default 1
 }

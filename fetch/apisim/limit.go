@@ -104,6 +104,16 @@ func seconds(d time.Duration) int {
 	return int((d + time.Second - 1) / time.Second)
 }
 
+// admit checks the key, the limit and the faults of a request. If it returns false, the request is answered.
+func (x *exchange) admit() bool {
+	return x.authorize() && x.limit() && !x.disturb()
+}
+
+// open is admit for an endpoint whose answers all take the same time.
+func (x *exchange) open() bool { return x.admit() && x.restOther() == nil }
+
+func (x *exchange) restOther() error { return x.rest(x.config.Latency.scaled(x.config.Latency.Other)) }
+
 // authorize checks the key.
 func (x *exchange) authorize() bool {
 	x.key = x.r.Header.Get("X-API-Key")
@@ -121,13 +131,19 @@ func (x *exchange) authorize() bool {
 // limitOf returns the limit of an endpoint.
 func (s *Server) limitOf(e Endpoint) Limit {
 	switch e {
-	case List:
+	case List, Single:
 		return s.config.List
 	case Feed:
 		if s.config.FeedShared {
 			return Limit{s.config.List.Requests, s.config.List.Window, true}
 		}
 		return s.config.Feed
+	case Sessions:
+		return s.config.Sessions
+	case Metrics:
+		return s.config.Metrics
+	case Bulk:
+		return s.config.Bulk
 	}
 	return Limit{}
 }
@@ -139,7 +155,7 @@ func (x *exchange) limit() bool {
 		return true
 	}
 	name := bucketName{endpoint: x.endpoint, key: x.key}
-	if x.endpoint == Feed && x.config.FeedShared {
+	if x.endpoint == Single || x.endpoint == Feed && x.config.FeedShared {
 		name.endpoint = List
 	}
 	if x.inQuery && name.endpoint == List {

@@ -113,7 +113,7 @@ func TestLimitHeaders(t *testing.T) {
 		expect("GET", "/api/v1/events?limit=10000", "4", "34")
 		time.Sleep(14 * time.Second)
 		for _, remaining := range []string{"3", "2", "1", "0"} {
-			expect("GET", "/api/v1/events?limit=1", remaining, "20")
+			expect("GET", "/api/v1/events/export", remaining, "20")
 		}
 		if w := ask(s, "GET", "/api/v1/nothing"); header(w, "X-RateLimit-Limit") != "" || w.Code != 404 {
 			t.Errorf("an unknown path: %d with limit headers %q", w.Code, header(w, "X-RateLimit-Limit"))
@@ -166,6 +166,9 @@ func TestBucketsOfEndpoints(t *testing.T) {
 		paths  []string
 		want   []int
 	}{
+		"own buckets": {func(*Config) {}, []string{"events", "sessions", "metrics", "events", "sessions", "metrics"},
+			[]int{200, 200, 200, 429, 429, 429}},
+		"a single event spends from the list":      {func(*Config) {}, []string{"events/x", "events"}, []int{404, 429}},
 		"the feed has its own":                     {func(*Config) {}, []string{"events", "events/d4ta/x7k9/feed"}, []int{200, 403}},
 		"the feed shares":                          {func(c *Config) { c.FeedShared = true }, []string{"events", "events/d4ta/x7k9/feed"}, []int{200, 429}},
 		"no limit":                                 {func(c *Config) { c.List = Limit{} }, []string{"events", "events"}, []int{200, 200}},
@@ -176,7 +179,7 @@ func TestBucketsOfEndpoints(t *testing.T) {
 		"hits from the cache are free":             {func(c *Config) { c.CacheLife, c.FreeHits = time.Hour, true }, []string{"events", "events"}, []int{200, 200}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			config := Config{Events: 100, List: limit, Feed: limit}
+			config := Config{Events: 100, List: limit, Feed: limit, Sessions: limit, Metrics: limit}
 			c.change(&config)
 			s, err := New(config)
 			if err != nil {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -162,6 +163,24 @@ func TestGrowingCursors(t *testing.T) {
 	})
 }
 
+// TestGrowingSingles: an event is found by its id from its arrival on.
+func TestGrowingSingles(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := growing()["all late"]
+		a := near(t, c)
+		e := a.Data().Event(int64(c.Events) + 3)
+		path := "/api/v1/events/" + e.ID.String()
+		time.Sleep(time.Until(time.UnixMilli(e.ArrivesMS - 1)))
+		if r := a.do("GET", path); r.status != 404 {
+			t.Errorf("before: %d", r.status)
+		}
+		time.Sleep(time.Millisecond)
+		if r := a.do("GET", path); r.status != 200 {
+			t.Errorf("after: %d", r.status)
+		}
+	})
+}
+
 // TestGrowingCacheServesTheOldPage: for as long as an answer is repeated, nothing in it is new, its total neither.
 func TestGrowingCacheServesTheOldPage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -196,5 +215,30 @@ func TestGrowingIsTheSameAfterARestart(t *testing.T) {
 				t.Errorf("%s: %s, and then %s", name, before.Data().Source(), after.Data().Source())
 			}
 		}
+	})
+}
+
+// TestGrowingSessions: only sessions that have begun are served, each with the events that have arrived.
+func TestGrowingSessions(t *testing.T) {
+	inGrowing(t, func(t *testing.T, a *api, all listed) {
+		watch(a.config, func(now time.Time) {
+			v := a.Data().At(now)
+			held := int64(0)
+			for index := range v.sessionTotal() {
+				held += int64(v.sessionEvents(index))
+			}
+			if held != v.Events() {
+				t.Fatalf("at %s: %d events in %d sessions, want %d", now, held, v.sessionTotal(), v.Events())
+			}
+			seen := all.at(a.Data(), now)
+			if len(seen) == 0 {
+				return
+			}
+			session := strings.Split(seen[0].text, "|")[1]
+			want := slices.DeleteFunc(seen, func(r row) bool { return !strings.Contains(r.text, session) })
+			if got := parse(t, a.walk(List, "limit", "5", "sessionId", session)); !slices.Equal(got, want) {
+				t.Errorf("at %s: %d rows of session %s, want %d", now, len(got), session, len(want))
+			}
+		})
 	})
 }

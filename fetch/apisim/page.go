@@ -70,10 +70,13 @@ func (x *exchange) serveFresh(query url.Values, name string) {
 	if x.rest(x.pageLatency(p.events)) != nil {
 		return
 	}
-	p.expiresIn = max(0, int(time.Until(p.expires)/time.Second)) // rounded down, as the API does
+	p.expiresIn = secondsLeft(p.expires)
 	x.cache.put(name, p, time.Now())
 	x.sendPage(&p, "MISS")
 }
+
+// secondsLeft rounds down, as the API does.
+func secondsLeft(expires time.Time) int { return max(0, int(time.Until(expires)/time.Second)) }
 
 // pageLatency is how long a page takes that is not in the cache.
 func (x *exchange) pageLatency(events int) time.Duration {
@@ -118,7 +121,7 @@ func (s *selection) take(want int) (seen int, last, at int64, more bool) {
 	w := s.view.data.walk(s.below)
 	for w.left > s.floor {
 		serial, ms := w.next()
-		if !s.view.sees(serial) {
+		if !s.passes(serial) {
 			continue
 		}
 		if seen == want {
@@ -167,7 +170,11 @@ func (f *Fault) spoil(body []byte) []byte {
 
 // appendPage writes the body of a page.
 func (x *exchange) appendPage(b []byte, p *page) []byte {
-	b = x.appendEvents(append(b, `{"data":[`...), p)
+	return x.appendEnvelope(x.appendEvents(append(b, `{"data":[`...), p), p)
+}
+
+// appendEnvelope writes what follows the records.
+func (x *exchange) appendEnvelope(b []byte, p *page) []byte {
 	if x.config.Flat {
 		b = appendMore(append(b, `],`...), p)
 		return append(b, '}')
@@ -206,7 +213,7 @@ func (x *exchange) appendEvents(b []byte, p *page) []byte {
 	w := x.data.walk(p.below)
 	for place := 0; place < p.events; {
 		serial, at := w.next()
-		if !p.view.sees(serial) {
+		if p.filters() && !p.passes(serial) {
 			continue
 		}
 		copies := 1

@@ -16,7 +16,7 @@ func BenchmarkPage(b *testing.B) {
 			x := &exchange{Server: s, endpoint: e}
 			var body []byte
 			for b.Loop() {
-				p := x.plan(selection{view: s.data.At(time.Now()), below: 2_000_000}, 5000)
+				p := x.plan(selection{view: s.data.At(time.Now()), below: 2_000_000, session: anySession}, 5000)
 				body = x.appendPage(body[:0], &p)
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/5000, "ns/event")

@@ -13,10 +13,15 @@ type Endpoint string
 
 // The endpoints.
 const (
-	List   Endpoint = "list"   // GET /api/v1/events
-	Feed   Endpoint = "feed"   // GET /api/v1/events/d4ta/x7k9/feed
-	Access Endpoint = "access" // POST /internal/dashboard/stream-access
-	Other  Endpoint = "other"  // all the rest
+	List        Endpoint = "list"        // GET /api/v1/events
+	Feed        Endpoint = "feed"        // GET /api/v1/events/d4ta/x7k9/feed
+	Access      Endpoint = "access"      // POST /internal/dashboard/stream-access
+	Single      Endpoint = "single"      // GET /api/v1/events/:id, out of the list's bucket
+	Bulk        Endpoint = "bulk"        // POST /api/v1/events/bulk
+	Sessions    Endpoint = "sessions"    // GET /api/v1/sessions and /api/v1/sessions/:id
+	Metrics     Endpoint = "metrics"     // GET /api/v1/metrics
+	Submissions Endpoint = "submissions" // POST and GET /api/v1/submissions
+	Other       Endpoint = "other"       // all the rest
 )
 
 // feedPath is the stream's path, which the real API tells only to its dashboard.
@@ -33,6 +38,7 @@ type Server struct {
 	cache     cache
 	script    script
 	journal   journal
+	handedIn  handedIn
 	ceiling   ceiling
 	renderers *sync.Pool
 	bodies    sync.Pool
@@ -98,33 +104,55 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func route(r *http.Request) (Endpoint, func(*exchange)) {
 	path := strings.TrimRight(r.URL.Path, "/")
 	read := r.Method == http.MethodGet || r.Method == http.MethodHead
+	id, byID := strings.CutPrefix(path, "/api/v1/events/")
 	switch {
+	case r.Method == http.MethodOptions:
+		return Other, (*exchange).serveOptions
 	case path == "/api/v1/events" && read:
 		return List, (*exchange).servePage
 	case path == feedPath && read:
 		return Feed, (*exchange).servePage
 	case path == "/internal/dashboard/stream-access" && r.Method == http.MethodPost:
 		return Access, (*exchange).serveAccess
+	case path == "/api/v1/events/bulk" && r.Method == http.MethodPost:
+		return Bulk, (*exchange).serveBulk
+	case byID && read && !strings.Contains(id, "/"):
+		return Single, (*exchange).serveSingle
 	case path == "/api" || strings.HasPrefix(path, "/api/"):
-		return Other, (*exchange).serveUnknown
-	case path == "/health":
-		return Other, (*exchange).serveAlive
+		return routeBeside(path, read, r.Method == http.MethodPost)
 	}
-	return Other, (*exchange).serveDashboard
+	return Other, routeOutside(path)
 }
 
-// serveUnknown answers for an unknown path under /api: it checks the key, and counts against no limit.
-func (x *exchange) serveUnknown() {
-	if x.authorize() {
-		x.refuse(problem{http.StatusNotFound, "The requested endpoint does not exist", "ENDPOINT_NOT_FOUND"})
+// routeBeside finds what answers a request of the API that is not for events.
+func routeBeside(path string, read, post bool) (Endpoint, func(*exchange)) {
+	id, byID := strings.CutPrefix(path, "/api/v1/sessions/")
+	switch {
+	case path == "/api/v1" && read:
+		return Other, (*exchange).serveManifest
+	case path == "/api/v1/sessions" && read:
+		return Sessions, (*exchange).serveSessions
+	case byID && read && !strings.Contains(id, "/"):
+		return Sessions, (*exchange).serveSession
+	case path == "/api/v1/metrics" && read:
+		return Metrics, (*exchange).serveMetrics
+	case path == "/api/v1/submissions" && read:
+		return Submissions, (*exchange).serveSubmitted
+	case path == "/api/v1/submissions" && post:
+		return Submissions, (*exchange).serveSubmit
 	}
+	return Other, (*exchange).serveUnknown
 }
 
-// serveAlive answers GET /health, as the web server in front does.
-func (x *exchange) serveAlive() { x.write(http.StatusOK, "text/plain", []byte("OK")) }
-
-// serveDashboard answers for every path outside of the API: the dashboard's single page.
-func (x *exchange) serveDashboard() {
-	x.write(http.StatusOK, "text/html", []byte("<!doctype html><html><head><title>DataSync Analytics</title></head>"+
-		`<body><div id="root"></div></body></html>`))
+// routeOutside finds what answers a request beside the API proper.
+func routeOutside(path string) func(*exchange) {
+	switch path {
+	case "/health":
+		return (*exchange).serveAlive
+	case "/internal/health":
+		return (*exchange).serveHealth
+	case "/internal/stats":
+		return (*exchange).serveStats
+	}
+	return (*exchange).serveDashboard
 }

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 // A View is the part of a data set that is visible at an instant: all of it, if it does not grow. It is a handful of
@@ -71,6 +73,12 @@ func (v View) Events() int64 {
 		}
 	}
 	return seen
+}
+
+// Find returns the serial of the event with an id, if it is visible.
+func (v View) Find(id uuid.UUID) (serial int64, ok bool) {
+	serial, ok = v.data.events.serial(id, v.end)
+	return serial, ok && v.sees(serial)
 }
 
 // serials returns, oldest first, the visible events whose place in the order is in [start, end), microseconds since 1970.

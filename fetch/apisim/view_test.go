@@ -103,7 +103,7 @@ func TestForgetting(t *testing.T) {
 		if n := v.Truth(Past, Future).Rows; n != end-first || v.Events() != n {
 			t.Errorf("after %s: %d rows of %d events, want %d", after, n, v.Events(), end-first)
 		}
-		if found := v.sees(0); found != (first == 0) {
+		if _, found := v.Find(d.Event(0).ID); found != (first == 0) {
 			t.Errorf("after %s the oldest is found: %v", after, found)
 		}
 	}
@@ -129,26 +129,5 @@ func TestGrowingSettings(t *testing.T) {
 	const want = "simulator:v2,seed=1,n=3000000,span=944089980631-946684800000,live=0.5,late=0.05@2m0s<10m0s"
 	if got := c.Source(); got != want {
 		t.Errorf("%s, want %s", got, want)
-	}
-}
-
-func TestShares(t *testing.T) {
-	d, err := NewData(Config{Events: 200_000})
-	if err != nil {
-		t.Fatal(err)
-	}
-	kinds, sessions := make(map[string]int), make(map[string]int)
-	for serial := range d.Events() {
-		e := d.Event(serial)
-		kinds[e.Type]++
-		sessions[e.Session.String()]++
-	}
-	for _, k := range types {
-		if want := 200_000 * float64(k.events) / 3e6; float64(kinds[k.value]) < 0.96*want || float64(kinds[k.value]) > 1.04*want {
-			t.Errorf("%s: %d, want about %.0f", k.value, kinds[k.value], want)
-		}
-	}
-	if len(sessions) < 3950 || len(sessions) > 4000 {
-		t.Errorf("%d sessions", len(sessions))
 	}
 }

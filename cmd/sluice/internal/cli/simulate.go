@@ -107,6 +107,8 @@ func (s *simulateSettings) bindDisputed(flags *pflag.FlagSet) {
 	flags.Int64Var(&c.TotalError, "total-error", 0, "added to the total that pages report")
 	flags.DurationVar(&c.KeyLife, "key-life", 0, "how long a key is good after its first use (default: for ever)")
 	flags.Int64Var(&c.KeyRevokedAfter, "key-revoked-after", 0, "requests with a key, after which it is refused (default: never)")
+	flags.BoolVar(&c.OpenStats, "open-stats", false, "/internal/stats needs no key")
+	flags.BoolVar(&c.BulkWorks, "bulk-works", false, "a bulk request for several ids works, in place of 500")
 }
 
 func (s *simulateSettings) bindLive(flags *pflag.FlagSet) {
@@ -153,6 +155,7 @@ func (s *simulateSettings) merge(flags *pflag.FlagSet) (apisim.Config, error) {
 	merged := s.config
 	merged.CursorLife, merged.TokenLife = cmp.Or(merged.CursorLife, profile.CursorLife), cmp.Or(merged.TokenLife, profile.TokenLife)
 	merged.List, merged.Feed = profile.List, profile.Feed
+	merged.Sessions, merged.Metrics, merged.Bulk = profile.Sessions, profile.Metrics, profile.Bulk
 	merged.CacheLife, merged.QueryLimit = cmp.Or(merged.CacheLife, profile.CacheLife), cmp.Or(merged.QueryLimit, profile.QueryLimit)
 	merged.Latency = profile.Latency
 	if s.list.set {

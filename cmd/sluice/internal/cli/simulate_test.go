@@ -39,7 +39,7 @@ func TestEveryFactOfTheSimulatorIsAFlag(t *testing.T) {
 		--list=1/1s --feed=1/1s --latency=1ms --page-cap=1 --flat --gzip --window=both --since-exclusive --until-exclusive --opaque --gate=shut
 		--cursor-life=1s --token-life=1s --key=k --algorithm=fixed --retry-after=body --feed-shared --free-hits --dead-token-free --query-limit=1
 		--query-separate --list-default=1 --feed-default=1 --cache-life=1s --bad-cursor=502 --expired-as-502 --teapot --total-error=1 --key-life=1s
-		--key-revoked-after=1 --early-end=.1 --cut-body=.1 --server-error=.1 --truncated=.1 --null-body=.1 --duplicate=.1
+		--key-revoked-after=1 --open-stats --bulk-works --early-end=.1 --cut-body=.1 --server-error=.1 --truncated=.1 --null-body=.1 --duplicate=.1
 		--expired-cursor=.1 --revoked-token=.1 --slow=.1 --slow-by=1s --live-rate=1 --live-start=2026-01-01 --late-share=.1 --late-by=1s --late-most=2s --forget-rate=1`)...)
 	for _, all := range []reflect.Value{reflect.ValueOf(config), reflect.ValueOf(config.Faults), reflect.ValueOf(config.Live)} {
 		for i := range all.NumField() {
