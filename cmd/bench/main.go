@@ -9,11 +9,12 @@
 // (world.go). Afterwards the table is compared with what the simulator knows it must hold, by count and hash: speed with wrong
 // rows is no speed.
 //
-// There are three questions and a section for each (sections.go):
+// There are three questions and a section for each, and one more for how the answers grow (sections.go):
 //
 //   - whole: where the machine is the limit, `sluice run` beside server-side COPY of the same rows into the same table;
 //   - latency: where the wait for a page is the limit, how many times as fast several shards are as one;
-//   - quota: where the API's quotas are the limit, how much of them is used.
+//   - quota: where the API's quotas are the limit, how much of them is used;
+//   - size: CPU and memory as the table grows.
 //
 // With -binary another program, such as one that was built before a change, takes turns with the checkout's, and only these two
 // are compared. What single steps cost, from decode to commit, is in the Go benchmarks: go test -bench.
@@ -34,8 +35,6 @@ import (
 	"strings"
 	"syscall"
 	"time"
-
-	"github.com/prometheus/procfs"
 )
 
 func main() {
@@ -89,6 +88,7 @@ func allSections() []section {
 		{"whole", "3 min", "start to exit beside the floor, CPU and memory, 1 to 64 shards", measureWhole},
 		{"latency", "4 min", "pages of 200 ms and of 3.2 s, 1 to 32 shards", measureLatency},
 		{"quota", "6 min", "the true limits, known and hidden, 1 to 64 shards", measureQuota},
+		{"size", "1 min", "CPU a row, from small to large (-sizes 300000,3000000,30000000 adds 5 min)", measureSize},
 	}
 }
 
@@ -100,7 +100,8 @@ type options struct {
 	extent
 	events   int64
 	repeat   int
-	shards   []int // of the section whole
+	shards   []int64 // of the section whole
+	sizes    []int64 // of the section size
 	sections []section
 	binary   string
 }
@@ -138,18 +139,9 @@ func parseFlags(args []string, stderr io.Writer) (o options, err error) {
 	flags.SetOutput(stderr)
 	flags.Int64Var(&o.events, "events", 3_000_000, "how many events are loaded")
 	flags.IntVar(&o.repeat, "repeat", 0, "how many times everything is measured (default 1, with -binary 5)")
-	names := flags.String("sections", "whole,latency,quota", help)
-	flags.Func("shards", "numbers of shards of the section whole (default 1,2,4,8,64, with -binary 8)", func(s string) error {
-		o.shards = nil
-		for word := range strings.SplitSeq(s, ",") {
-			n, err := strconv.Atoi(word)
-			if err != nil || n < 1 {
-				return fmt.Errorf("%q is not a positive number", word)
-			}
-			o.shards = append(o.shards, n)
-		}
-		return nil
-	})
+	names := flags.String("sections", "whole,latency,quota,size", help)
+	flags.Func("shards", "numbers of shards of the section whole (default 1,2,4,8,64, with -binary 8)", numbers(&o.shards))
+	flags.Func("sizes", "numbers of events of the section size (default -events / 10 and -events)", numbers(&o.sizes))
 	small := flags.Bool("smoke", false, "measure so little that only mistakes show; choose few -events too")
 	flags.StringVar(&o.binary, "binary", "", "compare the checkout's program with this one by turns, instead of measuring the sections")
 	if err := flags.Parse(args); err != nil {
@@ -160,14 +152,17 @@ func parseFlags(args []string, stderr io.Writer) (o options, err error) {
 	if *small {
 		o.extent = smoke
 	}
-	usual, repeat := []int{1, 2, 4, usualShards, 64}, 1
+	usual, repeat := []int64{1, 2, 4, usualShards, 64}, 1
 	if o.binary != "" {
 		o.sections, wanted = []section{{name: "binaries", measure: compareBinaries}}, []string{"binaries"}
-		usual, repeat = []int{usualShards}, 5
+		usual, repeat = []int64{usualShards}, 5
 		o.binary, err = filepath.Abs(o.binary)
 	}
 	if len(o.shards) == 0 {
 		o.shards = usual
+	}
+	if len(o.sizes) == 0 {
+		o.sizes = []int64{max(1, o.events/10), o.events}
 	}
 	if o.repeat == 0 {
 		o.repeat = repeat
@@ -177,6 +172,21 @@ func parseFlags(args []string, stderr io.Writer) (o options, err error) {
 			o.events, o.repeat, *names, flags.Args())
 	}
 	return o, err
+}
+
+// numbers reads a list such as 300000,3000000 into a flag.
+func numbers(into *[]int64) func(string) error {
+	return func(s string) error {
+		*into = nil
+		for word := range strings.SplitSeq(s, ",") {
+			n, err := strconv.ParseInt(word, 10, 64)
+			if err != nil || n < 1 {
+				return fmt.Errorf("%q is not a positive number", word)
+			}
+			*into = append(*into, n)
+		}
+		return nil
+	}
 }
 
 // figure is a number that was measured, and its goal.
@@ -201,9 +211,10 @@ func (r *rig) print(name string, figures ...figure) {
 // describe prints on what is measured, in lines by which benchstat keeps machines and data apart, and of what.
 func (r *rig) describe(ctx context.Context) {
 	cpu := ""
-	if fs, err := procfs.NewDefaultFS(); err == nil { // only Linux has one
-		if all, _ := fs.CPUInfo(); len(all) > 0 {
-			cpu = all[0].ModelName
+	text, _ := os.ReadFile("/proc/cpuinfo") // only Linux has one
+	for line := range strings.Lines(string(text)) {
+		if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
+			cpu = strings.TrimSpace(value)
 		}
 	}
 	revision, _ := r.tool(ctx, "git", "describe", "--tags", "--always", "--dirty").Output() // empty if the checkout is not under git

@@ -9,7 +9,7 @@ import (
 )
 
 func TestParseFlagsRefuses(t *testing.T) {
-	for _, args := range []string{"-events 0", "-repeat -1", "-shards 0", "-sections whole,x", "-shards 1,x", "more"} {
+	for _, args := range []string{"-events 0", "-repeat -1", "-shards 0", "-sections whole,x", "-sizes 0", "-sizes 1,x", "more"} {
 		if o, err := parseFlags(strings.Fields(args), &strings.Builder{}); err == nil {
 			t.Errorf("%s: %+v", args, o)
 		}
@@ -18,22 +18,22 @@ func TestParseFlagsRefuses(t *testing.T) {
 
 func TestDefaultsFollowTheOtherFlags(t *testing.T) {
 	for _, c := range []struct {
-		args     string
-		shards   []int
-		repeat   int
-		sections string
+		args          string
+		sizes, shards []int64
+		repeat        int
+		sections      string
 	}{
-		{"-events 5000", []int{1, 2, 4, 8, 64}, 1, "whole latency quota"},
-		{"-events 1 -sections quota,whole", []int{1, 2, 4, 8, 64}, 1, "whole quota"},
-		{"-shards 8,9 -repeat 3", []int{8, 9}, 3, "whole latency quota"},
-		{"-binary /old", []int{8}, 5, "binaries"},
+		{"-events 5000", []int64{500, 5000}, []int64{1, 2, 4, 8, 64}, 1, "whole latency quota size"},
+		{"-events 1 -sections size,whole", []int64{1, 1}, []int64{1, 2, 4, 8, 64}, 1, "whole size"},
+		{"-sizes 3,40 -shards 8 -repeat 3", []int64{3, 40}, []int64{8}, 3, "whole latency quota size"},
+		{"-sizes 3 -binary /old", []int64{3}, []int64{8}, 5, "binaries"},
 	} {
 		o, err := parseFlags(strings.Fields(c.args), &strings.Builder{})
 		var names []string
 		for _, s := range o.sections {
 			names = append(names, s.name)
 		}
-		if err != nil || !slices.Equal(o.shards, c.shards) || o.repeat != c.repeat || strings.Join(names, " ") != c.sections {
+		if err != nil || !slices.Equal(o.sizes, c.sizes) || !slices.Equal(o.shards, c.shards) || o.repeat != c.repeat || strings.Join(names, " ") != c.sections {
 			t.Errorf("%s: %+v, %v", c.args, o, err)
 		}
 	}

@@ -134,7 +134,7 @@ func measureWhole(ctx context.Context, r *rig) error {
 		return err
 	}
 	for _, shards := range r.shards {
-		l, err := r.run(ctx, r.usual(r.data, shards))
+		l, err := r.run(ctx, r.usual(r.data, int(shards)))
 		if err != nil {
 			return err
 		}
@@ -179,7 +179,7 @@ func compareBinaries(ctx context.Context, r *rig) error {
 			slices.Reverse(turns)
 		}
 		for _, name := range turns {
-			t := r.usual(r.data, shards)
+			t := r.usual(r.data, int(shards))
 			if name == "old" {
 				t.binary = r.binary
 			}
@@ -190,6 +190,29 @@ func compareBinaries(ctx context.Context, r *rig) error {
 			r.print(fmt.Sprintf("Binary/of=%s/shards=%d", name, shards), append(l.figures(0),
 				figure{l.micros(l.client + l.postgres), "both-µs/row", 0, 0})...)
 		}
+	}
+	return nil
+}
+
+// flatGoal is how many times the CPU a row of the smallest size the client may take at another.
+const flatGoal = 1.1
+
+// measureSize loads more and more.
+func measureSize(ctx context.Context, r *rig) error {
+	smallest := 0.
+	for _, events := range r.sizes {
+		data, err := newDataset(events, 0)
+		if err != nil {
+			return err
+		}
+		l, err := r.run(ctx, r.usual(data, usualShards))
+		if err != nil {
+			return err
+		}
+		if smallest == 0 {
+			smallest = l.micros(l.client)
+		}
+		r.print(fmt.Sprintf("Size/rows=%d", l.rows), l.figures(flatGoal*smallest)...)
 	}
 	return nil
 }
