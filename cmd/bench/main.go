@@ -117,14 +117,14 @@ type extent struct {
 var (
 	full = extent{
 		waits: []waiting{
-			{200 * time.Millisecond, 20, []int{1, 2, 4, 8, 16, 32}},
-			{3200 * time.Millisecond, 24, []int{1, 2, 4, 8, 16, 32}},
+			{200 * time.Millisecond, 20, [][]int{{1}, {2}, {4}, {8}, {16}, {32}}},
+			{3200 * time.Millisecond, 24, [][]int{{1, 2, 4, 8, 16}, {32}}},
 		},
 		pace: truePace, quotaTime: 5 * time.Minute, quotaSizes: []int{1, 2, 8, 64},
 	}
 	// smoke only shows that everything works.
 	smoke = extent{
-		waits: []waiting{{20 * time.Millisecond, 3, []int{1, 4}}},
+		waits: []waiting{{20 * time.Millisecond, 3, [][]int{{1}, {4}}}},
 		pace:  fastPace, quotaTime: 3 * time.Second, quotaSizes: []int{1, 8},
 	}
 )

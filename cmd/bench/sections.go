@@ -224,7 +224,7 @@ const pageRows = 5000
 type waiting struct {
 	page   time.Duration
 	pages  int
-	shards []int
+	shards [][]int // each group at the same time: at so few rows a second, 60,000, that the runs do not slow each other down
 }
 
 // latencyGoals are for pages as slow as the real API's: how many times as fast as one shard (issue 4).
@@ -238,7 +238,7 @@ const realPage = 3 * time.Second
 func measureLatency(ctx context.Context, r *rig) error {
 	for _, wait := range r.waits {
 		var one float64
-		for _, group := range wait.concurrent() {
+		for _, group := range wait.shards {
 			r.log("pages of %s, shards=%v at the same time", wait.page, group)
 			trials := make([]trial, len(group))
 			for i, shards := range group {
@@ -275,25 +275,6 @@ func measureLatency(ctx context.Context, r *rig) error {
 	}
 	r.printSkew(r.waits[0].page.String(), loads[0], loads[1])
 	return nil
-}
-
-// calm is how many rows a second leave the machine so idle that runs do not slow each other down.
-const calm = 60_000
-
-// concurrent groups the runs that wait nearly all the time, and so are measured together: numbers of shards.
-func (wait waiting) concurrent() [][]int {
-	var groups [][]int
-	room := 0.0
-	for _, shards := range wait.shards {
-		speed := float64(shards*pageRows) / wait.page.Seconds()
-		if speed > room {
-			groups, room = append(groups, nil), calm
-		}
-		last := len(groups) - 1
-		groups[last] = append(groups[last], shards)
-		room -= speed
-	}
-	return groups
 }
 
 // slowTrial has wait.pages pages for each shard, nearly full: windows that are a little heavier than others have no page more.

@@ -6,17 +6,6 @@ import (
 	"time"
 )
 
-func TestRunsAtATimeLeaveTheMachineIdle(t *testing.T) {
-	slow := waiting{3200 * time.Millisecond, 8, []int{1, 2, 4, 8, 16, 32}}
-	if got := slow.concurrent(); len(got) != 2 || len(got[0]) != 5 || len(got[1]) != 1 || got[1][0] != 32 {
-		t.Errorf("%v", got)
-	}
-	fast := waiting{200 * time.Millisecond, 8, []int{1, 2, 4}}
-	if got := fast.concurrent(); len(got) != 3 || got[2][0] != 4 {
-		t.Errorf("%v", got)
-	}
-}
-
 func TestQuotaPagesAreWhatTheTimeAllows(t *testing.T) {
 	for shards, want := range map[int]int64{1: 181, 2: 363, 8: 600, 64: 600} {
 		if got := (quotaRun{pace: fastPace, shards: shards}).pages(time.Minute); got != want {
