@@ -90,9 +90,6 @@ func NewData(c Config) (*Data, error) {
 // serials from 0 on.
 func (d *Data) Events() int64 { return d.At(time.Now()).Events() }
 
-// Source names the data: see Config.Source.
-func (d *Data) Source() string { return d.config.Source() }
-
 // Event returns the event of a serial, whether or not it is visible yet. If its record is malformed, this is what it would be.
 func (d *Data) Event(serial int64) Event {
 	f, s := d.fields(serial), d.session(d.sessionOf(serial))
@@ -102,11 +99,6 @@ func (d *Data) Event(serial int64) Event {
 		Type: f.kind, Name: string(f.appendName(nil)), Device: s.device, Browser: s.browser,
 		AtMS: d.served(serial, at), OrderMS: at, ArrivesMS: at + d.delay(serial),
 	}
-}
-
-// Find returns the serial of the event with an id, whether or not it is visible yet.
-func (d *Data) Find(id uuid.UUID) (serial int64, ok bool) {
-	return d.events.serial(id, d.timeline.events())
 }
 
 // fields are the attributes of an event itself, in addition to its id and its time.

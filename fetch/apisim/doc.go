@@ -44,7 +44,7 @@
 // permutation that can be read backwards, its time by a handful of segments, its session and the rest by hashes. So a page, a
 // cursor's place, an event by its id, and the count and the hash of any window are known without a list, and 30,000,000
 // events need no more memory than one. Data.Truth says what a correct reader must have stored, and TruthSQL reads from a database what
-// was stored; the two answers are equal texts. Data.MalformedRecords are the records that must not have become rows.
+// was stored; the two answers are equal texts. Data.MalformedRecord is a record that must not have become a row.
 //
 // # Growing
 //

@@ -3,7 +3,6 @@ package apisim
 import (
 	"encoding/hex"
 	"fmt"
-	"iter"
 	"strconv"
 	"strings"
 	"sync"
@@ -187,23 +186,6 @@ func (d *Data) sound(serial int64) bool {
 	}
 	_, malformed := d.Malformed(serial)
 	return !malformed
-}
-
-// MalformedRecords returns the visible malformed records of a window now: see View.MalformedRecords.
-func (d *Data) MalformedRecords(start, end int64) iter.Seq2[int64, []byte] {
-	return d.At(time.Now()).MalformedRecords(start, end)
-}
-
-// MalformedRecords returns the malformed records of a window [start, end), in microseconds since 1970 like Truth, by serial.
-// A record belongs to the window of its place in the order, whatever timestamp it is served with.
-func (v View) MalformedRecords(start, end int64) iter.Seq2[int64, []byte] {
-	return func(yield func(int64, []byte) bool) {
-		for serial := range v.serials(start, end) {
-			if raw := v.data.MalformedRecord(serial); raw != nil && !yield(serial, raw) {
-				return
-			}
-		}
-	}
 }
 
 func (m *Malformation) record(e Event, serial int64) []byte {

@@ -3,7 +3,6 @@ package apisim
 import (
 	"crypto/md5"
 	"encoding/binary"
-	"iter"
 	"math"
 	"runtime"
 	"strconv"
@@ -79,18 +78,6 @@ func (v View) Events() int64 {
 func (v View) Find(id uuid.UUID) (serial int64, ok bool) {
 	serial, ok = v.data.events.serial(id, v.end)
 	return serial, ok && v.sees(serial)
-}
-
-// serials returns, oldest first, the visible events whose place in the order is in [start, end), microseconds since 1970.
-func (v View) serials(start, end int64) iter.Seq[int64] {
-	first, last := v.positions(start, end)
-	return func(yield func(int64) bool) {
-		for serial := first; serial < last; serial++ {
-			if v.sees(serial) && !yield(serial) {
-				return
-			}
-		}
-	}
 }
 
 // positions returns the positions [first, end) of a window [start, end) in microseconds since 1970.

@@ -194,8 +194,10 @@ func TestReplayOfMendedRecords(t *testing.T) {
 func (w *world) mend(letters []cli.DeadLetter) (lines []string, rows int64) {
 	data := w.sim.Data()
 	serials := map[string]int64{}
-	for serial, raw := range data.MalformedRecords(apisim.Past, apisim.Future) {
-		serials[string(raw[:min(len(raw), 200)])] = serial
+	for serial := range data.Events() {
+		if raw := data.MalformedRecord(serial); raw != nil {
+			serials[string(raw[:min(len(raw), 200)])] = serial
+		}
 	}
 	for _, l := range letters {
 		begin := l.Raw
