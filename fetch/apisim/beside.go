@@ -17,9 +17,6 @@ import (
 
 // serveSingle answers GET /api/v1/events/:id, out of the list's limit. Only its 404 is recorded.
 func (x *exchange) serveSingle() {
-	if !x.open() {
-		return
-	}
 	id := path.Base(x.r.URL.Path)
 	serial, ok := x.findEvent(id)
 	if !ok {
@@ -50,9 +47,6 @@ const maxBulk = 100
 
 // serveBulk answers POST /api/v1/events/bulk. With more than one id it has been seen to answer 500, and to work.
 func (x *exchange) serveBulk() {
-	if !x.open() {
-		return
-	}
 	var wanted struct {
 		IDs *[]string `json:"ids"`
 	}
@@ -102,9 +96,6 @@ const (
 
 // serveSubmitted answers GET /api/v1/submissions. The shape of its answer is not recorded.
 func (x *exchange) serveSubmitted() {
-	if !x.open() {
-		return
-	}
 	x.handedIn.mu.Lock()
 	defer x.handedIn.mu.Unlock()
 	x.send(http.StatusOK, contentJSON, fmt.Appendf(nil, `{"success":true,"data":[%s]}`, strings.Join(x.handedIn.by[x.key], ",")))
@@ -112,9 +103,6 @@ func (x *exchange) serveSubmitted() {
 
 // serveSubmit answers POST /api/v1/submissions. The ids are counted, not checked.
 func (x *exchange) serveSubmit() {
-	if !x.open() {
-		return
-	}
 	repository, count, err := x.readSubmission()
 	if err != nil || repository == "" || count == 0 {
 		x.refuse(problem{http.StatusBadRequest, "Event ids and a GitHub repository URL are required", "INVALID_BODY"})
@@ -133,9 +121,6 @@ func (x *exchange) serveSubmit() {
 		uuid.NewString(), count, jsonString(repository), time.Now().UTC().Format(isoMillis),
 		took.Milliseconds(), took.Seconds(), took.Minutes(), int(took.Minutes()), int(took.Seconds())%60,
 		number, maxSubmissions-number)
-	if x.handedIn.by == nil {
-		x.handedIn.by = make(map[string][]string)
-	}
 	x.handedIn.by[x.key] = append(x.handedIn.by[x.key], submission)
 	x.send(http.StatusOK, contentJSON, fmt.Appendf(nil, `{"success":true,"data":%s,"message":"Submission #%d received with %s event IDs. `+
 		`%d submissions remaining."}`, submission, number, thousands(count), maxSubmissions-number))
@@ -179,9 +164,6 @@ func thousands(n int) string {
 
 // serveManifest answers GET /api/v1.
 func (x *exchange) serveManifest() {
-	if !x.open() {
-		return
-	}
 	x.send(http.StatusOK, contentJSON, []byte(`{"name":"DataSync Analytics API","version":"v1","endpoints":`+
 		`{"events":"/api/v1/events","sessions":"/api/v1/sessions","metrics":"/api/v1/metrics"},`+
 		`"authentication":{"method":"API Key","header":"X-API-Key"}}`))
@@ -189,9 +171,7 @@ func (x *exchange) serveManifest() {
 
 // serveUnknown answers for an unknown path under /api: it checks the key, and counts against no limit.
 func (x *exchange) serveUnknown() {
-	if x.open() {
-		x.refuse(problem{http.StatusNotFound, "The requested endpoint does not exist", "ENDPOINT_NOT_FOUND"})
-	}
+	x.refuse(problem{http.StatusNotFound, "The requested endpoint does not exist", "ENDPOINT_NOT_FOUND"})
 }
 
 // serveAlive answers GET /health, as the web server in front does.
@@ -242,9 +222,6 @@ func appendShares(b []byte, shares []share, total int64) []byte {
 
 // serveMetrics answers GET /api/v1/metrics: there are none.
 func (x *exchange) serveMetrics() {
-	if !x.open() {
-		return
-	}
 	x.log.RequestID = uuid.NewString()
 	x.writeCache("MISS")
 	x.send(http.StatusOK, contentJSON, fmt.Appendf(nil, `{"data":[],"pagination":{"limit":%d,"hasMore":false,"nextCursor":null,`+

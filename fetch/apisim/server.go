@@ -3,6 +3,7 @@ package apisim
 import (
 	"fmt"
 	"net/http"
+	"path"
 	"strings"
 	"sync"
 	"time"
@@ -64,6 +65,7 @@ func New(c Config) (*Server, error) {
 		script: script{shares: c.Faults, key: keyOf(c.Seed, "faults"),
 			queued: map[Endpoint][]Fault{}, control: map[Endpoint]func(*http.Request) Fault{}},
 		journal:   journal{counts: map[Endpoint]*tallied{}},
+		handedIn:  handedIn{by: map[string][]string{}},
 		renderers: newRenderers(data),
 		bodies:    sync.Pool{New: func() any { return new([]byte) }},
 	}, nil
@@ -100,59 +102,52 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	serve(x)
 }
 
+// routes are what answers a request, by method and path; * is one segment. A HEAD is taken for a GET.
+var routes = []struct {
+	method, path string // no method: any
+	endpoint     Endpoint
+	serve        func(*exchange)
+}{
+	{"OPTIONS", "*", Other, (*exchange).serveOptions},
+	{"GET", "/api/v1/events", List, (*exchange).servePage},
+	{"GET", feedPath, Feed, (*exchange).servePage},
+	{"POST", "/internal/dashboard/stream-access", Access, (*exchange).serveAccess},
+	{"POST", "/api/v1/events/bulk", Bulk, beside((*exchange).serveBulk)},
+	{"GET", "/api/v1/events/*", Single, beside((*exchange).serveSingle)},
+	{"GET", "/api/v1", Other, beside((*exchange).serveManifest)},
+	{"GET", "/api/v1/sessions", Sessions, beside((*exchange).serveSessions)},
+	{"GET", "/api/v1/sessions/*", Sessions, beside((*exchange).serveSession)},
+	{"GET", "/api/v1/metrics", Metrics, beside((*exchange).serveMetrics)},
+	{"GET", "/api/v1/submissions", Submissions, beside((*exchange).serveSubmitted)},
+	{"POST", "/api/v1/submissions", Submissions, beside((*exchange).serveSubmit)},
+	{"", "/health", Other, (*exchange).serveAlive},
+	{"", "/internal/health", Other, (*exchange).serveHealth},
+	{"", "/internal/stats", Other, (*exchange).serveStats},
+}
+
+// beside makes an answer that needs a key, and counts against no limit of the list or the stream.
+func beside(serve func(*exchange)) func(*exchange) {
+	return func(x *exchange) {
+		if x.open() {
+			serve(x)
+		}
+	}
+}
+
 // route finds what answers a request.
 func route(r *http.Request) (Endpoint, func(*exchange)) {
-	path := strings.TrimRight(r.URL.Path, "/")
-	read := r.Method == http.MethodGet || r.Method == http.MethodHead
-	id, byID := strings.CutPrefix(path, "/api/v1/events/")
-	switch {
-	case r.Method == http.MethodOptions:
-		return Other, (*exchange).serveOptions
-	case path == "/api/v1/events" && read:
-		return List, (*exchange).servePage
-	case path == feedPath && read:
-		return Feed, (*exchange).servePage
-	case path == "/internal/dashboard/stream-access" && r.Method == http.MethodPost:
-		return Access, (*exchange).serveAccess
-	case path == "/api/v1/events/bulk" && r.Method == http.MethodPost:
-		return Bulk, (*exchange).serveBulk
-	case byID && read && !strings.Contains(id, "/"):
-		return Single, (*exchange).serveSingle
-	case path == "/api" || strings.HasPrefix(path, "/api/"):
-		return routeBeside(path, read, r.Method == http.MethodPost)
+	at, method := strings.TrimRight(r.URL.Path, "/"), r.Method
+	if method == http.MethodHead {
+		method = http.MethodGet
 	}
-	return Other, routeOutside(path)
-}
-
-// routeBeside finds what answers a request of the API that is not for events.
-func routeBeside(path string, read, post bool) (Endpoint, func(*exchange)) {
-	id, byID := strings.CutPrefix(path, "/api/v1/sessions/")
-	switch {
-	case path == "/api/v1" && read:
-		return Other, (*exchange).serveManifest
-	case path == "/api/v1/sessions" && read:
-		return Sessions, (*exchange).serveSessions
-	case byID && read && !strings.Contains(id, "/"):
-		return Sessions, (*exchange).serveSession
-	case path == "/api/v1/metrics" && read:
-		return Metrics, (*exchange).serveMetrics
-	case path == "/api/v1/submissions" && read:
-		return Submissions, (*exchange).serveSubmitted
-	case path == "/api/v1/submissions" && post:
-		return Submissions, (*exchange).serveSubmit
+	for _, to := range routes {
+		fits, _ := path.Match(to.path, at) // the patterns are well-formed
+		if (fits || to.path == "*") && (to.method == "" || to.method == method) {
+			return to.endpoint, to.serve
+		}
 	}
-	return Other, (*exchange).serveUnknown
-}
-
-// routeOutside finds what answers a request beside the API proper.
-func routeOutside(path string) func(*exchange) {
-	switch path {
-	case "/health":
-		return (*exchange).serveAlive
-	case "/internal/health":
-		return (*exchange).serveHealth
-	case "/internal/stats":
-		return (*exchange).serveStats
+	if at == "/api" || strings.HasPrefix(at, "/api/") {
+		return Other, beside((*exchange).serveUnknown)
 	}
-	return (*exchange).serveDashboard
+	return Other, (*exchange).serveDashboard
 }
