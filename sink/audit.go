@@ -115,6 +115,11 @@ order by r.round`
 	revived = `d.job_id = $1 and d.replayed_as is not null and not exists (select from ingested_events e where e.id = d.replayed_as)`
 )
 
+// deadAgain is how often dead letters without an id came again to the shards s, at most. A window that is read once more meets those
+// again that it has, which makes them no more.
+const deadAgain = `greatest(0, coalesce(sum(s.dead_duplicates - s.reopened * (
+    select count(*) from dead_letters d where d.shard_id = s.id and d.event_id is null)), 0)::bigint)`
+
 // The same record may be there twice, written in two ways by the two endpoints; its id shows that. Only a valid id is looked up:
 // the case keeps the cast away from the others.
 const selectAudit = `
@@ -127,7 +132,7 @@ select j.span_start, j.span_end, j.rows_before,
      select from ingested_events e
      where e.id = case when d.event_id ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then d.event_id::uuid end)),
   (select count(*) from dead_letters where job_id = j.id and event_id is null and replayed_at is null),
-  (select coalesce(sum(dead_duplicates), 0)::bigint from ingestion_shards where job_id = j.id),
+  (select ` + deadAgain + ` from ingestion_shards s where s.job_id = j.id),
   (select count(*) from dead_letters d
    join ingested_events e on e.id = case d.reason when 'conflict' then d.event_id::uuid end
    where d.job_id = j.id and d.replayed_at is null)

@@ -166,7 +166,7 @@ select rows - greatest(0, rows - coalesce(r.rows_before, rows - n.events) - n.ev
 from ingestion_rounds r, lateral ` + rowsByLedger + ` t (rows), lateral (
   select coalesce(sum(events), 0)::bigint as events, coalesce(sum(duplicates), 0)::bigint as duplicates
   from ingestion_shards s where s.job_id = r.job_id and s.round = r.round) n, lateral (
-  select coalesce(sum(dead_letters + dead_duplicates), 0)::bigint as dead
+  select coalesce(sum(dead_letters), 0)::bigint + ` + deadAgain + ` as dead
   from ingestion_shards s where s.job_id = r.job_id) d, lateral (
   select coalesce(sum(amount), 0)::bigint as lost
   from ingestion_doubts a where a.job_id = r.job_id and a.lifted_by = '` + ledger.AcceptLost + `') l

@@ -18,7 +18,8 @@ type Audit struct {
 	Foreign    int64              // rows that no job has stored, and that were accepted
 	Lost       int64              // events that are gone, which was accepted
 	// Dead letters that no row of ingested_events stands for: ids that were readable, each once; records without one; and how
-	// often such a record came again, which may be another record with the same bytes, or the same one read twice.
+	// often such a record came again, which may be another record with the same bytes, or the same one read twice: not those that came
+	// again because a window was opened once more.
 	DeadNamed, DeadBlind, DeadDuplicates int64
 	// DeadConflicts are records whose id has a row, with other content: the source may well count both.
 	DeadConflicts int64

@@ -287,6 +287,9 @@ func testDeadLetters(t *testing.T, r *run) {
 	equal(t, "with a readable id", a.DeadNamed, 1)
 	equal(t, "without", a.DeadBlind, 1)
 	equal(t, "that came again", a.DeadDuplicates, 1)
+	r.reopen(r.shard(2), 2)
+	r.commit(batch(r.begin(2), events(0, 2), named, blind))
+	equal(t, "that came again, after the window was read once more", r.audit().DeadDuplicates, 1)
 	one, err := r.DeadLetters(t.Context(), ledger.DeadLetterQuery{JobID: r.job.ID, AfterID: letters[0].ID, Limit: 1})
 	r.must(err)
 	if len(one) != 1 || one[0].ID != letters[1].ID {

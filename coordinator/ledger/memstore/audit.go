@@ -33,6 +33,22 @@ func (s *Store) AuditByDay(ctx context.Context, jobID int64) (a ledger.Audit, er
 	return a, err
 }
 
+// deadAgain is how often dead letters without an id came again, at most: a window that is read once more meets those again that it has.
+func (t *Tables) deadAgain(jobID int64) (n int64) {
+	for _, sh := range t.Shards {
+		if sh.JobID != jobID {
+			continue
+		}
+		n += sh.DeadDuplicates
+		for _, d := range t.DeadLetters {
+			if d.ShardID == sh.ID && d.EventID == "" {
+				n -= int64(sh.Reopened)
+			}
+		}
+	}
+	return max(0, n)
+}
+
 func (t *Tables) audit(jobID int64) (a ledger.Audit, err error) {
 	j := t.jobOf(jobID)
 	if j == nil {
@@ -53,8 +69,8 @@ func (t *Tables) audit(jobID int64) (a ledger.Audit, err error) {
 		case sh.Round > 1:
 			a.Later = append(a.Later, sh.Checkpoint)
 		}
-		a.DeadDuplicates += sh.DeadDuplicates
 	}
+	a.DeadDuplicates = t.deadAgain(jobID)
 	a.FillGaps(t.later(j))
 	for _, e := range t.Events {
 		if i := bucket(&a, e.At); i >= 0 {

@@ -133,9 +133,10 @@ func (s *Store) Accounted(ctx context.Context, jobID int64) (n int64, err error)
 		n += accepted(j.doubts, ledger.AcceptLost) - max(0, since-read)
 		for _, sh := range t.Shards {
 			if sh.JobID == jobID {
-				n += sh.Counts.DeadLetters + sh.DeadDuplicates
+				n += sh.Counts.DeadLetters
 			}
 		}
+		n += t.deadAgain(jobID)
 		return nil
 	})
 	return n, err
