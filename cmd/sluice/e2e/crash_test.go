@@ -115,8 +115,15 @@ func TestCrashWhileWindowsAreReopened(t *testing.T) {
 			if !killed {
 				t.Errorf("nothing was killed at %s", point)
 			}
-			p := c.launch("")
-			if p.code(t, time.Minute) == cli.ExitDoubt { // everything is read once more by the next run
+			p, left := c.launch(""), 0
+			for range 3 { // in doubt, everything is read once more by the next run; a shard whose cursors die three times is resumed by it
+				code := p.code(t, time.Minute)
+				if code != cli.ExitDoubt && (code != cli.ExitLeft || left == 1) {
+					break
+				}
+				if code == cli.ExitLeft {
+					left++
+				}
 				p = c.launch("")
 			}
 			if p.code(t, time.Minute) != cli.ExitOK {
