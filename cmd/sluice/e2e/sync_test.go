@@ -98,10 +98,12 @@ func TestAnIdleRoundIsOneRequest(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 2_000, func(c *apisim.Config) { c.PageCap, c.CacheLife = 500, 30*time.Second })
 	w.mustRun(cli.ExitOK, "run", "--shards=3")
+	// Two rounds within half a second ask by the same words: what the API's cache answers does not count here.
+	asked := func() int64 { return w.pages() - w.sim.Counts(apisim.List).Hits - w.sim.Counts(apisim.Feed).Hits }
 	for range 3 {
-		before := w.pages()
+		before := asked()
 		w.mustRun(cli.ExitOK, "sync")
-		if asked := w.pages() - before; asked != 1 {
+		if asked := asked() - before; asked != 1 {
 			t.Errorf("an idle round took %d requests", asked)
 		}
 	}
