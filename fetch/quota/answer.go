@@ -124,6 +124,9 @@ func (q *quota) observe(now time.Time, r *request, a Answer) {
 	} else {
 		q.listen(a)
 	}
+	if !a.Refused {
+		q.answered = now
+	}
 	r.cached = a.Cached && !a.Refused
 	if a.Free && !a.Refused {
 		q.log.remove(r)
@@ -140,6 +143,9 @@ func (q *quota) observe(now time.Time, r *request, a Answer) {
 		q.calm = r.at.After(q.refusedAt.Add(calmWindows * q.window))
 		q.headerless = max(0, q.headerless-1)
 		q.proven = q.limit != 0 || q.headerless == 0
+		if r.overdue && q.known != Announced { // what was learned is wrong, and so is what other runs were told
+			q.terms, q.known, q.stored = unknownTerms(), Unknown, Limit{}
+		}
 	}
 	q.bucket.SetLimitAt(now, q.speed(now))
 }
@@ -197,10 +203,14 @@ func (q *quota) counted(t time.Time) (n int) {
 	return n
 }
 
-// untilOverdue returns the time until one request tries a long window that is not certain, although it is full: it was named by one answer.
+// unlikely is a window that only a chain of mistaken refusals has led to so far.
+const unlikely = 10 * time.Minute
+
+// untilOverdue returns the time until one request tries a long window that is not certain, although it is full: it was named by one answer,
+// or is an unlikely one that refusals led to.
 func (q *quota) untilOverdue(now time.Time) time.Duration {
 	last := q.log.ours(1)
-	if q.known != Announced || q.window <= guessWindow || q.firm || last == nil || q.inFlight > 0 {
+	if q.known == Configured || q.window <= guessWindow || q.firm || last == nil || q.inFlight > 0 || q.known != Announced && q.window < unlikely {
 		return untilAnswer
 	}
 	return last.at.Add(guessWindow + q.margin()).Sub(now)

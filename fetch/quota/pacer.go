@@ -114,7 +114,7 @@ var ErrNoQuota = errors.New("no quota is usable for this request")
 // Callers are served in the order of their calls. Otherwise, with more fetchers than requests per minute, an unlucky fetcher would
 // wait until its cursor, which lives 120 s, has expired.
 //
-// If every usable quota is closed for longer than MaxWait, the error is a *shard.StopError, or a *shard.TransientError while one of
+// If every usable quota is closed for longer than MaxWait, and none of its requests is under way, the error is a *shard.StopError, or a *shard.TransientError while one of
 // the others is open and in use.
 func (p *Pacer) Take(ctx context.Context, usable func(name string) bool) (Slot, error) {
 	w := new(waiter)
@@ -149,6 +149,9 @@ func (p *Pacer) Take(ctx context.Context, usable func(name string) bool) (Slot, 
 	return Slot{}, context.Cause(ctx)
 }
 
+// arrival is how long after an answer no wait is too long: a run that ends meanwhile may drop the page that it brought.
+const arrival = 5 * time.Second
+
 // tryTake takes a slot for w, or puts w into the queue and returns how long to wait there unless something changes. It knows of
 // other runs what was read from the table last; a slot that is not booked still has to be confirmed there.
 func (p *Pacer) tryTake(w *waiter, wants set) (Slot, time.Duration, error) {
@@ -172,7 +175,11 @@ func (p *Pacer) tryTake(w *waiter, wants set) (Slot, time.Duration, error) {
 			r.booked = p.table == nil || q.limit == Unlimited || q.share.free(now)
 			return Slot{Quota: q.name, At: now, quota: q, request: r}, 0, nil
 		}
-		wait, near = min(wait, free), near || free <= p.MaxWait || free == untilAnswer
+		near = near || free <= p.MaxWait || free == untilAnswer || q.inFlight > 0
+		if left := arrival - now.Sub(q.answered); left > 0 { // what was under way until now is to be stored
+			free, near = min(free, left), true
+		}
+		wait = min(wait, free)
 	}
 	if !near {
 		return Slot{}, 0, p.tooLong(now, wants, wait)

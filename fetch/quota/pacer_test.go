@@ -361,3 +361,39 @@ func BenchmarkPacer(b *testing.B) {
 		p.Observe(call, Answer{})
 	}
 }
+
+// TestRegressARequestUnderWayIsNotGivenUp: with one request in a window longer than MaxWait, whoever waited for the next one ended the run
+// while the first was under way, and each run after it. The page that it brings is stored before.
+func TestRegressARequestUnderWayIsNotGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, start := newTestPacer(t, Config{Quotas: []Spec{{"stream", Limit{N: 1, Window: time.Hour}, false}}}), time.Now()
+		first := takeCall(t, p, onlyStream)
+		go func() {
+			time.Sleep(time.Minute)
+			p.Observe(first, Answer{})
+		}()
+		var stop *shard.StopError
+		_, err := p.Take(t.Context(), onlyStream)
+		if waited := time.Since(start); !errors.As(err, &stop) || stop.Reason != shard.WaitTooLong || waited != time.Minute+arrival {
+			t.Errorf("got %v after %s, want a StopError %s after the answer", err, waited, arrival)
+		}
+	})
+}
+
+// TestRegressAMistakenWindowIsGivenUp: refusals for other reasons had led to one request in a quarter of an hour, for ever. One request
+// tries whether that is so.
+func TestRegressAMistakenWindowIsGivenUp(t *testing.T) {
+	for _, refused := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			p, start := newTestPacer(t, Config{Quotas: []Spec{{"stream", Limit{}, false}}, MaxWait: time.Hour}), time.Now()
+			p.quotas[0].believe(Limit{N: 1, Window: longestPause}, Learned)
+			p.Observe(takeCall(t, p, onlyStream), Answer{})
+			p.Observe(takeCall(t, p, onlyStream), Answer{Refused: refused})
+			tried := time.Since(start)
+			p.Observe(takeCall(t, p, onlyStream), Answer{})
+			if next := time.Since(start) - tried; tried > 2*time.Minute || refused != (next >= longestPause) {
+				t.Errorf("refused %t: tried after %s, and the next one went %s later", refused, tried, next)
+			}
+		})
+	}
+}

@@ -47,6 +47,7 @@ type quota struct {
 	meter  meter
 
 	used            time.Time // when a slot was last given out
+	answered        time.Time // when the last answer came that was no refusal
 	inFlight        int       // requests that are neither observed nor returned
 	refusals        int       // since the start
 	refusedInFlight int       // requests in flight whose answer has begun and is a refusal

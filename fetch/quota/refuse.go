@@ -57,6 +57,9 @@ func (q *quota) refuse(now time.Time, r *request, a Answer) {
 		q.stamps.refuted = true
 		return
 	}
+	if r.overdue && q.known != Announced {
+		return // the window is as long as was learned
+	}
 	q.judge(now, r, a)
 }
 
