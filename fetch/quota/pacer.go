@@ -129,11 +129,9 @@ func (p *Pacer) Take(ctx context.Context, usable func(name string) bool) (Slot, 
 		if wants == 0 {
 			return Slot{}, ErrNoQuota
 		}
+		p.shareNews(ctx)
 		slot, wait, err := p.tryTake(w, wants)
-		switch {
-		case slot.request == nil:
-			p.shareNews(ctx)
-		case !slot.request.booked:
+		if slot.request != nil && !slot.request.booked {
 			slot, wait, err = p.book(ctx, w, wants, slot)
 		}
 		if err != nil || slot.request != nil {

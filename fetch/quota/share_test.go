@@ -278,3 +278,46 @@ func TestWithoutTheTableARunGoesOn(t *testing.T) {
 		}
 	})
 }
+
+// TestRegressARefusalWhileASlotIsBooked: a slot that the table had confirmed went although a refusal came before the table's answer did.
+func TestRegressARefusalWhileASlotIsBooked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		table, c := newSimTable(), both(Limit{10, time.Minute}, Limit{10, time.Minute})
+		p, leave := table.newRun(t, c, "a")
+		_, gone := table.newRun(t, c, "b") // so that a books
+		time.Sleep(5 * time.Second)
+		first := takeCall(t, p, onlyList)
+		table.then = func(endpoints []string) {
+			if len(endpoints) == 1 { // the second slot is confirmed
+				p.Observe(first, Answer{Refused: true, RetryAfter: time.Minute})
+			}
+		}
+		if second := takeCall(t, p, onlyList); second.At.Sub(first.At) < time.Minute {
+			t.Errorf("the second request went %s after the first, which was refused for a minute", second.At.Sub(first.At))
+		}
+		leave()
+		gone()
+		time.Sleep(time.Minute) // their last looks at the table end
+	})
+}
+
+// TestRegressARefusalIsWrittenBeforeAnotherQuotaIsUsed: a run that was refused went on with another quota, and one that joined then asked
+// the first.
+func TestRegressARefusalIsWrittenBeforeAnotherQuotaIsUsed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		table, c := newSimTable(), both(Limit{10, time.Minute}, Limit{10, time.Minute})
+		a, b := newTestPacer(t, c), newTestPacer(t, c)
+		if err := a.Join(t.Context(), table, "", "a"); err != nil {
+			t.Fatal(err)
+		}
+		a.Observe(takeCall(t, a, onlyList), Answer{Refused: true, RetryAfter: time.Minute})
+		a.Observe(takeCall(t, a, onlyStream), Answer{})
+		began := time.Now()
+		if err := b.Join(t.Context(), table, "", "b"); err != nil {
+			t.Fatal(err)
+		}
+		if s := takeCall(t, b, onlyList); s.At.Sub(began) < 59*time.Second {
+			t.Errorf("another run asked %s after a refusal for a minute", s.At.Sub(began))
+		}
+	})
+}

@@ -63,6 +63,13 @@ func (p *Pacer) book(ctx context.Context, w *waiter, wants set, s Slot) (Slot, t
 	case err != nil:
 		p.Log.Debug("quota not shared", "endpoint", s.Quota, "err", err)
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if q := s.quota; q.refusedInFlight > 0 || time.Now().Before(q.pause) { // a refusal came while the table was asked
+		q.release(s.request)
+		p.queue.enqueue(w, wants)
+		return Slot{}, 0, nil
+	}
 	s.At = s.request.at
 	return s, 0, nil
 }

@@ -19,6 +19,7 @@ type simTable struct {
 	ahead time.Duration // of the runs' clock
 	takes time.Duration // to get there, or back
 	away  atomic.Bool
+	then  func(endpoints []string) // before the answer goes back; nil means nothing
 
 	lock  chan struct{} // held while time passes, which a mutex must not be in a bubble
 	rows  map[string]ledger.Quota
@@ -46,6 +47,9 @@ func (s *simTable) SettleQuotas(ctx context.Context, _ string, endpoints []strin
 		s.rows[endpoints[i]] = row
 	}
 	s.looks.Add(1)
+	if s.then != nil {
+		s.then(endpoints)
+	}
 	time.Sleep(s.takes)
 	return ctx.Err()
 }
