@@ -93,8 +93,9 @@ func swarm(seed uint64) *scenario {
 	return s
 }
 
-// drawRivals lets some records show the ids of others, beside them or far away, if no other record has their time: a cursor that is made
-// of time and id leads to another place among the records of that time.
+// drawRivals lets some sound records show the ids of others, beside them or far away, if no other record has their time: a cursor that is
+// made of time and id leads to another place among the records of that time. A malformed record with an id that has a row is taken for the
+// same record, written in another way.
 func (s *scenario) drawRivals(dice *rand.Rand) {
 	data, err := apisim.NewData(s.api)
 	if err != nil {
@@ -114,7 +115,7 @@ func (s *scenario) drawRivals(dice *rand.Rand) {
 			}
 			return true
 		}
-		if e := data.Event(serial); alone(e.AtMS) && alone(e.OrderMS) && data.MalformedRecord(serial) == nil {
+		if e := data.Event(serial); alone(e.AtMS) && alone(e.OrderMS) && data.MalformedRecord(serial) == nil && data.MalformedRecord(of) == nil {
 			s.api.Records[serial] = hostile.Named(data.Event(of).ID.String(), fmt.Sprintf("rival_%d", serial), time.UnixMilli(e.AtMS))
 		}
 	}
@@ -199,6 +200,8 @@ func (s *scenario) drawQuotas(dice *rand.Rand) {
 
 // drawGrowth makes the source grow while it is read: some events in each of the rounds that a follow takes, and some of them late.
 func (s *scenario) drawGrowth(dice *rand.Rand) {
+	s.api.PageCap = max(s.api.PageCap, 4) // pages of one record make a follow of hours too long
+	s.caps.PageSize = s.api.PageCap
 	s.follows = between(dice, 30*time.Minute, 6*time.Hour)
 	s.every = max(time.Second, s.follows/time.Duration(2+dice.IntN(30)))
 	s.lookback = between(dice, 2*time.Minute, time.Hour)
