@@ -198,12 +198,14 @@ func (j *Job) weigh(ctx context.Context, figures *ledger.Audit, atEnd int64) (au
 		return alone, j.distrust(ctx, "it counts %d events, %d fewer than are stored", atEnd, judged.Excess)
 	case !judged.Counted:
 		return judged, nil
+	case judged.Missing == 0 && reading.Open && reading.foundNothing(windowsOf(figures), atEnd): // nor does it count them now
+		return alone, j.distrust(ctx, "it counted events that a second reading of everything did not find")
 	case judged.Missing == 0:
 		return judged, j.lift(ctx, ledger.DoubtMissing, ledger.ByEvidence)
 	case reading.Open && (reading.Times >= maxRereadings || reading.foundNothing(windowsOf(figures), atEnd)):
 		return alone, j.distrust(ctx, "it counts %d events more than a second reading of everything found", judged.Missing)
 	}
-	reading.Open, reading.Total, reading.Oldest = false, atEnd, oldestRead(windowsOf(figures))
+	reading.Open, reading.Total = false, atEnd
 	return judged, j.raise(ctx, j.shortage(judged.Missing, reading))
 }
 
@@ -272,9 +274,9 @@ func (j *Job) rereadForTotal(ctx context.Context) error {
 	return j.reopenAll(ctx)
 }
 
-// noteRereading keeps in a doubt about the number of events that everything is being read once more. It follows the reopening: a run
+// noteRereading keeps in a doubt about the number of events that everything is being read once more, and how far it was read. It follows the reopening: a run
 // that ends between the two reads once more for nothing.
-func (j *Job) noteRereading(ctx context.Context) error {
+func (j *Job) noteRereading(ctx context.Context, oldest shard.Instant) error {
 	missing, reading := j.rereadings()
 	if missing == nil {
 		return nil
@@ -284,7 +286,7 @@ func (j *Job) noteRereading(ctx context.Context) error {
 		return err
 	}
 	d := *missing
-	reading.Times, reading.Open = reading.Times+1, true
+	reading.Times, reading.Open, reading.Oldest = reading.Times+1, true, oldest
 	reading.Events, reading.Newest = recordsOf(all)
 	d.Detail, _ = json.Marshal(reading)
 	return j.raise(ctx, d)

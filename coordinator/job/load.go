@@ -63,7 +63,11 @@ func (j *Job) lookAgain(ctx context.Context) Verdict {
 // Backfill is Load; again reads the span once more if that is done.
 func (j *Job) Backfill(ctx context.Context, again bool) Verdict {
 	if again && j.job != nil && j.job.Verified() {
-		if err := j.reopenAll(ctx); err != nil {
+		err := j.readDoubts(ctx)
+		if err == nil {
+			err = j.reopenAll(ctx)
+		}
+		if err != nil {
 			return unstarted(ctx, err)
 		}
 	}
@@ -73,6 +77,10 @@ func (j *Job) Backfill(ctx context.Context, again bool) Verdict {
 // reopenAll makes all windows of the first load unfinished, whatever rounds followed it.
 func (j *Job) reopenAll(ctx context.Context) error {
 	if err := j.focus(ctx, 1); err != nil {
+		return err
+	}
+	read, err := j.store.Load(ctx, j.job.ID)
+	if err != nil {
 		return err
 	}
 	if err := j.store.SetVerdict(ctx, j.job.ID, "read once more", false); err != nil {
@@ -87,7 +95,7 @@ func (j *Job) reopenAll(ctx context.Context) error {
 	if err := j.reopen(ctx, all); err != nil {
 		return err
 	}
-	if err := j.noteRereading(ctx); err != nil {
+	if err := j.noteRereading(ctx, oldestRead(read)); err != nil {
 		return err
 	}
 	return j.reload(ctx)

@@ -208,6 +208,14 @@ func TestSimulationPlain(t *testing.T) {
 			s.total, s.api.Live = high, apisim.Live{Rate: 0.01}
 			s.plot = []act{{do: load}, pause(time.Hour), {do: syncOnce}, pause(time.Hour), {do: syncOnce, once: true}}
 		},
+		// It was right during the load, and counts one too many from then on; as much comes while all is read once more.
+		"a total that goes wrong": func(s *scenario) {
+			s.api.Live, s.api.PageCap, s.caps.PageSize = apisim.Live{Rate: 0.2}, 50, 50
+			s.total = func(_ *simulation, _ *http.Request, right float64) (float64, bool) {
+				return right + min(1, math.Floor(time.Since(epoch).Minutes())), true
+			}
+			s.plot = []act{{do: load}, pause(10 * time.Minute), {do: syncOnce}, {do: syncOnce}, {do: syncOnce}, {do: syncOnce}}
+		},
 		"its ledger": func(s *scenario) {
 			s.plot = []act{{do: load}, {after: 3 * time.Second, do: byHand, name: "lose a shard", hand: loseShard(rand.New(rand.NewPCG(1, 1))).hand}}
 		},

@@ -107,7 +107,7 @@ func (s *simulation) perform(dice *rand.Rand, a act, beside *act) error {
 		if err := s.await(p, stop, limit.C); err != nil {
 			return err
 		}
-		if p.vain {
+		if p.vain || p.verdict.Status == job.Locked { // a follow holds the job for hours
 			s.vain++
 		}
 		if s.hasFailed() || s.finished(p, run, ends) {
@@ -123,6 +123,11 @@ func (s *simulation) perform(dice *rand.Rand, a act, beside *act) error {
 		case a.do == again:
 			a.do = load
 		case a.do == follow && !time.Now().Before(ends):
+			for _, other := range s.living() { // a follow that lost the job, and was forgotten, may hold it again
+				if other.do == follow && other.job == p.job {
+					other.terminate(errors.New("stopped by the operator"))
+				}
+			}
 			a.do = syncOnce
 		}
 		if advice := s.advice(p); advice != "" {
