@@ -80,7 +80,11 @@ func (a *archive) Survey(context.Context, shard.Instant) (shard.Survey, error) {
 
 func (a *archive) Latest(context.Context) (shard.Latest, error) {
 	n := min(100, len(a.events))
-	return shard.Latest{Newest: a.events[0].At, Oldest: a.events[n-1].At, Events: n, Total: int64(len(a.events))}, nil
+	l := shard.Latest{Newest: a.events[0].At, Oldest: a.events[n-1].At, Events: n, Total: int64(len(a.events))}
+	for i := range n {
+		l.Keys = append(l.Keys, a.events[i].Key())
+	}
+	return l, nil
 }
 
 func (a *archive) PageBytes() int64                        { return 0 }

@@ -3,6 +3,7 @@ package job_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -204,6 +205,25 @@ func TestAFollowKeepsUpAndEndsClean(t *testing.T) {
 		if n := len(b.source.events); b.rows() != n || n < 530 {
 			b.Errorf("%d rows of %d events", b.rows(), n)
 		}
+	})
+}
+
+// An event came late, to the newest page, and the oldest one was forgotten: neither the newest event nor their number had changed, and
+// nothing was read.
+func TestRegressALateEventWhileOneIsForgotten(t *testing.T) {
+	inBubble(t, func(b *bench) {
+		sync := func(j *job.Job) job.Verdict { return j.Sync(b.Context()) }
+		b.load(job.Complete)
+		b.run(job.Complete, sync)
+		late := b.source.events[1]
+		late.ID[0], late.At = 1, late.At.Add(100*time.Millisecond)
+		b.source.events = slices.Insert(b.source.events[:len(b.source.events)-1], 1, late)
+		b.run(job.Complete, sync)
+		b.database.Look(func(t *memstore.Tables) {
+			if t.Events[late.ID] == nil {
+				b.Error("the late event is not stored")
+			}
+		})
 	})
 }
 

@@ -1,11 +1,15 @@
 package job
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
+
+	"github.com/google/uuid"
 
 	"sluice/coordinator"
 	"sluice/coordinator/ledger"
@@ -110,6 +114,9 @@ func (j *Job) openRound(ctx context.Context) (*ledger.Round, error) {
 	}
 	if idle(last, &latest) {
 		told, err := j.tells(ctx, latest.Total)
+		if err == nil && told {
+			told, err = j.hasAll(ctx, latest.Keys)
+		}
 		if err != nil || told {
 			return nil, err
 		}
@@ -138,6 +145,21 @@ func (j *Job) tells(ctx context.Context, total int64) (bool, error) {
 // tells nothing, because the number may be a wrong one that stays the same.
 func idle(last *ledger.Round, latest *shard.Latest) bool {
 	return last.Finished() && (latest.Newest != 0 || latest.Total == 0) && latest.Total >= 0 && latest.Total == last.APITotal && latest.Newest == last.Newest
+}
+
+// hasAll reports whether the table has all events of a page that the job reads. A source may forget as many events as come late: then
+// its total tells nothing.
+func (j *Job) hasAll(ctx context.Context, page []shard.Key) (bool, error) {
+	ids := make([]uuid.UUID, 0, len(page))
+	for _, k := range page {
+		if j.job.Span.Contains(k.At) {
+			ids = append(ids, k.ID)
+		}
+	}
+	slices.SortFunc(ids, func(a, b uuid.UUID) int { return bytes.Compare(a[:], b[:]) })
+	ids = slices.Compact(ids)
+	known, err := j.store.Known(ctx, ids)
+	return len(known) == len(ids), err
 }
 
 // beginRound writes down the next round.

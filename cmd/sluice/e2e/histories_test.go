@@ -294,8 +294,11 @@ func (h *story) badMinute() {
 		{"a dead token", apisim.RevokedToken()}, {"a dead cursor", apisim.ExpiredCursor()},
 	}
 	fault := faults[h.rand.IntN(len(faults))]
-	if fault.name == "429" {
+	switch fault.name {
+	case "429":
 		n = min(n, 4) // each of them doubles the pause
+	case "a dead cursor":
+		n = min(n, 8) // to a question without a cursor it is an API out of order, which each shard waits out longer and longer
 	}
 	endpoints := []apisim.Endpoint{apisim.List, apisim.Feed}
 	if fault.name == "an early end" {
