@@ -59,45 +59,47 @@ var refusalHints = map[string]string{
 	cannotConnect:   "the server is starting up or shutting down: try again in a moment",
 }
 
-// reach opens a session, and notes whether it is one through a pooler. That gets its settings after the first message. No error is a
-// *ConnectError yet but that of a pooler which gives every transaction another session.
+// reach opens a session, and notes whether it is one through a pooler. That gets its settings after the first message. A pooler that
+// gives every transaction another session is a *ConnectError.
 func (c *Config) reach(ctx context.Context) (*pgx.Conn, error) {
 	conn, err := c.connect(ctx, nil)
 	pooled := hasCode(err, protocolViolation) // it rejects our settings
 	if err == nil {
 		pooled, err = doctor.Pooled(ctx, conn)
 	}
-	if conn != nil && (pooled || err != nil) {
+	if err == nil && !pooled {
+		return conn, nil
+	}
+	if conn != nil {
 		_ = conn.Close(context.WithoutCancel(ctx))
 	}
-	switch {
-	case !pooled:
-		return conn, err
-	case c.verifySessions(ctx, &err):
-		c.pooled = true
-		return c.connect(ctx, nil)
+	if !pooled {
+		return nil, err
 	}
-	return nil, err
+	if err := c.verifySessions(ctx); err != nil {
+		return nil, err
+	}
+	c.pooled = true
+	return c.connect(ctx, nil)
 }
 
-// verifySessions reports whether a pooler is in session mode. The two sessions that it opens have no settings of ours: in transaction
+// verifySessions makes sure that a pooler is in session mode. The two sessions that it opens have no settings of ours: in transaction
 // mode they would be those of other clients as well.
-func (c *Config) verifySessions(ctx context.Context, why *error) bool {
+func (c *Config) verifySessions(ctx context.Context) error {
 	var sessions []*pgx.Conn
 	for range 2 {
 		conn, err := c.connect(ctx, func(bare *pgx.ConnConfig) { bare.RuntimeParams, bare.AfterConnect = nil, nil })
 		if err != nil {
-			*why = err
-			return false
+			return err
 		}
 		defer conn.Close(context.WithoutCancel(ctx))
 		sessions = append(sessions, conn)
 	}
-	*why = doctor.VerifySessions(ctx, sessions[0], sessions[1])
-	if errors.Is(*why, doctor.ErrPooler) {
-		*why = &ConnectError{Why: (*why).Error(), Hint: doctor.PoolerHint, Err: *why}
+	err := doctor.VerifySessions(ctx, sessions[0], sessions[1])
+	if errors.Is(err, doctor.ErrPooler) {
+		err = &ConnectError{Why: err.Error(), Hint: doctor.PoolerHint, Err: err}
 	}
-	return *why == nil
+	return err
 }
 
 // applySettings makes the settings of a session through a pooler, which takes none with its first message, and notes which process of
