@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"slices"
 	"testing"
 
 	"sluice/coordinator/ledger"
@@ -80,6 +81,28 @@ func TestWhatTheSourceHasForgottenIsLost(t *testing.T) {
 	a.Windows = []ledger.AuditWindow{piece, a.Windows[0]}
 	if v := Judge(a, 0, 0); v.Short || v.Lost != 3 {
 		t.Errorf("with a piece that was split from it: %+v", v)
+	}
+}
+
+// Two early ends in a row cut a window short that was walked again, and what lay below seemed to be lost, although an older window's shard
+// had read on: it is walked once more, and not a third time.
+func TestRegressAnEndAboveWhatWasReadIsNoLoss(t *testing.T) {
+	expected := int64(10)
+	window := func(id int64, from, to, resume shard.Instant, proof shard.Proof) ledger.AuditWindow {
+		return ledger.AuditWindow{Rows: 10, Checkpoint: shard.Checkpoint{
+			ID: id, Shard: int(id), Window: shard.Window{Start: from, End: to}, State: shard.Done, Proof: proof, Reopened: 1,
+			Resume: shard.Key{At: resume}, Counts: shard.Counts{Received: 10, Events: 10},
+		}}
+	}
+	newer := window(2, 100, shard.Future, 150, shard.ProofConfirmed)
+	newer.Rows, newer.Counts, newer.Expected = 7, shard.Counts{Received: 7, Events: 7}, &expected
+	a := ledger.Audit{Span: ledger.Everything, Rows: 17, Windows: []ledger.AuditWindow{window(1, shard.Past, 100, 20, shard.ProofConfirmed), newer}}
+	if v := Judge(a, 0, 0); v.Lost != 3 || !slices.Equal(v.Reopen, []int64{2}) {
+		t.Errorf("%+v", v)
+	}
+	a.Windows[1].Reopened++
+	if v := Judge(a, 0, 0); v.Lost != 3 || len(v.Reopen) != 0 {
+		t.Errorf("after it was walked once more: %+v", v)
 	}
 }
 

@@ -54,7 +54,9 @@ func Judge(a ledger.Audit, totalAtStart, totalAtEnd int64) Verdict {
 	v := Verdict{rows: a.Rows}
 	v.judgeWindows(&a)
 	v.judgeSum(&a)
-	v.judgeLost(&a)
+	if v.judgeLost(&a); v.Lost > 0 {
+		v.judgeEnds(&a)
+	}
 	v.judgeWitnesses(&a)
 	if n := openLater(&a); n > 0 {
 		v.skip("%d shards of the last round: they are not done", n)
@@ -77,6 +79,22 @@ func (v *Verdict) find(format string, args ...any) {
 
 func (v *Verdict) skip(format string, args ...any) {
 	v.NotApplied = append(v.NotApplied, fmt.Sprintf(format, args...))
+}
+
+// judgeEnds opens shards that were told twice, inside their windows, that there is nothing older, although an older window's shard has read
+// events: what seems to be lost may be below such an end. Each is opened once for that: a source that forgets its oldest events says the
+// same again, rightly.
+func (v *Verdict) judgeEnds(a *ledger.Audit) {
+	for i := range a.Windows {
+		w := &a.Windows[i]
+		readOn := func(o ledger.AuditWindow) bool {
+			return !o.Resume.IsZero() && o.Resume.At < w.Window.Start && w.Reopened <= o.Reopened
+		}
+		inside := w.State == shard.Done && w.Proof == shard.ProofConfirmed && !w.Resume.IsZero() && w.Resume.At >= w.Window.Start
+		if inside && slices.ContainsFunc(a.Windows[:i], readOn) {
+			v.open(w)
+		}
+	}
 }
 
 // judgeWitnesses looks at the records that a shard left to its neighbour: each must have been stored. If one was not, the neighbour has
